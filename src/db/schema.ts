@@ -1,0 +1,81 @@
+import { sql } from "drizzle-orm";
+import { check, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+/**
+ * D1: who may call (users, keys), and the log of what happened (generations, credit entries). The log is written by the
+ * Account object only, and never decides anything about money: the book is in the object.
+ * Times are milliseconds since 1970, credits whole numbers.
+ */
+
+export const users = sqliteTable(
+  "users",
+  {
+    id: text().primaryKey(),
+    /** Lower-case. */
+    email: text().notNull().unique(),
+    name: text(),
+    accountType: text("account_type", { enum: ["FREE", "PRO"] })
+      .notNull()
+      .default("FREE"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`)],
+);
+
+export const apiKeys = sqliteTable("api_keys", {
+  id: text().primaryKey(),
+  userId: text("user_id")
+    .notNull()
+    .references(() => users.id),
+  name: text().notNull(),
+  /** SHA-256 of the whole key, hex. The key itself is nowhere. */
+  hash: text().notNull().unique(),
+  /** The prefix and the last four characters, for telling keys apart on a page. */
+  display: text().notNull(),
+  expiresAt: integer("expires_at"),
+  revokedAt: integer("revoked_at"),
+  createdAt: integer("created_at").notNull(),
+});
+
+/**
+ * Generations that have ended. WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a
+ * user's rows lie together, newest last, because ids begin with their time.
+ */
+export const generations = sqliteTable(
+  "generations",
+  {
+    userId: text("user_id").notNull(),
+    id: text().notNull(),
+    /** Of the Account's row when it was copied; an older copy never replaces a newer one. */
+    version: integer().notNull(),
+    status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
+    model: text().notNull(),
+    createdAt: integer("created_at").notNull(),
+    endedAt: integer("ended_at").notNull(),
+    creditsCharged: integer("credits_charged").notNull(),
+    creditsRefunded: integer("credits_refunded").notNull(),
+    /** JSON: what was asked (prompt cut to 2,000 characters), the error, and the images. Shapes in account/record.ts. */
+    request: text().notNull(),
+    error: text(),
+    images: text().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.id] })],
+);
+
+/** The book's entries, as the Account wrote them. WITHOUT ROWID, as above. */
+export const creditEntries = sqliteTable(
+  "credit_entries",
+  {
+    userId: text("user_id").notNull(),
+    /** Counts from 1 in each account. */
+    seq: integer().notNull(),
+    kind: text({ enum: ["grant", "charge", "refund", "expiry"] }).notNull(),
+    /** Signed. */
+    credits: integer().notNull(),
+    balanceAfter: integer("balance_after").notNull(),
+    generationId: text("generation_id"),
+    grantId: text("grant_id").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.seq] })],
+);

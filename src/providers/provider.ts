@@ -1,0 +1,78 @@
+/**
+ * The port through which the service asks for pictures. A provider is a folder beside this file; it knows nothing of
+ * credits, storage or HTTP callers.
+ */
+
+export type OutputFormat = "png" | "jpeg" | "webp";
+export type RenderQuality = "auto" | "low" | "medium" | "high";
+
+export type ImageRequest = {
+  /** Ours: for the provider's logs and for seeding. */
+  generationId: string;
+  /** The provider's own model id, from the catalogue. */
+  providerModel: string;
+  prompt: string;
+  /** Pixels, or `auto`: the provider chooses the shape. */
+  size: { width: number; height: number } | "auto";
+  quality: RenderQuality;
+  outputFormat: OutputFormat;
+  /** 0 to 100, for jpeg and webp; null leaves it to the provider. */
+  outputCompression: number | null;
+  background: "auto" | "opaque";
+  moderation: "auto" | "low";
+  /** The caller's end-user id, already hashed, or null. */
+  endUser: string | null;
+  /** How many images this call is to make. */
+  n: number;
+  /** How many images of this generation are stored already: the new ones must differ from those. */
+  offset: number;
+};
+
+/** A reference image, read from storage when the provider wants it and as often as it wants it. */
+export type Reference = {
+  contentType: "image/png" | "image/jpeg" | "image/webp";
+  bytes: number;
+  open(): Promise<ReadableStream<Uint8Array>>;
+};
+
+/** One image as it arrives. Its format and its width and height are told from the bytes by whoever stores it. */
+export type ProvidedImage = { body: ReadableStream<Uint8Array> };
+
+/**
+ * Why a provider gave no (further) image.
+ * - `refused`: its content policy, or the person's reference, was the reason. Never retried.
+ * - `invalid`: it does not accept the request as we sent it. Never retried.
+ * - `unavailable`: overload, network, time-out, a broken answer. Worth another try, not before `retryAfterMs`.
+ * - `misconfigured`: our account, key or billing there. Never retried; an operator must look.
+ */
+export type ProviderFailure =
+  | { reason: "refused" }
+  | { reason: "invalid" }
+  | { reason: "unavailable"; retryAfterMs: number | null }
+  | { reason: "misconfigured" };
+
+/** Thrown by {@link Provider.generate} and by the bodies it yields. `detail` is for the log, never for a caller. */
+export class ProviderError extends Error {
+  override readonly name = "ProviderError";
+  readonly failure: ProviderFailure;
+
+  constructor(failure: ProviderFailure, detail: string) {
+    super(detail);
+    this.failure = failure;
+  }
+}
+
+export interface Provider {
+  /** The formats it can make; another one is refused at the door, before any charge. */
+  readonly formats: readonly OutputFormat[];
+  /**
+   * Makes up to `request.n` images, each yielded as soon as its first bytes are there. A body must be read to its end
+   * (or cancelled) before the next image is asked for. Ends early when the provider has no more: a whole answer with
+   * fewer images than asked is not an error.
+   * @throws {ProviderError} from the iteration, or as the error of a body.
+   */
+  generate(
+    request: ImageRequest,
+    options: { references: readonly Reference[]; signal: AbortSignal },
+  ): AsyncIterable<ProvidedImage>;
+}
