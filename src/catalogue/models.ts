@@ -1,0 +1,86 @@
+/** The models that can be asked for, as data: each object is, field for field, what the API shows of it. */
+
+const tiers = ["1K", "2K", "4K"] as const;
+const renderQualities = ["auto", "low", "medium", "high"] as const;
+const aspectRatios = [
+  "auto",
+  "1:1",
+  "4:3",
+  "3:4",
+  "3:2",
+  "2:3",
+  "16:9",
+  "9:16",
+  "5:4",
+  "4:5",
+  "21:9",
+  "9:21",
+  "2:1",
+  "1:2",
+  "3:1",
+  "1:3",
+] as const;
+
+/** The resolution that is priced. */
+export type Tier = (typeof tiers)[number];
+/** How much care the provider takes; it does not change the price. */
+export type RenderQuality = (typeof renderQualities)[number];
+export type AspectRatio = (typeof aspectRatios)[number];
+/** A ratio that names a shape: `width:height`. */
+export type FixedRatio = Exclude<AspectRatio, "auto">;
+
+export type Model = {
+  readonly id: string;
+  readonly object: "model";
+  readonly name: string;
+  readonly provider: string;
+  /** The id the provider itself knows the model by. */
+  readonly provider_model: string;
+  readonly owned_by: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly default_aspect_ratio: AspectRatio;
+  readonly default_quality: Tier;
+  readonly supported_qualities: readonly Tier[];
+  readonly supported_aspect_ratios: readonly AspectRatio[];
+  readonly supported_render_qualities: readonly RenderQuality[];
+  /** The price of one image. */
+  readonly credits: Readonly<Record<Tier, number>>;
+  readonly reference_image_limit: number;
+  readonly max_images: number;
+};
+
+export const models: readonly Model[] = [
+  {
+    id: "gpt-image-2",
+    object: "model",
+    name: "GPT IMAGE 2",
+    provider: "openai",
+    provider_model: "gpt-image-2",
+    owned_by: "openai",
+    created: 1_776_729_600,
+    default_aspect_ratio: "auto",
+    default_quality: "1K",
+    supported_qualities: tiers,
+    supported_aspect_ratios: aspectRatios,
+    supported_render_qualities: renderQualities,
+    credits: { "1K": 8, "2K": 10, "4K": 12 },
+    reference_image_limit: 16,
+    max_images: 4,
+  },
+];
+
+/** The model of that id, as callers write it, or undefined. */
+export function findModel(id: string): Model | undefined {
+  return models.find((model) => model.id === id);
+}
+
+/** Credits for `n` images of a tier. */
+export function priceOf(model: Model, tier: Tier, n: number): number {
+  return n * model.credits[tier];
+}
+
+/** The fewest credits that `n` images of this model can cost, whatever else is asked. */
+export function cheapestPrice(model: Model, n = 1): number {
+  return Math.min(...model.supported_qualities.map((tier) => priceOf(model, tier, n)));
+}
