@@ -1,0 +1,143 @@
+import { env } from "cloudflare:workers";
+import { createHash } from "node:crypto";
+import { describe, expect, it, vi } from "vitest";
+import { EXTENSIONS, IMAGE_HEADER_BYTES_MAX } from "../../src/images/format.ts";
+import { PART_BYTES, storeImage } from "../../src/images/sink.ts";
+import { filled, frame, jpeg, png, segment, watched, webpLossy } from "./samples.ts";
+
+const options = (name: string, bytesMax = 64 * 1024 * 1024) => ({
+  keyFor: ({ contentType }: { contentType: keyof typeof EXTENSIONS }) => `${name}.${EXTENSIONS[contentType]}`,
+  bytesMax,
+});
+
+describe("storeImage", () => {
+  it.each([
+    ["png", png(3, 4), "image/png"],
+    ["jpg", jpeg(frame(3, 4)), "image/jpeg"],
+    ["webp", webpLossy(3, 4), "image/webp"],
+  ])("stores a small %s as it is, with what its bytes tell", async (extension, bytes, contentType) => {
+    const { bucket, calls } = watched(env.IMAGES);
+    const stored = await storeImage(bucket, new Blob([bytes]).stream(), {
+      ...options("small"),
+      cacheControl: "public, max-age=31536000, immutable",
+      customMetadata: { model: "m" },
+    });
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const key = `small.${extension}`;
+    expect(stored).toEqual({
+      kind: "stored",
+      key,
+      contentType,
+      width: 3,
+      height: 4,
+      bytes: bytes.length,
+      sha256,
+    });
+    expect(calls).toEqual(["put"]);
+    const object = await env.IMAGES.get(key);
+    expect(object?.httpMetadata).toMatchObject({
+      contentType,
+      cacheControl: "public, max-age=31536000, immutable",
+    });
+    expect(object?.customMetadata).toEqual({ width: "3", height: "4", model: "m" });
+    expect(await object?.bytes()).toEqual(bytes);
+  });
+
+  it.each([
+    ["one byte short of a part", PART_BYTES - 1, ["put"]],
+    ["exactly a part", PART_BYTES, ["put"]],
+    ["a part and a byte", PART_BYTES + 1, ["createMultipartUpload", "uploadPart", "uploadPart", "complete"]],
+    ["exactly two parts", 2 * PART_BYTES, ["createMultipartUpload", "uploadPart", "uploadPart", "complete"]],
+    [
+      "two parts and a byte",
+      2 * PART_BYTES + 1,
+      ["createMultipartUpload", "uploadPart", "uploadPart", "uploadPart", "complete"],
+    ],
+  ])("stores %s with no more calls than needed", async (_name, bytes, expected) => {
+    for (const chunkBytes of [64 * 1024, 1_000_003, 3 * PART_BYTES]) {
+      const { bucket, calls, unfinished } = watched(env.IMAGES);
+      const stored = await storeImage(bucket, filled(png(8, 9), bytes, chunkBytes), options("large"));
+      expect(stored).toMatchObject({ kind: "stored", key: "large.png", width: 8, height: 9, bytes });
+      expect([calls, unfinished.size]).toEqual([expected, 0]);
+      const content = await (await env.IMAGES.get("large.png"))?.bytes();
+      const sha256 = createHash("sha256")
+        .update(content ?? "")
+        .digest("hex");
+      expect(stored).toMatchObject({ sha256 });
+      expect((await env.IMAGES.head("large.png"))?.httpMetadata?.contentType).toBe("image/png");
+    }
+  });
+
+  it("tells the format although it comes a byte at a time", async () => {
+    async function* bytes() {
+      for (const byte of jpeg(segment(0xe1, [1, 2, 3]), frame(5, 6))) yield Uint8Array.of(byte);
+    }
+    expect(await storeImage(env.IMAGES, bytes(), options("slow"))).toMatchObject({ width: 5, height: 6 });
+  });
+
+  const endless = (header: Uint8Array) => filled(header, Number.POSITIVE_INFINITY);
+  const metadata = Uint8Array.from(segment(0xe1, new Array(65533).fill(0)));
+  async function* longMetadata() {
+    yield jpeg();
+    for (let bytes = 2; bytes <= IMAGE_HEADER_BYTES_MAX; bytes += metadata.length) yield metadata;
+    yield* endless(Uint8Array.from(frame(1, 1)));
+  }
+  it.each([
+    ["nothing", filled(new Uint8Array(0), 0), "not_an_image"],
+    ["text, at once", endless(new TextEncoder().encode("hello")), "not_an_image"],
+    ["half a header", filled(png(1, 1).subarray(0, 20), 20), "not_an_image"],
+    ["a JPEG that hides its size too deep", longMetadata(), "not_an_image"],
+    ["an image without an end", endless(png(1, 1)), "too_large"],
+  ])("refuses %s, and leaves nothing behind", async (_name, source, kind) => {
+    const { bucket, unfinished } = watched(env.IMAGES);
+    expect(await storeImage(bucket, source, options("refused", 11 * 1024 * 1024))).toEqual({ kind });
+    expect([unfinished.size, (await env.IMAGES.list({ prefix: "refused" })).objects]).toEqual([0, []]);
+    expect(await source.next(), "the source is told to stop").toEqual({ done: true, value: undefined });
+  });
+
+  it.each([1000, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])(
+    "takes %i bytes and no more",
+    async (bytesMax) => {
+      const store = (bytes: number) =>
+        storeImage(env.IMAGES, filled(png(1, 1), bytes), options("limit", bytesMax));
+      expect(await store(bytesMax)).toMatchObject({ kind: "stored", bytes: bytesMax });
+      await env.IMAGES.delete("limit.png");
+      expect(await store(bytesMax + 1)).toEqual({ kind: "too_large" });
+      expect(await env.IMAGES.head("limit.png")).toBeNull();
+    },
+  );
+
+  it.each([1000, 2 * PART_BYTES + 1])("passes on the source's own error after %i bytes", async (bytes) => {
+    const { bucket, unfinished } = watched(env.IMAGES);
+    const broken = new Error("the provider hung up");
+    async function* source() {
+      yield* filled(png(1, 1), bytes);
+      throw broken;
+    }
+    await expect(storeImage(bucket, source(), options("broken"))).rejects.toBe(broken);
+    expect([unfinished.size, await env.IMAGES.head("broken.png")]).toEqual([0, null]);
+  });
+
+  it.each(["createMultipartUpload", "uploadPart", "complete"])(
+    "leaves nothing when %s fails",
+    async (call) => {
+      const { bucket, unfinished } = watched(env.IMAGES, call);
+      const stored = storeImage(bucket, filled(png(1, 1), 3 * PART_BYTES), options("failed"));
+      await expect(stored).rejects.toThrow(`R2 fails on ${call}`);
+      expect([unfinished.size, await env.IMAGES.head("failed.png")]).toEqual([0, null]);
+    },
+  );
+
+  it("tells the refusal, and logs, when the upload cannot be aborted", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue(undefined);
+    const { bucket } = watched(env.IMAGES, "abort");
+    const stored = await storeImage(
+      bucket,
+      filled(png(1, 1), 3 * PART_BYTES),
+      options("failed", 2 * PART_BYTES),
+    );
+    expect(stored).toEqual({ kind: "too_large" });
+    expect(log).toHaveBeenCalledOnce();
+    log.mockRestore();
+  });
+});
