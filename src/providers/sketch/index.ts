@@ -1,0 +1,75 @@
+import {
+  type ImageRequest,
+  type ProvidedImage,
+  type Provider,
+  ProviderError,
+  type Reference,
+} from "../provider.ts";
+import { createPainter } from "./paint.ts";
+import { encodePng } from "./png.ts";
+import { composeScene } from "./scene.ts";
+
+/** The longest edge it draws: what is held grows with the edge. */
+export const EDGE_PIXELS_MAX = 3840;
+const AUTO_SIZE = { width: 1024, height: 1024 };
+
+type GenerateOptions = { references: readonly Reference[]; signal: AbortSignal };
+
+/**
+ * The embedded provider: it draws a landscape in the Worker itself, steered by the words of the prompt. The same prompt,
+ * size, quality, background, references and index give the same bytes, whatever the generation.
+ */
+export const sketch: Provider = { formats: ["png"], generate };
+
+async function* generate(request: ImageRequest, options: GenerateOptions): AsyncGenerator<ProvidedImage> {
+  const size = request.size === "auto" ? AUTO_SIZE : request.size;
+  refuseUndrawable(request, size);
+  const check = () => {
+    if (options.signal.aborted)
+      throw new ProviderError({ reason: "unavailable", retryAfterMs: null }, "drawing was aborted");
+  };
+  check();
+  const references = await digestReferences(options);
+  for (let index = request.offset; index < request.offset + request.n; index++) {
+    check();
+    const seed = await seedOf([request.prompt, request.background, references, String(index)]);
+    const quality = request.quality === "auto" ? "medium" : request.quality;
+    const scene = composeScene({ ...size, prompt: request.prompt, quality, seed });
+    yield { body: encodePng(size, createPainter(scene), check) };
+  }
+}
+
+function refuseUndrawable(
+  { outputFormat }: ImageRequest,
+  { width, height }: { width: number; height: number },
+): void {
+  const drawable = [width, height].every(
+    (edge) => Number.isInteger(edge) && edge > 0 && edge <= EDGE_PIXELS_MAX,
+  );
+  if (outputFormat === "png" && drawable) return;
+  throw new ProviderError({ reason: "invalid" }, `cannot draw ${outputFormat} of ${width}x${height}`);
+}
+
+/** The SHA-256 of each reference, streamed, so that none is ever held. */
+async function digestReferences({ references, signal }: GenerateOptions): Promise<string> {
+  const digests: string[] = [];
+  for (const reference of references) {
+    const digest = new crypto.DigestStream("SHA-256");
+    try {
+      await (await reference.open()).pipeTo(digest, { signal });
+    } catch (error) {
+      digest.digest.catch(() => undefined);
+      throw new ProviderError(
+        { reason: "unavailable", retryAfterMs: null },
+        `reading a reference: ${String(error)}`,
+      );
+    }
+    digests.push(Buffer.from(await digest.digest).toString("hex"));
+  }
+  return digests.join();
+}
+
+async function seedOf(parts: readonly string[]): Promise<number> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
+  return new DataView(digest).getInt32(0);
+}

@@ -1,0 +1,390 @@
+import { type Colour, hex, mix } from "./colour.ts";
+import type { Palette, Time } from "./palettes.ts";
+import { createRandom, fractalLine, labelSeed, lattice, noiseLine, type Random } from "./random.ts";
+import type { Detail, Light } from "./scene.ts";
+import type { Shape } from "./shapes.ts";
+import type { Place, Wishes } from "./words.ts";
+
+/** One ridge of land from its crest to the bottom of the picture, with what stands behind and before its edge. */
+export type Layer = {
+  behind: Shape[];
+  ridge: Ridge;
+  before: Shape[];
+  /** 0 is the farthest, 1 the nearest. */
+  depth: number;
+};
+
+export type Ridge = {
+  /** For each column, the y of the crest. */
+  crest: Float32Array;
+  /** For each column, the change of the crest from column to column. */
+  slope: Float32Array;
+  crestTop: number;
+  crestBottom: number;
+  upper: Colour;
+  lower: Colour;
+  /** The row at which `lower` is reached. */
+  lowerAt: number;
+  /** How its faces take the light, or null for a plain silhouette. */
+  relief: Relief | null;
+  windows: Windows | null;
+};
+
+export type Relief = {
+  /** For each column, from -1 in the shade to 1 in the light, and the same more coarsely. */
+  fine: Float32Array;
+  coarse: Float32Array;
+  lit: Colour;
+  shaded: Colour;
+  strength: number;
+  /** How far faces wander sideways as they go down. */
+  wander: number;
+  snow: { line: number; lit: Colour; shaded: Colour } | null;
+};
+
+/** Lit windows: for each column the left edge of its building and the building's number. */
+export type Windows = {
+  left: Float32Array;
+  building: Int32Array;
+  pitch: number;
+  share: number;
+  colour: Colour;
+};
+
+type Profile = "peaks" | "hills" | "dunes" | "mesas" | "towers" | "headland" | "shore";
+
+type LandPlan = {
+  profile: Profile;
+  depth: number;
+  /** The foot of the profile above the horizon, its height above that, and its features, all in units. */
+  base: number;
+  rise: number;
+  scale: number;
+};
+
+export type LandSetting = {
+  width: number;
+  height: number;
+  unit: number;
+  horizon: number;
+  seed: number;
+  place: Place;
+  time: Time;
+  palette: Palette;
+  detail: Detail;
+  wishes: Wishes;
+  hasWater: boolean;
+  light: Light;
+};
+
+/** All land of a picture: the backdrop behind the water, or behind the nearest land; and the foreground. */
+export function createLand(setting: LandSetting): { backdrop: Layer[]; foreground: Layer[] } {
+  const random = createRandom(setting.seed, "land");
+  const { backdrop, foreground } = planLand(random, setting);
+  const raise = (plan: LandPlan, index: number) =>
+    createLayer(plan, labelSeed(setting.seed, `ridge ${plan.profile} ${index}`), setting);
+  return {
+    backdrop: backdrop.map(raise),
+    foreground: foreground.map((plan, index) => raise(plan, index + 100)),
+  };
+}
+
+function planLand(random: Random, setting: LandSetting): { backdrop: LandPlan[]; foreground: LandPlan[] } {
+  const { place, hasWater, detail } = setting;
+  const floor = (setting.height - setting.horizon) / setting.unit;
+  const rows = (count: number, make: (depth: number) => LandPlan) =>
+    Array.from({ length: count }, (_, index) => make(index / Math.max(1, count - 1)));
+  /** Layers from far to near walk down to the bottom of the picture, unless water takes that room. */
+  const descend = (depth: number, last: number) =>
+    hasWater ? 0.004 + 0.02 * (1 - depth) : 0.03 - (floor * last + 0.03) * depth ** 1.5;
+  const nearShore: LandPlan = { profile: "shore", depth: 1, base: -floor * 0.84, rise: 0.14, scale: 1.1 };
+  switch (place) {
+    case "mountains":
+      return {
+        backdrop: rows(3 + detail.extraLayers, (depth) => ({
+          profile: depth > 0.85 ? "hills" : "peaks",
+          depth: depth * 0.78,
+          base: descend(depth, 0.42),
+          rise: depth > 0.85 ? 0.09 : 0.43 - 0.27 * depth,
+          scale: 1 + 1.3 * depth,
+        })),
+        foreground: [nearShore],
+      };
+    case "sea":
+      return {
+        backdrop: rows(1 + detail.extraLayers, (depth) => ({
+          profile: "headland",
+          depth: 0.15 + depth * 0.4,
+          base: -0.035,
+          rise: random.between(0.1, 0.17) * (1 - depth * 0.25),
+          scale: random.between(0.5, 0.9),
+        })),
+        foreground: [{ profile: "shore", depth: 1, base: -floor * 0.92, rise: 0.36, scale: 0.8 }],
+      };
+    case "forest":
+      return {
+        backdrop: rows(4 + detail.extraLayers, (depth) => ({
+          profile: depth < 0.2 ? "peaks" : "hills",
+          depth: depth * 0.88,
+          base: descend(depth, 0.6) + 0.04,
+          rise: depth < 0.2 ? 0.28 : 0.17,
+          scale: 1 + depth * 0.7,
+        })),
+        foreground: [{ profile: "hills", depth: 1, base: -floor * 0.98, rise: 0.16, scale: 1 }],
+      };
+    case "desert":
+      return {
+        backdrop: rows(4 + detail.extraLayers, (depth) => ({
+          profile: depth < 0.34 ? "mesas" : "dunes",
+          depth: depth * 0.72,
+          base: descend(depth, 0.62),
+          rise: depth < 0.34 ? 0.2 - 0.12 * depth : 0.15,
+          scale: depth < 0.34 ? 1.3 : 1.3 - 0.4 * depth,
+        })),
+        foreground: [{ profile: "dunes", depth: 0.9, base: -floor * 0.95, rise: 0.16, scale: 0.8 }],
+      };
+    case "city":
+      return {
+        backdrop: [
+          { profile: "hills", depth: 0, base: 0.04, rise: 0.16, scale: 0.9 },
+          ...rows(
+            2 + detail.extraLayers,
+            (depth): LandPlan => ({
+              profile: "towers",
+              depth: 0.22 + depth * 0.6,
+              base: hasWater ? 0.012 : 0.012 - floor * 0.5 * depth,
+              rise: 0.46 - 0.2 * depth,
+              scale: 1.25 - 0.35 * depth,
+            }),
+          ),
+        ],
+        foreground: hasWater
+          ? [{ ...nearShore, base: -floor * 0.98, rise: 0.07 }]
+          : [{ profile: "towers", depth: 1, base: -floor * 0.8, rise: 0.16, scale: 0.9 }],
+      };
+    case "hills":
+      return {
+        backdrop: rows(4 + detail.extraLayers, (depth) => ({
+          profile: depth < 0.2 ? "peaks" : "hills",
+          depth: depth * 0.75,
+          base: descend(depth, 0.55) + 0.02,
+          rise: depth < 0.2 ? 0.2 : 0.14,
+          scale: 1.2 - depth * 0.35,
+        })),
+        foreground: [{ profile: "hills", depth: 0.95, base: -floor * 0.95, rise: 0.2, scale: 0.7 }],
+      };
+  }
+}
+
+function createLayer(plan: LandPlan, seed: number, setting: LandSetting): Layer {
+  const { width, unit, horizon, palette, detail } = setting;
+  const { crest, windows } = traceCrest(plan, seed, setting);
+  const slope = crest.map((y, x) => (x === 0 ? 0 : y - (crest[x - 1] ?? y)));
+  const crestTop = crest.reduce((least, y) => Math.min(least, y), Number.POSITIVE_INFINITY);
+  const crestBottom = crest.reduce((most, y) => Math.max(most, y), 0);
+  const base = landColour(palette, plan.depth);
+  const foot = Math.min(horizon - unit * Math.min(plan.base, 0), crestTop + unit * 0.5);
+  const airy = mix(base, palette.sky[palette.sky.length - 1] ?? base, 0.5 * (1 - plan.depth) ** 0.8);
+  const steep = plan.profile === "peaks" || plan.profile === "mesas" || plan.profile === "dunes";
+  const ridge: Ridge = {
+    crest,
+    slope,
+    crestTop,
+    crestBottom,
+    upper: base,
+    lower: plan.depth > 0.85 ? mix(base, hex("#000000"), 0.35) : airy,
+    lowerAt: Math.max(foot, crestTop + unit * 0.12),
+    relief:
+      steep || plan.profile === "headland" || (plan.profile === "hills" && plan.depth < 0.9)
+        ? createRelief(plan, slope, base, { crestTop, crestBottom }, setting)
+        : null,
+    windows: windows && detail.amount > 0 ? windows : null,
+  };
+  return { behind: [], ridge, before: [], depth: plan.depth };
+
+  function landColour(colours: Palette, depth: number): Colour {
+    const skyline = colours.sky[colours.sky.length - 1] ?? colours.far;
+    return depth < 0.3
+      ? mix(mix(skyline, colours.far, 0.72), mix(colours.far, colours.near, 0.3), depth / 0.3)
+      : mix(colours.far, colours.near, 0.3 + (0.7 * (depth - 0.3)) / 0.7);
+  }
+
+  function traceCrest(trace: LandPlan, traceSeed: number, land: LandSetting) {
+    if (trace.profile === "towers") return traceTowers(trace, traceSeed, land);
+    const line = Float32Array.from(
+      { length: width },
+      (_, x) =>
+        horizon -
+        unit *
+          (trace.base +
+            trace.rise * profileAt(trace, (x - width / 2) / unit, width / unit, detail.octaves, traceSeed)),
+    );
+    return { crest: line, windows: null };
+  }
+}
+
+/** The height of the crest from 0 to about 1 at `x` units from the middle of a picture `span` units wide. */
+function profileAt(
+  { profile, scale }: LandPlan,
+  x: number,
+  span: number,
+  octaves: number,
+  seed: number,
+): number {
+  const along = x * scale + 40;
+  switch (profile) {
+    case "peaks": {
+      const warped = along + 0.12 * noiseLine(along * 3, seed + 90);
+      const massif = noiseLine(warped * 0.9, seed + 91);
+      return (0.3 + 0.7 * massif) * ridged(warped * 1.7, octaves, seed) + 0.12 * massif;
+    }
+    case "hills":
+      return (
+        fractalLine(along * 1.3, Math.min(octaves, 3), seed) +
+        0.03 * fractalLine(along * 22, octaves - 3, seed + 50)
+      );
+    case "dunes": {
+      const place = along * 1.5 + 0.5 * noiseLine(along * 1.4, seed + 70);
+      const share = place - Math.floor(place);
+      const height = 0.45 + 0.55 * lattice(Math.floor(place), 1, seed);
+      const wave =
+        share < 0.68
+          ? 0.5 - 0.5 * Math.cos((share / 0.68) * Math.PI)
+          : 0.5 + 0.5 * Math.cos(((share - 0.68) / 0.32) * Math.PI);
+      return height * wave * 0.7 + 0.5 * noiseLine(along * 0.7, seed + 71);
+    }
+    case "mesas": {
+      const rough = noiseLine(along * 2.1, seed);
+      const table = smooth(0.5, 0.56, rough) * (0.55 + 0.45 * lattice(Math.floor(along * 1.05), 3, seed));
+      const step = smooth(0.42, 0.47, rough) * 0.25;
+      return (
+        Math.max(table, step) +
+        0.12 * fractalLine(along * 3, octaves, seed + 9) +
+        0.02 * fractalLine(along * 40, 3, seed + 12)
+      );
+    }
+    case "headland": {
+      const side = lattice(7, 7, seed) < 0.5 ? -1 : 1;
+      const inland = smooth(-0.1, 0.5, (x * side) / span + 0.16 * (noiseLine(along, seed + 4) - 0.5));
+      return (
+        inland * (0.55 + 0.6 * fractalLine(along * 3.2, octaves, seed)) +
+        0.04 * inland * fractalLine(along * 30, 4, seed + 3)
+      );
+    }
+    case "shore": {
+      const side = lattice(7, 7, seed) < 0.5 ? -1 : 1;
+      const rise = smooth(0.02, 0.42, (x * side) / span + 0.1 * (noiseLine(along * 2, seed + 4) - 0.5));
+      return (
+        rise * (0.8 + 0.3 * fractalLine(along * 2.4, 4, seed)) +
+        0.09 * fractalLine(along * 4, octaves, seed + 5)
+      );
+    }
+    case "towers":
+      return 0;
+  }
+}
+
+function ridged(x: number, octaves: number, seed: number): number {
+  let sum = 0;
+  let weight = 0.62;
+  for (let octave = 0; octave < octaves; octave++, weight *= 0.47) {
+    sum += weight * (1 - Math.abs(2 * noiseLine(x * 1.93 ** octave, seed + octave * 13) - 1));
+  }
+  return sum * 0.82;
+}
+
+function traceTowers(plan: LandPlan, seed: number, setting: LandSetting) {
+  const { width, unit, horizon, time, detail } = setting;
+  const random = createRandom(seed, "towers");
+  const crest = new Float32Array(width).fill(horizon - unit * plan.base);
+  const left = new Float32Array(width);
+  const building = new Int32Array(width).fill(-1);
+  const centre = width * random.between(0.3, 0.7);
+  let x = -unit * random.between(0, 0.05);
+  for (let index = 0; x < width; index++) {
+    const wide = unit * random.between(0.026, 0.075) * plan.scale;
+    const crowd = 0.3 + 0.7 * Math.exp(-(((x - centre) / (unit * 0.42)) ** 2));
+    const tall = unit * plan.rise * crowd * (0.22 + 0.78 * random.between(0, 1) ** 1.7);
+    const crown = random.pick(["flat", "flat", "step", "spire", "slant"] as const);
+    const slant = random.between(-0.5, 0.5);
+    for (let column = Math.max(0, Math.round(x)); column < Math.min(width, Math.round(x + wide)); column++) {
+      const across = (column - x) / wide;
+      crest[column] = horizon - unit * plan.base - tall - crownAt(crown, across, slant, unit);
+      left[column] = x;
+      building[column] = index;
+    }
+    x += wide * (random.chance(0.25) ? random.between(1.05, 1.5) : 1);
+  }
+  const dark = time === "night" ? 0.42 : time === "dusk" ? 0.34 : time === "mist" ? 0.16 : 0.08;
+  const windows: Windows = {
+    left,
+    building,
+    pitch: Math.max(3, (unit / 1024) * (5.5 + 4 * plan.depth) * plan.scale),
+    share: dark * Math.min(1, 0.6 + detail.amount * 0.4),
+    colour: mix(hex("#ffcf7d"), setting.palette.light, 0.3),
+  };
+  return { crest, windows };
+}
+
+function crownAt(crown: string, across: number, slant: number, unit: number): number {
+  const middle = Math.abs(across - 0.5);
+  if (crown === "step") return middle < 0.28 ? unit * 0.018 : 0;
+  if (crown === "spire") return middle < 0.045 ? unit * 0.055 : middle < 0.2 ? unit * 0.016 : 0;
+  return crown === "slant" ? unit * 0.03 * (across - 0.5) * slant * 2 : 0;
+}
+
+function createRelief(
+  plan: LandPlan,
+  slope: Float32Array,
+  base: Colour,
+  crest: { crestTop: number; crestBottom: number },
+  setting: LandSetting,
+): Relief {
+  const { unit, palette, light, width, wishes, time, seed } = setting;
+  const side = light.x < width / 2 ? -1 : 1;
+  const facing = (radius: number, gain: number) =>
+    blur(slope, Math.max(1, Math.round(unit * radius))).map((value) =>
+      Math.max(-1, Math.min(1, value * side * gain)),
+    );
+  const gain = plan.profile === "dunes" ? 5 : plan.profile === "hills" ? 1.6 : 1.7;
+  const fine = plan.profile === "peaks" ? 0.004 : plan.profile === "hills" ? 0.03 : 0.012;
+  const snowy =
+    plan.profile === "peaks" && (wishes.features.has("snow") || createRandom(seed, "snow").chance(0.62));
+  const bright = mix(hex("#ffffff"), palette.glow, 0.35);
+  const veil = (colour: Colour) =>
+    mix(colour, base, 0.22 + 0.4 * (1 - plan.depth) ** 2 + (time === "night" ? 0.3 : 0));
+  return {
+    fine: facing(fine, gain),
+    coarse: facing(fine * 6, gain * 1.5),
+    lit: mix(base, palette.glow, 0.5),
+    shaded: mix(base, mix(palette.near, palette.cloudShade, 0.4), 0.5),
+    strength: plan.profile === "hills" || plan.profile === "headland" ? 0.45 : 0.9,
+    wander: plan.profile === "peaks" ? 0.95 : plan.profile === "dunes" ? 0.35 : 0.5,
+    snow: snowy
+      ? {
+          line:
+            crest.crestTop +
+            (crest.crestBottom - crest.crestTop) * (wishes.features.has("snow") ? 0.72 : 0.42),
+          lit: veil(bright),
+          shaded: veil(mix(palette.cloudShade, hex("#b9cbe6"), 0.4)),
+        }
+      : null,
+  };
+}
+
+/** The mean over `radius` columns to both sides. */
+function blur(values: Float32Array, radius: number): Float32Array {
+  const sums = new Float64Array(values.length + 1);
+  for (let index = 0; index < values.length; index++)
+    sums[index + 1] = (sums[index] ?? 0) + (values[index] ?? 0);
+  return values.map((_, index) => {
+    const from = Math.max(0, index - radius);
+    const to = Math.min(values.length, index + radius + 1);
+    return ((sums[to] ?? 0) - (sums[from] ?? 0)) / (to - from);
+  });
+}
+
+function smooth(low: number, high: number, value: number): number {
+  const t = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  return t * t * (3 - 2 * t);
+}
