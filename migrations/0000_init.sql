@@ -26,7 +26,6 @@ CREATE TABLE `credit_entries` (
 CREATE TABLE `generations` (
 	`user_id` text NOT NULL,
 	`id` text NOT NULL,
-	`version` integer NOT NULL,
 	`status` text NOT NULL,
 	`model` text NOT NULL,
 	`created_at` integer NOT NULL,

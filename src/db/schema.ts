@@ -7,6 +7,31 @@ import { check, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlit
  * Times are milliseconds since 1970, credits whole numbers.
  */
 
+/** One delivered image, as the log keeps it. */
+export type LoggedImage = {
+  id: string;
+  /** Where it lies in the images bucket, and in its URL. */
+  key: string;
+  contentType: string;
+  width: number;
+  height: number;
+  bytes: number;
+  createdAt: number;
+};
+
+/** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
+export type LoggedRequest = {
+  prompt: string;
+  aspectRatio: string;
+  tier: string;
+  size: { width: number; height: number } | "auto";
+  renderQuality: string;
+  n: number;
+  outputFormat: string;
+  references: number;
+  origin: string;
+};
+
 export const users = sqliteTable(
   "users",
   {
@@ -46,18 +71,17 @@ export const generations = sqliteTable(
   {
     userId: text("user_id").notNull(),
     id: text().notNull(),
-    /** Of the Account's row when it was copied; an older copy never replaces a newer one. */
-    version: integer().notNull(),
     status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
     model: text().notNull(),
     createdAt: integer("created_at").notNull(),
     endedAt: integer("ended_at").notNull(),
     creditsCharged: integer("credits_charged").notNull(),
     creditsRefunded: integer("credits_refunded").notNull(),
-    /** JSON: what was asked (prompt cut to 2,000 characters), the error, and the images. Shapes in account/record.ts. */
-    request: text().notNull(),
-    error: text(),
-    images: text().notNull(),
+    /** JSON: what was asked, the prompt cut short. */
+    request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
+    error: text({ enum: ["generationFailed", "contentPolicyViolation"] }),
+    /** JSON: the images delivered. */
+    images: text({ mode: "json" }).$type<readonly LoggedImage[]>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.userId, t.id] })],
 );

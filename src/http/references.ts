@@ -1,6 +1,7 @@
 import type { ImageHeader } from "../images/format.ts";
 import { referenceKey, removeReferences } from "../images/references.ts";
 import { storeImage } from "../images/sink.ts";
+import { describe, log } from "../log.ts";
 import {
   type FileRefusal,
   MULTIPART_LIMITS,
@@ -50,19 +51,19 @@ export async function receiveReferences(
   try {
     const form = await readMultipart(request, { ...limits, filesMax }, store);
     if (form.kind === "form") return { ...form, references };
-    await discard(bucket, generationId, references.length);
+    await discard(bucket, references);
     return form;
   } catch (error) {
-    await discard(bucket, generationId, references.length);
+    await discard(bucket, references);
     throw error;
   }
 }
 
 /** Never throws: the outcome that led here is the one to tell, and the bucket's lifecycle rule removes the rest. */
-async function discard(bucket: R2Bucket, generationId: string, count: number): Promise<void> {
+async function discard(bucket: R2Bucket, references: readonly StoredReference[]): Promise<void> {
   try {
-    await removeReferences(bucket, generationId, count);
+    await removeReferences(bucket, references);
   } catch (error) {
-    console.error("References of a refused form could not be removed.", error);
+    log("discard_failed", { error: describe(error) });
   }
 }

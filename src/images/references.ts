@@ -3,8 +3,10 @@ export function referenceKey(generationId: string, position: number): string {
   return `${generationId}/${position}`;
 }
 
-/** Removes the first `count` references of a generation, those that are there, in one call. */
-export async function removeReferences(bucket: R2Bucket, generationId: string, count: number): Promise<void> {
-  if (count === 0) return;
-  await bucket.delete(Array.from({ length: count }, (_, i) => referenceKey(generationId, i + 1)));
+/** Removes stored references in one call; those that are gone already do no harm. */
+export async function removeReferences(
+  bucket: R2Bucket,
+  references: readonly { key: string }[],
+): Promise<void> {
+  if (references.length > 0) await bucket.delete(references.map(({ key }) => key));
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { describe, log } from "../log.ts";
 import { IMAGE_HEADER_BYTES_MAX, type ImageHeader, inspectImageStart } from "./format.ts";
 
 export type StoreOptions = {
@@ -104,7 +105,8 @@ class ImageUpload {
     try {
       await this.#multipart.abort();
     } catch (error) {
-      console.error("An unfinished upload could not be aborted; R2 drops it after seven days.", error);
+      // R2 drops an unfinished upload after seven days.
+      log("upload_abort_failed", { error: describe(error) });
     }
   }
 

@@ -1,0 +1,330 @@
+/**
+ * The states of a generation and what moves it between them, over plain data: no clock, no storage, no provider.
+ * `queued` → `processing` → `succeeded` | `failed` | `canceled`; whoever works on it holds a lease, told apart by its
+ * fence: a number that grows each time the lease is taken away.
+ */
+import type { LoggedImage } from "../db/schema.ts";
+import { mustHold, type Paid, type RefundCause } from "./ledger.ts";
+
+/** How long a lease lasts unless renewed: two renewals may fail before it lapses. */
+export const LEASE_MS = 150_000;
+/** The wait before the queue is told again of work that nobody has begun: doubles from the first to the last. */
+const NUDGE_FIRST_MS = 30_000;
+const NUDGE_LAST_MS = 600_000;
+/** Provider work stops when this part of the run's time has passed, so that the end is told within it. */
+const WORK_PART = 0.9;
+/** References are promised to be gone 30 s after the end: a second try has to fit in. */
+const CLEAR_AGAIN_MS = 10_000;
+/** A run that has lost its lease may store images for a while yet. */
+export const SWEEP_AFTER_MS = 20 * 60_000;
+/** The first wait after a failed try to tell what has ended: doubles up to the last nudge's. */
+const TELL_AGAIN_MS = 5_000;
+/** How long an ended generation is kept here: as long as a retry may ask for it. */
+export const KEEP_MS = 86_400_000;
+
+export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" | "canceled";
+
+export type FailureCode = "generationFailed" | "contentPolicyViolation";
+
+export type StoredImage = LoggedImage;
+
+/** What was asked for, as it was priced and as the provider is to be asked. */
+export type GenerationRequest = {
+  model: string;
+  providerModel: string;
+  prompt: string;
+  aspectRatio: string;
+  /** The resolution that was priced. */
+  tier: string;
+  size: { width: number; height: number } | "auto";
+  renderQuality: "auto" | "low" | "medium" | "high";
+  n: number;
+  outputFormat: "png" | "jpeg" | "webp";
+  outputCompression: number | null;
+  background: "auto" | "opaque";
+  moderation: "auto" | "low";
+  /** Hashed. */
+  endUser: string | null;
+  references: readonly {
+    key: string;
+    contentType: "image/png" | "image/jpeg" | "image/webp";
+    bytes: number;
+  }[];
+  /** Scheme and host that answers name in their URLs: those of the request that made the generation. */
+  origin: string;
+};
+
+/** What a run brings back. Images and a failure together: some were delivered before it failed. */
+export type RunResult = { images: readonly StoredImage[]; failure: FailureCode | null };
+
+export type Generation = {
+  id: string;
+  status: GenerationStatus;
+  mode: "sync" | "async";
+  request: GenerationRequest;
+  createdAt: number;
+  beganAt: number | null;
+  endedAt: number | null;
+  /** Unfinished by then, it has failed. */
+  deadline: number;
+  /** When the alarm must look at it next; null once nothing is left to do. Never later than the deadline. */
+  dueAt: number | null;
+  /** Whether somebody holds the lease, until `dueAt`. */
+  leased: boolean;
+  fence: number;
+  /** Provider calls allowed so far. */
+  calls: number;
+  /** How often the alarm has looked and had to look again: sets its back-off. */
+  tries: number;
+  charged: number;
+  refunded: number;
+  paid: Paid;
+  images: readonly StoredImage[];
+  error: FailureCode | null;
+  /** Whether the log has it. Only an ended one is copied, and an ended one never changes. */
+  copied: boolean;
+  /** Whether its references are gone from storage. */
+  cleared: boolean;
+  /** Whether images that no answer names are gone from storage. */
+  swept: boolean;
+};
+
+export type Limits = { runDeadlineMs: number; queueDeadlineMs: number; providerAttempts: number };
+
+/** The right to work on a generation, and until when the provider may be kept busy. */
+export type Job = {
+  generationId: string;
+  fence: number;
+  request: GenerationRequest;
+  workUntil: number;
+  /** Whether the first provider call is allowed already; a rerun asks first, having looked for stored images. */
+  mayCall: boolean;
+};
+
+export type BeginOutcome =
+  | { kind: "run"; generation: Generation; job: Job }
+  | { kind: "taken" }
+  | { kind: "finished" };
+
+/** A generation as it is accepted: a sync one begun at once by whoever submits it, an async one waiting in line. */
+export function accept(
+  id: string,
+  mode: "sync" | "async",
+  request: GenerationRequest,
+  charged: number,
+  paid: Paid,
+  now: number,
+  limits: Limits,
+): Generation {
+  const waiting: Generation = {
+    id,
+    status: "queued",
+    mode,
+    request,
+    createdAt: now,
+    beganAt: null,
+    endedAt: null,
+    deadline: now + limits.queueDeadlineMs,
+    dueAt: Math.min(now + nudgeAfterMs(0), now + limits.queueDeadlineMs),
+    leased: false,
+    fence: 0,
+    calls: 0,
+    tries: 0,
+    charged,
+    refunded: 0,
+    paid,
+    images: [],
+    error: null,
+    copied: false,
+    cleared: request.references.length === 0,
+    swept: true,
+  };
+  return mode === "sync" ? lease(waiting, now, limits) : waiting;
+}
+
+/** Somebody offers to work on it. */
+export function begin(generation: Generation, now: number, limits: Limits): BeginOutcome {
+  if (isEnded(generation)) return { kind: "finished" };
+  if (generation.leased || now >= generation.deadline) return { kind: "taken" };
+  const leased = lease(generation, now, limits);
+  return { kind: "run", generation: leased, job: jobOf(leased, limits) };
+}
+
+/** The lease that its holder works by. */
+export function jobOf(generation: Generation, limits: Limits): Job {
+  mustHold(generation.leased && generation.beganAt !== null, "only a leased generation is worked on");
+  return {
+    generationId: generation.id,
+    fence: generation.fence,
+    request: generation.request,
+    workUntil: generation.beganAt + limits.runDeadlineMs * WORK_PART,
+    mayCall: generation.fence === 1,
+  };
+}
+
+export type RenewOutcome =
+  | { kind: "yours"; generation: Generation }
+  /** The lease stands, but the provider may not be called again. */
+  | { kind: "exhausted"; generation: Generation }
+  | { kind: "lost" };
+
+/**
+ * The holder of a lease is still at work, or asks to call the provider once more.
+ * @param calls how many provider calls the holder asks for: 0 or 1
+ */
+export function renew(
+  generation: Generation,
+  fence: number,
+  calls: 0 | 1,
+  now: number,
+  limits: Limits,
+): RenewOutcome {
+  if (isEnded(generation) || !generation.leased || generation.fence !== fence) return { kind: "lost" };
+  const renewed = { ...generation, dueAt: Math.min(now + LEASE_MS, generation.deadline) };
+  if (generation.calls + calls > limits.providerAttempts) return { kind: "exhausted", generation: renewed };
+  return { kind: "yours", generation: { ...renewed, calls: generation.calls + calls } };
+}
+
+export type LapseOutcome =
+  | { kind: "wait" }
+  /** Nobody works on it: the queue is to be told (again). */
+  | { kind: "nudge"; generation: Generation }
+  /** Its time is over. */
+  | { kind: "expired" };
+
+/** What the alarm makes of an unfinished generation. */
+export function lapse(generation: Generation, now: number): LapseOutcome {
+  mustHold(!isEnded(generation) && generation.dueAt !== null, "only unfinished work lapses");
+  if (now >= generation.deadline) return { kind: "expired" };
+  if (now < generation.dueAt) return { kind: "wait" };
+  const tries = generation.leased ? 0 : generation.tries + 1;
+  return {
+    kind: "nudge",
+    generation: {
+      ...generation,
+      leased: false,
+      // The one who let its lease lapse may still be at work: its failure no longer counts.
+      fence: generation.leased ? generation.fence + 1 : generation.fence,
+      tries,
+      dueAt: Math.min(now + nudgeAfterMs(tries), generation.deadline),
+    },
+  };
+}
+
+export type EndOutcome =
+  | { kind: "ended"; generation: Generation; refund: { credits: number; cause: RefundCause } | null }
+  /** It had ended before: nothing changes. */
+  | { kind: "repeated" }
+  /** Less than everything, by one who no longer holds the lease: the one who does may bring more. */
+  | { kind: "stale" };
+
+/**
+ * A run brings its result, or the alarm the end of its time (`fence` null).
+ * All the images settle it, whichever run brings them first; less than that only from the holder of the lease.
+ */
+export function end(
+  generation: Generation,
+  fence: number | null,
+  result: RunResult,
+  now: number,
+): EndOutcome {
+  if (isEnded(generation)) return { kind: "repeated" };
+  const { request, charged } = generation;
+  const images = result.images.slice(0, request.n);
+  const held = generation.leased && fence === generation.fence;
+  if (!held && fence !== null && images.length < request.n) return { kind: "stale" };
+  const error = images.length === 0 ? (result.failure ?? "generationFailed") : null;
+  const price = charged / request.n;
+  mustHold(Number.isSafeInteger(price), "every image of a generation has the same whole price");
+  const refunded = price * (request.n - images.length);
+  return {
+    kind: "ended",
+    generation: {
+      ...generation,
+      status: error === null ? "succeeded" : "failed",
+      images,
+      error,
+      endedAt: now,
+      refunded,
+      leased: false,
+      tries: 0,
+      // The log is told at once; the alarm only comes back for it, so it need not be moved: that would be a write more.
+      dueAt: generation.cleared ? generation.dueAt : now + CLEAR_AGAIN_MS,
+      // Somebody else than the one and only holder may have stored, or be storing, images that the answer does not name.
+      swept: generation.fence === 0 || (held && fence === 1),
+    },
+    refund:
+      refunded === 0
+        ? null
+        : { credits: refunded, cause: error === "contentPolicyViolation" ? "own" : "fault" },
+  };
+}
+
+/** What is still to be done about a generation that has ended. */
+export function chores(
+  generation: Generation,
+  now: number,
+): { copy: boolean; clear: boolean; sweep: boolean } {
+  mustHold(generation.endedAt !== null, "only an ended generation has chores");
+  return {
+    copy: !generation.copied,
+    clear: !generation.cleared,
+    sweep: !generation.swept && now >= generation.endedAt + SWEEP_AFTER_MS,
+  };
+}
+
+/** Notes which chores are done, and when to come back for the rest. */
+export function afterChores(
+  generation: Generation,
+  done: { copy: boolean; clear: boolean; sweep: boolean },
+  now: number,
+): Generation {
+  mustHold(generation.endedAt !== null, "only an ended generation has chores");
+  const next = {
+    ...generation,
+    copied: generation.copied || done.copy,
+    cleared: generation.cleared || done.clear,
+    swept: generation.swept || done.sweep,
+  };
+  const left = chores(next, now);
+  if (left.copy || left.clear || left.sweep) {
+    const wait = Math.min(TELL_AGAIN_MS * 2 ** generation.tries, NUDGE_LAST_MS);
+    return { ...next, tries: generation.tries + 1, dueAt: now + wait };
+  }
+  return { ...next, tries: 0, dueAt: next.swept ? null : generation.endedAt + SWEEP_AFTER_MS };
+}
+
+export function isEnded(generation: { status: GenerationStatus }): boolean {
+  switch (generation.status) {
+    case "succeeded":
+    case "failed":
+    case "canceled":
+      return true;
+    case "queued":
+    case "processing":
+      return false;
+  }
+}
+
+/** Milliseconds before the alarm looks again at what it has looked at `tries` times. */
+export function nudgeAfterMs(tries: number): number {
+  return Math.min(NUDGE_FIRST_MS * 2 ** tries, NUDGE_LAST_MS);
+}
+
+function lease(generation: Generation, now: number, limits: Limits): Generation {
+  const beganAt = generation.beganAt ?? now;
+  const deadline = beganAt + limits.runDeadlineMs;
+  // A lapsed lease has raised the fence already; the first is 1, and comes with the first provider call.
+  const first = generation.fence === 0;
+  return {
+    ...generation,
+    status: "processing",
+    beganAt,
+    deadline,
+    leased: true,
+    fence: first ? 1 : generation.fence,
+    calls: first ? 1 : generation.calls,
+    tries: 0,
+    dueAt: Math.min(now + LEASE_MS, deadline),
+  };
+}

@@ -1,0 +1,92 @@
+import type { creditEntries, generations } from "../db/schema.ts";
+import type { FailureCode, Generation, GenerationStatus, StoredImage } from "./lifecycle.ts";
+import type { Entry } from "./store.ts";
+
+/** A generation as callers may see it, whether read from the Account or from the log. */
+export type GenerationRecord = {
+  id: string;
+  status: GenerationStatus;
+  model: string;
+  aspectRatio: string;
+  /** The resolution that was priced. */
+  tier: string;
+  createdAt: number;
+  endedAt: number | null;
+  creditsCharged: number;
+  creditsRefunded: number;
+  error: FailureCode | null;
+  images: readonly StoredImage[];
+  origin: string;
+};
+
+/** How much of a prompt the log keeps, in code points. */
+const LOGGED_PROMPT_MAX = 2_000;
+
+export function recordOf(generation: Generation): GenerationRecord {
+  const { request } = generation;
+  return {
+    id: generation.id,
+    status: generation.status,
+    model: request.model,
+    aspectRatio: request.aspectRatio,
+    tier: request.tier,
+    createdAt: generation.createdAt,
+    endedAt: generation.endedAt,
+    creditsCharged: generation.charged,
+    creditsRefunded: generation.refunded,
+    error: generation.error,
+    images: generation.images,
+    origin: request.origin,
+  };
+}
+
+/** The same record, from its row in the log. */
+export function recordOfRow(row: typeof generations.$inferSelect): GenerationRecord {
+  return {
+    id: row.id,
+    status: row.status,
+    model: row.model,
+    aspectRatio: row.request.aspectRatio,
+    tier: row.request.tier,
+    createdAt: row.createdAt,
+    endedAt: row.endedAt,
+    creditsCharged: row.creditsCharged,
+    creditsRefunded: row.creditsRefunded,
+    error: row.error,
+    images: row.images,
+    origin: row.request.origin,
+  };
+}
+
+/** The log's row for a generation, or null while it has not ended. */
+export function rowOf(userId: string, generation: Generation): typeof generations.$inferInsert | null {
+  const { request, status, endedAt } = generation;
+  if (endedAt === null || status === "queued" || status === "processing") return null;
+  return {
+    userId,
+    id: generation.id,
+    status,
+    model: request.model,
+    createdAt: generation.createdAt,
+    endedAt,
+    creditsCharged: generation.charged,
+    creditsRefunded: generation.refunded,
+    error: generation.error,
+    images: generation.images,
+    request: {
+      prompt: [...request.prompt].slice(0, LOGGED_PROMPT_MAX).join(""),
+      aspectRatio: request.aspectRatio,
+      tier: request.tier,
+      size: request.size,
+      renderQuality: request.renderQuality,
+      n: request.n,
+      outputFormat: request.outputFormat,
+      references: request.references.length,
+      origin: request.origin,
+    },
+  };
+}
+
+export function entryRowOf(userId: string, entry: Entry): typeof creditEntries.$inferInsert {
+  return { userId, ...entry };
+}

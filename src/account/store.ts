@@ -1,0 +1,382 @@
+import type { Grant, Posting } from "./ledger.ts";
+import { mustHold } from "./ledger.ts";
+import type { FailureCode, Generation, GenerationStatus } from "./lifecycle.ts";
+
+/**
+ * The Account object's tables. WITHOUT ROWID, and no index but the two partial ones that the alarm and the charge walk:
+ * every row and index entry written is billed.
+ */
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS grants (
+    id TEXT PRIMARY KEY,
+    credits INTEGER NOT NULL,
+    remaining INTEGER NOT NULL CHECK (remaining BETWEEN 0 AND credits),
+    expires_at INTEGER NOT NULL, -- NEVER stands for none, so that the index has the order of charging
+    reason TEXT,
+    created_at INTEGER NOT NULL,
+    spent INTEGER NOT NULL -- 1 where remaining is 0: a column of its own, so that a charge leaves the index alone
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS live_grants ON grants (expires_at) WHERE spent = 0;
+
+  CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    credits INTEGER NOT NULL,
+    balance_after INTEGER NOT NULL CHECK (balance_after >= 0),
+    generation_id TEXT,
+    grant_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  );
+
+  CREATE TABLE IF NOT EXISTS generations (
+    id TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    began_at INTEGER,
+    ended_at INTEGER,
+    deadline INTEGER NOT NULL,
+    due_at INTEGER,
+    leased INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    charged INTEGER NOT NULL,
+    refunded INTEGER NOT NULL,
+    error TEXT,
+    copied INTEGER NOT NULL,
+    cleared INTEGER NOT NULL,
+    swept INTEGER NOT NULL,
+    paid TEXT NOT NULL,
+    images TEXT NOT NULL,
+    request TEXT NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS due_generations ON generations (due_at) WHERE due_at IS NOT NULL;
+
+  -- One row: how far the log has the entries.
+  CREATE TABLE IF NOT EXISTS told (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER NOT NULL);
+  INSERT OR IGNORE INTO told VALUES (1, 0);
+`;
+
+/** The latest moment a Date can hold. */
+const NEVER = 8_640_000_000_000_000;
+
+type GrantRow = {
+  id: string;
+  credits: number;
+  remaining: number;
+  expires_at: number;
+  reason: string | null;
+  created_at: number;
+};
+
+type EntryRow = {
+  seq: number;
+  kind: Posting["kind"];
+  credits: number;
+  balance_after: number;
+  generation_id: string | null;
+  grant_id: string;
+  created_at: number;
+};
+
+type GenerationRow = {
+  id: string;
+  status: GenerationStatus;
+  mode: "sync" | "async";
+  created_at: number;
+  began_at: number | null;
+  ended_at: number | null;
+  deadline: number;
+  due_at: number | null;
+  leased: number;
+  fence: number;
+  calls: number;
+  tries: number;
+  charged: number;
+  refunded: number;
+  error: FailureCode | null;
+  copied: number;
+  cleared: number;
+  swept: number;
+  paid: string;
+  images: string;
+  request: string;
+};
+
+/** A line of the book as it is kept. */
+export type Entry = {
+  /** Counts from 1. */
+  seq: number;
+  kind: Posting["kind"];
+  credits: number;
+  balanceAfter: number;
+  generationId: string | null;
+  grantId: string;
+  createdAt: number;
+};
+
+/** Reads and writes the tables; decides nothing. Writes belong inside the object's transaction. */
+export class AccountStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(TABLES);
+  }
+
+  /** What the last entry left. */
+  balance(): number {
+    const [last] = this.#sql.exec<{ balance_after: number }>(
+      "SELECT balance_after FROM entries ORDER BY seq DESC LIMIT 1",
+    );
+    return last?.balance_after ?? 0;
+  }
+
+  /** What the unspent grants hold: the same number as {@link balance}, or the book is broken. */
+  held(): number {
+    return this.#one<{ held: number }>(
+      "SELECT coalesce(sum(remaining), 0) AS held FROM grants WHERE spent = 0",
+    ).held;
+  }
+
+  /** Grants with something left, in the order of charging; read one by one, as far as the caller goes. */
+  *liveGrants(): Generator<Grant> {
+    for (const row of this.#sql.exec<GrantRow>(
+      "SELECT * FROM grants WHERE spent = 0 ORDER BY expires_at, id",
+    )) {
+      yield toGrant(row);
+    }
+  }
+
+  /** Grants with something left that no longer counts. */
+  lapsedGrants(now: number): Grant[] {
+    return this.#sql
+      .exec<GrantRow>("SELECT * FROM grants WHERE spent = 0 AND expires_at <= ? ORDER BY expires_at, id", now)
+      .toArray()
+      .map(toGrant);
+  }
+
+  /** When the next credits that are left expire, or null. */
+  nextExpiry(): number | null {
+    const [soonest] = this.#sql.exec<{ expires_at: number }>(
+      "SELECT expires_at FROM grants WHERE spent = 0 ORDER BY expires_at LIMIT 1",
+    );
+    return soonest === undefined || soonest.expires_at === NEVER ? null : soonest.expires_at;
+  }
+
+  grant(id: string): Grant | null {
+    const [row] = this.#sql.exec<GrantRow>("SELECT * FROM grants WHERE id = ?", id);
+    return row ? toGrant(row) : null;
+  }
+
+  /** Those with something left first, as they would be charged, then the spent ones, newest first. */
+  grants(limit: number): Grant[] {
+    return this.#sql
+      .exec<GrantRow>(
+        "SELECT * FROM grants ORDER BY spent, CASE spent WHEN 0 THEN expires_at ELSE -created_at END, id LIMIT ?",
+        limit,
+      )
+      .toArray()
+      .map(toGrant);
+  }
+
+  /** Writes each posting's line and its grant, then holds the book against its rules. */
+  post(postings: readonly Posting[], now: number): void {
+    for (const { kind, credits, balanceAfter, generationId, grant } of postings) {
+      const expiresAt = grant.expiresAt ?? NEVER;
+      const before = this.grant(grant.id);
+      if (before === null) {
+        this.#sql.exec(
+          "INSERT INTO grants (id, credits, remaining, expires_at, reason, created_at, spent) VALUES (?, ?, ?, ?, ?, ?, ?)",
+          ...[grant.id, grant.credits, grant.remaining, expiresAt, grant.reason, grant.createdAt, 0],
+        );
+      } else if ((before.remaining === 0) === (grant.remaining === 0)) {
+        this.#sql.exec("UPDATE grants SET remaining = ? WHERE id = ?", grant.remaining, grant.id);
+      } else {
+        const spent = grant.remaining === 0 ? 1 : 0;
+        this.#sql.exec(
+          "UPDATE grants SET remaining = ?, spent = ? WHERE id = ?",
+          grant.remaining,
+          spent,
+          grant.id,
+        );
+      }
+      mustHold(this.balance() + credits === balanceAfter, "each entry continues the one before");
+      this.#sql.exec(
+        "INSERT INTO entries (kind, credits, balance_after, generation_id, grant_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        ...[kind, credits, balanceAfter, generationId, grant.id, now],
+      );
+    }
+    mustHold(this.balance() === this.held(), "the balance is what the grants hold");
+  }
+
+  /** Entries, newest first, from the one before `beforeSeq`. */
+  entries(beforeSeq: number, limit: number): Entry[] {
+    return this.#sql
+      .exec<EntryRow>("SELECT * FROM entries WHERE seq < ? ORDER BY seq DESC LIMIT ?", beforeSeq, limit)
+      .toArray()
+      .map(toEntry);
+  }
+
+  /** The oldest entries that the log has not been told. */
+  untoldEntries(limit: number): Entry[] {
+    return this.#sql
+      .exec<EntryRow>(
+        "SELECT * FROM entries WHERE seq > (SELECT entries FROM told) ORDER BY seq LIMIT ?",
+        limit,
+      )
+      .toArray()
+      .map(toEntry);
+  }
+
+  /** The log has every entry up to and with this one. */
+  markTold(seq: number): void {
+    this.#sql.exec("UPDATE told SET entries = ? WHERE entries < ?", seq, seq);
+  }
+
+  generation(id: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE id = ?", id);
+    return row ? toGeneration(row) : null;
+  }
+
+  insertGeneration(generation: Generation): void {
+    const row = toRow(generation);
+    const columns = Object.keys(row);
+    this.#sql.exec(
+      `INSERT INTO generations (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
+      ...Object.values(row),
+    );
+  }
+
+  /** Writes the columns that differ, and only those: naming an indexed one costs a write though its value stays. */
+  updateGeneration(before: Generation, after: Generation): void {
+    const old = new Map(Object.entries(toRow(before)));
+    const changed = Object.entries(toRow(after)).filter(([column, value]) => old.get(column) !== value);
+    if (changed.length === 0) return;
+    this.#sql.exec(
+      `UPDATE generations SET ${changed.map(([column]) => `${column} = ?`).join(", ")} WHERE id = ?`,
+      ...changed.map(([, value]) => value),
+      after.id,
+    );
+  }
+
+  /** Generations whose time to be looked at has come, the longest due first. */
+  dueGenerations(now: number, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?",
+        now,
+        limit,
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  nextDue(): number | null {
+    return this.#one<{ due: number | null }>(
+      "SELECT min(due_at) AS due FROM generations WHERE due_at IS NOT NULL",
+    ).due;
+  }
+
+  /** Forgets the oldest generations that ended before then and have nothing left to be done. */
+  prune(endedBefore: number, limit: number): void {
+    const oldest = this.#sql
+      .exec<{ id: string; ended_at: number | null; due_at: number | null }>(
+        "SELECT id, ended_at, due_at FROM generations ORDER BY id LIMIT ?",
+        limit,
+      )
+      .toArray();
+    for (const { id, ended_at, due_at } of oldest) {
+      if (ended_at === null || ended_at > endedBefore || due_at !== null) continue;
+      this.#sql.exec("DELETE FROM generations WHERE id = ?", id);
+    }
+  }
+
+  /** When the oldest generation ended; null when there is none, or something is left to be done about it. */
+  oldestEnd(): number | null {
+    const [oldest] = this.#sql.exec<{ ended_at: number | null; due_at: number | null }>(
+      "SELECT ended_at, due_at FROM generations ORDER BY id LIMIT 1",
+    );
+    return oldest === undefined || oldest.due_at !== null ? null : oldest.ended_at;
+  }
+
+  #one<Row extends Record<string, SqlStorageValue>>(query: string): Row {
+    return this.#sql.exec<Row>(query).one();
+  }
+}
+
+function toGrant(row: GrantRow): Grant {
+  return {
+    id: row.id,
+    credits: row.credits,
+    remaining: row.remaining,
+    expiresAt: row.expires_at === NEVER ? null : row.expires_at,
+    reason: row.reason,
+    createdAt: row.created_at,
+  };
+}
+
+function toEntry(row: EntryRow): Entry {
+  return {
+    seq: row.seq,
+    kind: row.kind,
+    credits: row.credits,
+    balanceAfter: row.balance_after,
+    generationId: row.generation_id,
+    grantId: row.grant_id,
+    createdAt: row.created_at,
+  };
+}
+
+function toGeneration(row: GenerationRow): Generation {
+  return {
+    id: row.id,
+    status: row.status,
+    mode: row.mode,
+    createdAt: row.created_at,
+    beganAt: row.began_at,
+    endedAt: row.ended_at,
+    deadline: row.deadline,
+    dueAt: row.due_at,
+    leased: row.leased === 1,
+    fence: row.fence,
+    calls: row.calls,
+    tries: row.tries,
+    charged: row.charged,
+    refunded: row.refunded,
+    error: row.error,
+    copied: row.copied === 1,
+    cleared: row.cleared === 1,
+    swept: row.swept === 1,
+    paid: JSON.parse(row.paid),
+    images: JSON.parse(row.images),
+    request: JSON.parse(row.request),
+  };
+}
+
+function toRow(generation: Generation): GenerationRow {
+  return {
+    id: generation.id,
+    status: generation.status,
+    mode: generation.mode,
+    created_at: generation.createdAt,
+    began_at: generation.beganAt,
+    ended_at: generation.endedAt,
+    deadline: generation.deadline,
+    due_at: generation.dueAt,
+    leased: generation.leased ? 1 : 0,
+    fence: generation.fence,
+    calls: generation.calls,
+    tries: generation.tries,
+    charged: generation.charged,
+    refunded: generation.refunded,
+    error: generation.error,
+    copied: generation.copied ? 1 : 0,
+    cleared: generation.cleared ? 1 : 0,
+    swept: generation.swept ? 1 : 0,
+    paid: JSON.stringify(generation.paid),
+    images: JSON.stringify(generation.images),
+    request: JSON.stringify(generation.request),
+  };
+}

@@ -1,0 +1,43 @@
+import * as z from "zod";
+
+const seconds = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .transform((url) => url.replace(/\/+$/, ""))
+  .optional();
+
+const Config = z.object({
+  IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
+  PUBLIC_BASE_URL: httpUrl,
+  IMAGES_BASE_URL: httpUrl,
+  SYNC_WAIT_SECONDS: seconds(800, 3600),
+  RUN_DEADLINE_SECONDS: seconds(800, 3600),
+  QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),
+  PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
+  ADMIN_TOKEN: z.string().min(1).optional(),
+});
+
+export type Config = z.infer<typeof Config>;
+
+const parsed = new WeakMap<object, Config>();
+
+/** The configuration named wrongly: the operator's to mend, so the message is for the log. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/**
+ * The service's settings, from the Worker's variables and secrets; an empty one counts as not set. Parsed once for each
+ * environment object.
+ * @throws {ConfigError} naming each setting that has no valid value.
+ */
+export function readConfig(env: object): Config {
+  const known = parsed.get(env);
+  if (known) return known;
+  const result = Config.safeParse(
+    Object.fromEntries(Object.entries(env).filter(([, value]) => value !== "")),
+  );
+  if (!result.success) throw new ConfigError(z.prettifyError(result.error));
+  parsed.set(env, result.data);
+  return result.data;
+}

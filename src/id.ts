@@ -1,0 +1,20 @@
+import { ulid } from "ulid";
+
+type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req";
+
+/**
+ * A new id: the prefix, `_`, and a ULID (https://github.com/ulid/spec): 48 bits of time, so that ids sort by age, then
+ * 80 random bits, so that none can be guessed.
+ */
+export function newId<P extends Prefix>(prefix: P): `${P}_${string}` {
+  return `${prefix}_${ulid()}`;
+}
+
+const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
+
+const GENERATION_ID = new RegExp(`^gen_${ULID}$`);
+
+/** Whether a text from outside has the form of a generation's id: anything else need not be looked up. */
+export function isGenerationId(text: string): boolean {
+  return GENERATION_ID.test(text);
+}
