@@ -1,0 +1,48 @@
+import * as z from "zod";
+import { readConfig } from "../config.ts";
+import { describe, log } from "../log.ts";
+import { chooseProvider } from "../providers/registry.ts";
+import { run } from "./run.ts";
+
+const GenerationMessage = z.object({ userId: z.string(), generationId: z.string() });
+
+/** The account comes back for what is not begun by then, so a message need not come back sooner. */
+const AGAIN_AFTER_SECONDS = 30;
+
+/**
+ * Runs the generations that a batch of queue messages names, side by side, each acknowledged on its own. A message is
+ * only a hint: the account says whether there is anything to run, so duplicates and late ones do no harm.
+ */
+export async function consume(batch: MessageBatch, env: Env): Promise<void> {
+  await Promise.all(batch.messages.map((message) => consumeMessage(message, env)));
+}
+
+async function consumeMessage(message: Message, env: Env): Promise<void> {
+  const started = Date.now();
+  const body = GenerationMessage.safeParse(message.body);
+  if (!body.success) {
+    log("message_refused", { message_id: message.id });
+    message.ack();
+    return;
+  }
+  const { userId, generationId } = body.data;
+  const told = { user_id: userId, generation_id: generationId, message_id: message.id };
+  try {
+    const outcome = await runNamed(userId, generationId, env);
+    message.ack();
+    log("message", { ...told, outcome, ms: Date.now() - started });
+  } catch (error) {
+    message.retry({ delaySeconds: AGAIN_AFTER_SECONDS });
+    log("message_failed", { ...told, error: describe(error), ms: Date.now() - started });
+  }
+}
+
+async function runNamed(userId: string, generationId: string, env: Env): Promise<string> {
+  const provider = chooseProvider(readConfig(env));
+  if (!provider) throw new Error("no provider is configured");
+  const account = env.ACCOUNT.getByName(userId);
+  const work = await account.begin(generationId);
+  if (work.kind !== "run") return work.kind;
+  const outcome = await run(work.job, account, provider, env);
+  return outcome?.kind ?? "unreached";
+}

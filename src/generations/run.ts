@@ -1,0 +1,173 @@
+import type { Account, FinishOutcome } from "../account/account.ts";
+import type { FailureCode, Job, RunResult, StoredImage } from "../account/lifecycle.ts";
+import { newId } from "../id.ts";
+import { EXTENSIONS } from "../images/format.ts";
+import { storeImage } from "../images/sink.ts";
+import { storedImages } from "../images/stored.ts";
+import { describe, log } from "../log.ts";
+import { type Provider, ProviderError, type ProviderFailure, type Reference } from "../providers/provider.ts";
+import { sleep } from "../time.ts";
+
+/** A lease lasts 150 s: two of these may fail before it lapses. */
+const RENEW_EVERY_MS = 60_000;
+const RETRY_FIRST_MS = 1_000;
+const RETRY_LAST_MS = 30_000;
+/** How often a result is brought to the account before it is left to the next run, which finds the images stored. */
+const FINISH_ATTEMPTS = 4;
+/** Four times the largest picture seen: what is larger is not one. */
+export const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
+
+export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES">;
+
+/** The account that a job is of: the object itself, or its stub. */
+export type JobAccount = Pick<DurableObjectStub<Account>, "renew" | "finish">;
+
+/**
+ * Works one job to its end: asks the provider for what is missing, stores each image as it arrives, and brings the
+ * account the result. The only code that calls a provider.
+ * @returns what the account made of it; null when it could not be reached, and the lease's end is left to recover it
+ */
+export async function run(
+  job: Job,
+  account: JobAccount,
+  provider: Provider,
+  env: RunBindings,
+): Promise<FinishOutcome | null> {
+  const lost = new AbortController();
+  const renewing = setInterval(() => void keepLease(job, account, lost), RENEW_EVERY_MS);
+  const signal = AbortSignal.any([lost.signal, AbortSignal.timeout(Math.max(0, job.workUntil - Date.now()))]);
+  try {
+    const result = await makeImages(job, account, provider, env, signal);
+    return await finish(job, account, result);
+  } finally {
+    clearInterval(renewing);
+  }
+}
+
+async function makeImages(
+  job: Job,
+  account: JobAccount,
+  provider: Provider,
+  env: RunBindings,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  const { generationId, request } = job;
+  // A first run has stored nothing yet; a later one keeps what those before it have stored.
+  const images = job.fence === 1 ? [] : await storedImages(env.IMAGES, generationId);
+  let mayCall = job.mayCall;
+  for (let retry = 0; images.length < request.n; retry++) {
+    if (!mayCall) {
+      const lease = await account.renew(generationId, job.fence, 1);
+      if (lease !== "yours") return { images, failure: "generationFailed" };
+    }
+    mayCall = false;
+    const failure = await callProvider(job, provider, env, images, signal);
+    if (failure === null) break;
+    log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: images.length });
+    if (failure.reason !== "unavailable") return { images, failure: failureCode(failure) };
+    const wait = Math.max(backoffMs(retry), failure.retryAfterMs ?? 0);
+    if (signal.aborted || Date.now() + wait >= job.workUntil) break;
+    await sleep(wait);
+  }
+  return { images, failure: "generationFailed" };
+}
+
+/** One call: adds to `images` each image that is stored whole. Null when the provider gave a whole answer. */
+async function callProvider(
+  job: Job,
+  provider: Provider,
+  env: RunBindings,
+  images: StoredImage[],
+  signal: AbortSignal,
+): Promise<ProviderFailure | null> {
+  const { generationId, request } = job;
+  const wanted = request.n - images.length;
+  const references: Reference[] = request.references.map(({ key, contentType, bytes }) => ({
+    contentType,
+    bytes,
+    open: () => openReference(env.REFERENCES, key),
+  }));
+  try {
+    const provided = provider.generate(
+      { ...request, quality: request.renderQuality, generationId, n: wanted, offset: images.length },
+      { references, signal },
+    );
+    for await (const { body } of provided) {
+      const image = await storePicture(env.IMAGES, generationId, body);
+      if (image) images.push(image);
+      if (images.length === request.n) break;
+    }
+    return null;
+  } catch (error) {
+    if (!(error instanceof ProviderError)) {
+      log("run_failed", { generation_id: generationId, error: describe(error) });
+      return { reason: "unavailable", retryAfterMs: null };
+    }
+    log("provider_error", { generation_id: generationId, detail: error.message });
+    return error.failure;
+  }
+}
+
+/** What is no picture, or too large for one, is left out: it counts as not delivered. */
+async function storePicture(
+  bucket: R2Bucket,
+  generationId: string,
+  body: ReadableStream<Uint8Array>,
+): Promise<StoredImage | null> {
+  const id = newId("img");
+  const stored = await storeImage(bucket, body, {
+    keyFor: ({ contentType }) => `${generationId}/${id}.${EXTENSIONS[contentType]}`,
+    bytesMax: IMAGE_BYTES_MAX,
+    cacheControl: "public, max-age=31536000, immutable",
+  });
+  if (stored.kind !== "stored") {
+    log("image_refused", { generation_id: generationId, reason: stored.kind });
+    return null;
+  }
+  const { key, contentType, width, height, bytes } = stored;
+  return { id, key, contentType, width, height, bytes, createdAt: Date.now() };
+}
+
+async function openReference(bucket: R2Bucket, key: string): Promise<ReadableStream<Uint8Array>> {
+  const object = await bucket.get(key);
+  if (!object) throw new ProviderError({ reason: "invalid" }, "a stored reference is gone");
+  return object.body;
+}
+
+/** Brings the result until the account has it. Safe to repeat: it settles once. */
+async function finish(job: Job, account: JobAccount, result: RunResult): Promise<FinishOutcome | null> {
+  for (let attempt = 0; attempt < FINISH_ATTEMPTS; attempt++) {
+    if (attempt > 0) await sleep(backoffMs(attempt - 1));
+    try {
+      return await account.finish(job.generationId, job.fence, result);
+    } catch (error) {
+      log("finish_failed", { generation_id: job.generationId, attempt, error: describe(error) });
+    }
+  }
+  return null;
+}
+
+async function keepLease(job: Job, account: JobAccount, lost: AbortController): Promise<void> {
+  try {
+    const lease = await account.renew(job.generationId, job.fence, 0);
+    if (lease === "lost") lost.abort();
+  } catch (error) {
+    log("renew_failed", { generation_id: job.generationId, error: describe(error) });
+  }
+}
+
+/** Half of a doubling span and up to half more, so that callers that failed together do not return together. */
+function backoffMs(retry: number): number {
+  return (0.5 + Math.random() / 2) * Math.min(RETRY_FIRST_MS * 2 ** retry, RETRY_LAST_MS);
+}
+
+function failureCode(failure: ProviderFailure): FailureCode {
+  switch (failure.reason) {
+    case "refused":
+      return "contentPolicyViolation";
+    case "invalid":
+    case "unavailable":
+    case "misconfigured":
+      return "generationFailed";
+  }
+}

@@ -1,0 +1,218 @@
+import type { Account, Balance, Ended, FinishOutcome, SubmitOutcome } from "../account/account.ts";
+import type { GenerationRequest, Job } from "../account/lifecycle.ts";
+import type { GenerationRecord } from "../account/record.ts";
+import { cheapestPrice, type Model, models } from "../catalogue/models.ts";
+import { type InvalidShape, resolveShape, type ShapeRequest } from "../catalogue/resolve.ts";
+import type { Config } from "../config.ts";
+import { describe, log } from "../log.ts";
+import type { OutputFormat } from "../providers/provider.ts";
+import { chooseProvider } from "../providers/registry.ts";
+import { sleep, TimeoutError, within } from "../time.ts";
+
+/** What a caller asks for: fields of the right types, whose meaning together is decided here. */
+export type Submission = ShapeRequest & {
+  model: Model;
+  prompt: string;
+  async: boolean;
+  outputFormat: OutputFormat;
+  outputCompression: number | null;
+  background: "auto" | "opaque";
+  moderation: "auto" | "low";
+  /** Hashed. */
+  endUser: string | null;
+  references: GenerationRequest["references"];
+  origin: string;
+};
+
+export type Submitted =
+  | { kind: "ended"; generation: GenerationRecord; balance: Balance }
+  | { kind: "pending"; generation: GenerationRecord }
+  | InvalidField
+  | { kind: "insufficient"; required: number; available: number }
+  /** Nothing was charged, and it may work later. */
+  | { kind: "unavailable" }
+  /** It may have been charged: the id tells, once the account answers again. */
+  | { kind: "unknown" };
+
+export type InvalidField = InvalidShape | { kind: "invalid"; param: string; message: string };
+
+/** How often the account is asked to take a submission, with the same id, before its fate is called unknown. */
+const SUBMIT_ATTEMPTS = 3;
+const AGAIN_AFTER_MS = 200;
+/** A generation that ends just as the wait is over is worth this much more of it. */
+const WAIT_GRACE_MS = 5_000;
+
+/**
+ * Charges for a generation and has it made: waits for its end, or answers at once when `async`. What has been accepted
+ * goes on whatever becomes of the caller.
+ */
+export async function submit(
+  id: string,
+  userId: string,
+  submission: Submission,
+  env: Env,
+  config: Config,
+): Promise<Submitted> {
+  const priced = priceSubmission(submission, config);
+  if (priced.kind !== "priced") return priced;
+  const { request, credits } = priced;
+  const mode = submission.async ? "async" : "sync";
+  const outcome = await submitToAccount(env, userId, id, mode, request, credits);
+  switch (outcome.kind) {
+    case "insufficient":
+      return { kind: "insufficient", required: credits, available: outcome.available };
+    case "unavailable":
+    case "unknown":
+      return outcome;
+    case "accepted":
+      if (mode === "async") return { kind: "pending", generation: outcome.generation };
+      return await awaitEnd(env, userId, outcome.generation, outcome.job, config.SYNC_WAIT_SECONDS * 1000);
+  }
+}
+
+/** Whether a caller may upload references: with a provider there, and credits for the cheapest generation. */
+export async function admit(
+  userId: string,
+  env: Env,
+  config: Config,
+): Promise<
+  | { kind: "admitted" }
+  | { kind: "insufficient"; required: number; available: number }
+  | { kind: "unavailable" }
+> {
+  if (!chooseProvider(config)) return { kind: "unavailable" };
+  const required = Math.min(...models.map((model) => cheapestPrice(model)));
+  try {
+    const admission = await env.ACCOUNT.getByName(userId).admit(required);
+    return admission.kind === "admitted"
+      ? { kind: "admitted" }
+      : { kind: "insufficient", required, available: admission.available };
+  } catch (error) {
+    log("admit_failed", { user_id: userId, error: describe(error) });
+    return { kind: "unavailable" };
+  }
+}
+
+type Priced = { kind: "priced"; request: GenerationRequest; credits: number };
+
+function priceSubmission(
+  submission: Submission,
+  config: Config,
+): Priced | InvalidField | { kind: "unavailable" } {
+  const shape = resolveShape(submission.model, submission);
+  if (shape.kind === "invalid") return shape;
+  const provider = chooseProvider(config);
+  if (!provider) return { kind: "unavailable" };
+  const { model, prompt, outputFormat, outputCompression, background, moderation, endUser } = submission;
+  if (!provider.formats.includes(outputFormat)) {
+    const formats = provider.formats.join(", ");
+    const message = `output_format must be one of ${formats}: that is what the provider of this server makes.`;
+    return { kind: "invalid", param: "output_format", message };
+  }
+  const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
+  return {
+    kind: "priced",
+    credits,
+    request: {
+      model: model.id,
+      providerModel: model.provider_model,
+      prompt,
+      aspectRatio,
+      tier,
+      size,
+      renderQuality,
+      n,
+      outputFormat,
+      outputCompression,
+      background,
+      moderation,
+      endUser,
+      references: submission.references,
+      origin: submission.origin,
+    },
+  };
+}
+
+/** Asks again, with the same id, when the account's answer is lost: it charges once however often it is asked. */
+async function submitToAccount(
+  env: Env,
+  userId: string,
+  id: string,
+  mode: "sync" | "async",
+  request: GenerationRequest,
+  credits: number,
+): Promise<SubmitOutcome | { kind: "unavailable" } | { kind: "unknown" }> {
+  let mayHaveArrived = false;
+  for (let attempt = 0; attempt < SUBMIT_ATTEMPTS; attempt++) {
+    if (attempt > 0) await sleep(AGAIN_AFTER_MS * 2 ** attempt);
+    try {
+      // A stub that has thrown stays broken: each try takes a new one.
+      return await env.ACCOUNT.getByName(userId).submit(id, mode, request, credits);
+    } catch (error) {
+      mayHaveArrived ||= !isOverloaded(error);
+      log("submit_failed", { user_id: userId, generation_id: id, attempt, error: describe(error) });
+    }
+  }
+  return { kind: mayHaveArrived ? "unknown" : "unavailable" };
+}
+
+/** The platform refused to hand the call on: the object has not seen it. */
+function isOverloaded(error: unknown): boolean {
+  return error instanceof Error && "overloaded" in error && error.overloaded === true;
+}
+
+/** The end by the runner, or by whoever takes over from it; the generation as it stands when the wait is over. */
+async function awaitEnd(
+  env: Env,
+  userId: string,
+  accepted: GenerationRecord,
+  job: Job | null,
+  milliseconds: number,
+): Promise<Submitted> {
+  const until = Date.now() + milliseconds + WAIT_GRACE_MS;
+  if (job !== null) {
+    const outcome = await runInRunner(env, userId, job, until - Date.now());
+    if (outcome?.kind === "settled") return { kind: "ended", ...pick(outcome) };
+  }
+  // Somebody else has the lease now, or the runner is gone: the account knows when it ends.
+  for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
+    const ended = await waitInAccount(env.ACCOUNT.getByName(userId), accepted.id, left);
+    if (ended?.generation.endedAt) return { kind: "ended", ...pick(ended) };
+    if (ended === null) await sleep(Math.min(AGAIN_AFTER_MS, left));
+  }
+  return { kind: "pending", generation: accepted };
+}
+
+async function runInRunner(
+  env: Env,
+  userId: string,
+  job: Job,
+  milliseconds: number,
+): Promise<FinishOutcome | null> {
+  const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
+  try {
+    return await within(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) {
+      log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });
+    }
+    return null;
+  }
+}
+
+async function waitInAccount(
+  account: DurableObjectStub<Account>,
+  id: string,
+  milliseconds: number,
+): Promise<Ended | null> {
+  try {
+    return await account.wait(id, milliseconds);
+  } catch (error) {
+    log("wait_failed", { generation_id: id, error: describe(error) });
+    return null;
+  }
+}
+
+function pick({ generation, balance }: Ended): Ended {
+  return { generation, balance };
+}
