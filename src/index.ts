@@ -1,11 +1,7 @@
-import { DurableObject } from "cloudflare:workers";
+import { consume } from "./generations/consume.ts";
+import { app } from "./http/app.ts";
 
-export class Account extends DurableObject {}
-export class GenerationRunner extends DurableObject {}
+export { Account } from "./account/account.ts";
+export { GenerationRunner } from "./generations/runner.ts";
 
-export default {
-  async fetch() {
-    return new Response("ok");
-  },
-  async queue() {},
-} satisfies ExportedHandler;
+export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;

@@ -1,0 +1,58 @@
+import type { Grant } from "../../account/ledger.ts";
+import type { Entry } from "../../account/store.ts";
+import type { users } from "../../db/schema.ts";
+import type { ApiKey } from "../../keys/issue.ts";
+import { isoTime } from "../v1/render.ts";
+
+export function renderUser(user: typeof users.$inferSelect) {
+  return {
+    object: "user",
+    id: user.id,
+    email: user.email,
+    name: user.name,
+    account_type: user.accountType,
+    created_at: isoTime(user.createdAt),
+  };
+}
+
+export function renderGrant(grant: Grant) {
+  return {
+    object: "credit_grant",
+    id: grant.id,
+    credits: grant.credits,
+    remaining: grant.remaining,
+    expires_at: isoTimeOrNull(grant.expiresAt),
+    reason: grant.reason,
+    created_at: isoTime(grant.createdAt),
+  };
+}
+
+export function renderEntry(entry: Entry) {
+  return {
+    object: "credit_entry",
+    id: `entry_${entry.seq}`,
+    kind: entry.kind,
+    credits: entry.credits,
+    balance_after: entry.balanceAfter,
+    generation_id: entry.generationId,
+    grant_id: entry.grantId,
+    created_at: isoTime(entry.createdAt),
+  };
+}
+
+/** A key as it may be shown at any time: without the key. */
+export function renderKey(key: ApiKey) {
+  return {
+    object: "api_key",
+    id: key.id,
+    name: key.name,
+    display: key.display,
+    created_at: isoTime(key.createdAt),
+    expires_at: isoTimeOrNull(key.expiresAt),
+    revoked_at: isoTimeOrNull(key.revokedAt),
+  };
+}
+
+function isoTimeOrNull(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : isoTime(milliseconds);
+}

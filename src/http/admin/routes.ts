@@ -1,0 +1,143 @@
+import { eq } from "drizzle-orm";
+import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import { type Context, Hono } from "hono";
+import { createMiddleware } from "hono/factory";
+import { readConfig } from "../../config.ts";
+import { users } from "../../db/schema.ts";
+import { newId } from "../../id.ts";
+import { issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
+import { parse, readJson } from "../body.ts";
+import type { AppEnv } from "../env.ts";
+import { ApiError, notFound } from "../errors.ts";
+import { renderBalance } from "../v1/render.ts";
+import { renderEntry, renderGrant, renderKey, renderUser } from "./render.ts";
+import { CreditsBody, EntriesQuery, KeyBody, UserBody, UserChange, UserQuery } from "./schemas.ts";
+
+export const admin = new Hono<AppEnv>();
+
+/** While no token is configured, the operator's routes do not exist. */
+const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
+  const { ADMIN_TOKEN } = readConfig(c.env);
+  if (ADMIN_TOKEN === undefined) throw notFound();
+  const [, presented] = /^Bearer +(\S+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
+  if (presented === undefined || !(await sameSecret(presented, ADMIN_TOKEN))) {
+    const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
+    throw new ApiError(code, "This needs the operator's token.", {
+      headers: { "WWW-Authenticate": "Bearer" },
+    });
+  }
+  await next();
+});
+
+admin.use("*", operatorOnly);
+
+admin.post("/users", async (c) => {
+  const { email, name = null, account_type: accountType } = await readJson(c, UserBody);
+  const user = { id: newId("user"), email, name, accountType, createdAt: Date.now() };
+  const created = await drizzle(c.env.DB).insert(users).values(user).onConflictDoNothing().returning();
+  if (created.length === 0)
+    throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
+  c.set("userId", user.id);
+  return c.json(renderUser(user), 201);
+});
+
+admin.get("/users", async (c) => {
+  const { email } = parse(UserQuery, c.req.query());
+  const rows = await drizzle(c.env.DB).select().from(users).where(eq(users.email, email));
+  return c.json({ object: "list", data: rows.map(renderUser) });
+});
+
+admin.patch("/users/:id", async (c) => {
+  const change = await readJson(c, UserChange);
+  const [user] = await drizzle(c.env.DB)
+    .update(users)
+    .set({
+      ...(change.name === undefined ? {} : { name: change.name }),
+      ...(change.account_type === undefined ? {} : { accountType: change.account_type }),
+    })
+    .where(eq(users.id, c.req.param("id")))
+    .returning();
+  if (!user) throw notFound();
+  return c.json(renderUser(user));
+});
+
+admin.post("/users/:id/credits", async (c) => {
+  const user = await findUser(c);
+  const body = await readJson(c, CreditsBody);
+  const outcome = await c.env.ACCOUNT.getByName(user.id).grant(
+    body.id ?? newId("grant"),
+    body.credits,
+    body.expires_at ?? null,
+    body.reason ?? null,
+  );
+  switch (outcome.kind) {
+    case "conflict":
+      throw new ApiError("conflict", "A grant with this id and another number of credits exists.", {
+        param: "id",
+      });
+    case "granted":
+    case "repeated":
+      return c.json(
+        {
+          grant: renderGrant(outcome.grant),
+          balance: { object: "credit_balance", ...renderBalance(outcome.balance, user.accountType) },
+        },
+        outcome.kind === "granted" ? 201 : 200,
+      );
+  }
+});
+
+admin.get("/users/:id/credits", async (c) => {
+  const user = await findUser(c);
+  const { limit, cursor } = parse(EntriesQuery, c.req.query());
+  const account = c.env.ACCOUNT.getByName(user.id);
+  const { balance, grants, entries, hasMore } = await account.statement(cursor, limit);
+  const last = entries.at(-1);
+  return c.json({
+    balance: { object: "credit_balance", ...renderBalance(balance, user.accountType) },
+    grants: grants.map(renderGrant),
+    entries: {
+      object: "list",
+      data: entries.map(renderEntry),
+      has_more: hasMore,
+      next_cursor: hasMore && last ? btoa(String(last.seq)) : null,
+    },
+  });
+});
+
+admin.post("/users/:id/api_keys", async (c) => {
+  const user = await findUser(c);
+  const { name, expires_at: expiresAt = null } = await readJson(c, KeyBody);
+  const { key, secret } = await issueKey(drizzle(c.env.DB), user.id, name, expiresAt, Date.now());
+  return c.json({ ...renderKey(key), api_key: secret }, 201);
+});
+
+admin.get("/users/:id/api_keys", async (c) => {
+  const user = await findUser(c);
+  const keys = await listKeys(drizzle(c.env.DB), user.id);
+  return c.json({ object: "list", data: keys.map(renderKey) });
+});
+
+admin.delete("/api_keys/:id", async (c) => {
+  if (!(await revokeKey(drizzle(c.env.DB), c.req.param("id"), Date.now()))) throw notFound();
+  return c.body(null, 204);
+});
+
+async function findUser(c: Context<AppEnv, "/users/:id/:rest">): Promise<typeof users.$inferSelect> {
+  const db: DrizzleD1Database = drizzle(c.env.DB);
+  const [user] = await db
+    .select()
+    .from(users)
+    .where(eq(users.id, c.req.param("id")));
+  if (!user) throw notFound();
+  c.set("userId", user.id);
+  return user;
+}
+
+/** Compares digests, in constant time: nothing of the secret shows in how long a wrong one takes. */
+async function sameSecret(presented: string, secret: string): Promise<boolean> {
+  const [a, b] = await Promise.all(
+    [presented, secret].map((text) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))),
+  );
+  return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
+}

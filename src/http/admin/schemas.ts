@@ -1,0 +1,79 @@
+import * as z from "zod";
+
+const CREDITS_MAX = 1_000_000_000;
+const EMAIL_LENGTH_MAX = 254;
+const NAME_LENGTH_MAX = 100;
+const REASON_LENGTH_MAX = 200;
+const ENTRIES_LISTED_MAX = 100;
+const ENTRIES_LISTED = 20;
+
+const name = z.string().trim().min(1).max(NAME_LENGTH_MAX);
+const accountType = z.enum(["FREE", "PRO"]);
+const email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());
+
+/** An ISO time in the future, as milliseconds since 1970, or null. */
+const expiresAt = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .refine((time) => time > Date.now(), { message: "expires_at must be in the future." })
+  .nullable();
+
+/** Ids that the book gives itself, so that no grant of an operator's can stand in their place. */
+const OWN_GRANT_IDS = /^(signup$|refund_)/;
+
+const grantId = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,128}$/, { message: "id must be 1 to 128 visible ASCII characters." })
+  .refine((id) => !OWN_GRANT_IDS.test(id), { message: "id must not be signup or begin with refund_." });
+
+export const UserBody = z.strictObject({
+  email,
+  name: name.optional(),
+  account_type: accountType.default("FREE"),
+});
+
+export const UserChange = z
+  .strictObject({ name: name.optional(), account_type: accountType.optional() })
+  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+    message: "The body must have name or account_type.",
+  });
+
+export const UserQuery = z.strictObject({ email });
+
+export const CreditsBody = z.strictObject({
+  id: grantId.optional(),
+  credits: z.int().min(1).max(CREDITS_MAX),
+  expires_at: expiresAt.optional(),
+  reason: z.string().max(REASON_LENGTH_MAX).optional(),
+});
+
+export const KeyBody = z.strictObject({ name, expires_at: expiresAt.optional() });
+
+const wholeNumber = z
+  .string()
+  .regex(/^\d{1,15}$/, { message: "limit must be a whole number." })
+  .transform(Number);
+
+/** `cursor` becomes the number of the entry that the page comes before. */
+export const EntriesQuery = z.strictObject({
+  limit: wholeNumber.pipe(z.int().min(1).max(ENTRIES_LISTED_MAX)).default(ENTRIES_LISTED),
+  cursor: z
+    .string()
+    .transform((text) => readCursor(text))
+    .refine((seq) => seq !== null, { message: "cursor must be the next_cursor of an earlier answer." })
+    .transform((seq) => seq ?? 0)
+    .default(Number.MAX_SAFE_INTEGER),
+});
+
+function readCursor(text: string): number | null {
+  const digits = /^[A-Za-z0-9+/]{1,24}={0,2}$/.test(text) ? decode(text) : "";
+  return /^[1-9]\d{0,14}$/.test(digits) ? Number(digits) : null;
+}
+
+function decode(text: string): string {
+  try {
+    return atob(text);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,66 @@
+import { Hono } from "hono";
+import { routePath } from "hono/route";
+import { newId } from "../id.ts";
+import { log } from "../log.ts";
+import { admin } from "./admin/routes.ts";
+import type { AppEnv } from "./env.ts";
+import { ApiError, notFound, renderError } from "./errors.ts";
+import { images } from "./images.ts";
+import { credits } from "./v1/credits.ts";
+import { generations } from "./v1/generations.ts";
+import { modelRoutes } from "./v1/models.ts";
+
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+export const app = new Hono<AppEnv>();
+
+/** Around every request: its id, and one line in the log. */
+app.use(async (c, next) => {
+  const started = Date.now();
+  c.set("requestId", newId("req"));
+  await next();
+  // Set on what comes back, as a handler's own response may have headers that cannot be changed.
+  c.header("X-Request-Id", c.get("requestId"));
+  log("request", {
+    request_id: c.get("requestId"),
+    method: c.req.method,
+    route: routePath(c, -1),
+    status: c.res.status,
+    code: c.get("errorCode"),
+    ms: Date.now() - started,
+    user_id: c.get("userId"),
+    generation_id: c.get("generationId"),
+  });
+});
+
+/** Answers of the API are for one caller, one time, and are JSON. */
+app.use("/api/*", async (c, next) => {
+  await next();
+  c.header("Cache-Control", "no-store");
+  c.header("X-Content-Type-Options", "nosniff");
+});
+
+app.route("/api/v1", modelRoutes);
+app.route("/api/v1", credits);
+app.route("/api/v1", generations);
+app.route("/api/admin", admin);
+app.route("/images", images);
+
+app.onError(renderError);
+
+app.notFound((c) => {
+  const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method, c.req.path));
+  // Returned, not thrown: what is thrown here would skip the headers that are set around it.
+  if (allowed.length === 0) return renderError(notFound(), c);
+  const message = `This address takes ${allowed.join(", ")}.`;
+  return renderError(
+    new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }),
+    c,
+  );
+});
+
+/** Whether a route, and not only what is around all of them, answers this method at this path. */
+function answers(method: string, path: string): boolean {
+  const [handlers] = app.router.match(method, path);
+  return handlers.some(([[, route]]) => route.method === method);
+}

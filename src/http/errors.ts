@@ -1,0 +1,84 @@
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { ConfigError } from "../config.ts";
+import { describe, log } from "../log.ts";
+import type { AppEnv } from "./env.ts";
+
+/** Each code a caller can get, and its status. */
+const STATUS = {
+  invalid_request: 400,
+  contentPolicyViolation: 400,
+  missingApiKey: 401,
+  invalidApiKey: 401,
+  expiredApiKey: 401,
+  insufficientCredits: 402,
+  notFound: 404,
+  methodNotAllowed: 405,
+  conflict: 409,
+  payloadTooLarge: 413,
+  unsupportedMediaType: 415,
+  generationFailed: 500,
+  internalError: 500,
+  serviceUnavailable: 503,
+} as const satisfies Record<string, ContentfulStatusCode>;
+
+export type ErrorCode = keyof typeof STATUS;
+
+type ErrorDetails = {
+  /** The field to blame. */
+  param?: string | null;
+  /** Further members of the answer's `error`. */
+  extra?: Record<string, string | number>;
+  headers?: Record<string, string>;
+};
+
+/** A refusal that the caller is to see: `message` is public text, written by us. Thrown in this room only. */
+export class ApiError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export function invalidRequest(message: string, param: string | null = null): ApiError {
+  return new ApiError("invalid_request", message, { param });
+}
+
+export function notFound(): ApiError {
+  return new ApiError("notFound", "There is nothing at this address.");
+}
+
+/** Nothing was charged. `Retry-After` is short, so that clients that cap it still honour it. */
+export function unavailable(): ApiError {
+  const message = "The service cannot take this request now. Nothing was charged; please try again.";
+  return new ApiError("serviceUnavailable", message, { headers: { "Retry-After": "5" } });
+}
+
+/** The public words for the failures of a generation. */
+export const FAILURE_MESSAGES = {
+  generationFailed: "The images could not be generated. The credits were returned.",
+  contentPolicyViolation:
+    "The provider refused the prompt or a reference image under its content policy. The credits were returned.",
+} as const;
+
+/** Renders whatever a handler threw. What is not an {@link ApiError} is ours: it is logged, and says nothing outside. */
+export function renderError(error: Error, c: Context<AppEnv>): Response {
+  if (error instanceof ApiError) return render(error, c);
+  log("request_failed", { request_id: c.get("requestId"), error: describe(error) });
+  if (error instanceof ConfigError) return render(unavailable(), c);
+  const generationId = c.get("generationId");
+  const extra = generationId === undefined ? {} : { generation_id: generationId };
+  return render(new ApiError("internalError", "Something went wrong on our side.", { extra }), c);
+}
+
+function render(error: ApiError, c: Context<AppEnv>): Response {
+  const { param = null, extra = {}, headers = {} } = error.details;
+  c.set("errorCode", error.code);
+  for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  const body = { message: error.message, code: error.code, param, request_id: c.get("requestId"), ...extra };
+  return c.json({ error: body }, STATUS[error.code]);
+}

@@ -1,0 +1,59 @@
+import type { Balance } from "../../account/account.ts";
+import { isEnded } from "../../account/lifecycle.ts";
+import type { GenerationRecord } from "../../account/record.ts";
+import type { Config } from "../../config.ts";
+import { FAILURE_MESSAGES } from "../errors.ts";
+
+/** Milliseconds since 1970, as the API writes a time. */
+export function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
+
+export function renderBalance(balance: Balance, accountType: "FREE" | "PRO") {
+  return {
+    credits: balance.credits,
+    account_type: accountType,
+    next_expiration: balance.nextExpiration === null ? null : isoTime(balance.nextExpiration),
+  };
+}
+
+/** A generation as the API shows it, with where to look again while it has not ended. */
+export function renderGeneration(record: GenerationRecord, config: Config) {
+  const ended = isEnded(record);
+  return {
+    object: "image_generation",
+    id: record.id,
+    status: record.status,
+    model: record.model,
+    aspect_ratio: record.aspectRatio,
+    quality: record.tier,
+    created_at: isoTime(record.createdAt),
+    ...(record.endedAt === null ? {} : { completed_at: isoTime(record.endedAt) }),
+    images: record.images.map((image) => ({
+      id: image.id,
+      object: "image",
+      url: imageUrl(record, image.key, config),
+      created_at: isoTime(image.createdAt),
+      width: image.width,
+      height: image.height,
+      content_type: image.contentType,
+      bytes: image.bytes,
+    })),
+    usage: {
+      credits: ended ? record.creditsCharged - record.creditsRefunded : 0,
+      credits_requested: record.creditsCharged,
+    },
+    ...(record.error === null
+      ? {}
+      : { error: { message: FAILURE_MESSAGES[record.error], code: record.error } }),
+    ...(ended ? {} : { poll_url: pollUrl(record) }),
+  };
+}
+
+export function pollUrl(record: GenerationRecord): string {
+  return `${record.origin}/api/v1/generations/${record.id}`;
+}
+
+function imageUrl(record: GenerationRecord, key: string, config: Config): string {
+  return `${config.IMAGES_BASE_URL ?? `${record.origin}/images`}/${key}`;
+}

@@ -1,0 +1,72 @@
+import * as z from "zod";
+
+const PROMPT_CODE_POINTS_MAX = 32_000;
+const USER_LENGTH_MAX = 128;
+
+const prompt = z.string().superRefine((text, context) => {
+  const fault = promptFault(text);
+  if (fault) context.addIssue({ code: "custom", message: fault });
+});
+
+function promptFault(text: string): string | null {
+  if (text.trim() === "") return "prompt must not be blank.";
+  if (!text.isWellFormed()) return "prompt must be well-formed Unicode: it has half of a surrogate pair.";
+  const tooLong = `prompt must be at most ${PROMPT_CODE_POINTS_MAX} characters.`;
+  // A code point is one or two units: only between those bounds must they be counted.
+  if (text.length <= PROMPT_CODE_POINTS_MAX) return null;
+  if (text.length > 2 * PROMPT_CODE_POINTS_MAX) return tooLong;
+  return [...text].length > PROMPT_CODE_POINTS_MAX ? tooLong : null;
+}
+
+/**
+ * The body of POST /api/v1/images/generations. `size`, `quality`, `aspect_ratio`, `resolution` and `n` are held against
+ * the model's own rules, and against each other, by the catalogue.
+ */
+export const GenerationBody = z
+  .strictObject({
+    model: z.string(),
+    prompt,
+    size: z.string().optional(),
+    quality: z.string().optional(),
+    aspect_ratio: z.string().optional(),
+    resolution: z.string().optional(),
+    n: z.number().optional(),
+    async: z.boolean().default(false),
+    output_format: z.enum(["png", "jpeg", "webp"]).default("png"),
+    output_compression: z.int().min(0).max(100).optional(),
+    background: z.enum(["auto", "opaque"]).default("auto"),
+    moderation: z.enum(["auto", "low"]).default("auto"),
+    user: z.string().max(USER_LENGTH_MAX).optional(),
+    response_format: z.string().optional(),
+    /** In a form it is a file, and has been taken out. */
+    reference_image: z
+      .custom<never>(() => false, {
+        message: "reference_image is a file: send the request as multipart/form-data.",
+      })
+      .optional(),
+  })
+  .superRefine((body, context) => {
+    if (body.output_compression !== undefined && body.output_format === "png") {
+      const message = "output_compression is for output_format jpeg and webp only.";
+      context.addIssue({ code: "custom", path: ["output_compression"], message });
+    }
+  });
+
+export type GenerationBody = z.infer<typeof GenerationBody>;
+
+/** The fields of a form, all text, as the JSON values they stand for; what stands for none is left to the schema. */
+export function fromForm(fields: ReadonlyMap<string, string>): Record<string, unknown> {
+  return Object.fromEntries([...fields].map(([name, text]) => [name, fromText(name, text)]));
+}
+
+function fromText(name: string, text: string): unknown {
+  switch (name) {
+    case "n":
+    case "output_compression":
+      return /^\d{1,9}$/.test(text) ? Number(text) : text;
+    case "async":
+      return text === "true" ? true : text === "false" ? false : text;
+    default:
+      return text;
+  }
+}
