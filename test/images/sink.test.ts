@@ -129,7 +129,7 @@ describe("storeImage", () => {
   );
 
   it("tells the refusal, and logs, when the upload cannot be aborted", async () => {
-    const log = vi.spyOn(console, "error").mockReturnValue(undefined);
+    const log = vi.spyOn(console, "log").mockReturnValue(undefined);
     const { bucket } = watched(env.IMAGES, "abort");
     const stored = await storeImage(
       bucket,
