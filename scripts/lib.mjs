@@ -1,0 +1,160 @@
+/**
+ * What the scripts share. They start on whatever Node the machine has (20 or newer), before anything is installed, so
+ * they use nothing but Node itself. The tools need Node 22, which is one of the project's own dependencies.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const NODE_MAJOR_MIN = 20;
+const OUTPUT_LINES_KEPT = 30;
+const KILL_AFTER_MS = 5_000;
+
+if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR_MIN) {
+  console.error(`GPT Image Hub needs Node ${NODE_MAJOR_MIN} or newer; this is ${process.version}.`);
+  process.exit(1);
+}
+
+/** The project's directory. */
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Node 22, which the tools run on. */
+export const projectNode = join(root, "node_modules/node/bin/node");
+
+/** Files of the tools, to be run with {@link projectNode}. */
+export const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
+export const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+/** Something the person at the terminal can understand and mend: shown as its message alone. */
+export class Failure extends Error {}
+
+/**
+ * Runs a script: its exit code is what `work` returns, 1 with one clear line for a {@link Failure}, and 0 when it was
+ * asked to stop. `stop` is aborted by Ctrl-C and by SIGTERM; `work` ends what it started and returns or throws.
+ * @param {(stop: AbortSignal) => Promise<number>} work
+ */
+export async function main(work) {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop.abort());
+  try {
+    process.exitCode = await work(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) process.exitCode = 0;
+    else if (error instanceof Failure) {
+      console.error(error.message);
+      process.exitCode = 1;
+    } else throw error;
+  }
+}
+
+/**
+ * Runs a command to its end. Its output is shown as it comes, or kept: then the last lines are in the answer. On `stop`
+ * the command and all its children are ended, and this rejects.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ stop: AbortSignal, show?: boolean, environment?: NodeJS.ProcessEnv }} options
+ * @returns {Promise<{ code: number, output: string }>}
+ */
+export async function run(command, args, { stop, show = false, environment = process.env }) {
+  stop.throwIfAborted();
+  // A process group of its own, so that its children can be ended with it.
+  const child = spawn(command, args, {
+    cwd: root,
+    env: environment,
+    detached: true,
+    stdio: ["ignore", show ? "inherit" : "pipe", show ? "inherit" : "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  }
+  const end = () => {
+    signalGroup(child.pid, "SIGTERM");
+    setTimeout(() => signalGroup(child.pid, "SIGKILL"), KILL_AFTER_MS).unref();
+  };
+  stop.addEventListener("abort", end, { once: true });
+  /** @type {number} */
+  const code = await new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new Failure(`${command} could not be started: ${error.message}`)));
+    child.on("close", (exitCode) => resolve(exitCode ?? 1));
+  });
+  stop.removeEventListener("abort", end);
+  stop.throwIfAborted();
+  return { code, output: output.trimEnd().split("\n").slice(-OUTPUT_LINES_KEPT).join("\n") };
+}
+
+/**
+ * @param {number | undefined} leader
+ * @param {NodeJS.Signals} signal
+ * @returns {boolean} whether anyone was there to be told
+ */
+export function signalGroup(leader, signal) {
+  if (leader === undefined) return false;
+  try {
+    return process.kill(-leader, signal);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    throw error;
+  }
+}
+
+/**
+ * Installs the dependencies that package-lock.json names, unless that was done already.
+ * @param {{ stop: AbortSignal, say: (line: string) => void }} options
+ */
+export async function install({ stop, say }) {
+  if (isInstalled()) return;
+  const wanted = lockHash();
+  say("Installing dependencies (once)…");
+  const { code, output } = await run("npm", ["ci", "--no-audit", "--no-fund"], {
+    stop,
+    environment: environmentOutsideProject(),
+  });
+  if (code !== 0 || !existsSync(projectNode)) {
+    console.error(output);
+    throw new Failure("The dependencies could not be installed: npm ci failed, for the reason above.");
+  }
+  writeFileSync(markerFile, wanted);
+}
+
+/** Whether the dependencies are those of package-lock.json, put there by {@link install}. */
+export function isInstalled() {
+  return lockHash() === installedHash() && existsSync(projectNode);
+}
+
+const markerFile = join(root, "node_modules/.installed-lock");
+
+function lockHash() {
+  return createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
+}
+
+function installedHash() {
+  return existsSync(markerFile) ? readFileSync(markerFile, "utf8") : undefined;
+}
+
+/** npm puts node_modules/.bin, with its own Node, first in PATH; an install must not run on what it replaces. */
+function environmentOutsideProject() {
+  const path = (process.env["PATH"] ?? "").split(delimiter);
+  return { ...process.env, PATH: path.filter((entry) => !entry.includes("node_modules")).join(delimiter) };
+}
+
+/** The environment for wrangler: offline, quiet, and deaf to what the shell says about accounts and environments. */
+export function wranglerEnvironment() {
+  const environment = { ...process.env };
+  for (const name of Object.keys(environment)) {
+    if (/^(CLOUDFLARE|CF|WRANGLER|MINIFLARE)_|^(NO|FORCE)_COLOR$/.test(name)) delete environment[name];
+  }
+  return Object.assign(environment, {
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_SEND_ERROR_REPORTS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    NO_COLOR: "1",
+  });
+}

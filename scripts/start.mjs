@@ -1,0 +1,47 @@
+/** `npm start`: everything from a fresh clone to a running service with a demo account. */
+import { relative } from "node:path";
+import { main, root } from "./lib.mjs";
+import { readSettings, startService } from "./service.mjs";
+
+await main(async (stop) => {
+  const settings = readSettings();
+  const service = await startService(settings, { stop, say: console.log });
+  console.log(welcome(settings, service.demo));
+  service.showOutput();
+  console.log(`Ready on ${settings.origin} (Ctrl-C stops it)`);
+  try {
+    return await service.died;
+  } finally {
+    await service.stop();
+  }
+});
+
+/**
+ * @param {import("./service.mjs").Settings} settings
+ * @param {import("./service.mjs").DemoAccount} demo
+ */
+function welcome({ origin, stateDirectory }, { key, credits }) {
+  const state = relative(root, stateDirectory).startsWith("..")
+    ? stateDirectory
+    : relative(root, stateDirectory);
+  const chosen = ["PORT", "STATE_DIR"]
+    .filter((name) => process.env[name])
+    .map((name) => `${name}=${process.env[name]} `);
+  const body = JSON.stringify({ model: "gpt-image-2", prompt: "a lighthouse at dusk", size: "1024x1024" });
+  return `
+GPT Image Hub
+
+  Address   ${origin}
+  API key   ${key}
+  Balance   ${credits} credits
+
+Make a picture:
+
+curl -sS ${origin}/api/v1/images/generations -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '${body}'
+
+Where to go next:
+
+  ${chosen.join("")}npm run demo -- "a lighthouse at dusk"   makes one and saves it as a file
+  README.md tells the rest. Everything it keeps is in ${state}: remove that to begin anew.
+`;
+}

@@ -1,0 +1,242 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { isInstalled, root } from "../../scripts/lib.mjs";
+import { numberOf } from "../../scripts/service.mjs";
+
+const call = promisify(execFile);
+
+/** A script as a person runs it: in some directory, with some environment, its output as it grows. */
+class Script {
+  readonly process: ChildProcess;
+  readonly exit: Promise<number | null>;
+  output = "";
+  errors = "";
+
+  constructor(name: string, args: string[], environment: Record<string, string>) {
+    this.process = spawn(process.execPath, [join(root, "scripts", name), ...args], {
+      cwd: here,
+      env: { ...process.env, INIT_CWD: here, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.process.stdout?.on("data", (text) => {
+      this.output += text;
+    });
+    this.process.stderr?.on("data", (text) => {
+      this.errors += text;
+    });
+    this.exit = new Promise((resolve) => this.process.on("close", resolve));
+  }
+
+  async ready() {
+    await vi.waitUntil(() => /^Ready on .*\n/m.test(this.output) || this.process.exitCode !== null, {
+      timeout: 60_000,
+      interval: 20,
+    });
+    expect(this.errors).toBe("");
+    expect(this.output).toMatch(new RegExp(`\nReady on http://127.0.0.1:${port}\\b.*\n$`));
+    return this;
+  }
+
+  get key() {
+    return /gih_live_\w+/.exec(this.output)?.[0] ?? "";
+  }
+
+  get credits() {
+    return Number(/Balance +(\d+)/.exec(this.output)?.[1]);
+  }
+
+  /** The process ids of everything that was started below this script. */
+  async descendants() {
+    const { stdout } = await call("ps", ["-A", "-o", "pid=,ppid="]);
+    const pairs = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/ +/).map(Number));
+    const found = new Set([this.process.pid]);
+    for (const parent of found) {
+      for (const [pid, parentId] of pairs) if (parentId === parent) found.add(pid);
+    }
+    found.delete(this.process.pid);
+    return [...found].filter((pid) => pid !== undefined);
+  }
+
+  async stop() {
+    this.process.kill("SIGTERM");
+    return await this.exit;
+  }
+}
+
+let here: string;
+let state: string;
+let port: number;
+let first: Script;
+const scripts: Script[] = [];
+
+function run(name: string, args: string[] = [], environment: Record<string, string> = {}) {
+  const script = new Script(name, args, { PORT: String(port), STATE_DIR: state, ...environment });
+  scripts.push(script);
+  return script;
+}
+
+const start = (environment: Record<string, string> = {}) => run("start.mjs", [], environment);
+const demo = (...args: string[]) => run("demo.mjs", args);
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("The probe has no port.");
+  return address.port;
+}
+
+/** Those that still run; one that has ended but that nobody has asked after yet does not. */
+async function alive(pids: number[]) {
+  const { stdout } = await call("ps", ["-A", "-o", "pid=,stat="]);
+  const running = stdout
+    .trim()
+    .split("\n")
+    .filter((line) => !/ Z\S*$/.test(line))
+    .map(Number.parseFloat);
+  return pids.filter((pid) => running.includes(pid));
+}
+
+async function api(path: string, bearer: string, body?: unknown) {
+  const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+  const init = body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) };
+  return await fetch(`http://127.0.0.1:${port}${path}`, init);
+}
+
+beforeAll(async () => {
+  // A start would install what is missing, under the feet of the tests that are running.
+  if (!isInstalled()) throw new Error("Run the tests by npm test, which installs the dependencies first.");
+  here = mkdtempSync(join(tmpdir(), "gpt-image-hub-"));
+  state = join(here, "state");
+  port = await freePort();
+  first = await start().ready();
+});
+
+afterAll(async () => {
+  await Promise.all(scripts.map((script) => script.stop()));
+  rmSync(here, { recursive: true, force: true });
+});
+
+describe("a running start", () => {
+  it("gives a curl line that works as it is, and an image that opens", async () => {
+    const line = first.output.split("\n").find((text) => text.startsWith("curl ")) ?? "";
+    const { stdout } = await call("sh", ["-c", line]);
+    const generation = JSON.parse(stdout);
+    expect(generation).toMatchObject({
+      object: "image_generation",
+      status: "succeeded",
+      usage: { credits: 8 },
+    });
+    const image = await fetch(generation.images[0].url);
+    expect([image.status, image.headers.get("content-type")]).toEqual([200, "image/png"]);
+  });
+
+  it("keeps its secrets to their owner and off every command line", async () => {
+    const secrets = ["admin-token", "demo-key", "worker.env"];
+    expect(secrets.map((file) => (statSync(join(state, file)).mode & 0o777).toString(8))).toEqual([
+      "600",
+      "600",
+      "600",
+    ]);
+    const { stdout } = await call("ps", ["-A", "-o", "args="], { maxBuffer: 64 * 1024 * 1024 });
+    expect(stdout).toContain(state);
+    expect(stdout).not.toContain(readFileSync(join(state, "admin-token"), "utf8"));
+  });
+
+  it.each([
+    [
+      "its port",
+      () => ({ STATE_DIR: join(here, "other") }),
+      () => `Port ${port} is in use. Choose another: PORT=${port + 1} npm start\n`,
+    ],
+    [
+      "its state",
+      async () => ({ PORT: String(await freePort()) }),
+      () =>
+        `${state} is in use by process ${first.process.pid}. Stop that one, or choose another: STATE_DIR=…\n`,
+    ],
+  ])("lets no second start use %s", async (_, environment, message) => {
+    const second = start(await environment());
+    expect([await second.exit, second.output, second.errors]).toEqual([1, "", message()]);
+  });
+
+  it("serves the demo, which saves pictures beside each other", async () => {
+    const once = demo("A Lighthouse,", "at dusk!");
+    expect([await once.exit, once.errors]).toEqual([0, expect.stringMatching(/^(queued|processing)\n/)]);
+    expect(once.output).toMatch(/\/a-lighthouse-at-dusk\.png\n\d+×\d+, 8 credits, \d+ left\n$/);
+    const again = demo("a lighthouse at dusk");
+    expect(await again.exit).toBe(0);
+    const pictures = readdirSync(here).filter((name) => name.endsWith(".png"));
+    expect(pictures.sort()).toEqual(["a-lighthouse-at-dusk-2.png", "a-lighthouse-at-dusk.png"]);
+    expect(readFileSync(join(here, "a-lighthouse-at-dusk.png")).subarray(1, 4).toString()).toBe("PNG");
+  });
+
+  it.each([
+    ["no prompt", [], /^Usage: npm run demo/],
+    ["a size the service refuses", ["a lighthouse", "--size", "1x1"], /^[^\n]*size[^\n]*\n$/i],
+  ])("answers a demo with %s by one message", async (_, args, message) => {
+    const refused = demo(...args);
+    expect(await refused.exit).toBe(1);
+    expect(refused.errors).toMatch(message);
+  });
+});
+
+describe("a stop", () => {
+  it("ends every process, and the next start has the same key and balance", async () => {
+    const below = await first.descendants();
+    expect(below.length).toBeGreaterThan(2);
+    const balance = numberOf(await (await api("/api/v1/credits", first.key)).json(), "credits");
+    expect(await first.stop()).toBe(0);
+    expect(await alive(below)).toEqual([]);
+    expect(readdirSync(state)).not.toContain("worker.env");
+
+    const second = await start().ready();
+    expect([second.key, second.credits]).toEqual([first.key, balance]);
+    expect(second.credits).toBeLessThan(1000);
+    expect(await second.stop()).toBe(0);
+  });
+
+  it("by SIGKILL leaves nothing running either", async () => {
+    const script = await start().ready();
+    const below = await script.descendants();
+    script.process.kill("SIGKILL");
+    await vi.waitUntil(async () => (await alive(below)).length === 0, { timeout: 10_000 });
+  });
+});
+
+describe("the demo account", () => {
+  it("gets a new key when the old one was lost, and no second grant", async () => {
+    rmSync(join(state, "demo-key"));
+    const script = await start().ready();
+    expect(script.key).not.toBe(first.key);
+    expect(script.credits).toBeLessThan(1000);
+    await script.stop();
+  });
+
+  it("is made anew when the database was lost; the environment reaches the Worker", async () => {
+    rmSync(join(state, "v3"), { recursive: true });
+    const token = "quote ' dollar $HOME hash # end";
+    const script = await start({ ADMIN_TOKEN: token, IMAGE_PROVIDER: "openai" }).ready();
+    expect(script.credits).toBe(1000);
+    expect((await api("/api/admin/users?email=demo@example.com", token)).status).toBe(200);
+    const body = { model: "gpt-image-2", prompt: "a lighthouse at dusk" };
+    expect((await api("/api/v1/images/generations", script.key, body)).status).toBe(503);
+    await script.stop();
+  });
+
+  it("is made by a demo that finds nothing running, which leaves nothing running", async () => {
+    const script = demo("a harbour");
+    expect(await script.exit).toBe(0);
+    expect(readdirSync(here)).toContain("a-harbour.png");
+    await expect(api("/api/v1/models", "")).rejects.toThrow();
+  });
+});
