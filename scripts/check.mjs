@@ -1,0 +1,64 @@
+/** `npm run check`: everything that can be said of the code without running it. Needs no network once installed. */
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { Failure, install, main, projectNode, root, run, wrangler, wranglerEnvironment } from "./lib.mjs";
+
+const WORKER_TYPES = ["types", "--include-runtime=false", "--strict-vars=false", "src/env.d.ts"];
+
+await main(async (stop) => {
+  await install({ stop, say: console.log });
+  /** @param {string} file @param {...string} args */
+  const tool = (file, ...args) => node(stop, join("node_modules", file), ...args);
+  /** @type {[string, () => Promise<{ code: number, output: string }>][]} */
+  const checks = [
+    ["types", () => tool("typescript/bin/tsc", "-p", ".")],
+    ["format and lint", () => tool("@biomejs/biome/bin/biome", "check", ".")],
+    ["house rules", () => node(stop, "scripts/house.mjs")],
+    ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],
+    ["migrations match src/db/schema.ts", () => compareMigrations(stop)],
+    ["bundle, development", () => node(stop, wrangler, "deploy", "--dry-run", "--env=")],
+    ["bundle, production", () => node(stop, wrangler, "deploy", "--dry-run", "--env", "production")],
+  ];
+  let failed = 0;
+  for (const [name, check] of checks) {
+    const began = Date.now();
+    const { code, output } = await check();
+    console.log(
+      `${code === 0 ? "ok    " : "FAILED"} ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`,
+    );
+    if (code !== 0) {
+      console.log(output);
+      failed++;
+    }
+  }
+  if (failed > 0) throw new Failure(`${failed} of ${checks.length} checks failed.`);
+  return 0;
+});
+
+/**
+ * Under the project's Node, without the shell's colours and accounts.
+ * @param {AbortSignal} stop
+ * @param {...string} args
+ */
+function node(stop, ...args) {
+  return run(projectNode, args, { stop, environment: wranglerEnvironment() });
+}
+
+/**
+ * Lets drizzle-kit write what is missing into a copy of the migrations: nothing may be.
+ * @param {AbortSignal} stop
+ */
+async function compareMigrations(stop) {
+  // It takes a relative path only, so the copy lies inside the project.
+  const copy = mkdtempSync(join(root, "node_modules/.migrations-"));
+  try {
+    cpSync(join(root, "migrations"), copy, { recursive: true });
+    const args = ["--dialect", "sqlite", "--schema", "src/db/schema.ts", "--out", relative(root, copy)];
+    const { code, output } = await node(stop, "node_modules/drizzle-kit/bin.cjs", "generate", ...args);
+    const missing = readdirSync(copy).length - readdirSync(join(root, "migrations")).length;
+    if (code === 0 && missing > 0) return { code: 1, output: `${output}\nRun: npm run db:generate` };
+    return { code, output };
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}

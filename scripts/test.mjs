@@ -1,0 +1,50 @@
+/** `npm test`: all tests, or those whose files are named, and the count of them as the last line. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { install, main, projectNode, run, vitest } from "./lib.mjs";
+
+await main(async (stop) => {
+  await install({ stop, say: console.log });
+  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-test-"));
+  try {
+    const report = join(directory, "report.json");
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...process.argv.slice(2)];
+    const { code } = await run(projectNode, [vitest, ...args], { stop, show: true });
+    const { passed, failed } = countTests(report);
+    console.log(`${passed} passed, ${failed} failed`);
+    return passed + failed === 0 ? 1 : code;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+/**
+ * A file that could not be run has no tests to count; it counts as one that failed.
+ * @param {string} report vitest's JSON
+ */
+function countTests(report) {
+  let passed = 0;
+  let failed = 0;
+  for (const file of readReport(report)) {
+    const statuses = file.assertionResults.map(({ status }) => status);
+    passed += statuses.filter((status) => status === "passed").length;
+    const failures = statuses.filter((status) => status === "failed").length;
+    failed += file.status === "failed" ? Math.max(failures, 1) : failures;
+  }
+  return { passed, failed };
+}
+
+/**
+ * @param {string} report
+ * @returns {{ status: string, assertionResults: { status: string }[] }[]} none when vitest did not come that far
+ */
+function readReport(report) {
+  try {
+    return JSON.parse(readFileSync(report, "utf8")).testResults;
+  } catch (error) {
+    console.error(`vitest left no report: ${error instanceof Error ? error.message : error}`);
+    return [];
+  }
+}
