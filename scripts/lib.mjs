@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 
 const NODE_MAJOR_MIN = 20;
 const OUTPUT_LINES_KEPT = 30;
@@ -31,17 +32,18 @@ export const vitest = join(root, "node_modules/vitest/vitest.mjs");
 export class Failure extends Error {}
 
 /**
- * Runs a script: its exit code is what `work` returns, 1 with one clear line for a {@link Failure}, and 0 when it was
- * asked to stop. `stop` is aborted by Ctrl-C and by SIGTERM; `work` ends what it started and returns or throws.
+ * Runs a script: its exit code is what `work` returns, 1 with one clear line for a {@link Failure}, and `stopped` when
+ * it was asked to stop. `stop` is aborted by Ctrl-C and by SIGTERM; `work` ends what it started and returns or throws.
  * @param {(stop: AbortSignal) => Promise<number>} work
+ * @param {{ stopped?: number }} [options] the shell's code for an interruption, unless a stop is a good end
  */
-export async function main(work) {
+export async function main(work, { stopped = 130 } = {}) {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop.abort());
   try {
     process.exitCode = await work(stop.signal);
   } catch (error) {
-    if (stop.signal.aborted) process.exitCode = 0;
+    if (stop.signal.aborted) process.exitCode = stopped;
     else if (error instanceof Failure) {
       console.error(error.message);
       process.exitCode = 1;
@@ -84,7 +86,10 @@ export async function run(command, args, { stop, show = false, environment = pro
   });
   stop.removeEventListener("abort", end);
   stop.throwIfAborted();
-  return { code, output: output.trimEnd().split("\n").slice(-OUTPUT_LINES_KEPT).join("\n") };
+  return {
+    code,
+    output: stripVTControlCharacters(output).trimEnd().split("\n").slice(-OUTPUT_LINES_KEPT).join("\n"),
+  };
 }
 
 /**

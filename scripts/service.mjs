@@ -2,6 +2,8 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
+  accessSync,
+  constants,
   createWriteStream,
   existsSync,
   mkdirSync,
@@ -58,7 +60,7 @@ const WORKER_VARIABLES = [
  */
 
 /**
- * PORT and STATE_DIR of the environment. A relative directory is meant from where the person stands.
+ * PORT and STATE_DIR of the environment. A relative directory is meant from where the person stands; it is made.
  * @returns {Settings}
  */
 export function readSettings() {
@@ -71,6 +73,14 @@ export function readSettings() {
   const stateDirectory = directory
     ? resolve(process.env["INIT_CWD"] ?? process.cwd(), directory)
     : join(root, ".state");
+  try {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
+    accessSync(stateDirectory, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw new Failure(
+      `The state directory cannot be used: ${error instanceof Error ? error.message : error}`,
+    );
+  }
   return { port, origin: `http://127.0.0.1:${port}`, stateDirectory };
 }
 
@@ -84,7 +94,6 @@ export function readSettings() {
 export async function startService(settings, { stop, say }) {
   const { port, stateDirectory } = settings;
   await refuseUsedPort(port);
-  mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
   const unlock = lock(stateDirectory);
   try {
     await install({ stop, say });
@@ -283,7 +292,8 @@ function databaseFingerprint(stateDirectory) {
 function runtimeEnvironment(stateDirectory) {
   return Object.assign(wranglerEnvironment(), {
     WRANGLER_LOG_PATH: join(stateDirectory, "wrangler-debug.log"),
-    WRANGLER_REGISTRY_PATH: join(stateDirectory, "registry"),
+    // What wrangler would keep in the home directory: its register of running Workers, among others.
+    XDG_CONFIG_HOME: join(stateDirectory, "config"),
   });
 }
 
@@ -340,13 +350,13 @@ function startRuntime({ port, origin, stateDirectory }, adminToken) {
     ).unref();
     beforeReady = (line) => {
       const address = /Ready on (\S+)/.exec(line)?.[1];
-      const error = /\[ERROR\] (.*)/.exec(line)?.[1];
+      const error = /\[ERROR\] (.*?):?$/.exec(line)?.[1];
       if (address === undefined && error === undefined) return;
       clearTimeout(timer);
       beforeReady = () => {};
       if (address === origin) resolve();
       else if (address !== undefined) reject(new Failure(`Port ${port} is in use. Choose another: PORT=…`));
-      else reject(new Failure(`The service did not start: ${error} See ${logFile}`));
+      else reject(new Failure(`The service did not start: ${error}. See ${logFile}`));
     };
   });
   const exited = new Promise((resolve) => supervisor.on("close", resolve));

@@ -3,7 +3,10 @@ import { relative } from "node:path";
 import { main, root } from "./lib.mjs";
 import { readSettings, startService } from "./service.mjs";
 
-await main(async (stop) => {
+await main(serve, { stopped: 0 });
+
+/** @param {AbortSignal} stop */
+async function serve(stop) {
   const settings = readSettings();
   const service = await startService(settings, { stop, say: console.log });
   console.log(welcome(settings, service.demo));
@@ -14,7 +17,7 @@ await main(async (stop) => {
   } finally {
     await service.stop();
   }
-});
+}
 
 /**
  * @param {import("./service.mjs").Settings} settings
