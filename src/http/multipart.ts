@@ -98,7 +98,7 @@ const BOUNDARY = /^[0-9A-Za-z'()+_,\-./:=?*#!$%&^`|~{}]{1,70}$/;
 function readBoundary(contentType: string | null): string {
   const type = parseContentType(contentType);
   if (type?.essence !== "multipart/form-data") {
-    const message = "The body must be application/json or multipart/form-data.";
+    const message = "The body must be multipart/form-data.";
     throw new Refused({ status: 415, code: "unsupportedMediaType", param: null, message });
   }
   const charset = type.params.get("charset");

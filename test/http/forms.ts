@@ -1,3 +1,5 @@
+import { afterAll, beforeAll, expect, vi } from "vitest";
+
 /** Multipart bodies made by hand, byte for byte, whole or as they are read. */
 
 export type Piece = string | Uint8Array | AsyncIterable<Uint8Array>;
@@ -68,4 +70,19 @@ export async function bytesOf(pieces: Iterable<Piece>): Promise<Uint8Array> {
 
 export function* cut(bytes: Uint8Array, chunkBytes: number): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.slice(at, at + chunkBytes);
+}
+
+/** Fails the file's tests when an error or a rejection reaches the runtime that nobody handles. */
+export function expectNoEscapedErrors(): void {
+  const scope: EventTarget<Record<string, Event>> = self;
+  const escaped = vi.fn();
+  beforeAll(() => {
+    scope.addEventListener("error", escaped);
+    scope.addEventListener("unhandledrejection", escaped);
+  });
+  afterAll(() => {
+    scope.removeEventListener("error", escaped);
+    scope.removeEventListener("unhandledrejection", escaped);
+    expect(escaped).not.toHaveBeenCalled();
+  });
 }

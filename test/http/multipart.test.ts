@@ -6,10 +6,22 @@ import {
   type UploadedFile,
 } from "../../src/http/multipart.ts";
 import { mutate, seeded } from "../images/samples.ts";
-import { BOUNDARY, bytesOf, cut, END, file, formRequest, type Piece, streamed, text } from "./forms.ts";
+import {
+  BOUNDARY,
+  bytesOf,
+  cut,
+  END,
+  expectNoEscapedErrors,
+  file,
+  formRequest,
+  type Piece,
+  streamed,
+  text,
+} from "./forms.ts";
 
 const limits: MultipartLimits = { ...MULTIPART_LIMITS, filesMax: 3 };
 const MIB = 1024 * 1024;
+expectNoEscapedErrors();
 
 /** Reads a form and keeps its files, which only a test may do. */
 async function read(body: BodyInit | null, changed: Partial<MultipartLimits> = {}, contentType?: string) {
