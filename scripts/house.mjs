@@ -18,7 +18,7 @@ const ROOMS = new Map([
   ["catalogue", []],
   ["images", []],
   ["providers", []],
-  ["db", []],
+  ["db", ["images"]],
 ]);
 
 /** Libraries that only some places may know. */

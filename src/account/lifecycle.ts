@@ -3,7 +3,7 @@
  * `queued` → `processing` → `succeeded` | `failed` | `canceled`; whoever works on it holds a lease, told apart by its
  * fence: a number that grows each time the lease is taken away.
  */
-import type { LoggedImage } from "../db/schema.ts";
+import type { StoredImage } from "../images/stored.ts";
 import { mustHold, type Paid, type RefundCause } from "./ledger.ts";
 
 /** How long a lease lasts unless renewed: two renewals may fail before it lapses. */
@@ -25,8 +25,6 @@ export const KEEP_MS = 86_400_000;
 export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" | "canceled";
 
 export type FailureCode = "generationFailed" | "contentPolicyViolation";
-
-export type StoredImage = LoggedImage;
 
 /** What was asked for, as it was priced and as the provider is to be asked. */
 export type GenerationRequest = {

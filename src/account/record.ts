@@ -1,5 +1,6 @@
 import type { creditEntries, generations } from "../db/schema.ts";
-import type { FailureCode, Generation, GenerationStatus, StoredImage } from "./lifecycle.ts";
+import type { StoredImage } from "../images/stored.ts";
+import type { FailureCode, Generation, GenerationStatus } from "./lifecycle.ts";
 import type { Entry } from "./store.ts";
 
 /** A generation as callers may see it, whether read from the Account or from the log. */

@@ -1,23 +1,12 @@
 import { sql } from "drizzle-orm";
 import { check, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { StoredImage } from "../images/stored.ts";
 
 /**
  * D1: who may call (users, keys), and the log of what happened (generations, credit entries). The log is written by the
  * Account object only, and never decides anything about money: the book is in the object.
  * Times are milliseconds since 1970, credits whole numbers.
  */
-
-/** One delivered image, as the log keeps it. */
-export type LoggedImage = {
-  id: string;
-  /** Where it lies in the images bucket, and in its URL. */
-  key: string;
-  contentType: string;
-  width: number;
-  height: number;
-  bytes: number;
-  createdAt: number;
-};
 
 /** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
 export type LoggedRequest = {
@@ -81,7 +70,7 @@ export const generations = sqliteTable(
     request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
     error: text({ enum: ["generationFailed", "contentPolicyViolation"] }),
     /** JSON: the images delivered. */
-    images: text({ mode: "json" }).$type<readonly LoggedImage[]>().notNull(),
+    images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.userId, t.id] })],
 );

@@ -1,9 +1,9 @@
 import type { Account, FinishOutcome } from "../account/account.ts";
-import type { FailureCode, Job, RunResult, StoredImage } from "../account/lifecycle.ts";
+import type { FailureCode, Job, RunResult } from "../account/lifecycle.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
 import { storeImage } from "../images/sink.ts";
-import { storedImages } from "../images/stored.ts";
+import { type StoredImage, storedImages } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
 import { type Provider, ProviderError, type ProviderFailure, type Reference } from "../providers/provider.ts";
 import { sleep } from "../time.ts";

@@ -1,31 +1,37 @@
-import type { BatchItem } from "drizzle-orm/batch";
-import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import type { Context } from "hono";
 import { hashKey, isWellFormed, readBearer } from "../keys/format.ts";
-import { type Caller, judgeKey, keyQuery } from "../keys/lookup.ts";
+import { type Caller, type KeyVerdict, lookUpKey } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
+
+type LookUp<Found> = (keyHash: string, now: number) => Promise<Found>;
 
 /**
  * The caller behind the request's API key: one read of D1.
  * @throws {ApiError} 401, or 503 while D1 does not answer
  */
 export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
-  const hash = await presentedKeyHash(c);
-  const rows = await orUnavailable(c, keyQuery(drizzle(c.env.DB), hash));
-  return admit(c, judgeKey(rows, Date.now()));
+  return admit(c, await lookUp(c, (hash, now) => lookUpKey(c.env.DB, hash, now)));
 }
 
-/** The same, with a query of the caller's own in the same round trip. Its rows are worth nothing if this throws. */
-export async function authenticateAnd<Q extends BatchItem<"sqlite">>(
+/** The same, by a look-up that brings rows of the handler's own with it. */
+export async function authenticateAnd<Rows>(
   c: Context<AppEnv>,
-  query: (db: DrizzleD1Database, keyHash: string) => Q,
-): Promise<{ caller: Caller; rows: Q["_"]["result"] }> {
+  lookUpAnd: LookUp<{ verdict: KeyVerdict; rows: Rows }>,
+): Promise<{ caller: Caller; rows: Rows }> {
+  const { verdict, rows } = await lookUp(c, lookUpAnd);
+  return { caller: admit(c, verdict), rows };
+}
+
+async function lookUp<Found>(c: Context<AppEnv>, find: LookUp<Found>): Promise<Found> {
   const hash = await presentedKeyHash(c);
-  const db = drizzle(c.env.DB);
-  const [keys, rows] = await orUnavailable(c, db.batch([keyQuery(db, hash), query(db, hash)]));
-  return { caller: admit(c, judgeKey(keys, Date.now())), rows };
+  try {
+    return await find(hash, Date.now());
+  } catch (error) {
+    log("key_lookup_failed", { request_id: c.get("requestId"), error: describe(error) });
+    throw unavailable();
+  }
 }
 
 async function presentedKeyHash(c: Context<AppEnv>): Promise<string> {
@@ -41,7 +47,7 @@ async function presentedKeyHash(c: Context<AppEnv>): Promise<string> {
   }
 }
 
-function admit(c: Context<AppEnv>, verdict: ReturnType<typeof judgeKey>): Caller {
+function admit(c: Context<AppEnv>, verdict: KeyVerdict): Caller {
   switch (verdict.kind) {
     case "caller":
       c.set("userId", verdict.caller.userId);
@@ -55,13 +61,4 @@ function admit(c: Context<AppEnv>, verdict: ReturnType<typeof judgeKey>): Caller
 
 function refusal(code: ErrorCode, message: string): ApiError {
   return new ApiError(code, message, { headers: { "WWW-Authenticate": "Bearer" } });
-}
-
-async function orUnavailable<T>(c: Context<AppEnv>, query: PromiseLike<T>): Promise<T> {
-  try {
-    return await query;
-  } catch (error) {
-    log("key_lookup_failed", { request_id: c.get("requestId"), error: describe(error) });
-    throw unavailable();
-  }
 }

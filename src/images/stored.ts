@@ -1,10 +1,20 @@
-import type { LoggedImage } from "../db/schema.ts";
+/** One picture of a generation. */
+export type StoredImage = {
+  id: string;
+  /** Where it lies in the images bucket, and in its URL. */
+  key: string;
+  contentType: string;
+  width: number;
+  height: number;
+  bytes: number;
+  createdAt: number;
+};
 
 /** R2 lists and deletes at most this many at once: far more than a generation's runs can have stored. */
 const LISTED_MAX = 1_000;
 
 /** What runs have stored whole for a generation, in the order in which it came. */
-export async function storedImages(bucket: R2Bucket, generationId: string): Promise<LoggedImage[]> {
+export async function storedImages(bucket: R2Bucket, generationId: string): Promise<StoredImage[]> {
   const { objects } = await bucket.list({
     prefix: `${generationId}/`,
     limit: LISTED_MAX,

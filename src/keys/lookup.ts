@@ -1,5 +1,6 @@
 import { eq } from "drizzle-orm";
-import type { DrizzleD1Database } from "drizzle-orm/d1";
+import type { BatchItem } from "drizzle-orm/batch";
+import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import { apiKeys, users } from "../db/schema.ts";
 
 /** Who is calling. */
@@ -7,8 +8,27 @@ export type Caller = { userId: string; keyId: string; accountType: "FREE" | "PRO
 
 export type KeyVerdict = { kind: "caller"; caller: Caller } | { kind: "invalid" } | { kind: "expired" };
 
-/** The key that hashes so, and its user: a query that can go in one batch with what the caller wants to read. */
-export function keyQuery(db: DrizzleD1Database, hash: string) {
+/**
+ * Who calls with the key that hashes so. Asked on every request, never remembered: a revoked key is refused on the very
+ * next one.
+ */
+export async function lookUpKey(d1: D1Database, hash: string, now: number): Promise<KeyVerdict> {
+  return judge(await keyQuery(drizzle(d1), hash), now);
+}
+
+/** The same, with a query of the caller's own in the same round trip. Its rows are worth nothing without a caller. */
+export async function lookUpKeyAnd<Q extends BatchItem<"sqlite">>(
+  d1: D1Database,
+  hash: string,
+  now: number,
+  query: (db: DrizzleD1Database) => Q,
+): Promise<{ verdict: KeyVerdict; rows: Q["_"]["result"] }> {
+  const db = drizzle(d1);
+  const [keys, rows] = await db.batch([keyQuery(db, hash), query(db)]);
+  return { verdict: judge(keys, now), rows };
+}
+
+function keyQuery(db: DrizzleD1Database, hash: string) {
   return db
     .select({
       keyId: apiKeys.id,
@@ -22,8 +42,7 @@ export function keyQuery(db: DrizzleD1Database, hash: string) {
     .where(eq(apiKeys.hash, hash));
 }
 
-/** Asked on every request, never remembered: a revoked key is refused on the very next one. */
-export function judgeKey(rows: Awaited<ReturnType<typeof keyQuery>>, now: number): KeyVerdict {
+function judge(rows: Awaited<ReturnType<typeof keyQuery>>, now: number): KeyVerdict {
   const [key] = rows;
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };

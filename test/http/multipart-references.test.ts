@@ -203,14 +203,15 @@ describe("receiveReferences", () => {
 
 describe("removeReferences", () => {
   it("removes a generation's references in one call, and no other's", async () => {
-    const { generationId } = await receive([...file(png(1, 1)), ...file(png(1, 1)), ...END]);
+    const { outcome, generationId } = await receive([...file(png(1, 1)), ...file(png(1, 1)), ...END]);
+    const references = outcome.kind === "form" ? outcome.references : [];
     const other = await receive([...file(png(1, 1)), ...END]);
     const { bucket, calls } = watched(env.REFERENCES);
-    await removeReferences(bucket, generationId, 2);
+    await removeReferences(bucket, references);
     expect(calls).toEqual(["delete"]);
     expect((await env.REFERENCES.list({ prefix: `${generationId}/` })).objects).toEqual([]);
     expect(await env.REFERENCES.head(`${other.generationId}/1`)).not.toBeNull();
-    await removeReferences(bucket, generationId, 0);
+    await removeReferences(bucket, []);
     expect(calls).toEqual(["delete"]);
   });
 });

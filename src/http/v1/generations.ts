@@ -7,7 +7,7 @@ import { loggedGenerationQuery, readGeneration } from "../../generations/read.ts
 import { admit, type Submission, type Submitted, submit } from "../../generations/submit.ts";
 import { isGenerationId, newId } from "../../id.ts";
 import { removeReferences } from "../../images/references.ts";
-import type { Caller } from "../../keys/lookup.ts";
+import { type Caller, lookUpKeyAnd } from "../../keys/lookup.ts";
 import { describe, log } from "../../log.ts";
 import { authenticate, authenticateAnd } from "../authenticate.ts";
 import { mediaType, parse, readJson, unsupportedMediaType } from "../body.ts";
@@ -41,7 +41,9 @@ generations.post("/images/generations", async (c) => {
 
 generations.get("/generations/:id", async (c) => {
   const id = c.req.param("id");
-  const { caller, rows } = await authenticateAnd(c, (db, hash) => loggedGenerationQuery(db, hash, id));
+  const { caller, rows } = await authenticateAnd(c, (hash, now) =>
+    lookUpKeyAnd(c.env.DB, hash, now, (db) => loggedGenerationQuery(db, hash, id)),
+  );
   const record = isGenerationId(id) ? await readGeneration(rows, caller.userId, id, c.env) : null;
   if (!record) throw notFound();
   c.set("generationId", record.id);
