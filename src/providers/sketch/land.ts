@@ -19,6 +19,8 @@ export type Ridge = {
   crest: Float32Array;
   /** For each column, the change of the crest from column to column. */
   slope: Float32Array;
+  /** For each column, the row from which nearer land of the same group hides this ridge. */
+  hidden: Float32Array;
   crestTop: number;
   crestBottom: number;
   upper: Colour;
@@ -37,7 +39,8 @@ export type Relief = {
   lit: Colour;
   shaded: Colour;
   strength: number;
-  /** How far faces wander sideways as they go down. */
+  /** How far faces go and wander sideways as they go down. */
+  lean: number;
   wander: number;
   snow: { line: number; lit: Colour; shaded: Colour } | null;
 };
@@ -84,9 +87,18 @@ export function createLand(setting: LandSetting): { backdrop: Layer[]; foregroun
   const raise = (plan: LandPlan, index: number) =>
     createLayer(plan, labelSeed(setting.seed, `ridge ${plan.profile} ${index}`), setting);
   return {
-    backdrop: backdrop.map(raise),
-    foreground: foreground.map((plan, index) => raise(plan, index + 100)),
+    backdrop: hideBehind(backdrop.map(raise)),
+    foreground: hideBehind(foreground.map((plan, index) => raise(plan, index + 100))),
   };
+}
+
+/** Tells each layer where the nearer ones cover it, so that nothing is worked out to be painted over. */
+function hideBehind(layers: Layer[]): Layer[] {
+  layers.reduceRight<Float32Array | null>((nearer, { ridge }) => {
+    if (nearer) ridge.hidden = nearer.map((y) => y + 2);
+    return ridge.crest.map((y, x) => Math.min(y, nearer?.[x] ?? y));
+  }, null);
+  return layers;
 }
 
 function planLand(random: Random, setting: LandSetting): { backdrop: LandPlan[]; foreground: LandPlan[] } {
@@ -119,13 +131,13 @@ function planLand(random: Random, setting: LandSetting): { backdrop: LandPlan[];
           rise: random.between(0.1, 0.17) * (1 - depth * 0.25),
           scale: random.between(0.5, 0.9),
         })),
-        foreground: [{ profile: "shore", depth: 1, base: -floor * 0.92, rise: 0.36, scale: 0.8 }],
+        foreground: [{ profile: "shore", depth: 1, base: -floor * 0.92, rise: 0.28, scale: 0.8 }],
       };
     case "forest":
       return {
         backdrop: rows(4 + detail.extraLayers, (depth) => ({
           profile: depth < 0.2 ? "peaks" : "hills",
-          depth: depth * 0.88,
+          depth: depth * 0.8,
           base: descend(depth, 0.6) + 0.04,
           rise: depth < 0.2 ? 0.28 : 0.17,
           scale: 1 + depth * 0.7,
@@ -182,17 +194,23 @@ function createLayer(plan: LandPlan, seed: number, setting: LandSetting): Layer 
   const slope = crest.map((y, x) => (x === 0 ? 0 : y - (crest[x - 1] ?? y)));
   const crestTop = crest.reduce((least, y) => Math.min(least, y), Number.POSITIVE_INFINITY);
   const crestBottom = crest.reduce((most, y) => Math.max(most, y), 0);
-  const base = landColour(palette, plan.depth);
+  const land = landColour(palette, plan.depth);
+  const base = plan.depth > 0.89 ? mix(land, hex("#000000"), 0.22) : land;
   const foot = Math.min(horizon - unit * Math.min(plan.base, 0), crestTop + unit * 0.5);
   const airy = mix(base, palette.sky[palette.sky.length - 1] ?? base, 0.5 * (1 - plan.depth) ** 0.8);
-  const steep = plan.profile === "peaks" || plan.profile === "mesas" || plan.profile === "dunes";
+  const steep =
+    plan.profile === "peaks" ||
+    plan.profile === "mesas" ||
+    plan.profile === "dunes" ||
+    plan.profile === "shore";
   const ridge: Ridge = {
     crest,
     slope,
+    hidden: new Float32Array(width).fill(setting.height),
     crestTop,
     crestBottom,
     upper: base,
-    lower: plan.depth > 0.85 ? mix(base, hex("#000000"), 0.35) : airy,
+    lower: plan.depth > 0.89 ? mix(base, hex("#000000"), 0.35) : airy,
     lowerAt: Math.max(foot, crestTop + unit * 0.12),
     relief:
       steep || plan.profile === "headland" || (plan.profile === "hills" && plan.depth < 0.9)
@@ -233,11 +251,8 @@ function profileAt(
 ): number {
   const along = x * scale + 40;
   switch (profile) {
-    case "peaks": {
-      const warped = along + 0.12 * noiseLine(along * 3, seed + 90);
-      const massif = noiseLine(warped * 0.9, seed + 91);
-      return (0.3 + 0.7 * massif) * ridged(warped * 1.7, octaves, seed) + 0.12 * massif;
-    }
+    case "peaks":
+      return peaksAt(along * 2.3, octaves, seed);
     case "hills":
       return (
         fractalLine(along * 1.3, Math.min(octaves, 3), seed) +
@@ -273,9 +288,9 @@ function profileAt(
     }
     case "shore": {
       const side = lattice(7, 7, seed) < 0.5 ? -1 : 1;
-      const rise = smooth(0.02, 0.42, (x * side) / span + 0.1 * (noiseLine(along * 2, seed + 4) - 0.5));
+      const rise = smooth(-0.1, 0.22, (x * side) / span + 0.1 * (noiseLine(along * 2, seed + 4) - 0.5));
       return (
-        rise * (0.8 + 0.3 * fractalLine(along * 2.4, 4, seed)) +
+        rise * (0.95 + 0.12 * fractalLine(along * 2.4, 4, seed)) +
         0.09 * fractalLine(along * 4, octaves, seed + 5)
       );
     }
@@ -284,13 +299,19 @@ function profileAt(
   }
 }
 
-function ridged(x: number, octaves: number, seed: number): number {
-  let sum = 0;
-  let weight = 0.62;
-  for (let octave = 0; octave < octaves; octave++, weight *= 0.47) {
-    sum += weight * (1 - Math.abs(2 * noiseLine(x * 1.93 ** octave, seed + octave * 13) - 1));
+/** Summits at uneven distances, each with its own height and steepness, roughened at every scale. */
+function peaksAt(x: number, octaves: number, seed: number): number {
+  const bent = x + 0.22 * (fractalLine(x * 2.6, 4, seed + 80) - 0.5);
+  const cell = Math.floor(bent);
+  let most = 0;
+  for (let near = cell - 2; near <= cell + 2; near++) {
+    const summit = near + 0.15 + 0.7 * lattice(near, 1, seed);
+    const height = 0.3 + 0.7 * lattice(near, 2, seed) ** 1.3;
+    const steepness = (bent < summit ? 0.5 : 0.58) + 0.3 * lattice(near, bent < summit ? 3 : 4, seed);
+    most = Math.max(most, height - Math.abs(bent - summit) * steepness);
   }
-  return sum * 0.82;
+  const rough = fractalLine(x * 5, octaves, seed + 81) - 0.5;
+  return most + rough * 0.16 + 0.08;
 }
 
 function traceTowers(plan: LandPlan, seed: number, setting: LandSetting) {
@@ -358,8 +379,10 @@ function createRelief(
     coarse: facing(fine * 6, gain * 1.5),
     lit: mix(base, palette.glow, 0.5),
     shaded: mix(base, mix(palette.near, palette.cloudShade, 0.4), 0.5),
-    strength: plan.profile === "hills" || plan.profile === "headland" ? 0.45 : 0.9,
-    wander: plan.profile === "peaks" ? 0.95 : plan.profile === "dunes" ? 0.35 : 0.5,
+    strength:
+      plan.profile === "hills" || plan.profile === "headland" || plan.profile === "shore" ? 0.45 : 0.9,
+    lean: plan.profile === "dunes" ? -side * 1.1 : 0,
+    wander: plan.profile === "peaks" ? 0.95 : plan.profile === "dunes" ? 0.12 : 0.5,
     snow: snowy
       ? {
           line:

@@ -18,15 +18,15 @@ export function createPainter(scene: Scene): RowPainter {
   const row: Row = new Float32Array(scene.width * 3);
   const paintSky = createSkyPainter(scene);
   const fill = createFiller(scene.width);
-  const paintBackdrop = (y: number, out: Row) => {
-    paintSky(y, out);
+  const paintBackdrop = (y: number, out: Row, mirrored: boolean) => {
+    paintSky(y, out, mirrored);
     for (const layer of scene.backdrop) paintLayer(scene, layer, y, out, fill);
   };
   const paintWater = createWaterPainter(scene, paintBackdrop);
   const finish = createFinisher(scene);
   return (y, out) => {
     if (scene.water && y >= scene.horizon) paintWater(y, row);
-    else paintBackdrop(y, row);
+    else paintBackdrop(y, row, false);
     for (const layer of scene.foreground) paintLayer(scene, layer, y, row, fill);
     shineLamps(scene, y, row);
     finish(y, row, out);
@@ -41,14 +41,14 @@ function paintLayer(scene: Scene, layer: Layer, y: number, out: Row, fill: Fille
 }
 
 function paintRidge(scene: Scene, ridge: Ridge, y: number, out: Row): void {
-  const { crest, slope, relief, windows } = ridge;
+  const { crest, slope, hidden, relief, windows } = ridge;
   const fall = Math.min(1, Math.max(0, (y - ridge.crestTop) / (ridge.lowerAt - ridge.crestTop)));
   const [red, green, blue] = between(ridge.upper, ridge.lower, fall * fall * (3 - 2 * fall));
   for (let x = 0, at = 0; x < scene.width; x++, at += 3) {
     const depth = y + 0.5 - (crest[x] ?? 0);
     const edge = 1 / Math.max(1, Math.min(4, Math.abs(slope[x] ?? 0)));
     const cover = depth * edge + 0.5;
-    if (cover <= 0) continue;
+    if (cover <= 0 || y > (hidden[x] ?? 0)) continue;
     const share = Math.min(1, cover);
     out[at] = (out[at] ?? 0) * (1 - share) + red * share;
     out[at + 1] = (out[at + 1] ?? 0) * (1 - share) + green * share;
@@ -58,21 +58,34 @@ function paintRidge(scene: Scene, ridge: Ridge, y: number, out: Row): void {
   if (windows) lightWindows(scene, ridge, windows, y, out);
 }
 
+/** Smooth noise is measured once for some columns: none is smaller than about a thousandth of the picture. */
+function columnsPerMeasure(unit: number): number {
+  return Math.max(1, Math.round(unit / 1024));
+}
+
 /** Light and shade on the faces of a ridge, which wander sideways on their way down from the crest. */
 function carveRelief(scene: Scene, ridge: Ridge, y: number, out: Row, clearness: number): void {
-  const { relief, crest } = ridge;
+  const { relief, crest, hidden } = ridge;
   const strength = (relief?.strength ?? 0) * clearness;
   if (!relief || strength < 0.01) return;
-  const { fine, coarse, lit, shaded, snow, wander } = relief;
+  const { fine, coarse, lit, shaded, snow, lean, wander } = relief;
   const { unit, width, seed } = scene;
-  const scale = 26 / unit;
+  const scale = 34 / unit;
+  const coarseness = columnsPerMeasure(unit);
+  let measured = -1;
+  let rough = 0;
+  let grit = 0;
   const last = width - 1;
   for (let x = 0, at = 0; x < width; x++, at += 3) {
     const depth = y + 0.5 - (crest[x] ?? 0);
-    if (depth <= 0) continue;
-    const rough = noisePlane(x * scale, y * scale * 0.7, seed) - 0.5;
-    const grit = noisePlane(x * scale * 3.1, y * scale * 2.3, seed + 5) - 0.5;
-    const from = Math.round(x + depth * wander * (rough + 0.45 * grit));
+    if (depth <= 0 || y > (hidden[x] ?? 0)) continue;
+    const cell = x - (x % coarseness);
+    if (cell !== measured) {
+      measured = cell;
+      rough = noisePlane(cell * scale, y * scale * 0.4, seed) - 0.5;
+      grit = noisePlane(cell * scale * 3.1, y * scale * 1.5, seed + 5) - 0.5;
+    }
+    const from = Math.round(x + depth * lean + Math.min(depth, unit * 0.11) * wander * (rough + 0.45 * grit));
     const column = Math.max(0, Math.min(last, from));
     const far = Math.min(1, depth / (unit * 0.09));
     const facing = (fine[column] ?? 0) * (1 - far * 0.75) + (coarse[column] ?? 0) * (0.25 + far * 0.5);
@@ -99,7 +112,7 @@ function lightWindows(scene: Scene, ridge: Ridge, windows: Windows, y: number, o
   for (let x = 0; x < scene.width; x++) {
     const number = building[x] ?? -1;
     const depth = y - (crest[x] ?? 0) - pitch * 0.8;
-    if (number < 0 || depth < 0) continue;
+    if (number < 0 || depth < 0 || y > (ridge.hidden[x] ?? 0)) continue;
     const across = (x - (left[x] ?? 0)) / pitch - 0.4;
     const storey = depth / (pitch * 1.35);
     const column = Math.floor(across);
@@ -113,7 +126,7 @@ function lightWindows(scene: Scene, ridge: Ridge, windows: Windows, y: number, o
 }
 
 /** Still water shows the backdrop upside down; waves pull its rows apart, more so towards the viewer. */
-function createWaterPainter(scene: Scene, paintBackdrop: (y: number, out: Row) => void) {
+function createWaterPainter(scene: Scene, paintBackdrop: (y: number, out: Row, mirrored: boolean) => void) {
   const { width, height, horizon, unit, water, light, seed } = scene;
   const near: Row = new Float32Array(width * 3);
   const other: Row = new Float32Array(width * 3);
@@ -127,17 +140,20 @@ function createWaterPainter(scene: Scene, paintBackdrop: (y: number, out: Row) =
     const lift = size * 0.75 * water.roughness;
     const mirrored = (offset: number) =>
       Math.max(0, Math.min(horizon - 1, Math.round(horizon - 1 - depth * 0.96 + offset)));
-    paintBackdrop(mirrored(-lift), near);
-    paintBackdrop(mirrored(lift), other);
+    paintBackdrop(mirrored(-lift), near, true);
+    paintBackdrop(mirrored(lift), other, true);
     const scaleX = 1 / (size * 7);
     const scaleY = 9 / (0.03 + share * 0.9);
     const waveY = Math.log(0.02 + share) * 26 + scaleY * 0.02;
     const murk = 0.16 + 0.5 * share ** 0.8;
+    const coarseness = columnsPerMeasure(unit);
+    let wave = 0;
     const beamWidth = unit * (0.028 + 0.16 * share);
     for (let x = 0, at = 0; x < width; x++, at += 3) {
-      const swell = noisePlane(x * scaleX, waveY, seed + 31);
-      const ripple = noisePlane(x * scaleX * 2.7 + 9, waveY * 2.3, seed + 32);
-      const wave = 0.62 * swell + 0.38 * ripple;
+      if (x % coarseness === 0)
+        wave =
+          0.62 * noisePlane(x * scaleX, waveY, seed + 31) +
+          0.38 * noisePlane(x * scaleX * 2.7 + 9, waveY * 2.3, seed + 32);
       const shift = Math.round((wave - 0.5) * size * 2.2 * water.roughness);
       const column = Math.max(0, Math.min(width - 1, x + shift)) * 3;
       const side = Math.min(1, Math.max(0, (wave - 0.5) * 5 + 0.5));

@@ -2,6 +2,8 @@ import { crc32 } from "node:zlib";
 
 /** Rows compressed at a time: the only pixels that are ever held. */
 export const BLOCK_ROWS = 16;
+/** Left to itself the compressor answers in pieces of 4 KiB, at a turn of the event loop each. */
+const CHUNK_BYTES_MAX = 64 * 1024;
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const FILTER_SUB = 1;
@@ -21,7 +23,7 @@ export function encodePng(
 ): ReadableStream<Uint8Array> {
   const compression = new CompressionStream("deflate");
   const writer = compression.writable.getWriter();
-  const reader = compression.readable.getReader();
+  const reader = compression.readable.getReader({ mode: "byob" });
   const filter = createFilter(size.width, paint);
   let row = -1;
   /** Some runtimes end a write only when its output has been read. A write that fails makes the read fail too. */
@@ -31,18 +33,20 @@ export function encodePng(
   };
 
   async function drawUntil(arrived: () => boolean, next: Promise<unknown>): Promise<void> {
-    while (!arrived() && (writing || row < size.height)) {
-      if (!writing) {
-        check();
-        const block = filter(row, Math.min(row + BLOCK_ROWS, size.height));
-        row = Math.min(row + BLOCK_ROWS, size.height);
-        const written =
-          row < size.height ? writer.write(block) : writer.write(block).then(() => writer.close());
-        writing = written.then(endWriting, endWriting);
-      }
+    while (!arrived()) {
+      await Promise.race([next, nextTurn()]);
+      if (arrived() || (!writing && row === size.height)) return;
+      writing ??= writeBlock();
       await Promise.race([next, writing]);
-      await nextTurn();
     }
+  }
+
+  function writeBlock(): Promise<void> {
+    check();
+    const end = Math.min(row + BLOCK_ROWS, size.height);
+    const written = writer.write(filter(row, end));
+    row = end;
+    return (row < size.height ? written : written.then(() => writer.close())).then(endWriting, endWriting);
   }
 
   async function pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -54,7 +58,7 @@ export function encodePng(
     }
     // The compressor takes any number of blocks without a reader, so it is asked first and fed only until it answers.
     let arrived = false;
-    const next = reader.read().finally(() => {
+    const next = reader.read(new Uint8Array(CHUNK_BYTES_MAX)).finally(() => {
       arrived = true;
     });
     const [{ done, value }] = await Promise.all([next, drawUntil(() => arrived, next)]);

@@ -183,6 +183,7 @@ function nearGround(time: Time, place: Place, wishes: Wishes): Colour {
   if (wishes.features.has("snow")) return mix(hex("#dfeaf6"), hex("#233450"), time === "day" ? 0.25 : 0.6);
   if (place === "desert") return hex(time === "mist" ? "#7a5240" : "#8e3d22");
   if (wishes.features.has("autumn")) return hex("#6d2f16");
+  if (time === "day" && (place === "hills" || place === "forest")) return hex("#2c6a35");
   if (place === "city") return hex("#141d33");
   return hex(time === "golden" ? "#3b2d14" : "#143a2b");
 }
@@ -285,9 +286,9 @@ function hangCurtains(random: Random, setting: CurtainSetting): Curtain[] {
       ),
       rise: column((x) => unit * (0.16 + 0.4 * noiseLine(x * 2.6, folds + 2))),
       strength: column((x) => {
-        const veil = noiseLine(x * 1.4, folds + 3) ** 1.3;
+        const veil = noiseLine(x * 1.4, folds + 3) ** 0.9;
         const rays = 0.45 + 0.35 * noiseLine(x * 24, folds + 4) + 0.2 * noiseLine(x * 70, folds + 5);
-        return 0.95 * veil * rays;
+        return 1.35 * veil * rays;
       }),
       low: hex(random.pick(greens)),
       high: hex(random.pick(["#7a4dff", "#b04dd8", "#3f7bff"])),

@@ -59,10 +59,11 @@ export function conifer(random: Random, stand: Stand, tint: Tint): Shape {
 /** A broad-leaved tree: a trunk under a lumpy crown. */
 export function broadleaf(random: Random, stand: Stand, tint: Tint): Shape[] {
   const points: number[] = [];
-  const count = 28;
+  const count = 72;
+  const phase = random.between(0, 6);
   for (let index = 0; index < count; index++) {
     const angle = (index / count) * 2 * Math.PI;
-    const reach = random.between(0.3, 0.37) * (1 + 0.12 * Math.cos(angle * 5));
+    const reach = 0.26 + 0.075 * Math.abs(Math.sin(angle * 4.5 + phase)) + random.between(0, 0.022);
     points.push(reach * Math.cos(angle), 0.64 + reach * Math.sin(angle));
   }
   const trunk = [-0.03, -0.1, 0.03, -0.1, 0.018, 0.5, -0.018, 0.5];

@@ -3,12 +3,12 @@ import { fractalPlane, labelSeed, noisePlane } from "./random.ts";
 import type { Clouds, Curtain, Light, Scene, Star } from "./scene.ts";
 
 /** Paints one row of the sky: air, stars, the light in it, northern lights and clouds. Rows may come in any order. */
-export function createSkyPainter(scene: Scene): (y: number, out: Row) => void {
+export function createSkyPainter(scene: Scene): (y: number, out: Row, mirrored: boolean) => void {
   const { width, horizon, sky, light, curtains } = scene;
   const starRows = sortStars(scene.stars);
   const glow = createGlow(light);
   const paintClouds = scene.clouds ? createCloudPainter(scene, scene.clouds) : null;
-  return (y, out) => {
+  return (y, out, mirrored) => {
     const level = Math.min(y, horizon - 1) * 3;
     const air = [sky[level] ?? 0, sky[level + 1] ?? 0, sky[level + 2] ?? 0] as const;
     for (let x = 0, at = 0; x < width; x++, at += 3) {
@@ -19,7 +19,8 @@ export function createSkyPainter(scene: Scene): (y: number, out: Row) => void {
     for (const star of starRows.get(y) ?? []) twinkle(star, y, width, out);
     for (const curtain of curtains) hangCurtain(curtain, y, width, out);
     glow(y, out, width);
-    paintDisc(scene, y, out);
+    // On moving water the disc is a path of light, which the water itself paints.
+    if (!mirrored) paintDisc(scene, y, out);
     paintClouds?.(y, out);
   };
 }

@@ -28,7 +28,7 @@ export function placeThings(scene: Scene, setting: Setting): void {
   if (place === "sea" && wanted("lighthouse", 0.55)) raiseLighthouse(random("lighthouse"), scene, setting);
   else if (wanted("cabin", place === "mountains" || place === "hills" ? 0.35 : 0))
     buildCabin(random("cabin"), scene, setting);
-  if (scene.water && wanted("boat", place === "sea" ? 0.7 : 0.15)) launchBoat(random("boat"), scene, setting);
+  if (scene.water && wanted("boat", place === "sea" ? 0.7 : 0)) launchBoat(random("boat"), scene, setting);
   if (wanted("balloon", place === "desert" ? 0.4 : place === "hills" ? 0.3 : 0))
     floatBalloons(random("balloons"), scene, setting);
   if (setting.time !== "night" && wanted("birds", 0.5)) releaseBirds(random("birds"), scene, setting);
@@ -61,7 +61,7 @@ function growForest(
 ): void {
   const { unit, width, seed } = scene;
   const size = unit * (near ? 0.17 : 0.022 + 0.075 * layer.depth ** 2);
-  const step = (size * 0.3) / (0.6 + 0.4 * detail.amount);
+  const step = (size * (near ? 0.26 : 0.3)) / (0.6 + 0.4 * detail.amount);
   const clump = seed + Math.round(layer.depth * 1000);
   for (let x = -size; x < width + size; x += step * random.between(0.5, 1.5)) {
     const grove = noiseLine((x / unit) * (near ? 2.4 : 4), clump);
@@ -83,7 +83,7 @@ function growGrove(random: Random, scene: Scene, layer: Layer, detail: Detail): 
   const { unit, width } = scene;
   const size = unit * (0.02 + 0.1 * layer.depth ** 2);
   for (let x = 0; x < width; x += (size * random.between(0.25, 2.6)) / (0.5 + 0.5 * detail.amount)) {
-    if (noiseLine((x / unit) * 3.5, scene.seed + Math.round(layer.depth * 900)) < 0.56) continue;
+    if (noiseLine((x / unit) * 3.5, scene.seed + Math.round(layer.depth * 900)) < 0.47) continue;
     const height = size * random.between(0.6, 1.1);
     const stand = { x, y: crestAt(layer, x) + height * 0.06, height };
     const tint = {
@@ -120,7 +120,7 @@ function raiseLighthouse(random: Random, scene: Scene, { time, palette }: Settin
   const layer = scene.foreground[0];
   if (!layer) return;
   const onLeft = crestAt(layer, width * 0.12) < crestAt(layer, width * 0.88);
-  const x = width * (onLeft ? random.between(0.2, 0.27) : random.between(0.73, 0.8));
+  const x = width * (onLeft ? random.between(0.2, 0.26) : random.between(0.74, 0.8));
   const height = Math.min(unit * random.between(0.5, 0.6), (crestAt(layer, x) - scene.height * 0.06) * 0.94);
   const y = crestAt(layer, x) + unit * 0.012;
   const lateness = time === "night" ? 0.72 : time === "dusk" ? 0.46 : time === "mist" ? 0.3 : 0.12;
@@ -228,7 +228,8 @@ function floatBalloons(random: Random, scene: Scene, { time, palette, detail }: 
   const balloons = Array.from({ length: count }, (_, index) => {
     const height = unit * (index === 0 ? random.between(0.2, 0.25) : random.between(0.035, 0.11));
     const x = width * ((index + random.between(0.15, 0.85)) / count);
-    const y = horizon * random.between(0.34, 0.8) + height * 0.2;
+    const ground = Math.min(...scene.backdrop.map((layer) => crestAt(layer, x)));
+    const y = Math.min(horizon * random.between(0.16, 0.82) + height * 0.4, ground - unit * 0.03);
     const far = 1 - height / (unit * 0.25);
     const air = palette.sky[palette.sky.length - 1] ?? palette.far;
     const [first = air, ...others] = random

@@ -41,8 +41,17 @@ function firstOf<Value>(words: readonly string[], meanings: ReadonlyMap<string, 
   return null;
 }
 
+/** Plurals, and the Turkish "in" and "at". */
+const ENDINGS = ["", "s", "es", "y", "ler", "lar", "de", "da", "te", "ta", "nde", "nda"];
+
 function entryOf<Value>(word: string, meanings: ReadonlyMap<string, Value>): Value | undefined {
-  return meanings.get(word) ?? meanings.get(word.replace(/(?:es|s|y|ler|lar)$/u, ""));
+  for (const ending of ENDINGS) {
+    const value = word.endsWith(ending)
+      ? meanings.get(word.slice(0, word.length - ending.length))
+      : undefined;
+    if (value !== undefined) return value;
+  }
+  return undefined;
 }
 
 const TIMES = meanings<Time>([
@@ -67,14 +76,14 @@ const PLACES = meanings<Place>([
   ],
   ["mountains", "mountain alp peak summit volcano glacier fjord snow ski lake dağ zirve göl kar"],
   ["forest", "forest wood tree pine jungle fox bear deer wolf orman ağaç çam tilki"],
-  ["desert", "desert dune sand sahara camel cactus canyon mars çöl kum kaktüs"],
+  ["desert", "desert dune sand sahara camel cactus canyon mars cappadocia kapadokya çöl kum kaktüs"],
   [
     "city",
     "city town skyline skyscraper street building tower urban robot car neon cyberpunk istanbul tokyo york şehir kent sokak kule",
   ],
   [
     "hills",
-    "hill field meadow valley farm village countryside garden flower cabin cottage house horse cow windmill tepe tarla köy çayır bahçe çiçek ev",
+    "hill field meadow valley farm village countryside garden flower cabin cottage house horse cow windmill balloon balon tepe tarla köy çayır bahçe çiçek ev",
   ],
 ]);
 
