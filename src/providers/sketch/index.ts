@@ -54,17 +54,16 @@ function refuseUndrawable(
 async function digestReferences({ references, signal }: GenerateOptions): Promise<string> {
   const digests: string[] = [];
   for (const reference of references) {
-    const digest = new crypto.DigestStream("SHA-256");
     try {
-      await (await reference.open()).pipeTo(digest, { signal });
+      const digest = new crypto.DigestStream("SHA-256");
+      const [bytes] = await Promise.all([digest.digest, (await reference.open()).pipeTo(digest, { signal })]);
+      digests.push(Buffer.from(bytes).toString("hex"));
     } catch (error) {
-      digest.digest.catch(() => undefined);
       throw new ProviderError(
         { reason: "unavailable", retryAfterMs: null },
         `reading a reference: ${String(error)}`,
       );
     }
-    digests.push(Buffer.from(await digest.digest).toString("hex"));
   }
   return digests.join();
 }

@@ -5,11 +5,10 @@ import type { Detail, Light } from "./scene.ts";
 import type { Shape } from "./shapes.ts";
 import type { Place, Wishes } from "./words.ts";
 
-/** One ridge of land from its crest to the bottom of the picture, with what stands behind and before its edge. */
+/** One ridge of land from its crest to the bottom of the picture, with what stands behind its edge. */
 export type Layer = {
   behind: Shape[];
   ridge: Ridge;
-  before: Shape[];
   /** 0 is the farthest, 1 the nearest. */
   depth: number;
 };
@@ -53,6 +52,10 @@ export type Windows = {
   share: number;
   colour: Colour;
 };
+
+type Crest = { crest: Float32Array; windows: Windows | null };
+
+const BLACK: Colour = [0, 0, 0];
 
 type Profile = "peaks" | "hills" | "dunes" | "mesas" | "towers" | "headland" | "shore";
 
@@ -189,56 +192,48 @@ function planLand(random: Random, setting: LandSetting): { backdrop: LandPlan[];
 }
 
 function createLayer(plan: LandPlan, seed: number, setting: LandSetting): Layer {
-  const { width, unit, horizon, palette, detail } = setting;
-  const { crest, windows } = traceCrest(plan, seed, setting);
+  const { unit, horizon, palette } = setting;
+  const { crest, windows } =
+    plan.profile === "towers" ? traceTowers(plan, seed, setting) : traceLand(plan, seed, setting);
   const slope = crest.map((y, x) => (x === 0 ? 0 : y - (crest[x - 1] ?? y)));
   const crestTop = crest.reduce((least, y) => Math.min(least, y), Number.POSITIVE_INFINITY);
   const crestBottom = crest.reduce((most, y) => Math.max(most, y), 0);
+  const nearest = plan.depth > 0.89;
   const land = landColour(palette, plan.depth);
-  const base = plan.depth > 0.89 ? mix(land, hex("#000000"), 0.22) : land;
+  const base = nearest ? mix(land, BLACK, 0.22) : land;
   const foot = Math.min(horizon - unit * Math.min(plan.base, 0), crestTop + unit * 0.5);
-  const airy = mix(base, palette.sky[palette.sky.length - 1] ?? base, 0.5 * (1 - plan.depth) ** 0.8);
-  const steep =
-    plan.profile === "peaks" ||
-    plan.profile === "mesas" ||
-    plan.profile === "dunes" ||
-    plan.profile === "shore";
+  const plain = plan.profile === "towers" || (plan.profile === "hills" && nearest);
   const ridge: Ridge = {
     crest,
     slope,
-    hidden: new Float32Array(width).fill(setting.height),
+    hidden: new Float32Array(setting.width).fill(setting.height),
     crestTop,
     crestBottom,
     upper: base,
-    lower: plan.depth > 0.89 ? mix(base, hex("#000000"), 0.35) : airy,
+    lower: nearest
+      ? mix(base, BLACK, 0.35)
+      : mix(base, palette.sky.at(-1) ?? base, 0.5 * (1 - plan.depth) ** 0.8),
     lowerAt: Math.max(foot, crestTop + unit * 0.12),
-    relief:
-      steep || plan.profile === "headland" || (plan.profile === "hills" && plan.depth < 0.9)
-        ? createRelief(plan, slope, base, { crestTop, crestBottom }, setting)
-        : null,
-    windows: windows && detail.amount > 0 ? windows : null,
+    relief: plain ? null : createRelief(plan, slope, base, { crestTop, crestBottom }, setting),
+    windows,
   };
-  return { behind: [], ridge, before: [], depth: plan.depth };
+  return { behind: [], ridge, depth: plan.depth };
+}
 
-  function landColour(colours: Palette, depth: number): Colour {
-    const skyline = colours.sky[colours.sky.length - 1] ?? colours.far;
-    return depth < 0.3
-      ? mix(mix(skyline, colours.far, 0.72), mix(colours.far, colours.near, 0.3), depth / 0.3)
-      : mix(colours.far, colours.near, 0.3 + (0.7 * (depth - 0.3)) / 0.7);
-  }
+/** The colour of the air far away, of the land near by. */
+function landColour({ sky, far, near }: Palette, depth: number): Colour {
+  const middle = mix(far, near, 0.3);
+  if (depth < 0.3) return mix(mix(sky.at(-1) ?? far, far, 0.72), middle, depth / 0.3);
+  return mix(far, near, depth);
+}
 
-  function traceCrest(trace: LandPlan, traceSeed: number, land: LandSetting) {
-    if (trace.profile === "towers") return traceTowers(trace, traceSeed, land);
-    const line = Float32Array.from(
-      { length: width },
-      (_, x) =>
-        horizon -
-        unit *
-          (trace.base +
-            trace.rise * profileAt(trace, (x - width / 2) / unit, width / unit, detail.octaves, traceSeed)),
-    );
-    return { crest: line, windows: null };
-  }
+function traceLand(plan: LandPlan, seed: number, { width, unit, horizon, detail }: LandSetting): Crest {
+  const heightAt = (x: number) => profileAt(plan, (x - width / 2) / unit, width / unit, detail.octaves, seed);
+  const crest = Float32Array.from(
+    { length: width },
+    (_, x) => horizon - unit * (plan.base + plan.rise * heightAt(x)),
+  );
+  return { crest, windows: null };
 }
 
 /** The height of the crest from 0 to about 1 at `x` units from the middle of a picture `span` units wide. */
@@ -314,7 +309,7 @@ function peaksAt(x: number, octaves: number, seed: number): number {
   return most + rough * 0.16 + 0.08;
 }
 
-function traceTowers(plan: LandPlan, seed: number, setting: LandSetting) {
+function traceTowers(plan: LandPlan, seed: number, setting: LandSetting): Crest {
   const { width, unit, horizon, time, detail } = setting;
   const random = createRandom(seed, "towers");
   const crest = new Float32Array(width).fill(horizon - unit * plan.base);
@@ -368,7 +363,14 @@ function createRelief(
       Math.max(-1, Math.min(1, value * side * gain)),
     );
   const gain = plan.profile === "dunes" ? 5 : plan.profile === "hills" ? 1.6 : 1.7;
-  const fine = plan.profile === "peaks" ? 0.004 : plan.profile === "hills" ? 0.03 : 0.012;
+  const fine =
+    plan.profile === "peaks"
+      ? 0.004
+      : plan.profile === "hills"
+        ? 0.03
+        : plan.profile === "shore"
+          ? 0.06
+          : 0.012;
   const snowy =
     plan.profile === "peaks" && (wishes.features.has("snow") || createRandom(seed, "snow").chance(0.62));
   const bright = mix(hex("#ffffff"), palette.glow, 0.35);

@@ -161,7 +161,7 @@ function choosePalette(random: Random, time: Time, place: Place, wishes: Wishes)
   const drift = random.between(-0.16, 0.16);
   const tint = (colour: Colour) => {
     const turned = turnHue(colour, drift, 1.04);
-    return wishes.hue === null ? turned : mix(turned, toHue(turned, wishes.hue), 0.55);
+    return wishes.hue === null ? turned : mix(turned, toHue(turned, wishes.hue), 0.4);
   };
   const ground = mix(
     chosen.near,

@@ -25,6 +25,8 @@ export function placeThings(scene: Scene, setting: Setting): void {
   const random = (label: string) => createRandom(scene.seed, label);
   const wanted = (feature: Feature, chance: number) =>
     wishes.features.has(feature) || random(`has ${feature}`).chance(chance);
+  // Trees first and grass last, so that what people built stands between them.
+  plant(scene, setting);
   if (place === "sea" && wanted("lighthouse", 0.55)) raiseLighthouse(random("lighthouse"), scene, setting);
   else if (wanted("cabin", place === "mountains" || place === "hills" ? 0.35 : 0))
     buildCabin(random("cabin"), scene, setting);
@@ -32,7 +34,7 @@ export function placeThings(scene: Scene, setting: Setting): void {
   if (wanted("balloon", place === "desert" ? 0.4 : place === "hills" ? 0.3 : 0))
     floatBalloons(random("balloons"), scene, setting);
   if (setting.time !== "night" && wanted("birds", 0.5)) releaseBirds(random("birds"), scene, setting);
-  plant(scene, setting);
+  coverWithGrass(scene, setting);
 }
 
 function plant(scene: Scene, setting: Setting): void {
@@ -46,9 +48,13 @@ function plant(scene: Scene, setting: Setting): void {
       growForest(random, scene, layer, near ? 0.7 : 0.8, detail, near);
     if (place === "hills" && layer.depth > 0.3) growGrove(random, scene, layer, detail);
     if (place === "desert" && near) growCacti(random, scene, layer);
-    if (near && (place === "sea" || place === "hills" || place === "mountains"))
-      growGrass(random, scene, layer, detail);
   });
+}
+
+function coverWithGrass(scene: Scene, { place, detail }: Setting): void {
+  const layer = scene.foreground.at(-1);
+  if (!layer || place === "desert" || place === "city" || place === "forest") return;
+  growGrass(createRandom(scene.seed, "grass"), scene, layer, detail);
 }
 
 function growForest(
