@@ -58,9 +58,9 @@ function paintRidge(scene: Scene, ridge: Ridge, y: number, out: Row): void {
   if (windows) lightWindows(scene, ridge, windows, y, out);
 }
 
-/** Smooth noise is measured once for some columns: none is smaller than about a thousandth of the picture. */
+/** Smooth noise is measured once for some columns: none of it is finer. */
 function columnsPerMeasure(unit: number): number {
-  return Math.max(1, Math.round(unit / 1024));
+  return Math.max(1, Math.round(unit / 640));
 }
 
 /** Light and shade on the faces of a ridge, which wander sideways on their way down from the crest. */

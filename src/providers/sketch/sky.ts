@@ -118,7 +118,7 @@ type CloudRow = { level: number; thickness: Float32Array; lit: Float32Array };
 /** Clouds are soft, so they are worked out on a grid of cells of some pixels, and blended in between. */
 function createCloudPainter(scene: Scene, clouds: Clouds): (y: number, out: Row) => void {
   const { width, unit, horizon } = scene;
-  const cell = Math.max(2, Math.round(unit / 360));
+  const cell = Math.max(2, Math.round(unit / 256));
   const columns = Math.ceil(width / cell) + 2;
   const kept = Array.from(
     { length: KEPT_CLOUD_ROWS },
