@@ -5,9 +5,9 @@ import {
   ProviderError,
   type Reference,
 } from "../provider.ts";
+import { composeScene } from "./compose.ts";
 import { createPainter } from "./paint.ts";
 import { encodePng } from "./png.ts";
-import { composeScene } from "./scene.ts";
 
 /** The longest edge it draws: what is held grows with the edge. */
 export const EDGE_PIXELS_MAX = 3840;

@@ -1,57 +1,8 @@
 import { type Colour, hex, mix } from "./colour.ts";
 import type { Palette, Time } from "./palettes.ts";
 import { createRandom, fractalLine, labelSeed, lattice, noiseLine, type Random } from "./random.ts";
-import type { Detail, Light } from "./scene.ts";
-import type { Shape } from "./shapes.ts";
+import type { Detail, Layer, Light, Relief, Ridge, Windows } from "./scene.ts";
 import type { Place, Wishes } from "./words.ts";
-
-/** One ridge of land from its crest to the bottom of the picture, with what stands behind its edge. */
-export type Layer = {
-  behind: Shape[];
-  ridge: Ridge;
-  /** 0 is the farthest, 1 the nearest. */
-  depth: number;
-};
-
-export type Ridge = {
-  /** For each column, the y of the crest. */
-  crest: Float32Array;
-  /** For each column, the change of the crest from column to column. */
-  slope: Float32Array;
-  /** For each column, the row from which nearer land of the same group hides this ridge. */
-  hidden: Float32Array;
-  crestTop: number;
-  crestBottom: number;
-  upper: Colour;
-  lower: Colour;
-  /** The row at which `lower` is reached. */
-  lowerAt: number;
-  /** How its faces take the light, or null for a plain silhouette. */
-  relief: Relief | null;
-  windows: Windows | null;
-};
-
-export type Relief = {
-  /** For each column, from -1 in the shade to 1 in the light, and the same more coarsely. */
-  fine: Float32Array;
-  coarse: Float32Array;
-  lit: Colour;
-  shaded: Colour;
-  strength: number;
-  /** How far faces go and wander sideways as they go down. */
-  lean: number;
-  wander: number;
-  snow: { line: number; lit: Colour; shaded: Colour } | null;
-};
-
-/** Lit windows: for each column the left edge of its building and the building's number. */
-export type Windows = {
-  left: Float32Array;
-  building: Int32Array;
-  pitch: number;
-  share: number;
-  colour: Colour;
-};
 
 type Crest = { crest: Float32Array; windows: Windows | null };
 

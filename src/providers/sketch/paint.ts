@@ -1,13 +1,9 @@
-import type { Colour } from "./colour.ts";
-import type { Layer, Ridge, Windows } from "./land.ts";
 import type { RowPainter } from "./png.ts";
 import { lattice, noisePlane } from "./random.ts";
-import type { Scene } from "./scene.ts";
+import { between, blend, type Row, screen } from "./row.ts";
+import type { Layer, Ridge, Scene, Windows } from "./scene.ts";
 import type { Shape } from "./shapes.ts";
 import { createSkyPainter } from "./sky.ts";
-
-/** One row of the picture being mixed: red, green and blue of each column, 0 to 255, not rounded. */
-export type Row = Float32Array;
 
 const GRAIN_EDGE = 128;
 const GRAIN_STRENGTH = 1.3;
@@ -284,28 +280,4 @@ function createFinisher({ width, height, seed }: Scene) {
 
 function clampByte(value: number): number {
   return Math.max(0, Math.min(255, value));
-}
-
-export function between(from: Colour, to: Colour, share: number): Colour {
-  return [
-    from[0] + (to[0] - from[0]) * share,
-    from[1] + (to[1] - from[1]) * share,
-    from[2] + (to[2] - from[2]) * share,
-  ];
-}
-
-/** Lays a colour over what is there. */
-export function blend(out: Row, at: number, colour: Colour, share: number): void {
-  const rest = 1 - share;
-  out[at] = (out[at] ?? 0) * rest + colour[0] * share;
-  out[at + 1] = (out[at + 1] ?? 0) * rest + colour[1] * share;
-  out[at + 2] = (out[at + 2] ?? 0) * rest + colour[2] * share;
-}
-
-/** Adds light to what is there, without ever burning out. */
-export function screen(out: Row, at: number, colour: Colour, share: number): void {
-  for (let channel = 0; channel < 3; channel++) {
-    const value = out[at + channel] ?? 0;
-    out[at + channel] = value + (255 - value) * ((colour[channel] ?? 0) / 255) * share;
-  }
 }

@@ -1,5 +1,5 @@
-import { between, blend, type Row, screen } from "./paint.ts";
 import { fractalPlane, labelSeed, noisePlane } from "./random.ts";
+import { between, blend, type Row, screen } from "./row.ts";
 import type { Clouds, Curtain, Light, Scene, Star } from "./scene.ts";
 
 /** Paints one row of the sky: air, stars, the light in it, northern lights and clouds. Rows may come in any order. */

@@ -1,8 +1,7 @@
 import { type Colour, hex, mix } from "./colour.ts";
-import type { Layer } from "./land.ts";
 import type { Palette, Time } from "./palettes.ts";
 import { createRandom, noiseLine, type Random } from "./random.ts";
-import type { Detail, Scene } from "./scene.ts";
+import type { Detail, Layer, Scene } from "./scene.ts";
 import {
   balloon,
   bird,
