@@ -1,0 +1,138 @@
+import {
+  type ImageRequest,
+  type ProvidedImage,
+  type Provider,
+  ProviderError,
+  type Reference,
+} from "../provider.ts";
+import { readAnswer, readErrorAnswer } from "./answer.ts";
+import { type ByteSource, readBytes } from "./bytes.ts";
+import { failureOf, retryAfterMs, type UpstreamError, unavailable } from "./failure.ts";
+import { JsonReader } from "./json.ts";
+import { buildRequest } from "./request.ts";
+
+/** How long an answer that has begun may stay silent. Until it begins, only the caller's signal ends the wait. */
+export const IDLE_MS = 60_000;
+/** How much of an error body is read. */
+export const ERROR_BYTES_MAX = 65_536;
+
+export type OpenAIOptions = {
+  apiKey: string;
+  /** Ends in `/v1`. */
+  baseUrl: string;
+  /** Takes one line for the operator's log at the end of each call: no prompt, key or upstream text is in it. */
+  log: (line: Record<string, unknown>) => void;
+  idleMs?: number;
+};
+
+/** What a call has shown so far, for the log and for the detail of its error. */
+type Call = { status: number | null; code: string | null; requestId: string | null; images: number };
+
+/** The OpenAI Images API, and whatever speaks its wire format. One `generate` is one call upstream, never repeated. */
+export function createOpenAI(options: OpenAIOptions): Provider {
+  return {
+    formats: ["png", "jpeg", "webp"],
+    generate: (request, { references, signal }) => generate(options, request, references, signal),
+  };
+}
+
+async function* generate(
+  options: OpenAIOptions,
+  request: ImageRequest,
+  references: readonly Reference[],
+  signal: AbortSignal,
+): AsyncGenerator<ProvidedImage, void> {
+  const call: Call = { status: null, code: null, requestId: null, images: 0 };
+  const stop = new AbortController();
+  const stopped = AbortSignal.any([signal, stop.signal]);
+  let outcome = "canceled";
+  let source: ByteSource | null = null;
+  try {
+    const response = await send(options, request, references, stopped);
+    call.status = response.status;
+    call.requestId = printable(response.headers.get("x-request-id"), /^[!-~]{1,128}$/);
+    source = sourceOf(response, options.idleMs ?? IDLE_MS, stopped);
+    const json = new JsonReader(source?.next ?? (async () => null));
+    const error = response.ok ? yield* readAnswer(json, request.n, call) : await readRefusal(json);
+    if (error !== null || !response.ok) throw refusal(response, error, call);
+    outcome = "succeeded";
+  } catch (error) {
+    outcome = error instanceof ProviderError ? error.failure.reason : "crashed";
+    throw error instanceof ProviderError ? withFacts(error, call) : error;
+  } finally {
+    await source?.cancel();
+    stop.abort();
+    options.log(logLine(outcome, call, request.generationId));
+  }
+}
+
+async function send(
+  { apiKey, baseUrl }: OpenAIOptions,
+  request: ImageRequest,
+  references: readonly Reference[],
+  signal: AbortSignal,
+): Promise<Response> {
+  const { path, headers, body, sent } = buildRequest(request, references, signal);
+  // A body that could not be sent whole makes fetch itself fail; one that was answered early need not be sent.
+  sent.catch(() => undefined);
+  const init: RequestInit = {
+    method: "POST",
+    // The client's request id is logged upstream even where no answer, and so no id of theirs, reaches us.
+    headers: {
+      ...headers,
+      accept: "application/json",
+      authorization: `Bearer ${apiKey}`,
+      "x-client-request-id": request.generationId,
+    },
+    body,
+    // The key goes to the configured host only.
+    redirect: "manual",
+    signal,
+  };
+  return fetch(baseUrl.replace(/\/+$/, "") + path, init).catch(() => {
+    throw unavailable(signal.aborted ? "stopped" : "no answer");
+  });
+}
+
+function sourceOf(response: Response, idleMs: number, signal: AbortSignal): ByteSource | null {
+  if (response.body === null) return null;
+  const bytesMax = response.ok ? Number.POSITIVE_INFINITY : ERROR_BYTES_MAX;
+  return readBytes(response.body, { idleMs, signal, bytesMax });
+}
+
+/** The error object of a refusal; null when the body is not upstream's JSON, and the status alone must tell. */
+async function readRefusal(json: JsonReader): Promise<UpstreamError | null> {
+  return readErrorAnswer(json).catch((error: unknown) => {
+    if (error instanceof ProviderError) return null;
+    throw error;
+  });
+}
+
+function refusal(response: Response, error: UpstreamError | null, call: Call): ProviderError {
+  call.code = printable(error?.code ?? error?.type ?? null, /^[\w.-]{1,64}$/);
+  const wait = retryAfterMs(response.headers, Date.now());
+  return new ProviderError(failureOf(response.status, error, wait), "refused");
+}
+
+/** Text of the upstream that is shaped like a name or an id; anything else could carry a prompt into the log. */
+function printable(text: string | null, shape: RegExp): string | null {
+  return text !== null && shape.test(text) ? text : null;
+}
+
+function withFacts(error: ProviderError, call: Call): ProviderError {
+  const facts = `status ${call.status}, code ${call.code}, request ${call.requestId}`;
+  return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
+}
+
+function logLine(outcome: string, call: Call, generationId: string): Record<string, unknown> {
+  return {
+    event: outcome === "misconfigured" ? "provider_misconfigured" : "provider_call",
+    provider: "openai",
+    outcome,
+    status: call.status,
+    code: call.code,
+    images: call.images,
+    upstream_request_id: call.requestId,
+    generation_id: generationId,
+  };
+}

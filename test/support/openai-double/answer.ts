@@ -1,0 +1,121 @@
+import { REFUSALS } from "./faults.ts";
+import { drawImage, type ImageSpec } from "./images.ts";
+import type { Accepted } from "./request.ts";
+
+/** What a stream of an answer can ask of the connection in place of more bytes. */
+export type Ending = "whole" | "stall" | "reset";
+
+const GIF = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
+
+/** The bytes of the answer, in order, as the fault has them; returns how the connection ends. */
+export async function* answer(
+  accepted: Accepted,
+  fault: string | null,
+  imageBytes: number,
+  firstSeed: number,
+): AsyncGenerator<Buffer, Ending> {
+  if (fault === "error-in-200") {
+    yield Buffer.from(JSON.stringify({ created: 0, data: [], error: REFUSALS["moderation-output"]?.error }));
+    return "whole";
+  }
+  const odd = fault === "odd-json";
+  const count = countOf(accepted.n, fault);
+  const broken = breakOf(fault);
+  yield Buffer.from(odd ? oddStart() : plainStart(fault));
+  for (let index = 0; index < count; index++) {
+    const { format, width, height } = accepted;
+    const pieces = contentOf(fault, { format, width, height, bytes: imageBytes, seed: firstSeed + index });
+    yield Buffer.from(
+      `${index > 0 ? "," : ""}${odd ? '\r\n { "x" : [ {"b64_json":"AAAA"} ] ,' : "{"}"b64_json":`,
+    );
+    if (fault === "null-image") yield Buffer.from("null");
+    else {
+      yield Buffer.from(odd ? ' \t"' : '"');
+      let sent = 0;
+      for (const piece of pieces) {
+        yield escaped(piece, odd);
+        sent += piece.length;
+        if (broken?.image === index && sent * 2 > imageBytes) return broken.ending;
+      }
+      yield Buffer.from('"');
+    }
+    yield Buffer.from(odd ? "\n}" : "}");
+  }
+  if (broken !== null) return broken.ending;
+  yield Buffer.from(odd ? " ] \n}\n" : plainEnd(accepted, count, fault));
+  return "whole";
+}
+
+function countOf(n: number, fault: string | null): number {
+  if (fault === "empty-data" || fault === "no-data") return 0;
+  if (fault === "too-few") return n - 1;
+  return fault === "too-many" ? n + 2 : n;
+}
+
+/** In the middle of which image it breaks off, or after the last when there is none such. */
+function breakOf(fault: string | null): { image: number; ending: Ending } | null {
+  if (fault === "truncated") return { image: 0, ending: "whole" };
+  if (fault === "stall-body") return { image: 0, ending: "stall" };
+  if (fault === "reset-body") return { image: 0, ending: "reset" };
+  const [, whole] = /^reset-after-(\d)$/.exec(fault ?? "") ?? [];
+  return whole === undefined ? null : { image: Number(whole), ending: "reset" };
+}
+
+function* contentOf(fault: string | null, spec: ImageSpec): Generator<Buffer> {
+  if (fault === "empty-image") return;
+  if (fault === "gif") yield Buffer.from(GIF.toString("base64"));
+  else if (fault === "not-image")
+    yield Buffer.from(Buffer.from("Sorry, no picture today.").toString("base64"));
+  else {
+    yield* base64(drawImage(spec));
+    if (fault === "bad-base64") yield Buffer.from("@@@@");
+  }
+}
+
+/** Base64 of a stream of bytes: whole groups of three, and what is left over at the end. */
+function* base64(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let held = Buffer.alloc(0);
+  for (const piece of pieces) {
+    const bytes = Buffer.concat([held, piece]);
+    const whole = bytes.length - (bytes.length % 3);
+    held = bytes.subarray(whole);
+    yield Buffer.from(bytes.toString("base64", 0, whole), "latin1");
+  }
+  yield Buffer.from(held.toString("base64"), "latin1");
+}
+
+function escaped(base64: Buffer, odd: boolean): Buffer {
+  if (!odd) return base64;
+  const text = base64.toString("latin1").replaceAll("/", "\\/").replaceAll("+", "\\u002B");
+  return Buffer.from(text.replaceAll("z", "\\u007a"), "latin1");
+}
+
+function plainStart(fault: string | null): string {
+  return fault === "no-data"
+    ? '{"created":1776729600'
+    : '{"created":1776729600,"background":"opaque","data":[';
+}
+
+function oddStart(): string {
+  return ' \n{"usage":{"total_tokens":1.5e2,"deep":[[[{"b64_json":"AAAA"}]]]} ,\t"b64_json":"AAAA","error":null,"d\\u0061ta" :\r\n[';
+}
+
+function plainEnd(accepted: Accepted, count: number, fault: string | null): string {
+  const details = {
+    output_format: accepted.format,
+    quality: accepted.quality,
+    size: `${accepted.width}x${accepted.height}`,
+    ...(accepted.safetyIdentifier !== null && { safety_identifier: accepted.safetyIdentifier }),
+    usage: {
+      input_tokens: 12,
+      output_tokens: 1000 * count,
+      total_tokens: 12 + 1000 * count,
+      input_tokens_details: { text_tokens: 12, image_tokens: 0 },
+      output_tokens_details: { text_tokens: 0, image_tokens: 1000 * count },
+    },
+  };
+  const members = JSON.stringify(details).slice(1);
+  if (fault === "no-data") return `,${members}`;
+  if (fault === "malformed") return `],,${members}`;
+  return `],${members}${fault === "trailing-garbage" ? "<!-- -->" : ""}`;
+}

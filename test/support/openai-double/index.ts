@@ -1,0 +1,242 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { createGzip } from "node:zlib";
+import { answer, type Ending } from "./answer.ts";
+import { type Directions, directionsIn, OTHER_FAULTS, REFUSALS, type RefusalFault } from "./faults.ts";
+import { type Accepted, invalid, parseRequest, type Refusal, type Upload, validate } from "./request.ts";
+
+/**
+ * A stand-in for the OpenAI Images API that speaks its wire format on a loopback port. A prompt chooses a fault, the
+ * bytes of an image and a latency (`directionsIn`). `GET /_calls` lists the calls, `DELETE /_calls` forgets them.
+ * As a command: `node test/support/openai-double/index.ts --port 0 [--fault NAME] [--latency MS] [--bytes N]`.
+ */
+export type Double = { url: string; close: () => Promise<void> };
+
+export type DoubleOptions = {
+  port?: number;
+  apiKey?: string;
+  /** What a prompt without directions of its own gets. */
+  fault?: string | null;
+  latencyMs?: number;
+  imageBytes?: number;
+};
+
+/** What `GET /_calls` tells of a call. */
+export type Call = {
+  path: string;
+  headers: Record<string, string | undefined>;
+  clientRequestId: string | null;
+  fields: Record<string, unknown>;
+  uploads: Upload[];
+  fault: string | null;
+  status: number | null;
+  /** Whether the caller hung up before the answer's end. */
+  hungUp: boolean;
+};
+
+type State = Required<DoubleOptions> & { calls: Call[]; faultsLeft: Map<string, number>; seed: number };
+
+const CALLS_MAX = 1000;
+const FAULTS_MAX = 1000;
+const PATHS = ["/v1/images/generations", "/v1/images/edits"];
+const HEADERS = [
+  "content-type",
+  "content-length",
+  "transfer-encoding",
+  "accept",
+  "authorization",
+  "user-agent",
+];
+
+export async function startDouble(options: DoubleOptions = {}): Promise<Double> {
+  const state: State = {
+    port: options.port ?? 0,
+    apiKey: options.apiKey ?? "sk-test",
+    fault: options.fault ?? null,
+    latencyMs: options.latencyMs ?? 0,
+    imageBytes: options.imageBytes ?? 20_000,
+    calls: [],
+    faultsLeft: new Map(),
+    seed: 1,
+  };
+  const server = createServer((request, response) => {
+    respond(state, request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(state.port, "127.0.0.1", resolve));
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : null;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${port}/v1`, close };
+}
+
+async function respond(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = request.url ?? "/";
+  if (path === "/_calls") return tellCalls(state, request, response);
+  response.setHeader("x-request-id", `req_${(state.seed + 0x1000_0000).toString(16)}`);
+  response.setHeader("openai-processing-ms", "42");
+  response.setHeader("openai-version", "2020-10-01");
+  const call = record(state, path, request);
+  response.on("close", () => {
+    call.status = response.headersSent ? response.statusCode : null;
+    call.hungUp = !response.writableFinished;
+  });
+  const early = checkDoor(state, path, request);
+  if (early !== null) return refuse(response, early);
+  const parsed = await parseRequest(request);
+  call.fields = { ...parsed.fields, prompt: String(parsed.fields["prompt"] ?? "").slice(0, 500) };
+  call.uploads = parsed.uploads;
+  const accepted = validate(parsed, path === PATHS[1]);
+  if ("status" in accepted) return refuse(response, accepted);
+  const directions = directionsIn(accepted.prompt);
+  call.fault = faultNow(state, accepted.prompt, directions);
+  await sleep(directions.latencyMs ?? state.latencyMs);
+  await perform(state, accepted, call.fault, directions.imageBytes ?? state.imageBytes, response);
+}
+
+function tellCalls(state: State, request: IncomingMessage, response: ServerResponse): void {
+  if (request.method === "DELETE") state.calls.length = 0;
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ calls: state.calls }));
+}
+
+function record(state: State, path: string, request: IncomingMessage): Call {
+  const pick = (name: string) => [name, request.headers[name]?.toString()];
+  const call: Call = {
+    path,
+    headers: Object.fromEntries(HEADERS.map(pick)),
+    clientRequestId: request.headers["x-client-request-id"]?.toString() ?? null,
+    fields: {},
+    uploads: [],
+    fault: null,
+    status: null,
+    hungUp: false,
+  };
+  state.calls.push(call);
+  if (state.calls.length > CALLS_MAX) state.calls.shift();
+  return call;
+}
+
+/** What upstream looks at before the body. */
+function checkDoor(state: State, path: string, request: IncomingMessage): Refusal | null {
+  if (request.headers.authorization !== `Bearer ${state.apiKey}`) {
+    return { ...invalid("Incorrect API key provided.", null, "invalid_api_key"), status: 401 };
+  }
+  if (request.method !== "POST" || !PATHS.includes(path)) {
+    return { ...invalid(`Invalid URL (${request.method} ${path})`, null, null), status: 404 };
+  }
+  const id = request.headers["x-client-request-id"]?.toString() ?? "";
+  return /^[ -~]{0,512}$/.test(id) ? null : invalid("Invalid X-Client-Request-Id.", null, null);
+}
+
+function faultNow(state: State, prompt: string, { fault, times }: Directions): string | null {
+  if (fault === null) return state.fault;
+  const left = state.faultsLeft.get(prompt) ?? times;
+  if (left === 0) return null;
+  state.faultsLeft.set(prompt, left - 1);
+  for (const oldest of state.faultsLeft.keys()) {
+    if (state.faultsLeft.size <= FAULTS_MAX) break;
+    state.faultsLeft.delete(oldest);
+  }
+  return fault;
+}
+
+async function perform(
+  state: State,
+  accepted: Accepted,
+  fault: string | null,
+  imageBytes: number,
+  response: ServerResponse,
+): Promise<void> {
+  const refusal = REFUSALS[fault ?? ""];
+  if (refusal !== undefined) return refuseAs(response, refusal);
+  if (fault !== null && !OTHER_FAULTS.includes(fault))
+    return refuse(response, invalid(`No such fault: ${fault}`, null, null));
+  if (fault === "stall-headers") return;
+  if (fault === "reset-headers") {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  if (fault === "502-html") {
+    response.writeHead(502, { "content-type": "text/html" }).end("<html><h1>502 Bad Gateway</h1></html>");
+    return;
+  }
+  if (fault === "redirect") {
+    response.writeHead(307, { location: `http://${response.req.headers.host}/elsewhere` }).end();
+    return;
+  }
+  const seed = state.seed * 101;
+  state.seed++;
+  response.writeHead(200, {
+    "content-type": "application/json",
+    ...(fault === "gzip" && { "content-encoding": "gzip" }),
+    "x-ratelimit-limit-requests": "250",
+    "x-ratelimit-remaining-requests": "249",
+    "x-ratelimit-reset-requests": "120ms",
+  });
+  const source = Readable.from(onTheWire(answer(accepted, fault, imageBytes, seed), fault, response), {
+    objectMode: false,
+  });
+  await (fault === "gzip" ? pipeline(source, createGzip(), response) : pipeline(source, response));
+}
+
+/** Gives the bytes to the connection, at the fault's pace, and ends as the fault would have it. */
+async function* onTheWire(
+  bytes: AsyncGenerator<Buffer, Ending>,
+  fault: string | null,
+  response: ServerResponse,
+): AsyncGenerator<Buffer, void> {
+  let step = await bytes.next();
+  for (; step.done !== true; step = await bytes.next()) {
+    if (fault !== "slow-drip") yield step.value;
+    else
+      for (let at = 0; at < step.value.length; at += 997) {
+        await sleep(2);
+        yield step.value.subarray(at, at + 997);
+      }
+  }
+  if (step.value === "whole") return;
+  // What was written is on its way before the connection goes.
+  await sleep(50);
+  if (step.value === "reset") response.socket?.destroy();
+  await new Promise((resolve) => response.on("close", resolve));
+}
+
+function refuse(response: ServerResponse, { status, ...error }: Refusal): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+}
+
+function refuseAs(
+  response: ServerResponse,
+  { status, headers, retryDateSeconds, error }: RefusalFault,
+): void {
+  if (retryDateSeconds !== null) {
+    response.setHeader("retry-after", new Date(Date.now() + retryDateSeconds * 1000).toUTCString());
+  }
+  const type = { "content-type": "application/json" };
+  response.writeHead(status, { ...type, ...headers }).end(JSON.stringify({ error }));
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string", default: "0" },
+      fault: { type: "string" },
+      latency: { type: "string", default: "0" },
+      bytes: { type: "string", default: "20000" },
+    },
+  });
+  const double = await startDouble({
+    port: Number(values.port),
+    fault: values.fault ?? null,
+    latencyMs: Number(values.latency),
+    imageBytes: Number(values.bytes),
+  });
+  console.log(JSON.stringify(double.url));
+}
