@@ -23,6 +23,7 @@ export default defineConfig(async () => {
             name: "workerd",
             include: ["test/**/*.test.ts"],
             exclude: ["test/outside/**"],
+            globalSetup: ["test/support/openai-double/setup.ts"],
             setupFiles: ["test/support/setup.ts"],
           },
         },

@@ -5,16 +5,19 @@ import { type JsonReader, OPEN_BRACE, OPEN_BRACKET, STRING } from "./json.ts";
 /** No name that means anything to us is longer. */
 export const NAME_LENGTH_MAX = 128;
 
+/** How far an answer came: its whole images, and what broke a body, which only the body's reader is told otherwise. */
+export type Progress = { images: number; broken: unknown };
+
 /**
  * Reads the upstream's answer, `{"data":[{"b64_json":"…"},…],…}` with its fields in any order, and yields each image
  * as its first bytes are decoded. Returns the error object that the answer carries, or null. Stops at the end of
- * image `imagesMax`: nothing that follows could take it back. Counts whole images in `tally`.
+ * image `imagesMax`: nothing that follows could take it back.
  * @throws {ProviderError} `unavailable` when the answer breaks off, is not such JSON, or holds neither image nor error.
  */
 export async function* readAnswer(
   json: JsonReader,
   imagesMax: number,
-  tally: { images: number },
+  progress: Progress,
 ): AsyncGenerator<ProvidedImage, UpstreamError | null> {
   let error: UpstreamError | null = null;
   let dataSeen = false;
@@ -29,13 +32,13 @@ export async function* readAnswer(
         continue;
       }
       for await (const _ of json.elements()) {
-        tally.images += yield* readEntry(json);
-        if (tally.images === imagesMax) return null;
+        progress.images += yield* readEntry(json, progress);
+        if (progress.images === imagesMax) return null;
       }
     }
   }
   await json.end();
-  if (tally.images === 0 && error === null) throw unavailable("a broken answer: no image in it");
+  if (progress.images === 0 && error === null) throw unavailable("a broken answer: no image in it");
   return error;
 }
 
@@ -48,7 +51,7 @@ export async function readErrorAnswer(json: JsonReader): Promise<UpstreamError |
   return null;
 }
 
-async function* readEntry(json: JsonReader): AsyncGenerator<ProvidedImage, number> {
+async function* readEntry(json: JsonReader, progress: Progress): AsyncGenerator<ProvidedImage, number> {
   if ((await json.peek()) !== OPEN_BRACE) {
     await json.skip();
     return 0;
@@ -60,14 +63,17 @@ async function* readEntry(json: JsonReader): AsyncGenerator<ProvidedImage, numbe
       continue;
     }
     if (images > 0) throw unavailable("a broken answer: two images in one entry");
-    yield* readImage(await json.base64());
+    yield* readImage(await json.base64(), progress);
     images = 1;
   }
   return images;
 }
 
 /** Yields the image as a stream that decodes only what is read from it, and comes back at the end of its text. */
-async function* readImage(piece: () => Promise<Uint8Array | null>): AsyncGenerator<ProvidedImage, void> {
+async function* readImage(
+  piece: () => Promise<Uint8Array | null>,
+  progress: Progress,
+): AsyncGenerator<ProvidedImage, void> {
   let first = await piece();
   if (first === null) throw unavailable("a broken answer: an empty image");
   let pulled: Promise<Uint8Array | null> = Promise.resolve(first);
@@ -76,7 +82,10 @@ async function* readImage(piece: () => Promise<Uint8Array | null>): AsyncGenerat
       async pull(controller) {
         if (first === null) pulled = piece();
         first = null;
-        const bytes = await pulled;
+        const bytes = await pulled.catch((error: unknown) => {
+          progress.broken = error;
+          throw error;
+        });
         if (bytes === null) controller.close();
         else controller.enqueue(bytes);
       },

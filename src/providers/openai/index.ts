@@ -5,7 +5,7 @@ import {
   ProviderError,
   type Reference,
 } from "../provider.ts";
-import { readAnswer, readErrorAnswer } from "./answer.ts";
+import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
 import { type ByteSource, readBytes } from "./bytes.ts";
 import { failureOf, retryAfterMs, type UpstreamError, unavailable } from "./failure.ts";
 import { JsonReader } from "./json.ts";
@@ -26,7 +26,7 @@ export type OpenAIOptions = {
 };
 
 /** What a call has shown so far, for the log and for the detail of its error. */
-type Call = { status: number | null; code: string | null; requestId: string | null; images: number };
+type Call = Progress & { status: number | null; code: string | null; requestId: string | null };
 
 /** The OpenAI Images API, and whatever speaks its wire format. One `generate` is one call upstream, never repeated. */
 export function createOpenAI(options: OpenAIOptions): Provider {
@@ -42,10 +42,10 @@ async function* generate(
   references: readonly Reference[],
   signal: AbortSignal,
 ): AsyncGenerator<ProvidedImage, void> {
-  const call: Call = { status: null, code: null, requestId: null, images: 0 };
+  const call: Call = { status: null, code: null, requestId: null, images: 0, broken: null };
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
-  let outcome = "canceled";
+  let ended = false;
   let source: ByteSource | null = null;
   try {
     const response = await send(options, request, references, stopped);
@@ -55,13 +55,15 @@ async function* generate(
     const json = new JsonReader(source?.next ?? (async () => null));
     const error = response.ok ? yield* readAnswer(json, request.n, call) : await readRefusal(json);
     if (error !== null || !response.ok) throw refusal(response, error, call);
-    outcome = "succeeded";
+    ended = true;
   } catch (error) {
-    outcome = error instanceof ProviderError ? error.failure.reason : "crashed";
+    call.broken = error;
     throw error instanceof ProviderError ? withFacts(error, call) : error;
   } finally {
     await source?.cancel();
     stop.abort();
+    // A reader who is told of a broken body leaves the iteration at once, as one does who wants no more images.
+    const outcome = call.broken !== null ? reasonOf(call.broken) : ended ? "succeeded" : "canceled";
     options.log(logLine(outcome, call, request.generationId));
   }
 }
@@ -122,6 +124,10 @@ function printable(text: string | null, shape: RegExp): string | null {
 function withFacts(error: ProviderError, call: Call): ProviderError {
   const facts = `status ${call.status}, code ${call.code}, request ${call.requestId}`;
   return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof ProviderError ? error.failure.reason : "crashed";
 }
 
 function logLine(outcome: string, call: Call, generationId: string): Record<string, unknown> {

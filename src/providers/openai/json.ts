@@ -1,7 +1,7 @@
 import { Base64Decoder } from "./base64.ts";
 import { unavailable } from "./failure.ts";
 
-/** How deep a value that is skipped may nest. The documented answer needs three levels. */
+/** How many objects and arrays may stand inside each other in a value that is skipped. */
 export const NESTING_MAX = 32;
 /** The longest number or literal, in bytes. */
 const SCALAR_BYTES_MAX = 64;
@@ -92,13 +92,17 @@ export class JsonReader {
   }
 
   /** Takes a value of any kind and forgets it. */
-  async skip(depth = 0): Promise<void> {
-    if (depth > NESTING_MAX) throw broken("values nested too deep");
+  async skip(depth = 1): Promise<void> {
     const first = await this.peek();
-    if (first === QUOTE) await this.text(0);
-    else if (first === OPEN_BRACE) for await (const _ of this.members(0)) await this.skip(depth + 1);
-    else if (first === OPEN_BRACKET) for await (const _ of this.elements()) await this.skip(depth + 1);
-    else await this.#scalar();
+    if (first === QUOTE) {
+      await this.text(0);
+    } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
+      if (depth > NESTING_MAX) throw broken("values nested too deep");
+      const inner = first === OPEN_BRACE ? this.members(0) : this.elements();
+      for await (const _ of inner) await this.skip(depth + 1);
+    } else {
+      await this.#scalar();
+    }
   }
 
   /** Takes the opening quote of a string of base64 and returns a reader of its decoded pieces; null ends it. */

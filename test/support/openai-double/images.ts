@@ -165,7 +165,7 @@ function* cut(total: number, low: number, high: number): Generator<number> {
 /** Bytes that no compression shrinks much, the same for the same seed. */
 function* noise(bytes: number, seed: number): Generator<Buffer> {
   const block = Buffer.alloc(Math.min(bytes, NOISE_BYTES));
-  let state = (seed ^ 0x9e3779b9) | 1;
+  let state = Math.imul(seed, 0x9e3779b1) || 1;
   for (let index = 0; index < block.length; index++) {
     state ^= state << 13;
     state ^= state >>> 17;

@@ -1,0 +1,298 @@
+import { expect, it } from "vitest";
+import { readAnswer, readErrorAnswer } from "../../../src/providers/openai/answer.ts";
+import type { UpstreamError } from "../../../src/providers/openai/failure.ts";
+import { JsonReader, NESTING_MAX } from "../../../src/providers/openai/json.ts";
+import { ProviderError } from "../../../src/providers/provider.ts";
+
+type Result = { images: string[]; error: UpstreamError | null; failure: unknown };
+
+it.each([
+  ['{"data":[{"b64_json":"QUJD"}]}', ["ABC"]],
+  ['{"data":[{"b64_json":"QUJDRA=="},{"b64_json":"QUJDREU="}],"created":1}', ["ABCD", "ABCDE"]],
+  [' {"created" : -1.5e+3 ,\r\n"data" :\t[ { "b64_json" : "QUJD" } ] } \n', ["ABC"]],
+  [String.raw`{"d\u0061ta":[{"b64\u005Fjson":"\u0051UJD"}]}`, ["ABC"]],
+  [String.raw`{"data":[{"b64_json":"\/\/8\u003d"}]}`, ["\xff\xff"]],
+  [
+    '{"b64_json":"QUJD","a":{"b64_json":"QUJD","data":[{"b64_json":"QUJD"}]},"data":[{"b64_json":"REVG"}]}',
+    ["DEF"],
+  ],
+  [
+    '{"data":[{"a":{"b64_json":"QUJD"},"b64_json":"REVG","b":[{"b64_json":"QUJD"}]},null,7,[{"b64_json":"QUJD"}]]}',
+    ["DEF"],
+  ],
+  ['{"data":[{"b64_json":null,"url":"https://x"},{"b64_json":"QUJD"}],"error":null}', ["ABC"]],
+  [`{"x":${"[".repeat(NESTING_MAX)}${"]".repeat(NESTING_MAX)},"data":[{"b64_json":"QUJD"}]}`, ["ABC"]],
+])("reads %s", async (text, images) => {
+  for (const size of [1, 2, 3, 7, text.length]) {
+    expect(await read(text, size)).toEqual({ images, error: null, failure: null });
+  }
+});
+
+it.each([
+  ["", [], "breaks off|no {"],
+  ["null", [], "no {"],
+  ["<html>", [], "no {"],
+  ["{}", [], "no image"],
+  ['{"data":[]}', [], "no image"],
+  ['{"data":null}', [], "no image"],
+  ['{"data":{"b64_json":"QUJD"}}', [], "no image"],
+  ['{"data":[{"url":"https://x"}]}', [], "no image"],
+  ['{"data":[{"b64_json":5}]}', [], "no image"],
+  ['{"data":[{"b64_json":""}]}', [], "empty image"],
+  ['{"data":[{"b64_json":"QUJD"}]', ["ABC"], "no }"],
+  ['{"data":[{"b64_json":"QUJD"}]}x', ["ABC"], "follows"],
+  ['{"data":[{"b64_json":"QUJD"}]}{}', ["ABC"], "follows"],
+  ['{"data":[{"b64_json":"QUJD"},]}', ["ABC"], "not a JSON value|no {"],
+  ['{"data":[{"b64_json":"QUJD"}],"data":[{"b64_json":"QUJD"}]}', ["ABC"], "two data"],
+  ['{"data":[{"b64_json":"QUJD","b64_json":"QUJD"}]}', ["ABC"], "two images"],
+  ['{"data":[{"b64_json":"QUJD"},{"b64_json":"QUJDRE', ["ABC"], "breaks off"],
+  ['{"data":[{"b64_json":"QUJ"}]}', [], "ends early"],
+  ['{"data":[{"b64_json":"QUJDRA"}]}', [], "ends early"],
+  ['{"data":[{"b64_json":"QUJDRA="}]}', [], "ends early"],
+  ['{"data":[{"b64_json":"QUJDRA==="}]}', [], "padding"],
+  ['{"data":[{"b64_json":"QUJDRB=="}]}', [], "padding"],
+  ['{"data":[{"b64_json":"QUJDREV="}]}', [], "padding"],
+  ['{"data":[{"b64_json":"QUJDRA==QUJD"}]}', [], "not base64"],
+  ['{"data":[{"b64_json":"===="}]}', [], "padding"],
+  ['{"data":[{"b64_json":"QUJD QUJD"}]}', [], "not base64"],
+  ['{"data":[{"b64_json":"QUJD\nQUJD"}]}', [], "not base64"],
+  ['{"data":[{"b64_json":"QU_-"}]}', [], "not base64"],
+  [String.raw`{"data":[{"b64_json":"QUJD\u0141"}]}`, [], "not base64"],
+  [String.raw`{"data":[{"b64_json":"QUJD\x"}]}`, [], "escape"],
+  [String.raw`{"a":"\u00g0","data":[{"b64_json":"QUJD"}]}`, [], "escape"],
+  ['{"a":"\u0001","data":[{"b64_json":"QUJD"}]}', [], "control character"],
+  ['{"a":01,"data":[{"b64_json":"QUJD"}]}', [], "not a JSON value"],
+  ['{"a":tru,"data":[{"b64_json":"QUJD"}]}', [], "not a JSON value"],
+  [`{"a":${"1".repeat(65)},"data":[{"b64_json":"QUJD"}]}`, [], "too long"],
+  [`{"x":${"[".repeat(NESTING_MAX + 1)}${"]".repeat(NESTING_MAX + 1)}}`, [], "nested"],
+])("finds %s broken", async (text, images, reason) => {
+  for (const size of [1, 2, 3, 7, text.length]) {
+    const result = await read(text, size);
+    // An image cut up into small chunks may have yielded its first bytes; it is never delivered whole.
+    expect(result.images).toEqual(images);
+    expect(result.failure).toMatchObject({ failure: { reason: "unavailable", retryAfterMs: null } });
+    expect(String(result.failure)).toMatch(new RegExp(reason));
+  }
+});
+
+it.each([
+  ['{"data":[],"error":{"message":"m","code":"c","type":"t"}}', { code: "c", type: "t" }],
+  ['{"error":{"code":"c","extra":{"code":"d"}}}', { code: "c", type: null }],
+  ['{"error":{"message":"m","code":17,"type":null}}', { code: null, type: null }],
+  [`{"error":{"code":"${"c".repeat(128)}"}}`, { code: "c".repeat(128), type: null }],
+  [`{"error":{"code":"${"c".repeat(129)}"}}`, { code: null, type: null }],
+  ['{"error":"text"}', { code: null, type: null }],
+])("takes %s for an error", async (text, error) => {
+  expect(await read(text, 5)).toEqual({ images: [], error, failure: null });
+  expect(await readErrorAnswer(new JsonReader(chunks(text, 5)))).toEqual(error);
+});
+
+it.each([
+  '{"error":null}',
+  '{"error":{}}',
+  '{"error":{"message":""}}',
+  '{"error":""}',
+  '{"error":false}',
+  "{}",
+])("takes %s for no error", async (text) => {
+  expect(await readErrorAnswer(new JsonReader(chunks(text, 5)))).toBeNull();
+});
+
+it("tells of an error that comes with images, after them", async () => {
+  const text = '{"error":{"code":"c"},"data":[{"b64_json":"QUJD"}]}';
+  expect(await read(text, 3)).toEqual({ images: ["ABC"], error: { code: "c", type: null }, failure: null });
+});
+
+it("stops at the last image that was asked for", async () => {
+  const text = '{"data":[{"b64_json":"QUJD"},{"b64_json":"REVG"},{"b64_json":"QUJD"}]}';
+  expect(await read(text, 3, 2)).toEqual({ images: ["ABC", "DEF"], error: null, failure: null });
+  expect(await read(`${text.slice(0, 50)} rubbish`, 3, 1)).toEqual({
+    images: ["ABC"],
+    error: null,
+    failure: null,
+  });
+});
+
+it("goes on to the next image when a body is cancelled or left", async () => {
+  const text = `{"data":[{"b64_json":"${"QUJD".repeat(99)}"},{"b64_json":"${"QUJD".repeat(99)}"},{"b64_json":"REVG"}]}`;
+  const answer = readAnswer(new JsonReader(chunks(text, 16)), 3, { images: 0, broken: null });
+  const first = (await answer.next()).value;
+  if (first === null || !("body" in first)) throw new Error("no image");
+  const reader = first.body.getReader();
+  await reader.read();
+  // Cancelled with a read under way: the iteration must wait for it, not read beside it.
+  const pending = reader.read();
+  await Promise.all([reader.cancel(), pending, answer.next()]);
+  const last = (await answer.next()).value;
+  if (last === null || !("body" in last)) throw new Error("no image");
+  expect(await new Response(last.body).text()).toBe("DEF");
+});
+
+it("decodes no more than is read", async () => {
+  const text = `{"data":[{"b64_json":"${"QUJD".repeat(10_000)}"}]}`;
+  const next = chunks(text, 100);
+  let taken = 0;
+  const counting = () => {
+    taken++;
+    return next();
+  };
+  const answer = readAnswer(new JsonReader(counting), 1, { images: 0, broken: null });
+  const image = (await answer.next()).value;
+  if (image === null || !("body" in image)) throw new Error("no image");
+  expect(taken).toBe(1);
+  const reader = image.body.getReader();
+  for (const expected of [1, 2, 3]) {
+    await reader.read();
+    expect(taken).toBe(expected);
+  }
+  await reader.cancel();
+  await answer.return(null);
+});
+
+async function read(text: string, chunkSize: number, imagesMax = 10): Promise<Result> {
+  return readAll(chunks(text, chunkSize), imagesMax);
+}
+
+async function readAll(next: () => Promise<Uint8Array | null>, imagesMax: number): Promise<Result> {
+  const result: Result = { images: [], error: null, failure: null };
+  const answer = readAnswer(new JsonReader(next), imagesMax, { images: 0, broken: null });
+  try {
+    for (let step = await answer.next(); ; step = await answer.next()) {
+      if (step.done) {
+        result.error = step.value;
+        return result;
+      }
+      const bytes = new Uint8Array(await new Response(step.value.body).arrayBuffer());
+      result.images.push(latin1(bytes));
+    }
+  } catch (failure) {
+    result.failure = failure;
+    return result;
+  }
+}
+
+/** Gives each chunk in the same buffer, as the real source does. */
+function chunks(text: string, size: number): () => Promise<Uint8Array | null> {
+  const bytes = new TextEncoder().encode(text);
+  return cut(bytes, () => size);
+}
+
+function cut(bytes: Uint8Array, size: () => number): () => Promise<Uint8Array | null> {
+  let at = 0;
+  const buffer = new Uint8Array(bytes.length + 1);
+  return async () => {
+    buffer.fill(0x21);
+    if (at >= bytes.length) return null;
+    const piece = bytes.subarray(at, at + Math.max(1, size()));
+    at += piece.length;
+    buffer.set(piece);
+    return buffer.subarray(0, piece.length);
+  };
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+
+const seed = Date.now() % 1_000_000;
+
+it(`reads any valid answer however it is cut, and no broken one as whole (seed ${seed})`, async () => {
+  const random = randomFrom(seed);
+  let broken = 0;
+  for (let round = 0; round < 1500; round++) {
+    const { text, images } = randomAnswer(random);
+    const at = `seed ${seed}, round ${round}`;
+    const valid = new TextEncoder().encode(text);
+    expect(
+      await readAll(
+        cut(valid, () => random(40)),
+        10,
+      ),
+      at,
+    ).toEqual({ images, error: null, failure: null });
+    const damaged = damage(valid, random);
+    const result = await readAll(
+      cut(damaged, () => random(40)),
+      10,
+    );
+    const shown = new TextDecoder().decode(damaged);
+    if (result.failure === null) {
+      expect(result.images, `${at}: ${shown}`).toEqual(imagesOf(JSON.parse(shown)));
+    } else {
+      broken++;
+      expect(result.failure, at).toBeInstanceOf(ProviderError);
+      expect(result.failure, at).toMatchObject({ failure: { reason: "unavailable" } });
+      for (const image of result.images) expect(unescaped(shown), at).toContain(`"${btoa(image)}"`);
+    }
+  }
+  expect(broken).toBeGreaterThan(500);
+});
+
+/** Numbers below a bound, the same for the same seed (mulberry32). */
+function randomFrom(start: number): (below: number) => number {
+  let state = start;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+function randomAnswer(random: (below: number) => number): { text: string; images: string[] } {
+  const images = Array.from({ length: 1 + random(3) }, () =>
+    Array.from({ length: 1 + random(60) }, () => String.fromCharCode(random(256))).join(""),
+  );
+  const space = () => ["", "", " ", "\n\t", " \r\n "][random(5)] ?? "";
+  const joined = (parts: string[]) => parts.map((part) => space() + part + space()).join(",");
+  const shuffled = (parts: string[]) => parts.sort(() => random(3) - 1);
+  const member = (key: string, value: string) => `${escapedText(key, random)}${space()}:${space()}${value}`;
+  const noise = () =>
+    ["1", "-0.5e3", "true", "null", '"é\\n"', '{"b64_json":"QUJD"}', '[[],{"data":[{}]}]'][random(7)] ?? "0";
+  const entries = images.map((image) => {
+    const others = Array.from({ length: random(3) }, (_, index) => member(`k${index}`, noise()));
+    return `{${joined(shuffled([member("b64_json", escapedText(btoa(image), random)), ...others]))}}`;
+  });
+  const others = Array.from({ length: random(4) }, (_, index) => member(`m${index}`, noise()));
+  const data = member("data", `[${joined(entries)}]`);
+  return { text: `${space()}{${joined(shuffled([data, ...others]))}}${space()}`, images };
+}
+
+/** A JSON string of the text with some of its characters escaped in one of the ways there are. */
+function escapedText(text: string, random: (below: number) => number): string {
+  const rate = [2, 20, 1000][random(3)] ?? 2;
+  const escapeOne = (character: string) => {
+    if (character === "/" && random(2) === 0) return "\\/";
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  };
+  return `"${[...text].map((character) => (random(rate) === 0 ? escapeOne(character) : character)).join("")}"`;
+}
+
+function damage(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
+  const at = random(bytes.length);
+  const [before, after] = [[...bytes.subarray(0, at)], [...bytes.subarray(at)]];
+  const how = random(5);
+  if (how === 0) return Uint8Array.from(before);
+  if (how === 1) return Uint8Array.from([...before, ...after.slice(1 + random(4))]);
+  if (how === 2) return Uint8Array.from([...before, random(256), ...after]);
+  if (how === 3) return Uint8Array.from([...before, ...bytes.subarray(random(at + 1), at), ...after]);
+  return Uint8Array.from([...before, (after[0] ?? 0) ^ (1 << random(8)), ...after.slice(1)]);
+}
+
+/** What a plain reading of the whole JSON finds: the model that the stream is held against. */
+function imagesOf(json: unknown): string[] {
+  const data = isRecord(json) && Array.isArray(json["data"]) ? json["data"] : [];
+  return data.flatMap((entry) =>
+    isRecord(entry) && typeof entry["b64_json"] === "string" ? [atob(entry["b64_json"])] : [],
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function unescaped(text: string): string {
+  return text
+    .replace(/\\u00([0-9a-fA-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .replaceAll("\\/", "/");
+}

@@ -1,0 +1,70 @@
+import { expect, it } from "vitest";
+import { failureOf, RETRY_AFTER_MS_MAX, retryAfterMs } from "../../../src/providers/openai/failure.ts";
+
+const named = (code: string | null, type: string | null = null) => ({ code, type });
+
+it.each([
+  [400, named("moderation_blocked", "image_generation_user_error"), "refused"],
+  [400, named("content_policy_violation", "invalid_request_error"), "refused"],
+  [200, named("moderation_blocked"), "refused"],
+  [400, named("invalid_image_file"), "invalid"],
+  [400, named("invalid_value", "image_generation_user_error"), "invalid"],
+  [400, named("unknown_parameter"), "invalid"],
+  [400, named(null), "invalid"],
+  [400, null, "unavailable"],
+  [413, null, "invalid"],
+  [422, named(null), "invalid"],
+  [400, named("billing_hard_limit_reached"), "misconfigured"],
+  [401, named("invalid_api_key"), "misconfigured"],
+  [401, null, "misconfigured"],
+  [402, null, "misconfigured"],
+  [403, named(null), "misconfigured"],
+  [404, named("model_not_found"), "misconfigured"],
+  [404, null, "misconfigured"],
+  [429, named("insufficient_quota"), "misconfigured"],
+  [429, named(null, "insufficient_quota"), "misconfigured"],
+  [429, named("credit_balance_exhausted"), "misconfigured"],
+  [429, named("project_spend_limit_exceeded"), "misconfigured"],
+  [429, named("organization_spend_limit_exceeded"), "misconfigured"],
+  [429, named("organization_usage_limit_exceeded"), "misconfigured"],
+  [429, named("slow_down"), "unavailable"],
+  [429, named("rate_limit_exceeded"), "unavailable"],
+  [429, null, "unavailable"],
+  [408, null, "unavailable"],
+  [409, named(null), "unavailable"],
+  [500, named(null, "server_error"), "unavailable"],
+  [503, named("slow_down"), "unavailable"],
+  [599, null, "unavailable"],
+  [301, null, "misconfigured"],
+  [307, null, "misconfigured"],
+  [200, named(null, "invalid_request_error"), "invalid"],
+  [200, named("image_generation_failed", "image_generation_server_error"), "unavailable"],
+  [200, named(null), "unavailable"],
+] as const)("status %i with %j is %s", (status, error, reason) => {
+  expect(failureOf(status, error, 7).reason).toBe(reason);
+});
+
+it("carries the wait only where another try may help", () => {
+  expect(failureOf(429, null, 1500)).toEqual({ reason: "unavailable", retryAfterMs: 1500 });
+  expect(failureOf(400, named("moderation_blocked"), 1500)).toEqual({ reason: "refused" });
+});
+
+const now = Date.parse("2026-11-22T10:00:00Z");
+
+it.each([
+  [{ "retry-after": "2" }, 2000],
+  [{ "retry-after": "0" }, 0],
+  [{ "retry-after": "0.5" }, 500],
+  [{ "retry-after-ms": "350", "retry-after": "2" }, 350],
+  [{ "retry-after": "Sun, 22 Nov 2026 10:00:30 GMT" }, 30_000],
+  [{ "retry-after": "Sun, 22 Nov 2026 09:00:00 GMT" }, 0],
+  [{ "retry-after": String(RETRY_AFTER_MS_MAX / 1000) }, RETRY_AFTER_MS_MAX],
+  [{ "retry-after": String(RETRY_AFTER_MS_MAX / 1000 + 1) }, RETRY_AFTER_MS_MAX],
+  [{ "retry-after": "Fri, 22 Nov 2126 10:00:00 GMT" }, RETRY_AFTER_MS_MAX],
+  [{ "retry-after": "-5" }, null],
+  [{ "retry-after": "soon" }, null],
+  [{ "retry-after-ms": "1e9" }, null],
+  [{}, null],
+])("reads %j as %s ms", (headers, wait) => {
+  expect(retryAfterMs(new Headers(Object.entries(headers)), now)).toBe(wait);
+});

@@ -1,0 +1,344 @@
+import { expect, inject, it } from "vitest";
+import { createOpenAI } from "../../../src/providers/openai/index.ts";
+import { type ImageRequest, ProviderError, type Reference } from "../../../src/providers/provider.ts";
+
+const url = inject("openaiDouble");
+
+type Result = { images: Uint8Array[]; error: unknown; lines: Record<string, unknown>[] };
+type Options = { baseUrl?: string; apiKey?: string; signal?: AbortSignal; references?: Reference[] };
+
+const plain: ImageRequest = {
+  generationId: "gen_plain",
+  providerModel: "gpt-image-2",
+  prompt: "a lighthouse",
+  size: "auto",
+  quality: "auto",
+  outputFormat: "png",
+  outputCompression: null,
+  background: "auto",
+  moderation: "auto",
+  endUser: null,
+  n: 1,
+  offset: 0,
+};
+
+const START = {
+  png: [0x89, 0x50, 0x4e, 0x47],
+  jpeg: [0xff, 0xd8, 0xff, 0xe0],
+  webp: [0x52, 0x49, 0x46, 0x46],
+};
+
+it.each(["png", "jpeg", "webp"] as const)("brings %s images whole and in order", async (outputFormat) => {
+  const { images, error } = await run({ outputFormat, n: 3, prompt: "three [bytes:70000]" });
+  expect(error).toBeNull();
+  expect(images.map((image) => image.length)).toEqual([70_000, 70_000, 70_000]);
+  for (const image of images) expect([...image.subarray(0, 4)]).toEqual(START[outputFormat]);
+  expect(new Set(images.map((image) => image.join())).size).toBe(3);
+});
+
+it("sends only what was asked for, with defaults left out", async () => {
+  const id = `gen_${crypto.randomUUID()}`;
+  await run({ generationId: id });
+  expect(await callOf(id)).toMatchObject({
+    path: "/v1/images/generations",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json",
+      authorization: "Bearer sk-test",
+    },
+    fields: {
+      model: "gpt-image-2",
+      prompt: "a lighthouse",
+      n: 1,
+      size: "auto",
+      quality: "auto",
+      output_format: "png",
+    },
+  });
+  expect(Object.keys((await callOf(id)).fields)).toHaveLength(6);
+});
+
+const full = {
+  prompt: 'ışık 灯台 "quoted"\r\nsecond line',
+  size: { width: 1536, height: 1024 },
+  quality: "high",
+  outputFormat: "webp",
+  outputCompression: 0,
+  background: "opaque",
+  moderation: "low",
+  endUser: "5e884898da28047151d0e56f8dc62927",
+  n: 2,
+} as const;
+
+const fullFields = {
+  model: "gpt-image-2",
+  prompt: full.prompt,
+  n: 2,
+  size: "1536x1024",
+  quality: "high",
+  output_format: "webp",
+  output_compression: 0,
+  background: "opaque",
+  moderation: "low",
+  safety_identifier: full.endUser,
+};
+
+it("sends every field that upstream takes", async () => {
+  const id = `gen_${crypto.randomUUID()}`;
+  expect((await run({ ...full, generationId: id })).error).toBeNull();
+  expect((await callOf(id)).fields).toEqual(fullFields);
+});
+
+it("leaves out a compression that png has none of", async () => {
+  expect((await run({ outputFormat: "png", outputCompression: 50 })).error).toBeNull();
+});
+
+it("sends references as a form of known length, in order and unchanged", async () => {
+  const id = `gen_${crypto.randomUUID()}`;
+  const references = [
+    reference("image/png", 300_000),
+    reference("image/jpeg", 20),
+    reference("image/webp", 4_000_000),
+  ];
+  const { error, images } = await run({ ...full, generationId: id }, { references });
+  expect(error).toBeNull();
+  expect(images).toHaveLength(2);
+  const call = await callOf(id);
+  expect(call.path).toBe("/v1/images/edits");
+  expect(call.fields).toEqual(fullFields);
+  expect(call.headers["transfer-encoding"]).toBeUndefined();
+  expect(Number(call.headers["content-length"])).toBeGreaterThan(4_300_020);
+  expect(call.uploads).toEqual([
+    await upload("reference-1.png", "image/png", 300_000),
+    await upload("reference-2.jpg", "image/jpeg", 20),
+    await upload("reference-3.webp", "image/webp", 4_000_000),
+  ]);
+});
+
+it.each([
+  ["is shorter than it says", 10],
+  ["is longer than it says", -10],
+])("fails as unavailable when a reference %s", async (_, more) => {
+  const honest = reference("image/png", 1000);
+  const { error, images } = await run({}, { references: [{ ...honest, bytes: honest.bytes + more }] });
+  expect(images).toEqual([]);
+  expect(error).toMatchObject({ failure: { reason: "unavailable" } });
+});
+
+it("fails as unavailable when a reference cannot be opened", async () => {
+  const broken = {
+    ...reference("image/png", 1000),
+    open: () => Promise.reject(new Error("storage is away")),
+  };
+  const { error } = await run({}, { references: [broken] });
+  expect(error).toMatchObject({ failure: { reason: "unavailable" } });
+});
+
+it("is told of a wrong key before a large form is sent", async () => {
+  const { error } = await run({}, { apiKey: "sk-wrong", references: [reference("image/png", 8_000_000)] });
+  expect(error).toMatchObject({ failure: { reason: "misconfigured" } });
+});
+
+const unavailable = { reason: "unavailable", retryAfterMs: null };
+
+it.each([
+  ["moderation-input", { reason: "refused" }, 400, "moderation_blocked"],
+  ["moderation-output", { reason: "refused" }, 400, "moderation_blocked"],
+  ["content-policy", { reason: "refused" }, 400, "content_policy_violation"],
+  ["error-in-200", { reason: "refused" }, 200, "moderation_blocked"],
+  ["bad-image", { reason: "invalid" }, 400, "invalid_image_file"],
+  ["bad-size", { reason: "invalid" }, 400, "invalid_value"],
+  ["unknown-parameter", { reason: "invalid" }, 400, "unknown_parameter"],
+  ["400-billing", { reason: "misconfigured" }, 400, "billing_hard_limit_reached"],
+  ["401", { reason: "misconfigured" }, 401, "invalid_api_key"],
+  ["403", { reason: "misconfigured" }, 403, "invalid_request_error"],
+  ["404-model", { reason: "misconfigured" }, 404, "model_not_found"],
+  ["429-quota", { reason: "misconfigured" }, 429, "insufficient_quota"],
+  ["429-credit-balance", { reason: "misconfigured" }, 429, "credit_balance_exhausted"],
+  ["429-project-limit", { reason: "misconfigured" }, 429, "project_spend_limit_exceeded"],
+  ["429-organization-limit", { reason: "misconfigured" }, 429, "organization_spend_limit_exceeded"],
+  ["429-usage-limit", { reason: "misconfigured" }, 429, "organization_usage_limit_exceeded"],
+  ["redirect", { reason: "misconfigured" }, 307, null],
+  ["429-rate-limit", { reason: "unavailable", retryAfterMs: 2000 }, 429, "rate_limit_exceeded"],
+  ["429-rate-limit-ms", { reason: "unavailable", retryAfterMs: 350 }, 429, "rate_limit_exceeded"],
+  ["429-slow-down", unavailable, 429, "slow_down"],
+  ["503", { reason: "unavailable", retryAfterMs: 1000 }, 503, "slow_down"],
+  ["408", unavailable, 408, "server_error"],
+  ["409", unavailable, 409, "server_error"],
+  ["500", unavailable, 500, "server_error"],
+  ["502-html", unavailable, 502, null],
+  ["reset-headers", unavailable, null, null],
+  ["truncated", unavailable, 200, null],
+  ["bad-base64", unavailable, 200, null],
+  ["empty-image", unavailable, 200, null],
+  ["empty-data", unavailable, 200, null],
+  ["no-data", unavailable, 200, null],
+  ["null-image", unavailable, 200, null],
+  ["reset-body", unavailable, 200, null],
+  ["stall-body", unavailable, 200, null],
+] as const)("tells %s apart", async (fault, failure, status, code) => {
+  const generationId = `gen_${crypto.randomUUID()}`;
+  const { images, error, lines } = await run({ generationId, prompt: `secret words [fault:${fault}]` });
+  expect(images).toEqual([]);
+  expect(error).toBeInstanceOf(ProviderError);
+  expect(error).toMatchObject({ failure });
+  const requestId = status === null ? null : expect.stringMatching(/^req_/);
+  const event = failure.reason === "misconfigured" ? "provider_misconfigured" : "provider_call";
+  expect(lines).toEqual([
+    {
+      event,
+      provider: "openai",
+      outcome: failure.reason,
+      status,
+      code,
+      images: 0,
+      upstream_request_id: requestId,
+      generation_id: generationId,
+    },
+  ]);
+  expect(`${error}${JSON.stringify(lines)}`).not.toMatch(/secret|sk-test|Free text/);
+});
+
+it("reads a date in Retry-After", async () => {
+  const { error } = await run({ prompt: "[fault:429-rate-limit-date]" });
+  const failure = error instanceof ProviderError ? error.failure : null;
+  const wait = failure?.reason === "unavailable" ? (failure.retryAfterMs ?? 0) : 0;
+  expect(wait).toBeGreaterThan(25_000);
+  expect(wait).toBeLessThanOrEqual(30_000);
+});
+
+it.each([
+  ["reset-after-1", 4, 1],
+  ["reset-after-3", 4, 3],
+  ["malformed", 1, 1],
+  ["trailing-garbage", 1, 1],
+])("keeps the whole images of an answer that breaks then: %s of %i", async (fault, n, whole) => {
+  const { images, error, lines } = await run({ n, prompt: `[fault:${fault}]` });
+  expect(images.map((image) => image.length)).toEqual(Array(whole).fill(20_000));
+  // Behind the last image that was asked for nothing is looked at.
+  if (whole === n) expect(error).toBeNull();
+  else expect(error).toMatchObject({ failure: unavailable });
+  expect(lines).toMatchObject([{ images: whole, outcome: whole === n ? "succeeded" : "unavailable" }]);
+});
+
+it("ends when a whole answer has fewer images than asked, and drops those beyond", async () => {
+  const few = await run({ n: 3, prompt: "[fault:too-few]" });
+  expect([few.images.length, few.error]).toEqual([2, null]);
+  const many = await run({ n: 3, prompt: "[fault:too-many]" });
+  expect([many.images.length, many.error]).toEqual([3, null]);
+});
+
+it.each(["odd-json", "gzip", "slow-drip"])("reads the same images from an answer with %s", async (fault) => {
+  const { images, error } = await run({ n: 2, prompt: `[fault:${fault}] [bytes:9001]` });
+  expect(error).toBeNull();
+  expect(images.map((image) => image.length)).toEqual([9001, 9001]);
+});
+
+it.each(["gif", "not-image"])("passes on whatever bytes come, for the sink to judge: %s", async (fault) => {
+  const { images, error } = await run({ prompt: `[fault:${fault}]` });
+  expect([images.length, error]).toEqual([1, null]);
+});
+
+it("calls upstream once, and a second call fares on its own", async () => {
+  const prompt = `once ${crypto.randomUUID()} [fault:429-slow-down*1]`;
+  expect((await run({ prompt })).error).toMatchObject({ failure: unavailable });
+  expect((await run({ prompt })).error).toBeNull();
+});
+
+it("stops at once when told to, before and during the answer", async () => {
+  const early = await run({}, { signal: AbortSignal.abort() });
+  expect(early.error).toMatchObject({ failure: unavailable });
+  for (const fault of ["stall-headers", "stall-body"]) {
+    const generationId = `gen_${crypto.randomUUID()}`;
+    const started = Date.now();
+    const signal = AbortSignal.timeout(150);
+    const { error } = await run({ generationId, prompt: `[fault:${fault}]` }, { signal }, 10_000);
+    expect(error).toMatchObject({ failure: unavailable });
+    expect(Date.now() - started).toBeLessThan(2000);
+    await expect.poll(async () => (await callOf(generationId)).hungUp).toBe(true);
+  }
+});
+
+it("lets go of upstream when the images are no longer wanted", async () => {
+  const generationId = `gen_${crypto.randomUUID()}`;
+  const lines: Record<string, unknown>[] = [];
+  const provider = createOpenAI({ apiKey: "sk-test", baseUrl: url, log: (line) => lines.push(line) });
+  const request = { ...plain, generationId, n: 4, prompt: "[bytes:20000000]" };
+  const options = { references: [], signal: new AbortController().signal };
+  for await (const image of provider.generate(request, options)) {
+    await image.body.cancel();
+    break;
+  }
+  expect(lines).toMatchObject([{ outcome: "canceled" }]);
+  await expect.poll(async () => (await callOf(generationId)).hungUp).toBe(true);
+});
+
+it("reports a base URL at which nothing listens as unavailable", async () => {
+  const { error } = await run({}, { baseUrl: "http://127.0.0.1:9/v1" });
+  expect(error).toMatchObject({ failure: unavailable });
+});
+
+it("takes a base URL with a slash at its end", async () => {
+  expect((await run({}, { baseUrl: `${url}/` })).error).toBeNull();
+});
+
+async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs = 300): Promise<Result> {
+  const result: Result = { images: [], error: null, lines: [] };
+  const provider = createOpenAI({
+    apiKey: options.apiKey ?? "sk-test",
+    baseUrl: options.baseUrl ?? url,
+    log: (line) => result.lines.push(line),
+    idleMs,
+  });
+  const signal = options.signal ?? new AbortController().signal;
+  try {
+    const images = provider.generate(
+      { ...plain, ...request },
+      { references: options.references ?? [], signal },
+    );
+    for await (const { body } of images)
+      result.images.push(new Uint8Array(await new Response(body).arrayBuffer()));
+  } catch (error) {
+    result.error = error;
+  }
+  return result;
+}
+
+type Seen = {
+  path: string;
+  headers: Record<string, string>;
+  clientRequestId: string;
+  fields: Record<string, unknown>;
+  uploads: unknown[];
+  hungUp: boolean;
+};
+
+async function callOf(generationId: string): Promise<Seen> {
+  const response = await fetch(new URL("/_calls", url));
+  const { calls } = await response.json<{ calls: Seen[] }>();
+  const call = calls.findLast(({ clientRequestId }) => clientRequestId === generationId);
+  if (call === undefined) throw new Error("no such call");
+  return call;
+}
+
+const SIGNATURES = {
+  "image/png": [0x89, 0x50, 0x4e, 0x47],
+  "image/jpeg": [0xff, 0xd8, 0xff],
+  "image/webp": [0x52, 0x49, 0x46, 0x46, 0, 0, 0, 0, 0x57, 0x45, 0x42, 0x50],
+};
+
+function bytesOf(contentType: Reference["contentType"], length: number): Uint8Array {
+  const bytes = new Uint8Array(length).map((_, index) => (index * 31) >> 3);
+  bytes.set(SIGNATURES[contentType]);
+  return bytes;
+}
+
+function reference(contentType: Reference["contentType"], bytes: number): Reference {
+  return { contentType, bytes, open: async () => new Blob([bytesOf(contentType, bytes)]).stream() };
+}
+
+async function upload(filename: string, contentType: Reference["contentType"], bytes: number) {
+  const digest = await crypto.subtle.digest("SHA-256", bytesOf(contentType, bytes));
+  const sha256 = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { field: "image[]", filename, contentType, bytes, sha256 };
+}
