@@ -20,20 +20,27 @@ export function readBytes(
   { idleMs, signal, bytesMax }: { idleMs: number; signal: AbortSignal; bytesMax: number },
 ): ByteSource {
   const reader = body.getReader({ mode: "byob" });
-  let buffer: ArrayBufferLike = new ArrayBuffer(READ_BYTES);
+  // A read takes the buffer away and brings it back; without it no further read is possible.
+  let buffer: ArrayBufferLike | null = new ArrayBuffer(READ_BYTES);
+  let ended = false;
   let left = bytesMax;
   const cancel = () => reader.cancel().catch(() => undefined);
   return {
     cancel,
     async next() {
-      const read = reader.read(new Uint8Array(buffer, 0, READ_BYTES)).catch(() => {
+      if (ended) return null;
+      if (buffer === null) throw unavailable("stopped");
+      const view = new Uint8Array(buffer, 0, READ_BYTES);
+      buffer = null;
+      const read = reader.read(view).catch(() => {
         throw unavailable("the connection broke");
       });
       const { done, value } = await within(read, idleMs, signal).catch(async (error: unknown) => {
         await cancel();
         throw error;
       });
-      if (value === undefined || done) return null;
+      ended = done;
+      if (done) return null;
       buffer = value.buffer;
       left -= value.byteLength;
       if (left < 0) throw unavailable("an answer that is too long");

@@ -1,5 +1,5 @@
-import { expect, inject, it } from "vitest";
-import { createOpenAI } from "../../../src/providers/openai/index.ts";
+import { expect, inject, it, vi } from "vitest";
+import { createOpenAI, ERROR_BYTES_MAX } from "../../../src/providers/openai/index.ts";
 import { type ImageRequest, ProviderError, type Reference } from "../../../src/providers/provider.ts";
 
 const url = inject("openaiDouble");
@@ -271,6 +271,39 @@ it("lets go of upstream when the images are no longer wanted", async () => {
   }
   expect(lines).toMatchObject([{ outcome: "canceled" }]);
   await expect.poll(async () => (await callOf(generationId)).hungUp).toBe(true);
+});
+
+it("streams a large answer in small pieces", async () => {
+  const generationId = `gen_${crypto.randomUUID()}`;
+  const provider = createOpenAI({ apiKey: "sk-test", baseUrl: url, log: () => undefined });
+  const request = { ...plain, generationId, n: 4, prompt: "[bytes:15000000]" };
+  const lengths = [];
+  let largest = 0;
+  for await (const { body } of provider.generate(request, {
+    references: [],
+    signal: AbortSignal.timeout(20_000),
+  })) {
+    let length = 0;
+    for await (const piece of body) {
+      largest = Math.max(largest, piece.byteLength);
+      length += piece.byteLength;
+    }
+    lengths.push(length);
+  }
+  expect(lengths).toEqual([15_000_000, 15_000_000, 15_000_000, 15_000_000]);
+  expect(largest).toBeLessThanOrEqual(49_152);
+});
+
+it.each([
+  [ERROR_BYTES_MAX, "refused"],
+  [ERROR_BYTES_MAX + 1, "unavailable"],
+])("looks for an error in the first bytes of its body only: one that ends at %i", async (end, reason) => {
+  const error = '","error":{"code":"moderation_blocked"}';
+  const body = `{"pad":"${"x".repeat(end - 8 - error.length)}${error}}`;
+  const fetching = vi.spyOn(globalThis, "fetch").mockResolvedValueOnce(new Response(body, { status: 400 }));
+  const { error: thrown } = await run({});
+  fetching.mockRestore();
+  expect(thrown).toMatchObject({ failure: { reason } });
 });
 
 it("reports a base URL at which nothing listens as unavailable", async () => {

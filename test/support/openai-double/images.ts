@@ -81,6 +81,7 @@ function* drawJpeg({ width, height, bytes, seed }: ImageSpec): Generator<Buffer>
     segment(0xe0, Buffer.from("JFIF\0\x01\x01\0\0\x01\0\x01\0\0", "latin1")),
     segment(0xdb, Buffer.from([0, ...Array.from({ length: 64 }, () => 1)])),
     segment(0xc0, frame),
+    segment(0xfe, Buffer.from(`picture ${seed}`)),
     segment(0xc4, Buffer.from([0x00, ...oneCode, 0x10, ...oneCode])),
   ]);
   const bits = Math.ceil(width / 8) * Math.ceil(height / 8) * 2;
