@@ -63,7 +63,7 @@ async function* generate(
     await source?.cancel();
     stop.abort();
     // A reader who is told of a broken body leaves the iteration at once, as one does who wants no more images.
-    const outcome = call.broken !== null ? reasonOf(call.broken) : ended ? "succeeded" : "canceled";
+    const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
     options.log(logLine(outcome, call, request.generationId));
   }
 }
@@ -137,6 +137,8 @@ function logLine(outcome: string, call: Call, generationId: string): Record<stri
     outcome,
     status: call.status,
     code: call.code,
+    // Our own words: no text of the upstream is ever put into a ProviderError.
+    detail: call.broken instanceof ProviderError ? call.broken.message : null,
     images: call.images,
     upstream_request_id: call.requestId,
     generation_id: generationId,

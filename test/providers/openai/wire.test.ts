@@ -191,6 +191,7 @@ it.each([
       outcome: failure.reason,
       status,
       code,
+      detail: expect.any(String),
       images: 0,
       upstream_request_id: requestId,
       generation_id: generationId,

@@ -28,9 +28,10 @@ export type Accepted = {
 const JSON_BYTES_MAX = 1 << 20;
 const FILE_BYTES_MAX = 50 * 1024 * 1024;
 const FILES_MAX = 16;
-const COMMON = [
-  ["model", "prompt", "n", "size", "quality", "background", "moderation", "output_format"],
-  ["output_compression", "safety_identifier", "user", "stream", "partial_images"],
+/** Streaming is left out: the double does not speak it, and says so rather than answer in another form. */
+const PARAMETERS = [
+  ["model", "prompt", "n", "size", "quality", "background", "moderation"],
+  ["output_format", "output_compression", "safety_identifier", "user"],
 ].flat();
 
 /** Reads a request of either form, holding no file: files are counted and hashed as they pass. */
@@ -71,7 +72,7 @@ async function parseForm(request: IncomingMessage): Promise<ParsedRequest> {
   const parser = busboy({ headers: request.headers });
   parser.on("field", (name, value) => {
     parsed.fields[name] =
-      /^(n|output_compression|partial_images)$/.test(name) && /^\d+$/.test(value) ? Number(value) : value;
+      /^(n|output_compression)$/.test(name) && /^\d+$/.test(value) ? Number(value) : value;
   });
   parser.on("file", (field, stream, { filename, mimeType }) => {
     const upload = { field, filename: filename ?? "", contentType: mimeType, bytes: 0, sha256: "" };
@@ -118,7 +119,7 @@ function looksLikeImage(start: Buffer): boolean {
 export function validate(parsed: ParsedRequest, edits: boolean): Accepted | Refusal {
   if (parsed.refusal !== null) return parsed.refusal;
   const { fields, uploads } = parsed;
-  const unknown = Object.keys(fields).find((name) => !COMMON.includes(name));
+  const unknown = Object.keys(fields).find((name) => !PARAMETERS.includes(name));
   if (unknown !== undefined) return invalid(`Unknown parameter: '${unknown}'.`, unknown, "unknown_parameter");
   return checkModel(fields) ?? checkUploads(uploads, edits) ?? checkValues(fields) ?? accept(fields);
 }
