@@ -1,15 +1,14 @@
 import * as z from "zod";
 
 const seconds = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
-const httpUrl = z
-  .url({ protocol: /^https?$/ })
-  .transform((url) => url.replace(/\/+$/, ""))
-  .optional();
+const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
 const Config = z.object({
   IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
-  PUBLIC_BASE_URL: httpUrl,
-  IMAGES_BASE_URL: httpUrl,
+  OPENAI_BASE_URL: httpUrl.default("https://api.openai.com/v1"),
+  OPENAI_API_KEY: z.string().optional(),
+  PUBLIC_BASE_URL: httpUrl.optional(),
+  IMAGES_BASE_URL: httpUrl.optional(),
   SYNC_WAIT_SECONDS: seconds(800, 3600),
   RUN_DEADLINE_SECONDS: seconds(800, 3600),
   QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),

@@ -1,4 +1,6 @@
 import type { Config } from "../config.ts";
+import { log } from "../log.ts";
+import { createOpenAI } from "./openai/index.ts";
 import type { Provider } from "./provider.ts";
 import { sketch } from "./sketch/index.ts";
 
@@ -7,7 +9,9 @@ export function chooseProvider(config: Config): Provider | null {
   switch (config.IMAGE_PROVIDER) {
     case "sketch":
       return sketch;
-    case "openai":
-      return null;
+    case "openai": {
+      const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl } = config;
+      return apiKey === undefined ? null : createOpenAI({ apiKey, baseUrl, log });
+    }
   }
 }

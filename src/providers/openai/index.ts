@@ -21,7 +21,7 @@ export type OpenAIOptions = {
   /** Ends in `/v1`. */
   baseUrl: string;
   /** Takes one line for the operator's log at the end of each call: no prompt, key or upstream text is in it. */
-  log: (line: Record<string, unknown>) => void;
+  log: (event: string, fields: Record<string, string | number | null>) => void;
   idleMs?: number;
 };
 
@@ -64,7 +64,8 @@ async function* generate(
     stop.abort();
     // A reader who is told of a broken body leaves the iteration at once, as one does who wants no more images.
     const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
-    options.log(logLine(outcome, call, request.generationId));
+    const event = outcome === "misconfigured" ? "provider_misconfigured" : "provider_call";
+    options.log(event, logFields(outcome, call, request.generationId));
   }
 }
 
@@ -130,9 +131,8 @@ function reasonOf(error: unknown): string {
   return error instanceof ProviderError ? error.failure.reason : "crashed";
 }
 
-function logLine(outcome: string, call: Call, generationId: string): Record<string, unknown> {
+function logFields(outcome: string, call: Call, generationId: string) {
   return {
-    event: outcome === "misconfigured" ? "provider_misconfigured" : "provider_call",
     provider: "openai",
     outcome,
     status: call.status,

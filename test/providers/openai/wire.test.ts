@@ -263,7 +263,11 @@ it("stops at once when told to, before and during the answer", async () => {
 it("lets go of upstream when the images are no longer wanted", async () => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const lines: Record<string, unknown>[] = [];
-  const provider = createOpenAI({ apiKey: "sk-test", baseUrl: url, log: (line) => lines.push(line) });
+  const provider = createOpenAI({
+    apiKey: "sk-test",
+    baseUrl: url,
+    log: (event, fields) => lines.push({ event, ...fields }),
+  });
   const request = { ...plain, generationId, n: 4, prompt: "[bytes:20000000]" };
   const options = { references: [], signal: new AbortController().signal };
   for await (const image of provider.generate(request, options)) {
@@ -321,7 +325,7 @@ async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs
   const provider = createOpenAI({
     apiKey: options.apiKey ?? "sk-test",
     baseUrl: options.baseUrl ?? url,
-    log: (line) => result.lines.push(line),
+    log: (event, fields) => result.lines.push({ event, ...fields }),
     idleMs,
   });
   const signal = options.signal ?? new AbortController().signal;
