@@ -40,9 +40,9 @@ async function consumeMessage(message: Message, env: Env): Promise<void> {
 async function runNamed(userId: string, generationId: string, env: Env): Promise<string> {
   const provider = chooseProvider(readConfig(env));
   if (!provider) throw new Error("no provider is configured");
-  const account = env.ACCOUNT.getByName(userId);
-  const work = await account.begin(generationId);
+  const openAccount = () => env.ACCOUNT.getByName(userId);
+  const work = await openAccount().begin(generationId);
   if (work.kind !== "run") return work.kind;
-  const outcome = await run(work.job, account, provider, env);
+  const outcome = await run(work.job, openAccount, provider, env);
   return outcome?.kind ?? "unreached";
 }

@@ -8,7 +8,7 @@ import { describe, log } from "../log.ts";
 import { type Provider, ProviderError, type ProviderFailure, type Reference } from "../providers/provider.ts";
 import { sleep } from "../time.ts";
 
-/** A lease lasts 150 s: two of these may fail before it lapses. */
+/** A lease lasts 150 s: one of these may fail before it lapses. */
 const RENEW_EVERY_MS = 60_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LAST_MS = 30_000;
@@ -19,34 +19,37 @@ export const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES">;
 
-/** The account that a job is of: the object itself, or its stub. */
 export type JobAccount = Pick<DurableObjectStub<Account>, "renew" | "finish">;
 
 /**
  * Works one job to its end: asks the provider for what is missing, stores each image as it arrives, and brings the
  * account the result. The only code that calls a provider.
+ * @param openAccount the account that the job is of: a stub that has thrown stays broken, so each call takes a new one
  * @returns what the account made of it; null when it could not be reached, and the lease's end is left to recover it
+ * @throws when what is stored cannot be listed, or the account not asked for a further call: left to the lease as well
  */
 export async function run(
   job: Job,
-  account: JobAccount,
+  openAccount: () => JobAccount,
   provider: Provider,
   env: RunBindings,
 ): Promise<FinishOutcome | null> {
-  const lost = new AbortController();
-  const renewing = setInterval(() => void keepLease(job, account, lost), RENEW_EVERY_MS);
-  const signal = AbortSignal.any([lost.signal, AbortSignal.timeout(Math.max(0, job.workUntil - Date.now()))]);
+  const work = new AbortController();
+  const renewing = setInterval(() => void keepLease(job, openAccount, work), RENEW_EVERY_MS);
+  // Not AbortSignal.timeout, which nothing clears: an object with a timer left is kept, and billed, after its work.
+  const deadline = setTimeout(() => work.abort(), Math.max(0, job.workUntil - Date.now()));
   try {
-    const result = await makeImages(job, account, provider, env, signal);
-    return await finish(job, account, result);
+    const result = await makeImages(job, openAccount, provider, env, work.signal);
+    return await finish(job, openAccount, result);
   } finally {
     clearInterval(renewing);
+    clearTimeout(deadline);
   }
 }
 
 async function makeImages(
   job: Job,
-  account: JobAccount,
+  openAccount: () => JobAccount,
   provider: Provider,
   env: RunBindings,
   signal: AbortSignal,
@@ -55,21 +58,23 @@ async function makeImages(
   // A first run has stored nothing yet; a later one keeps what those before it have stored.
   const images = job.fence === 1 ? [] : await storedImages(env.IMAGES, generationId);
   let mayCall = job.mayCall;
+  let wait = 0;
   for (let retry = 0; images.length < request.n; retry++) {
-    if (!mayCall) {
-      const lease = await account.renew(generationId, job.fence, 1);
-      if (lease !== "yours") return { images, failure: "generationFailed" };
+    // Asked before the wait: there is nothing to wait for when no further call is allowed.
+    if (!mayCall && (await openAccount().renew(generationId, job.fence, 1)) !== "yours") {
+      return { images, failure: "generationFailed" };
     }
     mayCall = false;
+    if (wait > 0) await sleep(wait);
+    if (signal.aborted) return { images, failure: "generationFailed" };
     const failure = await callProvider(job, provider, env, images, signal);
     if (failure === null) break;
     log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: images.length });
     if (failure.reason !== "unavailable") return { images, failure: failureCode(failure) };
-    const wait = Math.max(backoffMs(retry), failure.retryAfterMs ?? 0);
-    if (signal.aborted || Date.now() + wait >= job.workUntil) break;
-    await sleep(wait);
+    wait = Math.max(backoffMs(retry), failure.retryAfterMs ?? 0);
+    if (Date.now() + wait >= job.workUntil) return { images, failure: "generationFailed" };
   }
-  return { images, failure: "generationFailed" };
+  return { images, failure: null };
 }
 
 /** One call: adds to `images` each image that is stored whole. Null when the provider gave a whole answer. */
@@ -135,11 +140,15 @@ async function openReference(bucket: R2Bucket, key: string): Promise<ReadableStr
 }
 
 /** Brings the result until the account has it. Safe to repeat: it settles once. */
-async function finish(job: Job, account: JobAccount, result: RunResult): Promise<FinishOutcome | null> {
+async function finish(
+  job: Job,
+  openAccount: () => JobAccount,
+  result: RunResult,
+): Promise<FinishOutcome | null> {
   for (let attempt = 0; attempt < FINISH_ATTEMPTS; attempt++) {
     if (attempt > 0) await sleep(backoffMs(attempt - 1));
     try {
-      return await account.finish(job.generationId, job.fence, result);
+      return await openAccount().finish(job.generationId, job.fence, result);
     } catch (error) {
       log("finish_failed", { generation_id: job.generationId, attempt, error: describe(error) });
     }
@@ -147,10 +156,10 @@ async function finish(job: Job, account: JobAccount, result: RunResult): Promise
   return null;
 }
 
-async function keepLease(job: Job, account: JobAccount, lost: AbortController): Promise<void> {
+async function keepLease(job: Job, openAccount: () => JobAccount, work: AbortController): Promise<void> {
   try {
-    const lease = await account.renew(job.generationId, job.fence, 0);
-    if (lease === "lost") lost.abort();
+    const lease = await openAccount().renew(job.generationId, job.fence, 0);
+    if (lease === "lost") work.abort();
   } catch (error) {
     log("renew_failed", { generation_id: job.generationId, error: describe(error) });
   }

@@ -22,7 +22,7 @@ export class GenerationRunner extends DurableObject<Env> {
       itself.stay().catch((error: unknown) => log("runner_stay_failed", { error: describe(error) }));
     }, CALL_ITSELF_EVERY_MS);
     try {
-      return await run(job, this.env.ACCOUNT.getByName(userId), provider, this.env);
+      return await run(job, () => this.env.ACCOUNT.getByName(userId), provider, this.env);
     } finally {
       clearInterval(staying);
     }
