@@ -41,6 +41,8 @@ const SUBMIT_ATTEMPTS = 3;
 const AGAIN_AFTER_MS = 200;
 /** A generation that ends just as the wait is over is worth this much more of it. */
 const WAIT_GRACE_MS = 5_000;
+/** An account that does not answer is not crowded by those who wait for it. */
+const WAIT_AGAIN_MS = 1_000;
 
 /**
  * Charges for a generation and has it made: waits for its end, or answers at once when `async`. What has been accepted
@@ -66,7 +68,7 @@ export async function submit(
       return outcome;
     case "accepted":
       if (mode === "async") return { kind: "pending", generation: outcome.generation };
-      return await awaitEnd(env, userId, outcome.generation, outcome.job, config.SYNC_WAIT_SECONDS * 1000);
+      return await awaitEnd(env, userId, outcome.generation, outcome.job, config);
   }
 }
 
@@ -167,18 +169,20 @@ async function awaitEnd(
   userId: string,
   accepted: GenerationRecord,
   job: Job | null,
-  milliseconds: number,
+  { SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS }: Config,
 ): Promise<Submitted> {
-  const until = Date.now() + milliseconds + WAIT_GRACE_MS;
+  const until = Date.now() + SYNC_WAIT_SECONDS * 1000 + WAIT_GRACE_MS;
   if (job !== null) {
-    const outcome = await runInRunner(env, userId, job, until - Date.now());
+    // At the deadline the account ends it whatever the runner is held up by, and the account is where that is told.
+    const seconds = Math.min(SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS);
+    const outcome = await runInRunner(env, userId, job, seconds * 1000);
     if (outcome?.kind === "settled") return { kind: "ended", ...pick(outcome) };
   }
   // Somebody else has the lease now, or the runner is gone: the account knows when it ends.
   for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
     const ended = await waitInAccount(env.ACCOUNT.getByName(userId), accepted.id, left);
     if (ended?.generation.endedAt) return { kind: "ended", ...pick(ended) };
-    if (ended === null) await sleep(Math.min(AGAIN_AFTER_MS, left));
+    if (ended === null) await sleep(Math.min(WAIT_AGAIN_MS, left));
   }
   return { kind: "pending", generation: accepted };
 }
