@@ -1,4 +1,4 @@
-import type { Account, FinishOutcome } from "../account/account.ts";
+import type { FinishOutcome, LeaseOutcome } from "../account/account.ts";
 import type { FailureCode, Job, RunResult } from "../account/lifecycle.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
@@ -19,7 +19,11 @@ export const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES">;
 
-export type JobAccount = Pick<DurableObjectStub<Account>, "renew" | "finish">;
+/** What a run needs of the account that its job is of. */
+export type JobAccount = {
+  renew(id: string, fence: number, calls: 0 | 1): Promise<LeaseOutcome>;
+  finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome>;
+};
 
 /**
  * Works one job to its end: asks the provider for what is missing, stores each image as it arrives, and brings the
@@ -66,7 +70,7 @@ async function makeImages(
     }
     mayCall = false;
     if (wait > 0) await sleep(wait);
-    if (signal.aborted) return { images, failure: "generationFailed" };
+    if (signal.aborted || Date.now() >= job.workUntil) return { images, failure: "generationFailed" };
     const failure = await callProvider(job, provider, env, images, signal);
     if (failure === null) break;
     log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: images.length });

@@ -1,0 +1,364 @@
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { FinishOutcome, LeaseOutcome } from "../../src/account/account.ts";
+import type { Job, RunResult } from "../../src/account/lifecycle.ts";
+import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
+import { filled, png, watched } from "../images/samples.ts";
+import { bodyOf, type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
+import { jobOf } from "./requests.ts";
+
+/** Pictures told apart by their widths. */
+const [A, B, C] = [png(1, 1), png(2, 1), png(3, 1)];
+const TEXT = new TextEncoder().encode("This is no picture.");
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+  vi.spyOn(Math, "random").mockReturnValue(1);
+  vi.spyOn(console, "log").mockReturnValue();
+});
+
+afterEach(() => {
+  expect(vi.getTimerCount(), "a run leaves no timer behind").toBe(0);
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** Lets time pass, and the storage work, until the promise has settled. */
+async function settled<T>(promise: Promise<T>): Promise<T> {
+  let pending = true;
+  let step = 0;
+  const stop = () => {
+    pending = false;
+  };
+  promise.then(stop, stop);
+  while (pending) {
+    // Small steps while a short wait would show, then large ones.
+    await vi.advanceTimersByTimeAsync(step++ < 40 ? 250 : 5_000);
+    await scheduler.wait(1);
+  }
+  return await promise;
+}
+
+type AccountScript = {
+  /** Provider calls still allowed after the first. */
+  calls?: number;
+  /** What a renewal that asks for no call is told, after so many of them that fail. */
+  lease?: LeaseOutcome;
+  failingRenewals?: number;
+  failingFinishes?: number;
+};
+
+/** The account of a job as a run sees it. Like a real one's, a stub of it that has thrown throws ever after. */
+function accountDouble({
+  calls = 2,
+  lease = "yours",
+  failingRenewals = 0,
+  failingFinishes = 0,
+}: AccountScript = {}) {
+  const seen = { results: [] as RunResult[], renewedAt: [] as number[], asked: 0, finishes: 0 };
+  const stale: FinishOutcome = { kind: "stale" };
+  const open = (): JobAccount => {
+    let broken = false;
+    const attempt = (fails: boolean) => {
+      broken ||= fails;
+      if (broken) throw new Error("the object was reset");
+    };
+    return {
+      async renew(_id, _fence, asked) {
+        if (asked === 0) seen.renewedAt.push(Date.now());
+        attempt(asked === 0 && seen.renewedAt.length <= failingRenewals);
+        if (asked === 0) return lease;
+        seen.asked++;
+        return seen.asked <= calls ? "yours" : "exhausted";
+      },
+      async finish(_id, _fence, result) {
+        seen.finishes++;
+        attempt(seen.finishes <= failingFinishes);
+        seen.results.push(structuredClone(result));
+        return stale;
+      },
+    };
+  };
+  return { open, seen };
+}
+
+async function keysOf(job: Job): Promise<string[]> {
+  const { objects } = await env.IMAGES.list({ prefix: `${job.generationId}/` });
+  return objects.map(({ key }) => key);
+}
+
+/** Runs it with a scripted provider, and tells what the account was brought. */
+async function runScripted(job: Job, scripts: Step[][], script: AccountScript = {}) {
+  const started = Date.now();
+  const provider = scripted(...scripts);
+  const account = accountDouble(script);
+  const outcome = await settled(run(job, account.open, provider, env));
+  const [result] = account.seen.results;
+  return {
+    outcome,
+    result,
+    widths: result?.images.map(({ width }) => width),
+    asked: provider.requests.map(({ n, offset }) => [n, offset]),
+    closed: provider.closed,
+    ms: Date.now() - started,
+    seen: account.seen,
+  };
+}
+
+const U = UNAVAILABLE;
+
+describe("what a run brings the account", () => {
+  it.each<[what: string, n: number, Step[][], widths: number[], failure: string | null, asked: number[][]]>([
+    ["all the images", 2, [[A, B]], [1, 2], null, [[2, 0]]],
+    ["the images asked for, of more", 2, [[A, B, C]], [1, 2], null, [[2, 0]]],
+    ["a whole answer with fewer: final", 2, [[A]], [1], null, [[2, 0]]],
+    ["a whole answer with none: final", 1, [[]], [], null, [[1, 0]]],
+    ["what is no image counts as not delivered", 2, [[TEXT, B]], [2], null, [[2, 0]]],
+    [
+      "only what is missing is asked for again",
+      3,
+      [
+        [A, U],
+        [B, C],
+      ],
+      [1, 2, 3],
+      null,
+      [
+        [3, 0],
+        [2, 1],
+      ],
+    ],
+    [
+      "an error that tells no reason is retried",
+      1,
+      [[new Error("?")], [A]],
+      [1],
+      null,
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    ],
+    [
+      "three calls in all",
+      1,
+      [[U], [U], [U], [A]],
+      [],
+      "generationFailed",
+      [
+        [1, 0],
+        [1, 0],
+        [1, 0],
+      ],
+    ],
+    [
+      "three calls, and what they gave",
+      2,
+      [[A, U], [U], [U], [B]],
+      [1],
+      "generationFailed",
+      [
+        [2, 0],
+        [1, 1],
+        [1, 1],
+      ],
+    ],
+    ["refused: no retry", 1, [[{ reason: "refused" }], [A]], [], "contentPolicyViolation", [[1, 0]]],
+    ["refused after an image", 2, [[A, { reason: "refused" }]], [1], "contentPolicyViolation", [[2, 0]]],
+    ["invalid: no retry", 1, [[{ reason: "invalid" }], [A]], [], "generationFailed", [[1, 0]]],
+    ["misconfigured: no retry", 1, [[{ reason: "misconfigured" }], [A]], [], "generationFailed", [[1, 0]]],
+  ])("%s", async (_, n, scripts, widths, failure, asked) => {
+    const job = jobOf(n);
+    const ran = await runScripted(job, scripts);
+    expect(ran).toMatchObject({ widths, asked, closed: asked.length, outcome: { kind: "stale" } });
+    expect(ran.result?.failure).toBe(failure);
+    expect(await keysOf(job)).toEqual(ran.result?.images.map(({ key }) => key).sort());
+  });
+
+  it("names each image by an id of its own, under the generation, with what its bytes tell", async () => {
+    const job = jobOf(1);
+    const { result } = await runScripted(job, [[A]]);
+    const [image] = result?.images ?? [];
+    expect(image).toMatchObject({ contentType: "image/png", width: 1, height: 1, bytes: A.length });
+    expect(image?.key).toBe(`${job.generationId}/${image?.id}.png`);
+    const object = await env.IMAGES.head(image?.key ?? "");
+    expect(object?.httpMetadata?.cacheControl).toBe("public, max-age=31536000, immutable");
+  });
+
+  it("tells the provider what was asked, and where its references are", async () => {
+    const key = `${crypto.randomUUID()}/1`;
+    await env.REFERENCES.put(key, B);
+    const job = jobOf(1);
+    const reference = { key, contentType: "image/png", bytes: B.length } as const;
+    const provider = scripted([A]);
+    const generate = vi.spyOn(provider, "generate");
+    const request = { ...job.request, references: [reference, { ...reference, key: "gone/1" }] };
+    await settled(run({ ...job, request }, accountDouble().open, provider, env));
+    const [asked, options] = generate.mock.calls[0] ?? [];
+    expect(asked).toMatchObject({ generationId: job.generationId, prompt: "a lighthouse", quality: "low" });
+    const [stored, gone] = options?.references ?? [];
+    expect(stored).toMatchObject({ contentType: "image/png", bytes: B.length });
+    expect(await new Response(await stored?.open()).bytes()).toEqual(B);
+    await expect(gone?.open()).rejects.toMatchObject({ failure: { reason: "invalid" } });
+  });
+});
+
+describe("a body that goes wrong", () => {
+  it("half-way is not stored, and asked for again", async () => {
+    const { bucket, unfinished } = watched(env.IMAGES);
+    const job = jobOf(2);
+    const account = accountDouble();
+    const sixMebibytes = 6 * 1024 * 1024;
+    const broken = async function* () {
+      yield* filled(B, sixMebibytes);
+      throw new Error("the connection was cut");
+    };
+    const provider = scripted([A, bodyOf(broken())], [C]);
+    await settled(run(job, account.open, provider, { ...env, IMAGES: bucket }));
+    expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 3]);
+    expect(provider.requests[1]).toMatchObject({ n: 1, offset: 1 });
+    expect(await keysOf(job)).toHaveLength(2);
+    expect([...unfinished]).toEqual([]);
+  });
+
+  it.each([
+    [IMAGE_BYTES_MAX, 1],
+    [IMAGE_BYTES_MAX + 1, 0],
+  ])("of %i bytes: %i stored", async (bytes, stored) => {
+    const { bucket, unfinished } = watched(env.IMAGES);
+    const job = jobOf(1);
+    const account = accountDouble();
+    const provider = scripted([bodyOf(filled(A, bytes, 1024 * 1024))]);
+    vi.useRealTimers();
+    await run(job, account.open, provider, { ...env, IMAGES: bucket });
+    vi.useFakeTimers();
+    expect(account.seen.results[0]?.images).toHaveLength(stored);
+    expect(await keysOf(job)).toHaveLength(stored);
+    expect([...unfinished]).toEqual([]);
+    await env.IMAGES.delete(await keysOf(job));
+  });
+});
+
+describe("trying again", () => {
+  it("waits longer each time", async () => {
+    const { ms } = await runScripted(jobOf(1), [[U], [U], [A]]);
+    expect(ms).toBeGreaterThanOrEqual(3_000);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  it("waits for nothing when no further call is allowed", async () => {
+    const late = { reason: "unavailable", retryAfterMs: 60_000 } as const;
+    const { ms, asked } = await runScripted(jobOf(1), [[late]], { calls: 0 });
+    expect(asked).toHaveLength(1);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  it.each([
+    ["not before the provider says", 90_000, [1]],
+    ["not when that is past the work's end", 720_000, []],
+  ])("%s", async (_, retryAfterMs, widths) => {
+    const ran = await runScripted(jobOf(1), [[{ reason: "unavailable", retryAfterMs }], [A]]);
+    expect(ran.widths).toEqual(widths);
+    if (widths.length > 0) expect(ran.ms).toBeGreaterThanOrEqual(retryAfterMs);
+    else expect(ran.ms).toBeLessThan(10_000);
+  });
+
+  it("leaves it to the lease when the account cannot be asked for a further call", async () => {
+    const account = accountDouble();
+    const open = (): JobAccount => ({
+      ...account.open(),
+      async renew() {
+        throw new Error("the object was reset");
+      },
+    });
+    const running = run(jobOf(1), open, scripted([U], [A]), env);
+    await expect(settled(running)).rejects.toThrow("the object was reset");
+    expect(account.seen.finishes).toBe(0);
+  });
+});
+
+describe("a later run", () => {
+  const rerunOf = (n: number) => jobOf(n, { fence: 2, mayCall: false });
+
+  it.each<
+    [what: string, stored: number, calls: number, widths: number[], failure: string | null, asked: number[][]]
+  >([
+    ["adopts all, and calls nobody", 2, 2, [1, 2], null, []],
+    ["adopts what is whole, and asks for the rest", 1, 2, [1, 3], null, [[1, 1]]],
+    ["adopts what is whole when no call is left", 1, 0, [1], "generationFailed", []],
+    ["has nothing when nothing is stored and no call is left", 0, 0, [], "generationFailed", []],
+    ["asks for everything when nothing is stored", 0, 1, [3], null, [[2, 0]]],
+  ])("%s", async (_, stored, calls, widths, failure, asked) => {
+    const job = rerunOf(2);
+    const earlier = await runScripted({ ...job, fence: 1, mayCall: true }, [[A, B].slice(0, stored)]);
+    const ran = await runScripted(job, [[C]], { calls });
+    expect(ran.widths?.toSorted()).toEqual(widths);
+    expect(ran.asked).toEqual(asked);
+    expect(ran.result?.failure).toBe(failure);
+    const facts = ({ id, key, bytes, contentType }: RunResult["images"][number]) => ({
+      id,
+      key,
+      bytes,
+      contentType,
+    });
+    expect(ran.result?.images.map(facts)).toEqual(
+      expect.arrayContaining(earlier.result?.images.map(facts) ?? []),
+    );
+  });
+
+  it("leaves it to the lease when what is stored cannot be listed", async () => {
+    const { bucket } = watched(env.IMAGES, "list");
+    const account = accountDouble();
+    const provider = scripted([A]);
+    await expect(
+      settled(run(rerunOf(1), account.open, provider, { ...env, IMAGES: bucket })),
+    ).rejects.toThrow("R2 fails on list");
+    expect([provider.requests.length, account.seen.finishes]).toEqual([0, 0]);
+  });
+});
+
+describe("the lease", () => {
+  it("is kept each minute, through one failure, by a stub that is whole", async () => {
+    const { seen, widths } = await runScripted(
+      jobOf(1),
+      [[{ reason: "unavailable", retryAfterMs: 200_000 }], [A]],
+      { failingRenewals: 1 },
+    );
+    expect(seen.renewedAt.slice(1).map((at, index) => at - (seen.renewedAt[index] ?? 0))).toEqual([
+      60_000, 60_000,
+    ]);
+    expect(widths).toEqual([1]);
+  });
+
+  it("once lost aborts the provider, and what is stored is offered", async () => {
+    const { ms, asked, widths } = await runScripted(jobOf(2), [[A, "stall"], [B]], { lease: "lost" });
+    expect(ms).toBeGreaterThanOrEqual(60_000);
+    expect(ms).toBeLessThan(70_000);
+    expect([asked, widths]).toEqual([[[2, 0]], [1]]);
+  });
+});
+
+describe("the end of the time to work", () => {
+  it("aborts a stalled provider, and what is stored is delivered", async () => {
+    const { ms, asked, widths, result } = await runScripted(jobOf(2), [[A, "stall"], [B]]);
+    expect(ms).toBeGreaterThanOrEqual(720_000);
+    expect(ms).toBeLessThan(730_000);
+    expect([asked, widths, result?.failure]).toEqual([[[2, 0]], [1], "generationFailed"]);
+  });
+
+  it("when past already calls nobody", async () => {
+    const { asked, result } = await runScripted(jobOf(1, { workUntil: Date.now() - 1 }), [[A]]);
+    expect([asked, result?.failure]).toEqual([[], "generationFailed"]);
+  });
+});
+
+describe("bringing the result", () => {
+  it.each([
+    [0, 1, "stale"],
+    [3, 4, "stale"],
+    [4, 4, undefined],
+  ])("after %i failures: %i tries", async (failingFinishes, finishes, kind) => {
+    const { outcome, seen } = await runScripted(jobOf(1), [[A]], { failingFinishes });
+    expect([seen.finishes, outcome?.kind]).toEqual([finishes, kind]);
+  });
+});
