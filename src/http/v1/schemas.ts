@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 const PROMPT_CODE_POINTS_MAX = 32_000;
-const USER_LENGTH_MAX = 128;
+const USER_CODE_POINTS_MAX = 128;
 
 const prompt = z.string().superRefine((text, context) => {
   const fault = promptFault(text);
@@ -12,10 +12,12 @@ function promptFault(text: string): string | null {
   if (text.trim() === "") return "prompt must not be blank.";
   if (!text.isWellFormed()) return "prompt must be well-formed Unicode: it has half of a surrogate pair.";
   const tooLong = `prompt must be at most ${PROMPT_CODE_POINTS_MAX} characters.`;
-  // A code point is one or two units: only between those bounds must they be counted.
-  if (text.length <= PROMPT_CODE_POINTS_MAX) return null;
-  if (text.length > 2 * PROMPT_CODE_POINTS_MAX) return tooLong;
-  return [...text].length > PROMPT_CODE_POINTS_MAX ? tooLong : null;
+  return exceedsCodePoints(text, PROMPT_CODE_POINTS_MAX) ? tooLong : null;
+}
+
+/** A code point is one or two units: only between those bounds must they be counted. */
+function exceedsCodePoints(text: string, most: number): boolean {
+  return text.length > 2 * most || (text.length > most && [...text].length > most);
 }
 
 /**
@@ -36,7 +38,12 @@ export const GenerationBody = z
     output_compression: z.int().min(0).max(100).optional(),
     background: z.enum(["auto", "opaque"]).default("auto"),
     moderation: z.enum(["auto", "low"]).default("auto"),
-    user: z.string().max(USER_LENGTH_MAX).optional(),
+    user: z
+      .string()
+      .refine((text) => !exceedsCodePoints(text, USER_CODE_POINTS_MAX), {
+        message: `user must be at most ${USER_CODE_POINTS_MAX} characters.`,
+      })
+      .optional(),
     response_format: z.string().optional(),
     /** In a form it is a file, and has been taken out. */
     reference_image: z
