@@ -28,7 +28,9 @@ export async function readJson<T>(c: Context<AppEnv>, schema: z.ZodType<T>): Pro
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  const { issues } = result.error;
+  // A mistyped field is often also a missing one: the name that the caller wrote is what helps.
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   if (!issue) throw invalidRequest("The body is not valid.");
   const { param, message } = explain(issue);
   throw invalidRequest(message, param);
@@ -95,6 +97,8 @@ function explain(issue: z.core.$ZodIssue): { param: string | null; message: stri
     case "custom":
       return { param, message: issue.message };
     case "invalid_format":
+      // A pattern of our own comes with words of our own.
+      if (issue.format === "regex") return { param, message: issue.message };
       return { param, message: `${name} must be ${FORMATS[issue.format] ?? "in its documented form"}.` };
     case "not_multiple_of":
     case "invalid_union":

@@ -42,7 +42,7 @@ export const UserQuery = z.strictObject({ email });
 
 export const CreditsBody = z.strictObject({
   id: grantId.optional(),
-  credits: z.int().min(1).max(CREDITS_MAX),
+  credits: z.number().min(1).max(CREDITS_MAX).int(),
   expires_at: expiresAt.optional(),
   reason: z.string().max(REASON_LENGTH_MAX).optional(),
 });
