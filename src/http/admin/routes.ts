@@ -58,6 +58,7 @@ admin.patch("/users/:id", async (c) => {
     .where(eq(users.id, c.req.param("id")))
     .returning();
   if (!user) throw notFound();
+  c.set("userId", user.id);
   return c.json(renderUser(user));
 });
 
