@@ -8,9 +8,23 @@ export function log(
   console.log(JSON.stringify({ event, ...fields }));
 }
 
-/** What a caught value says of itself, for {@link log}. */
+/**
+ * What a caught value says of itself, for {@link log}. An error that wraps another is told by the one at its root: a
+ * failed query's wrapper lists the query's values, prompts and e-mail addresses among them.
+ */
 export function describe(error: unknown): string {
-  return error instanceof Error
-    ? `${error.name}: ${error.message}`.slice(0, 500)
-    : String(error).slice(0, 500);
+  const root = rootOf(error);
+  return (root instanceof Error ? `${root.name}: ${root.message}` : String(root)).slice(
+    0,
+    DESCRIPTION_LENGTH_MAX,
+  );
+}
+
+const DESCRIPTION_LENGTH_MAX = 500;
+
+function rootOf(error: unknown): unknown {
+  let root = error;
+  for (let depth = 0; depth < 8 && root instanceof Error && root.cause !== undefined; depth++)
+    root = root.cause;
+  return root;
 }
