@@ -178,7 +178,7 @@ describe("receiveReferences", () => {
   );
 
   it("tells the refusal, and logs, when the removal fails", async () => {
-    const log = vi.spyOn(console, "error").mockReturnValue(undefined);
+    const log = vi.spyOn(console, "log").mockReturnValue(undefined);
     const { outcome } = await receive([...good, ...file("hello"), ...END], { failOn: "delete" });
     expect(outcome).toEqual(refused("reference_image 2 is not a PNG, JPEG or WebP image."));
     expect(log).toHaveBeenCalledOnce();
