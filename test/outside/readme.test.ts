@@ -1,0 +1,167 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { isInstalled, root } from "../../scripts/lib.mjs";
+import { models, priceOf } from "../../src/catalogue/models.ts";
+import { formatSize, sizeOf, TIER_LIMITS } from "../../src/catalogue/sizes.ts";
+
+/** Where the documents say that the service is. */
+const DOCUMENTED_ORIGIN = "http://127.0.0.1:8787";
+const MARK = "=== end of example, status ";
+const RUN = new RegExp(`(.*?)${MARK}(\\d+)\\n`, "gs");
+
+type Example = { command: string; answer: string | null };
+
+let directory: string;
+let origin: string;
+let service: ChildProcess;
+let output = "";
+
+beforeAll(async () => {
+  if (!isInstalled()) throw new Error("Run the tests by npm test, which installs the dependencies first.");
+  directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-"));
+  const port = await freePort();
+  origin = `http://127.0.0.1:${port}`;
+  service = spawn(process.execPath, [join(root, "scripts/start.mjs")], {
+    cwd: directory,
+    // No setting of whoever runs the test may change what the examples answer.
+    env: {
+      PATH: process.env["PATH"],
+      HOME: directory,
+      IMAGE_PROVIDER: "sketch",
+      PORT: String(port),
+      STATE_DIR: join(directory, "state"),
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  service.stdout?.on("data", (text) => {
+    output += text;
+  });
+  await vi.waitUntil(() => /^Ready on /m.test(output) || service.exitCode !== null, { timeout: 60_000 });
+  expect(output).toMatch(/^Ready on /m);
+});
+
+afterAll(async () => {
+  const ended = new Promise((resolve) => service.on("close", resolve));
+  if (service.kill("SIGTERM")) await ended;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+describe.each(["README.md", "docs/operations.md"])("the examples of %s", (document) => {
+  const examples = readExamples(document);
+  let runs: Awaited<ReturnType<typeof runInOneShell>>;
+
+  beforeAll(async () => {
+    runs = await runInOneShell(examples);
+  });
+
+  it("are found", () => {
+    expect(examples.length).toBeGreaterThan(3);
+  });
+
+  it.each(examples.map((example, index) => [example.command.split("\n", 1).join(), index] as const))(
+    "%s (%i) answers as documented",
+    (_, index) => {
+      const { answer } = examples[index] ?? { answer: null };
+      expect(runs[index]?.status).toBe(0);
+      const printed = runs[index]?.printed ?? "";
+      if (answer === null) expect(printed).toBe("");
+      else expect(mask(JSON.parse(printed), origin)).toEqual(mask(JSON.parse(answer), DOCUMENTED_ORIGIN));
+    },
+  );
+});
+
+describe("the tables of README.md", () => {
+  const [model] = models;
+  const rows = readTableRows("README.md");
+
+  it.each(model?.supported_qualities ?? [])("have the pixels and the price of %s", (tier) => {
+    const price = model && priceOf(model, tier, 1);
+    expect(rows).toContainEqual([tier, `up to ${TIER_LIMITS[tier].pixelsMax}`, String(price)]);
+  });
+
+  it.each(["1:1", "5:4", "4:3", "3:2", "16:9", "2:1", "21:9", "3:1"] as const)(
+    "have the sizes of %s",
+    (ratio) => {
+      const sizes = model?.supported_qualities.map((tier) => formatSize(sizeOf(ratio, tier))) ?? [];
+      expect(rows).toContainEqual([ratio, ...sizes]);
+    },
+  );
+});
+
+/** Each shell block with curl in it, and the JSON block that follows it before the next shell block, if any. */
+function readExamples(document: string): Example[] {
+  const text = readFileSync(join(root, document), "utf8");
+  const blocks = [...text.matchAll(/^```(sh|json)\n(.*?)^```$/gms)].map(([, language, content = ""]) => ({
+    language,
+    content,
+  }));
+  return blocks.flatMap(({ language, content }, index) => {
+    if (language !== "sh" || !/\bcurl\b/.test(content)) return [];
+    const next = blocks[index + 1];
+    return [{ command: content, answer: next?.language === "json" ? next.content : null }];
+  });
+}
+
+/** What each example prints, and its exit status. They share one shell, as one reader's do. */
+async function runInOneShell(examples: Example[]): Promise<{ printed: string; status: number }[]> {
+  const script = examples.map(({ command }) => `${command}\nprintf '${MARK}%s\\n' "$?"`).join("\n");
+  const { stdout } = await promisify(execFile)("bash", ["-c", script], {
+    cwd: mkdtempSync(join(directory, "shell-")),
+    env: {
+      ...process.env,
+      GIH_URL: origin,
+      GIH_KEY: readFileSync(join(directory, "state/demo-key"), "utf8"),
+      ADMIN_TOKEN: readFileSync(join(directory, "state/admin-token"), "utf8"),
+    },
+    timeout: 60_000,
+  });
+  return [...stdout.matchAll(RUN)].map(([, printed = "", status]) => ({ printed, status: Number(status) }));
+}
+
+/** The value with what differs from run to run replaced by the name of its form; everything else stays as it is. */
+function mask(value: unknown, from: string): unknown {
+  if (typeof value === "string") return maskText(value, from);
+  if (Array.isArray(value)) return value.map((item) => mask(item, from));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name,
+      name === "bytes" && typeof member === "number" ? "some bytes" : mask(member, from),
+    ]),
+  );
+}
+
+function maskText(text: string, from: string): string {
+  return text
+    .replaceAll(from, "<origin>")
+    .replace(/[0-7][0-9A-HJKMNP-TV-Z]{25}/g, "<ulid>")
+    .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, "<time>")
+    .replace(/^gih_live_[0-9A-Za-z]{32}$/, "<key>")
+    .replace(/^gih_live_[0-9A-Za-z]{4}$/, "<display of a key>");
+}
+
+function readTableRows(document: string): string[][] {
+  const lines = readFileSync(join(root, document), "utf8").split("\n");
+  return lines
+    .filter((line) => line.startsWith("| "))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("The probe has no port.");
+  return address.port;
+}
