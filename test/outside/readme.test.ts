@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,6 +92,16 @@ describe("the tables of README.md", () => {
     },
   );
 });
+
+it.each(["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md"])(
+  "every file that %s points to is there",
+  (document) => {
+    const text = readFileSync(join(root, document), "utf8");
+    const targets = [...text.matchAll(/\]\(([^):#]+)[^):]*\)/g)].map(([, target = ""]) => target);
+    expect(targets).not.toEqual([]);
+    expect(targets.filter((target) => !existsSync(join(root, document, "..", target)))).toEqual([]);
+  },
+);
 
 /** Each shell block with curl in it, and the JSON block that follows it before the next shell block, if any. */
 function readExamples(document: string): Example[] {
