@@ -19,7 +19,7 @@ export const admin = new Hono<AppEnv>();
 const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
   const { ADMIN_TOKEN } = readConfig(c.env);
   if (ADMIN_TOKEN === undefined) throw notFound();
-  const [, presented] = /^Bearer +(\S+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
+  const [, presented] = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
   if (presented === undefined || !(await sameSecret(presented, ADMIN_TOKEN))) {
     const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
     throw new ApiError(code, "This needs the operator's token.", {
