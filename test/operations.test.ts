@@ -1,0 +1,186 @@
+import {
+  createExecutionContext,
+  createMessageBatch,
+  getQueueResult,
+  runDurableObjectAlarm,
+  waitOnExecutionContext,
+} from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { consume } from "../src/generations/consume.ts";
+import { app } from "../src/http/app.ts";
+import { newId } from "../src/id.ts";
+import { sketch } from "../src/providers/sketch/index.ts";
+import { png } from "./images/samples.ts";
+import { type Operations, startCounting } from "./support/count.ts";
+import { scripted } from "./support/provider.ts";
+import { newUser } from "./support/user.ts";
+
+const DAY_MS = 86_400_000;
+
+beforeEach(() => {
+  vi.spyOn(console, "log").mockReturnValue();
+  vi.spyOn(sketch, "generate").mockImplementation((request, options) =>
+    scripted([png(1, 1), png(2, 1)]).generate(request, options),
+  );
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** What the work asks of the platform. */
+async function counted(work: () => Promise<unknown>): Promise<Operations> {
+  const counter = await startCounting();
+  try {
+    await work();
+    return counter.taken();
+  } finally {
+    counter.stop();
+  }
+}
+
+async function send(request: Request): Promise<Response> {
+  const context = createExecutionContext();
+  const response = await app.fetch(request, env, context);
+  await waitOnExecutionContext(context);
+  return response;
+}
+
+async function get(key: string, path: string): Promise<Response> {
+  return await send(
+    new Request(`https://hub.example${path}`, { headers: { Authorization: `Bearer ${key}` } }),
+  );
+}
+
+const ASKED = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
+
+async function generate(key: string, body: BodyInit): Promise<{ id: string; images: { url: string }[] }> {
+  const headers = new Headers({ Authorization: `Bearer ${key}` });
+  if (typeof body === "string") headers.set("Content-Type", "application/json");
+  const url = "https://hub.example/api/v1/images/generations";
+  const response = await send(new Request(url, { method: "POST", headers, body }));
+  return await response.json();
+}
+
+const generateJson = (key: string, fields: object = {}) =>
+  generate(key, JSON.stringify({ ...ASKED, ...fields }));
+
+async function deliver(userId: string, generationId: string): Promise<void> {
+  const body = { userId, generationId };
+  const batch = createMessageBatch("generations", [{ id: "1", timestamp: new Date(), attempts: 1, body }]);
+  await consume(batch, env);
+  await getQueueResult(batch, createExecutionContext());
+}
+
+/** A user whose account has nothing left to do. */
+async function idleUser(credits = 100): Promise<{ id: string; key: string }> {
+  const user = await newUser(credits);
+  await runDurableObjectAlarm(env.ACCOUNT.getByName(user.id));
+  return user;
+}
+
+const SYNC = {
+  "d1.query": 1,
+  "object.submit": 1,
+  "object.run": 1,
+  "r2.put": 1,
+  "object.finish": 1,
+  "d1.batch": 1,
+  "d1.rows": 2,
+  "object.rows": 7,
+  "object.alarms": 1,
+};
+
+describe("what each request asks of the platform", () => {
+  it.each<[what: string, (key: string) => Promise<unknown>, Operations]>([
+    ["models", (key) => get(key, "/api/v1/models"), {}],
+    ["a mistyped key", () => get("gih_live_x", "/api/v1/credits"), {}],
+    ["credits", (key) => get(key, "/api/v1/credits"), { "d1.query": 1, "object.balance": 1 }],
+    [
+      "an unknown generation",
+      (key) => get(key, `/api/v1/generations/${newId("gen")}`),
+      { "d1.batch": 1, "object.generation": 1 },
+    ],
+    ["what is no id", (key) => get(key, "/api/v1/generations/x"), { "d1.batch": 1 }],
+    ["a wrong request", (key) => generateJson(key, { size: "1x1" }), { "d1.query": 1 }],
+    [
+      "too few credits",
+      (key) => generateJson(key, { n: 4, quality: "4K", size: "auto" }),
+      { "d1.query": 1, "object.submit": 1 },
+    ],
+    ["a sync generation", (key) => generateJson(key), SYNC],
+    ["a sync generation of two images", (key) => generateJson(key, { n: 2 }), { ...SYNC, "r2.put": 2 }],
+    [
+      "an async generation, accepted",
+      (key) => generateJson(key, { async: true }),
+      { "d1.query": 1, "object.submit": 1, "queue.sendBatch": 1, "object.rows": 4, "object.alarms": 1 },
+    ],
+  ])("%s", async (_, request, operations) => {
+    const { key } = await idleUser(40);
+    expect(await counted(() => request(key))).toEqual(operations);
+  });
+
+  it("a sync generation with a reference image: what is uploaded is looked at first, and removed after", async () => {
+    const { key } = await idleUser();
+    const form = new FormData();
+    for (const [name, value] of Object.entries(ASKED)) form.set(name, value);
+    form.set("reference_image", new File([png(1, 1)], "a.png"));
+    expect(await counted(() => generate(key, form))).toMatchObject({
+      "d1.query": 1,
+      "object.admit": 1,
+      "object.submit": 1,
+      "r2.put": 2,
+      "r2.delete": 1,
+      "d1.batch": 1,
+      "d1.rows": 2,
+    });
+  });
+
+  it("an async generation, from the queue to the pictures", async () => {
+    const { id, key } = await idleUser();
+    const counter = await startCounting();
+    const generation = await generateJson(key, { async: true });
+    counter.stop();
+    const path = `/api/v1/generations/${generation.id}`;
+    expect(await counted(() => get(key, path))).toEqual({ "d1.batch": 1, "object.generation": 1 });
+    expect(await counted(() => deliver(id, generation.id))).toEqual({
+      "object.begin": 1,
+      "r2.put": 1,
+      "object.finish": 1,
+      "d1.batch": 1,
+      "d1.rows": 2,
+      "object.rows": 5,
+    });
+    expect(await counted(() => deliver(id, generation.id))).toEqual({ "object.begin": 1 });
+    expect(await counted(() => get(key, path))).toEqual({ "d1.batch": 1 });
+  });
+
+  it("a generation that has ended, and its picture", async () => {
+    const { key } = await idleUser();
+    const { id, images } = await generateJson(key);
+    const { pathname } = new URL(images[0]?.url ?? "");
+    expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.batch": 1 });
+    expect(await counted(() => get(key, pathname))).toEqual({ "r2.get": 1 });
+  });
+});
+
+describe("what the whole life of a sync generation writes", () => {
+  it("10 rows in the account, alarms included, and 2 in the log", async () => {
+    const { id, key } = await idleUser();
+    const account = env.ACCOUNT.getByName(id);
+    const now = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now });
+    const written: Operations[] = [await counted(() => generateJson(key))];
+    for (const later of [151_000, DAY_MS + 1_000]) {
+      vi.setSystemTime(now + later);
+      written.push(await counted(() => runDurableObjectAlarm(account)));
+    }
+    expect(written).toEqual([SYNC, { "object.alarms": 1 }, { "object.rows": 1 }]);
+    const sum = (kind: string) => written.reduce((total, operations) => total + (operations[kind] ?? 0), 0);
+    expect(sum("object.rows") + sum("object.alarms")).toBe(10);
+    expect(sum("d1.rows")).toBe(2);
+    expect(await runDurableObjectAlarm(account)).toBe(false);
+  });
+});
