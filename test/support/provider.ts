@@ -1,3 +1,4 @@
+import { vi } from "vitest";
 import {
   type ImageRequest,
   type ProvidedImage,
@@ -5,6 +6,7 @@ import {
   ProviderError,
   type ProviderFailure,
 } from "../../src/providers/provider.ts";
+import { sketch } from "../../src/providers/sketch/index.ts";
 
 /** What a call does next: an image's bytes or body, the failure it ends with, or `stall`: nothing until it is aborted. */
 export type Step = Uint8Array | ReadableStream<Uint8Array> | ProviderFailure | Error | "stall";
@@ -34,6 +36,13 @@ export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
       }
     },
   };
+  return provider;
+}
+
+/** Has the embedded provider follow the scripts, wherever it is called, until mocks are restored. */
+export function drawWith(...scripts: readonly Step[][]): ScriptedProvider {
+  const provider = scripted(...scripts);
+  vi.spyOn(sketch, "generate").mockImplementation((request, options) => provider.generate(request, options));
   return provider;
 }
 
