@@ -3,6 +3,9 @@ import * as z from "zod";
 const seconds = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
+/** A queue consumer is stopped after 15 minutes (https://developers.cloudflare.com/queues/platform/limits/). */
+const RUN_SECONDS_MAX = 900;
+
 const Config = z.object({
   IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
   OPENAI_BASE_URL: httpUrl.default("https://api.openai.com/v1"),
@@ -10,7 +13,7 @@ const Config = z.object({
   PUBLIC_BASE_URL: httpUrl.optional(),
   IMAGES_BASE_URL: httpUrl.optional(),
   SYNC_WAIT_SECONDS: seconds(800, 3600),
-  RUN_DEADLINE_SECONDS: seconds(800, 3600),
+  RUN_DEADLINE_SECONDS: seconds(800, RUN_SECONDS_MAX),
   QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),

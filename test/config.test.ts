@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, readConfig } from "../src/config.ts";
+
+const DEFAULTS = {
+  IMAGE_PROVIDER: "openai",
+  SYNC_WAIT_SECONDS: 800,
+  RUN_DEADLINE_SECONDS: 800,
+  QUEUE_DEADLINE_SECONDS: 3600,
+  PROVIDER_ATTEMPTS: 3,
+};
+
+describe("readConfig", () => {
+  it.each<[what: string, settings: object, expected: object]>([
+    ["nothing set", {}, DEFAULTS],
+    ["what is set to nothing", { IMAGE_PROVIDER: "", SYNC_WAIT_SECONDS: "", ADMIN_TOKEN: "" }, DEFAULTS],
+    ["bindings, which are no settings", { DB: {}, IMAGES: {} }, DEFAULTS],
+    ["numbers as text", { SYNC_WAIT_SECONDS: "30" }, { ...DEFAULTS, SYNC_WAIT_SECONDS: 30 }],
+    ["the embedded provider", { IMAGE_PROVIDER: "sketch" }, { ...DEFAULTS, IMAGE_PROVIDER: "sketch" }],
+    [
+      "base URLs, without the slash at their end",
+      { PUBLIC_BASE_URL: "https://hub.example//", IMAGES_BASE_URL: "http://127.0.0.1:8787/images/" },
+      {
+        ...DEFAULTS,
+        PUBLIC_BASE_URL: "https://hub.example",
+        IMAGES_BASE_URL: "http://127.0.0.1:8787/images",
+      },
+    ],
+    ["the operator's token", { ADMIN_TOKEN: "t" }, { ...DEFAULTS, ADMIN_TOKEN: "t" }],
+  ])("takes %s", (_, settings, expected) => {
+    expect(readConfig(settings)).toEqual(expected);
+  });
+
+  it.each([
+    ["SYNC_WAIT_SECONDS", 1, 3_600],
+    ["RUN_DEADLINE_SECONDS", 1, 900],
+    ["QUEUE_DEADLINE_SECONDS", 1, 86_400],
+    ["PROVIDER_ATTEMPTS", 1, 10],
+  ])("takes %s from %i to %i", (name, least, most) => {
+    for (const value of [least, most])
+      expect(readConfig({ [name]: String(value) })).toHaveProperty(name, value);
+    for (const value of [least - 1, most + 1, least + 0.5, "soon"]) {
+      expect(() => readConfig({ [name]: String(value) })).toThrow(ConfigError);
+    }
+  });
+
+  it.each([
+    ["IMAGE_PROVIDER", "dall-e"],
+    ["PUBLIC_BASE_URL", "hub.example"],
+    ["IMAGES_BASE_URL", "ftp://hub.example"],
+  ])("refuses %s=%s, and names it", (name, value) => {
+    expect(() => readConfig({ [name]: value })).toThrow(name);
+  });
+
+  it("reads each environment once", () => {
+    const environment = { SYNC_WAIT_SECONDS: "30" };
+    expect(readConfig(environment)).toBe(readConfig(environment));
+  });
+});
