@@ -4,7 +4,7 @@ import type { FinishOutcome, LeaseOutcome } from "../../src/account/account.ts";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
 import { filled, png, watched } from "../images/samples.ts";
-import { bodyOf, type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
+import { type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
 
 /** Pictures told apart by their widths. */
@@ -48,6 +48,16 @@ type AccountScript = {
   failingFinishes?: number;
 };
 
+type Seen = {
+  /** What was brought and taken. */
+  results: RunResult[];
+  /** When a lease was to be kept, and whether it was. */
+  renewals: { at: number; kept: boolean }[];
+  /** How many further calls were asked for. */
+  asked: number;
+  finishes: number;
+};
+
 /** The account of a job as a run sees it. Like a real one's, a stub of it that has thrown throws ever after. */
 function accountDouble({
   calls = 2,
@@ -55,7 +65,7 @@ function accountDouble({
   failingRenewals = 0,
   failingFinishes = 0,
 }: AccountScript = {}) {
-  const seen = { results: [] as RunResult[], renewedAt: [] as number[], asked: 0, finishes: 0 };
+  const seen: Seen = { results: [], renewals: [], asked: 0, finishes: 0 };
   const stale: FinishOutcome = { kind: "stale" };
   const open = (): JobAccount => {
     let broken = false;
@@ -65,9 +75,14 @@ function accountDouble({
     };
     return {
       async renew(_id, _fence, asked) {
-        if (asked === 0) seen.renewedAt.push(Date.now());
-        attempt(asked === 0 && seen.renewedAt.length <= failingRenewals);
-        if (asked === 0) return lease;
+        if (asked === 0) {
+          const renewal = { at: Date.now(), kept: false };
+          seen.renewals.push(renewal);
+          attempt(seen.renewals.length <= failingRenewals);
+          renewal.kept = true;
+          return lease;
+        }
+        attempt(false);
         seen.asked++;
         return seen.asked <= calls ? "yours" : "exhausted";
       },
@@ -213,7 +228,7 @@ describe("a body that goes wrong", () => {
       yield* filled(B, sixMebibytes);
       throw new Error("the connection was cut");
     };
-    const provider = scripted([A, bodyOf(broken())], [C]);
+    const provider = scripted([A, broken], [C]);
     await settled(run(job, account.open, provider, { ...env, IMAGES: bucket }));
     expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 3]);
     expect(provider.requests[1]).toMatchObject({ n: 1, offset: 1 });
@@ -228,7 +243,7 @@ describe("a body that goes wrong", () => {
     const { bucket, unfinished } = watched(env.IMAGES);
     const job = jobOf(1);
     const account = accountDouble();
-    const provider = scripted([bodyOf(filled(A, bytes, 1024 * 1024))]);
+    const provider = scripted([() => filled(A, bytes, 1024 * 1024)]);
     vi.useRealTimers();
     await run(job, account.open, provider, { ...env, IMAGES: bucket });
     vi.useFakeTimers();
@@ -319,13 +334,16 @@ describe("a later run", () => {
 
 describe("the lease", () => {
   it("is kept each minute, through one failure, by a stub that is whole", async () => {
+    const started = Date.now();
     const { seen, widths } = await runScripted(
       jobOf(1),
       [[{ reason: "unavailable", retryAfterMs: 200_000 }], [A]],
       { failingRenewals: 1 },
     );
-    expect(seen.renewedAt.slice(1).map((at, index) => at - (seen.renewedAt[index] ?? 0))).toEqual([
-      60_000, 60_000,
+    expect(seen.renewals).toEqual([
+      { at: started + 60_000, kept: false },
+      { at: started + 120_000, kept: true },
+      { at: started + 180_000, kept: true },
     ]);
     expect(widths).toEqual([1]);
   });

@@ -8,8 +8,8 @@ import {
 } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 
-/** What a call does next: an image's bytes or body, the failure it ends with, or `stall`: nothing until it is aborted. */
-export type Step = Uint8Array | ReadableStream<Uint8Array> | ProviderFailure | Error | "stall";
+/** What a call does next: an image's bytes, whole or as they are made, the failure it ends with, or `stall`: nothing until it is aborted. */
+export type Step = Uint8Array | (() => AsyncGenerator<Uint8Array>) | ProviderFailure | Error | "stall";
 
 export type ScriptedProvider = Provider & {
   /** What each call asked for, in order. */
@@ -46,8 +46,8 @@ export function drawWith(...scripts: readonly Step[][]): ScriptedProvider {
   return provider;
 }
 
-/** A body that is made as it is read. */
-export function bodyOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+/** A body that is made as it is read; inside the call, as an object may not read a stream of another's. */
+function bodyOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const { done, value } = await chunks.next();
@@ -63,7 +63,7 @@ export function bodyOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8
 /** The body that a step gives. @throws what a step fails with */
 async function perform(step: Step, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   if (step instanceof Uint8Array) return new Blob([step]).stream();
-  if (step instanceof ReadableStream) return step;
+  if (typeof step === "function") return bodyOf(step());
   if (step instanceof Error) throw step;
   if (step === "stall") await new Promise((resolve) => signal.addEventListener("abort", resolve));
   throw new ProviderError(step === "stall" ? UNAVAILABLE : step, "as the script has it");

@@ -1,0 +1,316 @@
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Account } from "../../src/account/account.ts";
+import { findModel } from "../../src/catalogue/models.ts";
+import { type Config, readConfig } from "../../src/config.ts";
+import { GenerationRunner } from "../../src/generations/runner.ts";
+import { admit, type Submission, submit } from "../../src/generations/submit.ts";
+import { newId } from "../../src/id.ts";
+import { png } from "../images/samples.ts";
+import { drawWith, UNAVAILABLE } from "../support/provider.ts";
+import { holdQueue } from "../support/queue.ts";
+import { newUser } from "../support/user.ts";
+
+const LEASE_MS = 150_000;
+const config = readConfig(env);
+
+beforeEach(() => {
+  vi.spyOn(console, "log").mockReturnValue();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+function submissionOf(changes: Partial<Submission> = {}): Submission {
+  const model = findModel("gpt-image-2");
+  if (!model) throw new Error("The catalogue has lost its model.");
+  return {
+    model,
+    prompt: "a lighthouse",
+    size: "1024x1024",
+    n: 1,
+    async: false,
+    outputFormat: "png",
+    outputCompression: null,
+    background: "auto",
+    moderation: "auto",
+    endUser: null,
+    references: [],
+    origin: "https://hub.example",
+    ...changes,
+  };
+}
+
+/** Submits for a new user with 100 credits, whose account is idle. */
+async function submitNew(changes: Partial<Submission> = {}, settings: Partial<Config> = {}) {
+  const { id: userId } = await newUser();
+  const id = newId("gen");
+  const account = env.ACCOUNT.getByName(userId);
+  await runDurableObjectAlarm(account);
+  const submitted = submit(id, userId, submissionOf(changes), env, { ...config, ...settings });
+  return { id, account, submitted };
+}
+
+async function later(account: DurableObjectStub<Account>, milliseconds: number): Promise<void> {
+  vi.setSystemTime(Date.now() + milliseconds);
+  await runDurableObjectAlarm(account);
+}
+
+function fakeDate() {
+  vi.useFakeTimers({ toFake: ["Date"] });
+}
+
+describe("submit", () => {
+  it("answers with the pictures and the balance", async () => {
+    drawWith([png(1, 1)]);
+    const { id, submitted } = await submitNew();
+    expect(await submitted).toMatchObject({
+      kind: "ended",
+      generation: { id, status: "succeeded", creditsCharged: 8, creditsRefunded: 0, images: [{ width: 1 }] },
+      balance: { credits: 92 },
+    });
+  });
+
+  it("gives back the price of what is missing, and of everything when the provider fails", async () => {
+    drawWith([png(1, 1)], [{ reason: "misconfigured" }]);
+    expect(await (await submitNew({ n: 3 })).submitted).toMatchObject({
+      generation: { status: "succeeded", creditsCharged: 24, creditsRefunded: 16 },
+      balance: { credits: 92 },
+    });
+    expect(await (await submitNew({ n: 3 })).submitted).toMatchObject({
+      generation: { status: "failed", error: "generationFailed", creditsRefunded: 24 },
+      balance: { credits: 100 },
+    });
+  });
+
+  it("answers at once when async, and has the queue run it", async () => {
+    drawWith([png(1, 1)]);
+    const { id, account, submitted } = await submitNew({ async: true });
+    expect(await submitted).toMatchObject({ kind: "pending", generation: { id, status: "queued" } });
+    await vi.waitUntil(async () => (await account.generation(id))?.status === "succeeded", 4_000);
+  });
+
+  it.each<[what: string, Partial<Submission>, Partial<Config>, object]>([
+    ["a size that cannot be", { size: "1x1" }, {}, { kind: "invalid", param: "size" }],
+    [
+      "a format the provider does not make",
+      { outputFormat: "webp" },
+      {},
+      { kind: "invalid", param: "output_format" },
+    ],
+    ["no provider", {}, { IMAGE_PROVIDER: "openai" }, { kind: "unavailable" }],
+  ])("refuses %s, and charges nothing", async (what, changes, settings, refusal) => {
+    const provider = drawWith([png(1, 1)]);
+    const { account, submitted } = await submitNew(changes, settings);
+    expect([what, await submitted]).toMatchObject([what, refusal]);
+    expect([provider.requests.length, await account.balance()]).toMatchObject([0, { credits: 100 }]);
+  });
+});
+
+describe("when the credits do not suffice", () => {
+  it.each([
+    [16, "ended"],
+    [15, "insufficient"],
+  ])("two images of 8 with %i: %s", async (credits, kind) => {
+    drawWith([png(1, 1), png(2, 1)]);
+    const { id } = await newUser(credits);
+    const submitted = await submit(newId("gen"), id, submissionOf({ n: 2 }), env, config);
+    expect(submitted.kind).toBe(kind);
+    if (submitted.kind === "insufficient") expect(submitted).toMatchObject({ required: 16, available: 15 });
+  });
+});
+
+describe("when the account does not answer a submission", () => {
+  beforeEach(() => {
+    const setReal = globalThis.setTimeout;
+    vi.spyOn(globalThis, "setTimeout").mockImplementation((...[work, milliseconds]) =>
+      Reflect.apply(setReal, globalThis, [work, (milliseconds ?? 0) / 20]),
+    );
+  });
+
+  const submitOf = Account.prototype.submit;
+
+  it("asks again with the same id: charged once", async () => {
+    const provider = drawWith([png(1, 1)]);
+    const asked = vi.spyOn(Account.prototype, "submit").mockImplementationOnce(async function (
+      this: Account,
+      ...parameters
+    ) {
+      await Reflect.apply(submitOf, this, parameters);
+      throw new Error("the reply was lost");
+    });
+    const { submitted } = await submitNew();
+    expect(await submitted).toMatchObject({ kind: "ended", balance: { credits: 92 } });
+    expect([asked.mock.calls.length, provider.requests.length]).toEqual([2, 1]);
+  });
+
+  const lost = new Error("the reply was lost");
+  const overloaded = Object.assign(new Error("too many requests"), { overloaded: true });
+
+  it.each([
+    ["its fate is unknown", [lost, lost, lost], "unknown"],
+    ["nothing was charged when it was never handed on", [overloaded, overloaded, overloaded], "unavailable"],
+    ["its fate is unknown when it may have been handed on once", [overloaded, lost, overloaded], "unknown"],
+  ])("three times: %s", async (_, errors, kind) => {
+    const asked = vi.spyOn(Account.prototype, "submit");
+    for (const error of errors) asked.mockRejectedValueOnce(error);
+    const { submitted } = await submitNew();
+    expect([await submitted, asked.mock.calls.length]).toEqual([{ kind }, 3]);
+  });
+});
+
+describe("a sync generation", () => {
+  it("is run again by the queue when its runner dies, while the caller waits", async () => {
+    fakeDate();
+    const provider = drawWith([png(1, 1)]);
+    vi.spyOn(GenerationRunner.prototype, "run").mockRejectedValue(new Error("the runner was let go"));
+    const waiting = vi.spyOn(Account.prototype, "wait");
+    const { account, submitted } = await submitNew();
+    await vi.waitUntil(() => waiting.mock.calls.length > 0);
+    await later(account, LEASE_MS + 1_000);
+    expect(await submitted).toMatchObject({
+      kind: "ended",
+      generation: { status: "succeeded", images: [{ width: 1 }] },
+      balance: { credits: 92 },
+    });
+    expect(provider.requests).toHaveLength(1);
+  });
+
+  it("adopts what a runner stored that died before it could tell", async () => {
+    fakeDate();
+    vi.spyOn(Math, "random").mockReturnValue(-1);
+    const provider = drawWith([png(1, 1)]);
+    const finish = Account.prototype.finish;
+    const finished = vi
+      .spyOn(Account.prototype, "finish")
+      .mockRejectedValue(new Error("the object was reset"));
+    const waiting = vi.spyOn(Account.prototype, "wait");
+    const { account, submitted } = await submitNew();
+    await vi.waitUntil(() => waiting.mock.calls.length > 0);
+    finished.mockImplementation(function (this: Account, ...parameters) {
+      return Reflect.apply(finish, this, parameters);
+    });
+    await later(account, LEASE_MS + 1_000);
+    expect(await submitted).toMatchObject({ kind: "ended", balance: { credits: 92 } });
+    expect(provider.requests).toHaveLength(1);
+  });
+
+  it("goes on when its client hangs up", async () => {
+    const hangUp = new AbortController();
+    const slow = async function* () {
+      await vi.waitUntil(() => hangUp.signal.aborted);
+      yield png(1, 1);
+    };
+    const provider = drawWith([slow]);
+    const { id: userId, key } = await newUser();
+    const run = vi.spyOn(GenerationRunner.prototype, "run");
+    const request = new Request("https://hub.example/api/v1/images/generations", {
+      method: "POST",
+      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ model: "gpt-image-2", prompt: "a lighthouse" }),
+      signal: hangUp.signal,
+    });
+    const answer = exports.default.fetch(request).catch(() => null);
+    await vi.waitUntil(() => provider.requests.length > 0);
+    hangUp.abort();
+    const [, job] = run.mock.calls[0] ?? [];
+    const account = env.ACCOUNT.getByName(userId);
+    const read = () => account.generation(job?.generationId ?? "");
+    await vi.waitUntil(async () => (await read())?.status === "succeeded", 4_000);
+    expect([provider.requests.length, await account.balance()]).toMatchObject([1, { credits: 92 }]);
+    await answer;
+  });
+
+  it("has failed at its deadline, and its caller is told, though its runner hangs", async () => {
+    fakeDate();
+    vi.spyOn(GenerationRunner.prototype, "run").mockImplementation(async () => {
+      await scheduler.wait(2_000);
+      return null;
+    });
+    const waiting = vi.spyOn(Account.prototype, "wait");
+    const { account, submitted } = await submitNew({}, { RUN_DEADLINE_SECONDS: 0.01 });
+    await vi.waitUntil(() => waiting.mock.calls.length > 0);
+    await later(account, 800_000);
+    expect(await submitted).toMatchObject({
+      kind: "ended",
+      generation: { status: "failed", error: "generationFailed", creditsRefunded: 8 },
+      balance: { credits: 100 },
+    });
+  });
+
+  it("is told as it stands when the wait is over", async () => {
+    holdQueue();
+    vi.spyOn(GenerationRunner.prototype, "run").mockRejectedValue(new Error("the runner was let go"));
+    const waited = vi.spyOn(Account.prototype, "wait");
+    // With the grace of five seconds, a wait of one.
+    const { id, submitted } = await submitNew({}, { SYNC_WAIT_SECONDS: -4 });
+    expect(await submitted).toMatchObject({ kind: "pending", generation: { id, status: "processing" } });
+    expect(waited.mock.calls[0]?.[1]).toBeLessThanOrEqual(1_000);
+  });
+});
+
+describe("an async generation", () => {
+  it("that nobody begins in time has failed, and is not begun any more", async () => {
+    fakeDate();
+    const provider = drawWith([png(1, 1)]);
+    const held = holdQueue();
+    const { id, account, submitted } = await submitNew({ async: true });
+    await submitted;
+    await later(account, 3_599_000);
+    expect(await account.generation(id)).toMatchObject({ status: "queued" });
+    expect(held).toHaveBeenCalledTimes(2);
+    await later(account, 1_000);
+    expect(await account.generation(id)).toMatchObject({ status: "failed", creditsRefunded: 8 });
+    expect(await account.begin(id)).toEqual({ kind: "finished" });
+    expect(provider.requests).toEqual([]);
+  });
+
+  it("calls the provider three times in all, the calls of a run that died included", async () => {
+    fakeDate();
+    vi.spyOn(Math, "random").mockReturnValue(-1);
+    const provider = drawWith([UNAVAILABLE], [UNAVAILABLE], [png(1, 1)]);
+    const held = holdQueue();
+    const { id, account, submitted } = await submitNew({ async: true });
+    await submitted;
+    expect(await account.begin(id)).toMatchObject({ kind: "run", job: { fence: 1, mayCall: true } });
+    held.mockRestore();
+    await later(account, LEASE_MS);
+    await vi.waitUntil(async () => (await account.generation(id))?.status === "failed", 4_000);
+    expect([provider.requests.length, await account.balance()]).toMatchObject([2, { credits: 100 }]);
+  });
+
+  it("ends 800 s after it first began, reruns included", async () => {
+    fakeDate();
+    holdQueue();
+    const { id, account, submitted } = await submitNew({ async: true });
+    await submitted;
+    vi.setSystemTime(Date.now() + 3_000_000);
+    const began = Date.now();
+    expect(await account.begin(id)).toMatchObject({ kind: "run", job: { workUntil: began + 720_000 } });
+    await later(account, LEASE_MS);
+    expect(await account.begin(id)).toMatchObject({ job: { fence: 2, workUntil: began + 720_000 } });
+    await later(account, 800_000 - LEASE_MS);
+    expect(await account.generation(id)).toMatchObject({ status: "failed", creditsRefunded: 8 });
+  });
+});
+
+describe("admit", () => {
+  it.each<[credits: number, Partial<Config>, object]>([
+    [8, {}, { kind: "admitted" }],
+    [7, {}, { kind: "insufficient", required: 8, available: 7 }],
+    [8, { IMAGE_PROVIDER: "openai" }, { kind: "unavailable" }],
+  ])("%i credits, %o: %o", async (credits, settings, admission) => {
+    const { id } = await newUser(credits);
+    expect(await admit(id, env, { ...config, ...settings })).toEqual(admission);
+  });
+
+  it("refuses while the account does not answer", async () => {
+    vi.spyOn(Account.prototype, "admit").mockImplementation(() => {
+      throw new Error("the object was reset");
+    });
+    expect(await admit(newId("user"), env, config)).toEqual({ kind: "unavailable" });
+  });
+});
