@@ -1,0 +1,48 @@
+import { env } from "cloudflare:test";
+import type { Account } from "../../src/account/account.ts";
+import type { GenerationRequest, StoredImage } from "../../src/account/lifecycle.ts";
+import { newId } from "../../src/id.ts";
+
+/** A user that no other test has, with the account of that name. */
+export function newUser(): { userId: string; account: DurableObjectStub<Account> } {
+  const userId = newId("user");
+  return { userId, account: env.ACCOUNT.getByName(userId) };
+}
+
+/** A request for one 1K image without references, but for what a test says. */
+export function aRequest(overrides: Partial<GenerationRequest> = {}): GenerationRequest {
+  return {
+    model: "gpt-image-2",
+    providerModel: "gpt-image-2",
+    prompt: "A lighthouse at dusk",
+    aspectRatio: "1:1",
+    tier: "1K",
+    size: { width: 1024, height: 1024 },
+    renderQuality: "auto",
+    n: 1,
+    outputFormat: "png",
+    outputCompression: null,
+    background: "auto",
+    moderation: "auto",
+    endUser: null,
+    references: [],
+    origin: "https://hub.example",
+    ...overrides,
+  };
+}
+
+/** What a run brings back for so many stored images: `img_<from>`, and so on. */
+export function imagesOf(generationId: string, count: number, from = 1): StoredImage[] {
+  return Array.from({ length: count }, (_, position) => {
+    const id = `img_${from + position}`;
+    return {
+      id,
+      key: `${generationId}/${id}.png`,
+      contentType: "image/png",
+      width: 1024,
+      height: 1024,
+      bytes: 3,
+      createdAt: 1_000 + position,
+    };
+  });
+}
