@@ -55,6 +55,8 @@ const CHORES_IN_ANSWER_MS = 3_000;
 const TELL_MS = 5_000;
 /** When the alarm comes back for entries that the log has not taken. */
 const ENTRIES_AGAIN_MS = 30_000;
+/** When the alarm comes back for a generation that breaks a rule of the book: an operator has to mend it. */
+const BROKEN_AGAIN_MS = 600_000;
 /** The most that one alarm takes up; the rest follows in the next, at once. */
 const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
@@ -241,42 +243,58 @@ export class Account extends DurableObject<Env> {
     }
   }
 
-  /** One transaction: lapsed leases, ended times, expired credits, old rows. */
+  /** Lapsed leases and ended times, expired credits, old rows; then the next alarm. */
   #decideDue(): { queue: string[]; ended: string[] } {
-    return this.#commit((now) => {
-      const due: { queue: string[]; ended: string[] } = { queue: [], ended: [] };
-      for (const generation of this.#store.dueGenerations(now, ALARM_ROWS_MAX)) {
-        if (isEnded(generation)) {
-          due.ended.push(generation.id);
-          continue;
-        }
-        const outcome = lapse(generation, now);
-        if (outcome.kind === "expired") {
-          this.#end(generation, null, { images: [], failure: "generationFailed" }, now);
-          log("generation_expired", { user_id: this.#userId, generation_id: generation.id });
-          due.ended.push(generation.id);
-        } else if (outcome.kind === "nudge") {
-          this.#store.updateGeneration(generation, outcome.generation);
-          if (generation.leased) log("lease_lapsed", { user_id: this.#userId, generation_id: generation.id });
-          due.queue.push(generation.id);
-        }
-      }
+    const due: { queue: string[]; ended: string[] } = { queue: [], ended: [] };
+    for (const generation of this.#store.dueGenerations(Date.now(), ALARM_ROWS_MAX)) {
+      const decided = this.#decide(generation);
+      if (decided !== "waits") due[decided].push(generation.id);
+    }
+    this.#commit((now) => {
       this.#bookExpired(now);
       this.#store.prune(now - KEEP_MS, ALARM_ROWS_MAX);
       this.#armNext(now, now + 2 * TELL_MS);
-      return due;
     });
+    return due;
+  }
+
+  /** One generation, in a transaction of its own: one that breaks a rule of the book must not hold up the others. */
+  #decide(generation: Generation): "queue" | "ended" | "waits" {
+    const ids = { user_id: this.#userId, generation_id: generation.id };
+    if (isEnded(generation)) return "ended";
+    try {
+      return this.#commit((now) => {
+        const outcome = lapse(generation, now);
+        switch (outcome.kind) {
+          case "expired":
+            this.#end(generation, null, { images: [], failure: "generationFailed" }, now);
+            log("generation_expired", ids);
+            return "ended";
+          case "nudge":
+            this.#store.updateGeneration(generation, outcome.generation);
+            if (generation.leased) log("lease_lapsed", ids);
+            return "queue";
+          case "wait":
+            return "waits";
+        }
+      });
+    } catch (error) {
+      log("generation_broken", { ...ids, error: describe(error) });
+      const dueAt = Date.now() + BROKEN_AGAIN_MS;
+      this.#commit(() => this.#store.updateGeneration(generation, { ...generation, dueAt }));
+      return "waits";
+    }
   }
 
   #end(generation: Generation, fence: number | null, result: RunResult, now: number): FinishOutcome {
     const outcome = end(generation, fence, result, now);
+    this.#bookExpired(now);
     switch (outcome.kind) {
       case "stale":
         return { kind: "stale" };
       case "repeated":
         return { kind: "settled", generation: recordOf(generation), balance: this.#balance() };
       case "ended": {
-        this.#bookExpired(now);
         if (outcome.refund) {
           const { credits, cause } = outcome.refund;
           const find = (id: string) => {
@@ -290,7 +308,8 @@ export class Account extends DurableObject<Env> {
           );
         }
         this.#store.updateGeneration(generation, outcome.generation);
-        this.#armFor(outcome.generation.dueAt);
+        // The alarm arms itself, for a time that is still to come.
+        if (fence !== null) this.#armFor(outcome.generation.dueAt);
         const ended = { generation: recordOf(outcome.generation), balance: this.#balance() };
         this.#justEnded.push(ended);
         return { kind: "settled", ...ended };

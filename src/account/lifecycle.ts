@@ -114,6 +114,7 @@ export function accept(
   now: number,
   limits: Limits,
 ): Generation {
+  mustHold(Number.isSafeInteger(charged / request.n), "every image of a generation has the same whole price");
   const waiting: Generation = {
     id,
     status: "queued",
@@ -232,9 +233,7 @@ export function end(
   const held = generation.leased && fence === generation.fence;
   if (!held && fence !== null && images.length < request.n) return { kind: "stale" };
   const error = images.length === 0 ? (result.failure ?? "generationFailed") : null;
-  const price = charged / request.n;
-  mustHold(Number.isSafeInteger(price), "every image of a generation has the same whole price");
-  const refunded = price * (request.n - images.length);
+  const refunded = (charged / request.n) * (request.n - images.length);
   return {
     kind: "ended",
     generation: {
@@ -254,7 +253,7 @@ export function end(
     refund:
       refunded === 0
         ? null
-        : { credits: refunded, cause: error === "contentPolicyViolation" ? "own" : "fault" },
+        : { credits: refunded, cause: result.failure === "contentPolicyViolation" ? "own" : "fault" },
   };
 }
 

@@ -256,7 +256,7 @@ describe("begin", () => {
     ["1 ms before the run's deadline", lapsed, lapsed.deadline - 1, "run"],
     ["at the run's deadline", lapsed, lapsed.deadline, "taken"],
     ["when the lease is over, but the alarm has not said so", leased, T0 + LEASE_MS, "taken"],
-  ])("%s: %4$s", (_, generation, now, expected) => {
+  ])("%s", (_, generation, now, expected) => {
     expect(begin(generation, now, limits).kind).toBe(expected);
   });
 });
@@ -296,7 +296,7 @@ describe("lapse", () => {
     ["at the deadline", { ...rerun, dueAt: T0 + 800 * SECOND }, T0 + 800 * SECOND, "expired"],
     ["1 ms before the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND - 1, "nudge"],
     ["at the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND, "expired"],
-  ])("%s: %4$s", (_, generation, now, expected) => {
+  ])("%s", (_, generation, now, expected) => {
     expect(lapse(generation, now).kind).toBe(expected);
   });
 
@@ -385,7 +385,7 @@ describe("end", () => {
     ["one whose lease somebody else has now", rerun, 1, false],
     ["the end of its time, during a run", leased, null, false],
     ["the end of its time, before any run", queued, null, true],
-  ])("ended by %s, has nothing to sweep: %4$s", (_, generation, fence, swept) => {
+  ])("knows whether there is anything to sweep when ended by %s", (_, generation, fence, swept) => {
     expect(ended(generation, fence, fence === null ? 0 : N, null).generation.swept).toBe(swept);
   });
 
