@@ -3,6 +3,7 @@ import { ConfigError, readConfig } from "../src/config.ts";
 
 const DEFAULTS = {
   IMAGE_PROVIDER: "openai",
+  OPENAI_BASE_URL: "https://api.openai.com/v1",
   SYNC_WAIT_SECONDS: 800,
   RUN_DEADLINE_SECONDS: 800,
   QUEUE_DEADLINE_SECONDS: 3600,

@@ -1,7 +1,8 @@
 import { env } from "cloudflare:test";
 import type { Account } from "../../src/account/account.ts";
-import type { GenerationRequest, StoredImage } from "../../src/account/lifecycle.ts";
+import type { GenerationRequest } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
+import type { StoredImage } from "../../src/images/stored.ts";
 
 /** A user that no other test has, with the account of that name. */
 export function newUser(): { userId: string; account: DurableObjectStub<Account> } {

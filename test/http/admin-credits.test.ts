@@ -1,0 +1,245 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { call, creditsOf, newUser, operate } from "../support/http.ts";
+import { Granted, invalid, refusal, Statement } from "../support/shapes.ts";
+import { provide } from "../support/tiny-provider.ts";
+
+/** The operator's API: a user's credits. */
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const grant = (userId: string, json: unknown) => operate("POST", `/users/${userId}/credits`, json);
+const statement = async (userId: string, query = "") =>
+  Statement.parse((await operate("GET", `/users/${userId}/credits${query}`)).body);
+
+describe("POST /api/admin/users/:id/credits", () => {
+  it("adds credits that the user has at once", async () => {
+    const user = await newUser(0, "PRO");
+    const answer = await grant(user.id, { credits: 120, reason: "a gift" });
+    expect(answer.status).toBe(201);
+    expect(Granted.parse(answer.body)).toMatchObject({
+      grant: { credits: 120, remaining: 120, expires_at: null, reason: "a gift" },
+      balance: { credits: 120, account_type: "PRO", next_expiration: null },
+    });
+    expect(await creditsOf(user)).toBe(120);
+  });
+
+  it("adds nothing when the same id comes again, and says what the first one made", async () => {
+    const user = await newUser();
+    const json = { id: "order-17", credits: 50, reason: "first" };
+    const first = await grant(user.id, json);
+    const again = await grant(user.id, { ...json, reason: "second" });
+    expect([first.status, again.status]).toEqual([201, 200]);
+    expect(again.body).toEqual(first.body);
+    expect(await creditsOf(user)).toBe(50);
+  });
+
+  it("shows what is left of a grant when its id comes again", async () => {
+    provide();
+    const user = await newUser();
+    await grant(user.id, { id: "order", credits: 20 });
+    await call("POST", "/api/v1/images/generations", {
+      key: user.key,
+      json: { model: "gpt-image-2", prompt: "a" },
+    });
+    const { body } = await grant(user.id, { id: "order", credits: 20 });
+    expect(body).toMatchObject({ grant: { credits: 20, remaining: 12 }, balance: { credits: 12 } });
+  });
+
+  it("refuses the same id with other credits", async () => {
+    const user = await newUser();
+    await grant(user.id, { id: "order-17", credits: 50 });
+    expect(refusal(await grant(user.id, { id: "order-17", credits: 51 }))).toMatchObject({
+      ...{ status: 409, code: "conflict", param: "id" },
+    });
+    expect(await creditsOf(user)).toBe(50);
+  });
+
+  it("takes the same id for another user", async () => {
+    const [one, other] = [await newUser(), await newUser()];
+    expect((await grant(one.id, { id: "order", credits: 5 })).status).toBe(201);
+    expect((await grant(other.id, { id: "order", credits: 6 })).status).toBe(201);
+    expect([await creditsOf(one), await creditsOf(other)]).toEqual([5, 6]);
+  });
+
+  it("adds once when the same id comes twenty times at once", async () => {
+    const user = await newUser();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => grant(user.id, { id: "order", credits: 5 })),
+    );
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([...Array(19).fill(200), 201]);
+    expect(await creditsOf(user)).toBe(5);
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ["1 credit", { credits: 1 }],
+    ["a billion", { credits: 1_000_000_000 }],
+    ["an id of 128 characters", { credits: 5, id: "i".repeat(128) }],
+    ["an id like a reserved one", { credits: 5, id: "signup2" }],
+    ["an id with refund_ inside", { credits: 5, id: "a_refund_" }],
+    ["a reason of 200 characters", { credits: 5, reason: "r".repeat(200) }],
+    ["expires_at null", { credits: 5, expires_at: null }],
+    ["expires_at with an offset", { credits: 5, expires_at: "2099-01-31T12:00:00+03:00" }],
+  ])("takes %s", async (_name, json) => {
+    const user = await newUser();
+    expect((await grant(user.id, json)).status).toBe(201);
+    expect(await creditsOf(user)).toBe(json["credits"]);
+  });
+
+  it("shows every time in UTC", async () => {
+    const { id } = await newUser();
+    const { body } = await grant(id, { credits: 5, expires_at: "2099-01-31T12:00:00+03:00" });
+    expect(body).toMatchObject({
+      grant: { expires_at: "2099-01-31T09:00:00.000Z" },
+      balance: { next_expiration: "2099-01-31T09:00:00.000Z" },
+    });
+  });
+
+  it.each([
+    ["refuses an expiry in the past", -1, 400],
+    ["refuses an expiry of now", 0, 400],
+    ["takes an expiry 1 ms ahead", 1, 201],
+  ])("%s", async (_name, milliseconds, status) => {
+    const { id } = await newUser();
+    const now = Date.now();
+    vi.spyOn(Date, "now").mockReturnValue(now);
+    const answer = await grant(id, { credits: 5, expires_at: new Date(now + milliseconds).toISOString() });
+    expect(answer.status).toBe(status);
+    if (status === 400)
+      expect(refusal(answer)).toEqual(invalid("expires_at", "expires_at must be in the future."));
+  });
+
+  it.each<[unknown, string | null, string]>([
+    [{}, "credits", "credits is required."],
+    [{ credits: 0 }, "credits", "credits must be at least 1."],
+    [{ credits: -5 }, "credits", "credits must be at least 1."],
+    [{ credits: 1.5 }, "credits", "credits must be a whole number."],
+    [{ credits: 1_000_000_001 }, "credits", "credits must be at most 1000000000."],
+    [{ credits: 2 ** 53 + 2 }, "credits", "credits must be at most 1000000000."],
+    [{ credits: 1e300 }, "credits", "credits must be at most 1000000000."],
+    [{ credits: "5" }, "credits", "credits must be a number."],
+    [{ credits: null }, "credits", "credits must be a number."],
+    [{ credits: 5, id: "" }, "id", "id must be 1 to 128 visible ASCII characters."],
+    [{ credits: 5, id: "i".repeat(129) }, "id", "id must be 1 to 128 visible ASCII characters."],
+    [{ credits: 5, id: "a b" }, "id", "id must be 1 to 128 visible ASCII characters."],
+    [{ credits: 5, id: "é" }, "id", "id must be 1 to 128 visible ASCII characters."],
+    [{ credits: 5, id: "a\n" }, "id", "id must be 1 to 128 visible ASCII characters."],
+    [{ credits: 5, id: "signup" }, "id", "id must not be signup or begin with refund_."],
+    [{ credits: 5, id: "refund_" }, "id", "id must not be signup or begin with refund_."],
+    [{ credits: 5, id: "refund_gen_1" }, "id", "id must not be signup or begin with refund_."],
+    [{ credits: 5, id: null }, "id", "id must be a string."],
+    [{ credits: 5, expires_at: "tomorrow" }, "expires_at", "expires_at must be an ISO 8601 time"],
+    [{ credits: 5, expires_at: "2099-01-31" }, "expires_at", "expires_at must be an ISO 8601 time"],
+    [{ credits: 5, expires_at: "2099-01-31T12:00:00" }, "expires_at", "expires_at must be an ISO 8601 time"],
+    [{ credits: 5, expires_at: "2099-02-30T12:00:00Z" }, "expires_at", "expires_at must be an ISO 8601 time"],
+    [{ credits: 5, expires_at: 4_102_444_800_000 }, "expires_at", "expires_at must be a string."],
+    [{ credits: 5, reason: "r".repeat(201) }, "reason", "reason must be at most 200 characters long."],
+    [{ credits: 5, expire_at: null }, "expire_at", "expire_at is not a field of this request."],
+  ])("refuses %j", async (json, param, message) => {
+    const user = await newUser();
+    expect(refusal(await grant(user.id, json))).toEqual(invalid(param, message));
+    expect(await creditsOf(user)).toBe(0);
+  });
+
+  it("knows no other users, and makes no account for them", async () => {
+    expect(refusal(await grant("user_01KNKKFJ0000000000000000AA", { credits: 5 }))).toMatchObject({
+      status: 404,
+    });
+    expect((await operate("GET", "/users/nobody/credits")).status).toBe(404);
+  });
+});
+
+describe("GET /api/admin/users/:id/credits", () => {
+  it("shows the balance, the grants and the entries, the newest first", async () => {
+    provide(1);
+    const user = await newUser();
+    const expiry = "2099-01-01T00:00:00.000Z";
+    await grant(user.id, { id: "forever", credits: 10 });
+    await grant(user.id, { id: "soon", credits: 20, expires_at: expiry });
+    const json = { model: "gpt-image-2", prompt: "a hill", n: 3 };
+    const { body } = await call("POST", "/api/v1/images/generations", { key: user.key, json });
+    const { id } = z.object({ id: z.string() }).parse(body);
+
+    const { balance, grants, entries } = await statement(user.id);
+    expect(balance).toMatchObject({ credits: 22, next_expiration: expiry });
+    expect(grants.map((each) => [each.id, each.credits, each.remaining, each.expires_at])).toEqual([
+      ["soon", 20, 12, expiry],
+      ["forever", 10, 10, null],
+    ]);
+    const lines = entries.data.map((each) => [each.kind, each.credits, each.balance_after, each.grant_id]);
+    expect(lines).toEqual([
+      ["refund", 12, 22, "soon"],
+      ["refund", 4, 10, "forever"],
+      ["charge", -4, 6, "forever"],
+      ["charge", -20, 10, "soon"],
+      ["grant", 20, 30, "soon"],
+      ["grant", 10, 10, "forever"],
+    ]);
+    expect(entries.data.map((each) => each.generation_id)).toEqual([id, id, id, id, null, null]);
+    expect([entries.has_more, entries.next_cursor]).toEqual([false, null]);
+    expect(new Set(entries.data.map((each) => each.id)).size).toBe(6);
+  });
+
+  it("books expired credits when it is read", async () => {
+    const user = await newUser(4);
+    const expiry = Date.now() + 60_000;
+    await grant(user.id, { credits: 6, expires_at: new Date(expiry).toISOString() });
+    vi.spyOn(Date, "now").mockReturnValue(expiry);
+    const { balance, entries } = await statement(user.id);
+    expect([balance.credits, entries.data[0]]).toMatchObject([
+      4,
+      { kind: "expiry", credits: -6, balance_after: 4 },
+    ]);
+  });
+
+  it("is read page by page, each entry once, though more come in between", async () => {
+    const user = await newUser();
+    for (let credits = 1; credits <= 45; credits++) await grant(user.id, { credits });
+    const first = await statement(user.id);
+    expect([first.entries.data.length, first.entries.has_more]).toEqual([20, true]);
+    await grant(user.id, { credits: 999 });
+    const read = first.entries.data.map((each) => each.credits);
+    let cursor = first.entries.next_cursor;
+    while (cursor !== null) {
+      const { entries } = await statement(user.id, `?limit=10&cursor=${encodeURIComponent(cursor)}`);
+      expect(entries.has_more).toBe(entries.next_cursor !== null);
+      read.push(...entries.data.map((each) => each.credits));
+      cursor = entries.next_cursor;
+    }
+    expect(read).toEqual(Array.from({ length: 45 }, (_, at) => 45 - at));
+  });
+
+  it.each([
+    ["?limit=1", 1, true],
+    ["?limit=3", 3, false],
+    ["?limit=100", 3, false],
+    ["?limit=2", 2, true],
+  ])("gives as many as are asked for: %s", async (query, count, hasMore) => {
+    const user = await newUser();
+    for (const credits of [1, 2, 3]) await grant(user.id, { credits });
+    const { entries } = await statement(user.id, query);
+    expect([entries.data.length, entries.has_more]).toEqual([count, hasMore]);
+  });
+
+  it.each([
+    ["limit=0", "limit", "limit must be at least 1."],
+    ["limit=101", "limit", "limit must be at most 100."],
+    ["limit=ten", "limit", "limit must be a whole number."],
+    ["limit=", "limit", "limit must be a whole number."],
+    ["limit=-1", "limit", "limit must be a whole number."],
+    ["limit=1.5", "limit", "limit must be a whole number."],
+    ["limit=9999999999999999", "limit", "limit must be a whole number."],
+    ["cursor=", "cursor", "cursor must be the next_cursor of an earlier answer."],
+    ["cursor=nonsense", "cursor", "cursor must be the next_cursor of an earlier answer."],
+    ["cursor=5", "cursor", "cursor must be the next_cursor of an earlier answer."],
+    [`cursor=${btoa("0")}`, "cursor", "cursor must be the next_cursor of an earlier answer."],
+    [`cursor=${btoa("-5")}`, "cursor", "cursor must be the next_cursor of an earlier answer."],
+    [`cursor=${btoa("1 OR 1=1")}`, "cursor", "cursor must be the next_cursor of an earlier answer."],
+    [`cursor=${"A".repeat(60)}`, "cursor", "cursor must be the next_cursor of an earlier answer."],
+    ["page=2", "page", "page is not a field of this request."],
+  ])("refuses ?%s", async (query, param, message) => {
+    const { id } = await newUser();
+    expect(refusal(await operate("GET", `/users/${id}/credits?${query}`))).toEqual(invalid(param, message));
+  });
+});

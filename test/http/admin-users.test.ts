@@ -1,0 +1,202 @@
+import { describe, expect, it, vi } from "vitest";
+import { ADMIN_TOKEN, call, newUser, operate } from "../support/http.ts";
+import { invalid, listOf, refusal, User } from "../support/shapes.ts";
+
+/** The operator's API: who may use it, and the users. */
+const fresh = () => `${crypto.randomUUID()}@example.com`;
+
+describe("the operator's token", () => {
+  const calls: [string, string, number][] = [
+    ["POST", "/users", 415],
+    ["GET", "/users?email=a@b.co", 200],
+    ["PATCH", "/users/u", 415],
+    ["POST", "/users/u/credits", 404],
+    ["GET", "/users/u/credits", 404],
+    ["POST", "/users/u/api_keys", 404],
+    ["GET", "/users/u/api_keys", 404],
+    ["DELETE", "/api_keys/k", 404],
+    ["GET", "/nothing", 404],
+    ["PUT", "/users", 405],
+  ];
+
+  describe.each(calls)("on %s %s", (method, path, admitted) => {
+    const callWith = (value: string | undefined, settings?: Record<string, unknown>) =>
+      call(method, `/api/admin${path}`, {
+        headers: value === undefined ? {} : { Authorization: value },
+        ...(settings === undefined ? {} : { settings }),
+      });
+
+    it.each([`Bearer ${ADMIN_TOKEN}`, `bearer ${ADMIN_TOKEN}`, `BEARER   ${ADMIN_TOKEN}`])(
+      "lets in %s",
+      async (value) => {
+        expect((await callWith(value)).status).toBe(admitted);
+      },
+    );
+
+    it.each([
+      [undefined, "missingApiKey"],
+      ["", "missingApiKey"],
+      ["Bearer", "invalidApiKey"],
+      [ADMIN_TOKEN, "invalidApiKey"],
+      [`Basic ${ADMIN_TOKEN}`, "invalidApiKey"],
+      [`Bearer ${ADMIN_TOKEN}x`, "invalidApiKey"],
+      [`Bearer ${ADMIN_TOKEN.slice(1)}`, "invalidApiKey"],
+      [`Bearer ${ADMIN_TOKEN.toUpperCase()}`, "invalidApiKey"],
+      [`Bearer ${ADMIN_TOKEN} x`, "invalidApiKey"],
+      ["Bearer undefined", "invalidApiKey"],
+    ])("refuses %s", async (value, code) => {
+      const answer = await callWith(value);
+      expect(refusal(answer)).toMatchObject({ status: 401, code, param: null });
+      expect(answer.headers.get("WWW-Authenticate")).toBe("Bearer");
+    });
+
+    it.each([undefined, `Bearer ${ADMIN_TOKEN}`, "Bearer undefined", "Bearer "])(
+      "is never looked at while none is configured: %s",
+      async (value) => {
+        for (const unset of [undefined, ""]) {
+          const answer = await callWith(value, { ADMIN_TOKEN: unset });
+          expect(refusal(answer)).toMatchObject({ status: 404, code: "notFound" });
+          expect(answer.headers.get("WWW-Authenticate")).toBe(null);
+        }
+      },
+    );
+  });
+
+  it("is compared in constant time, whatever its length", async () => {
+    const compare = vi.spyOn(crypto.subtle, "timingSafeEqual");
+    for (const token of ["x", "x".repeat(5_000), ADMIN_TOKEN]) {
+      await call("GET", "/api/admin/users?email=a@b.co", { key: token });
+    }
+    const lengths = compare.mock.calls.flat().map((digest) => digest.byteLength);
+    compare.mockRestore();
+    expect(lengths).toEqual([32, 32, 32, 32, 32, 32]);
+  });
+});
+
+describe("POST /api/admin/users", () => {
+  it("creates a user", async () => {
+    const email = fresh();
+    const answer = await operate("POST", "/users", { email, name: "Ada", account_type: "PRO" });
+    expect(answer.status).toBe(201);
+    expect(User.parse(answer.body)).toMatchObject({ email, name: "Ada", account_type: "PRO" });
+  });
+
+  it("begins with FREE, without a name and without credits", async () => {
+    const user = User.parse((await operate("POST", "/users", { email: fresh() })).body);
+    expect(user).toMatchObject({ name: null, account_type: "FREE" });
+    const { body } = await operate("GET", `/users/${user.id}/credits`);
+    expect(body).toMatchObject({ balance: { credits: 0 }, grants: [], entries: { data: [] } });
+  });
+
+  it("knows an email however it is written, and takes it once", async () => {
+    const email = fresh();
+    const answer = await operate("POST", "/users", { email: ` ${email.toUpperCase()} ` });
+    expect(User.parse(answer.body).email).toBe(email);
+    expect(refusal(await operate("POST", "/users", { email }))).toMatchObject({
+      ...{ status: 409, code: "conflict", param: "email" },
+    });
+  });
+
+  it("takes an email once when it comes ten times at once", async () => {
+    const email = fresh();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => operate("POST", "/users", { email })));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, ...Array(9).fill(409)]);
+  });
+
+  it.each<[unknown, string | null, string]>([
+    [{}, "email", "email is required."],
+    [{ email: null }, "email", "email must be a string."],
+    [{ email: "nobody" }, "email", "email must be an e-mail address."],
+    [{ email: "" }, "email", "email must be an e-mail address."],
+    [{ email: "a@b" }, "email", "email must be an e-mail address."],
+    [{ email: "a@b.co\n" }, null, ""],
+    [{ email: `${"a".repeat(250)}@b.co` }, "email", "email must be at most 254 characters long."],
+    [{ email: "a@b.co", name: "" }, "name", "name must be at least 1"],
+    [{ email: "a@b.co", name: "  " }, "name", "name must be at least 1"],
+    [{ email: "a@b.co", name: "n".repeat(101) }, "name", "name must be at most 100 characters long."],
+    [{ email: "a@b.co", name: 5 }, "name", "name must be a string."],
+    [{ email: "a@b.co", account_type: "GOLD" }, "account_type", "account_type must be one of FREE, PRO."],
+    [{ email: "a@b.co", account_type: "pro" }, "account_type", "account_type must be one of FREE, PRO."],
+    [{ email: "a@b.co", credits: 5 }, "credits", "credits is not a field of this request."],
+    [[], null, "The body must be a JSON object."],
+  ])("refuses %j", async (json, param, message) => {
+    const answer = await operate("POST", "/users", json);
+    // Blanks around an email are no fault.
+    if (message === "") expect(answer.status).toBe(201);
+    else expect(refusal(answer)).toEqual(invalid(param, message));
+  });
+
+  it("takes a name of 100 characters", async () => {
+    expect((await operate("POST", "/users", { email: fresh(), name: "n".repeat(100) })).status).toBe(201);
+  });
+});
+
+describe("GET /api/admin/users?email=", () => {
+  it("finds a user by the email, however it is written", async () => {
+    const { id, email } = await newUser();
+    const answer = await operate("GET", `/users?email=${encodeURIComponent(email.toUpperCase())}`);
+    expect(
+      listOf(User)
+        .parse(answer.body)
+        .data.map((user) => user.id),
+    ).toEqual([id]);
+  });
+
+  it("finds nobody by another", async () => {
+    const answer = await operate("GET", `/users?email=${fresh()}`);
+    expect([answer.status, answer.body]).toEqual([200, { object: "list", data: [] }]);
+  });
+
+  it.each([
+    ["", "email"],
+    ["?email=", "email"],
+    ["?email=%25", "email"],
+    ["?email=a@b.co&limit=5", "limit"],
+  ])("refuses %j", async (query, param) => {
+    expect(refusal(await operate("GET", `/users${query}`))).toEqual(invalid(param));
+  });
+});
+
+describe("PATCH /api/admin/users/:id", () => {
+  it("changes what is given, and that only", async () => {
+    const { id, email } = await newUser();
+    const change = async (json: unknown) => User.parse((await operate("PATCH", `/users/${id}`, json)).body);
+    expect(await change({ name: "Ada" })).toMatchObject({ id, email, name: "Ada", account_type: "FREE" });
+    expect(await change({ account_type: "PRO" })).toMatchObject({
+      id,
+      email,
+      name: "Ada",
+      account_type: "PRO",
+    });
+    expect(await change({ name: "Eve", account_type: "FREE" })).toMatchObject({
+      name: "Eve",
+      account_type: "FREE",
+    });
+  });
+
+  it("leaves everybody else alone", async () => {
+    const [changed, other] = [await newUser(), await newUser()];
+    await operate("PATCH", `/users/${changed.id}`, { account_type: "PRO" });
+    const { body } = await operate("GET", `/users?email=${other.email}`);
+    expect(listOf(User).parse(body).data).toMatchObject([{ account_type: "FREE" }]);
+  });
+
+  it.each<[unknown, string | null, string]>([
+    [{}, null, "The body must have name or account_type."],
+    [{ name: null }, "name", "name must be a string."],
+    [{ account_type: null }, "account_type", "account_type must be one of FREE, PRO."],
+    [{ email: "new@example.com" }, "email", "email is not a field of this request."],
+    [{ id: "user_1" }, "id", "id is not a field of this request."],
+  ])("refuses %j", async (json, param, message) => {
+    const { id } = await newUser();
+    expect(refusal(await operate("PATCH", `/users/${id}`, json))).toEqual(invalid(param, message));
+  });
+
+  it.each(["user_01KNKKFJ0000000000000000AA", "nobody", "%00", "' OR 1=1 --", "*"])(
+    "knows no %s",
+    async (id) => {
+      const answer = await operate("PATCH", `/users/${encodeURIComponent(id)}`, { name: "Ada" });
+      expect(refusal(answer)).toMatchObject({ status: 404, code: "notFound" });
+    },
+  );
+});

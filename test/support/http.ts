@@ -1,0 +1,92 @@
+import { createExecutionContext, env } from "cloudflare:test";
+import { exports } from "cloudflare:workers";
+import { vi } from "vitest";
+import * as z from "zod";
+import { app } from "../../src/http/app.ts";
+
+export const ORIGIN = "https://hub.test";
+export const ADMIN_TOKEN = "test-admin-token";
+
+/** Bindings and settings that stand in the place of the Worker's own. */
+export type Settings = Partial<Env> & Record<string, unknown>;
+
+export type CallOptions = {
+  key?: string | undefined;
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  json?: unknown;
+  body?: BodyInit;
+  settings?: Settings;
+};
+
+/** An answer, its body read: parsed when it is JSON, the text otherwise. */
+export type Answer = { status: number; headers: Headers; text: string; body: unknown };
+
+/** Calls the Worker as a client does; with `settings`, the app itself, under that environment. */
+export async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+  return readAnswer(await respond(method, path, options));
+}
+
+/** The same, with the answer as it came. */
+export async function respond(method: string, path: string, options: CallOptions = {}): Promise<Response> {
+  const { key, json, settings } = options;
+  const headers = new Headers(options.headers);
+  if (key !== undefined) headers.set("Authorization", `Bearer ${key}`);
+  if (json !== undefined && !headers.has("Content-Type")) headers.set("Content-Type", "application/json");
+  const body = json === undefined ? options.body : JSON.stringify(json);
+  const init = { method, headers, ...(body === undefined ? {} : { body }) };
+  const request = new Request(new URL(path, ORIGIN), init);
+  if (settings === undefined) return exports.default.fetch(request);
+  return app.fetch(request, { ...env, ...settings }, createExecutionContext());
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json") === true && text !== "";
+  const body: unknown = isJson ? JSON.parse(text) : text;
+  return { status: response.status, headers: response.headers, text, body };
+}
+
+/** A call with the operator's token. */
+export function operate(method: string, path: string, json?: unknown): Promise<Answer> {
+  return call(method, `/api/admin${path}`, { key: ADMIN_TOKEN, json });
+}
+
+export type TestUser = { id: string; email: string; key: string; keyId: string };
+
+let users = 0;
+
+/** A new user with these credits and a key, made by the operator's calls. */
+export async function newUser(credits = 0, accountType: "FREE" | "PRO" = "FREE"): Promise<TestUser> {
+  users += 1;
+  const email = `user-${users}-${crypto.randomUUID()}@example.com`;
+  const user = z
+    .object({ id: z.string() })
+    .parse((await operate("POST", "/users", { email, account_type: accountType })).body);
+  if (credits > 0) await operate("POST", `/users/${user.id}/credits`, { credits });
+  return { id: user.id, email, ...(await newKey(user.id)) };
+}
+
+export async function newKey(userId: string, expiresAt?: string): Promise<{ key: string; keyId: string }> {
+  const body = { name: "test", ...(expiresAt === undefined ? {} : { expires_at: expiresAt }) };
+  const answer = await operate("POST", `/users/${userId}/api_keys`, body);
+  const { id, api_key } = z.object({ id: z.string(), api_key: z.string() }).parse(answer.body);
+  return { key: api_key, keyId: id };
+}
+
+/** What the user has, as the API says. */
+export async function creditsOf({ key }: { key: string }): Promise<number> {
+  const { body } = await call("GET", "/api/v1/credits", { key });
+  return z.object({ credits: z.number() }).parse(body).credits;
+}
+
+/** The keys of all reference images that lie in storage. */
+export async function storedReferences(): Promise<string[]> {
+  const { objects } = await env.REFERENCES.list();
+  return objects.map((object) => object.key);
+}
+
+/** What the probe gives, as soon as it gives something: for what the queue and the alarm do in their own time. */
+export function eventually<T>(probe: () => T | Promise<T>) {
+  return vi.waitUntil(probe, { timeout: 15_000, interval: 50 });
+}

@@ -1,0 +1,151 @@
+import { expect } from "vitest";
+import * as z from "zod";
+import type { Answer } from "./http.ts";
+
+/** The shapes that the API promises, strict: a missing field fails a test, and so does one that nobody promised. */
+
+const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
+const idOf = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_${ULID}$`));
+const time = z.iso.datetime({ precision: 3 });
+const accountType = z.enum(["FREE", "PRO"]);
+const balance = { credits: z.int().min(0), account_type: accountType, next_expiration: time.nullable() };
+
+export const CreditBalance = z.strictObject({ object: z.literal("credit_balance"), ...balance });
+
+const generation = {
+  object: z.literal("image_generation"),
+  id: idOf("gen"),
+  model: z.literal("gpt-image-2"),
+  aspect_ratio: z.string(),
+  quality: z.enum(["1K", "2K", "4K"]),
+  created_at: time,
+  usage: z.strictObject({ credits: z.int().min(0), credits_requested: z.int().min(1) }),
+};
+
+const image = z.strictObject({
+  id: idOf("img"),
+  object: z.literal("image"),
+  url: z.url(),
+  created_at: time,
+  width: z.int().min(1),
+  height: z.int().min(1),
+  content_type: z.enum(["image/png", "image/jpeg", "image/webp"]),
+  bytes: z.int().min(1),
+});
+
+const succeeded = {
+  ...generation,
+  status: z.literal("succeeded"),
+  completed_at: time,
+  images: z.array(image).min(1),
+};
+
+/** What a call that waited for its pictures gets. */
+export const Generated = z.strictObject({ ...succeeded, balance: z.strictObject(balance) });
+
+/** What is read back once it has succeeded. */
+export const Succeeded = z.strictObject(succeeded);
+
+export const Pending = z.strictObject({
+  ...generation,
+  status: z.enum(["queued", "processing"]),
+  images: z.tuple([]),
+  usage: z.strictObject({ credits: z.literal(0), credits_requested: z.int().min(1) }),
+  poll_url: z.url(),
+});
+
+export const Failed = z.strictObject({
+  ...generation,
+  status: z.literal("failed"),
+  completed_at: time,
+  images: z.tuple([]),
+  usage: z.strictObject({ credits: z.literal(0), credits_requested: z.int().min(1) }),
+  error: z.strictObject({
+    message: z.string().min(1),
+    code: z.enum(["generationFailed", "contentPolicyViolation"]),
+  }),
+});
+
+export const User = z.strictObject({
+  object: z.literal("user"),
+  id: idOf("user"),
+  email: z.email(),
+  name: z.string().nullable(),
+  account_type: accountType,
+  created_at: time,
+});
+
+export const ListedKey = z.strictObject({
+  object: z.literal("api_key"),
+  id: idOf("key"),
+  name: z.string(),
+  display: z.string().regex(/^gih_live_[0-9A-Za-z]{4}$/),
+  created_at: time,
+  expires_at: time.nullable(),
+  revoked_at: time.nullable(),
+});
+
+export const IssuedKey = ListedKey.extend({ api_key: z.string().regex(/^gih_live_[0-9A-Za-z]{32}$/) });
+
+export const Grant = z.strictObject({
+  object: z.literal("credit_grant"),
+  id: z.string(),
+  credits: z.int().min(1),
+  remaining: z.int().min(0),
+  expires_at: time.nullable(),
+  reason: z.string().nullable(),
+  created_at: time,
+});
+
+export const Granted = z.strictObject({ grant: Grant, balance: CreditBalance });
+
+export const Entry = z.strictObject({
+  object: z.literal("credit_entry"),
+  id: z.string(),
+  kind: z.enum(["grant", "charge", "refund", "expiry"]),
+  credits: z.int(),
+  balance_after: z.int().min(0),
+  generation_id: idOf("gen").nullable(),
+  grant_id: z.string(),
+  created_at: time,
+});
+
+export const Statement = z.strictObject({
+  balance: CreditBalance,
+  grants: z.array(Grant),
+  entries: z.strictObject({
+    object: z.literal("list"),
+    data: z.array(Entry),
+    has_more: z.boolean(),
+    next_cursor: z.string().nullable(),
+  }),
+});
+
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.strictObject({ object: z.literal("list"), data: z.array(item) });
+}
+
+const Refusal = z.strictObject({
+  error: z.strictObject({
+    message: z.string().min(1),
+    code: z.string(),
+    param: z.string().nullable(),
+    request_id: idOf("req"),
+    required: z.int().optional(),
+    available: z.int().optional(),
+    generation_id: idOf("gen").optional(),
+  }),
+});
+
+/** The error in an answer, with its status and without its request id, which must be that of the header. */
+export function refusal(answer: Answer) {
+  const { request_id, ...error } = Refusal.parse(answer.body).error;
+  expect(answer.headers.get("X-Request-Id")).toBe(request_id);
+  expect(answer.headers.get("X-Content-Type-Options") ?? "nosniff").toBe("nosniff");
+  return { status: answer.status, ...error };
+}
+
+/** A 400 `invalid_request` about this field, whose message says this. */
+export function invalid(param: string | null, message: string | RegExp = "") {
+  return { status: 400, code: "invalid_request", param, message: expect.stringMatching(message) };
+}
