@@ -1,6 +1,7 @@
 import * as z from "zod";
 
 const seconds = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+const limit = z.coerce.number().int().min(0).max(100_000).default(0);
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
 /** A queue consumer is stopped after 15 minutes (https://developers.cloudflare.com/queues/platform/limits/). */
@@ -15,6 +16,9 @@ const Config = z.object({
   SYNC_WAIT_SECONDS: seconds(800, 3600),
   RUN_DEADLINE_SECONDS: seconds(800, RUN_SECONDS_MAX),
   QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),
+  /** Of one user; 0 is off. */
+  RATE_LIMIT_PER_MINUTE: limit,
+  MAX_CONCURRENT_GENERATIONS: limit,
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
 });

@@ -12,26 +12,36 @@ import {
   chores,
   end,
   type Generation,
-  type GenerationRequest,
+  type Idempotency,
   isEnded,
   type Job,
   jobOf,
   KEEP_MS,
   type Limits,
   lapse,
+  type Order,
   type RunResult,
   renew,
 } from "./lifecycle.ts";
+import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
 import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
 import { type GenerationRecord, recordOf } from "./record.ts";
-import { AccountStore, type Entry } from "./store.ts";
+import { AccountStore, type Entry, type GenerationFilter } from "./store.ts";
 
 /** What somebody has, this moment. */
 export type Balance = { credits: number; nextExpiration: number | null };
 
+export type SubmitRefusal =
+  | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  | { kind: "insufficient"; available: number; quota: Quota };
+
 export type SubmitOutcome =
-  | { kind: "accepted"; generation: GenerationRecord; job: Job | null }
-  | { kind: "insufficient"; available: number };
+  | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
+  /** A request with this idempotency key made it before. */
+  | ({ kind: "repeated" } & Ended)
+  /** The idempotency key was used for another request. */
+  | { kind: "conflict" }
+  | SubmitRefusal;
 
 export type WorkOutcome =
   | { kind: "run"; job: Job }
@@ -41,6 +51,7 @@ export type WorkOutcome =
 
 export type LeaseOutcome = "yours" | "exhausted" | "lost";
 
+/** A generation and what its user has: of one that has ended, or as it stands. */
 export type Ended = { generation: GenerationRecord; balance: Balance };
 
 export type FinishOutcome = ({ kind: "settled" } & Ended) | { kind: "stale" } | { kind: "unknown" };
@@ -85,32 +96,41 @@ export class Account extends DurableObject<Env> {
   }
 
   /** Whether a request of at least this price has a chance: asked before anything is uploaded for it. */
-  admit(credits: number): { kind: "admitted" } | { kind: "insufficient"; available: number } {
-    const { credits: available } = this.balance();
-    return available < credits ? { kind: "insufficient", available } : { kind: "admitted" };
+  admit(credits: number, idempotencyKey: string | null): { kind: "admitted" } | SubmitRefusal {
+    return this.#commit((now): { kind: "admitted" } | SubmitRefusal => {
+      if (idempotencyKey !== null && this.#store.generationOfKey(idempotencyKey)) return { kind: "admitted" };
+      this.#bookExpired(now);
+      const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
+      if (verdict.kind === "limited") return verdict;
+      const available = this.#store.balance();
+      return available < credits
+        ? { kind: "insufficient", available, quota: verdict.quota }
+        : { kind: "admitted" };
+    });
   }
 
   /**
    * Charges for a generation and accepts it, or refuses it and charges nothing. A sync one is begun at once, and the
-   * caller has its job. The same id again is the same answer.
+   * caller has its job. The same id again is the same answer; the same idempotency key again is the generation it made.
+   * In this order: idempotency, rate, concurrency, credits.
    */
-  async submit(
-    id: string,
-    mode: "sync" | "async",
-    request: GenerationRequest,
-    credits: number,
-  ): Promise<SubmitOutcome> {
+  async submit(order: Order): Promise<SubmitOutcome> {
+    const { id, credits, idempotency } = order;
     const outcome = this.#commit((now): SubmitOutcome => {
       const known = this.#store.generation(id);
-      if (known) return this.#accepted(known);
+      if (known) return this.#accepted(known, now);
       this.#bookExpired(now);
+      const repeated = idempotency && this.#repeated(idempotency);
+      if (repeated) return repeated;
+      const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
+      if (verdict.kind === "limited") return verdict;
       const charged = charge(this.#store.balance(), this.#store.liveGrants(), credits, id);
-      if (charged.kind === "insufficient") return charged;
+      if (charged.kind === "insufficient") return { ...charged, quota: verdict.quota };
       this.#store.post(charged.postings, now);
-      const generation = accept(id, mode, request, credits, charged.paid, now, this.#limits());
+      const generation = accept(order, charged.paid, now, this.#limits());
       this.#store.insertGeneration(generation);
       this.#armFor(generation.dueAt);
-      return this.#accepted(generation);
+      return this.#accepted(generation, now);
     });
     if (outcome.kind === "accepted" && outcome.generation.status === "queued") {
       // If the queue is not told now, the alarm tells it.
@@ -171,6 +191,17 @@ export class Account extends DurableObject<Env> {
       waiters.delete(resolve);
       if (waiters.size === 0) this.#waiters.delete(id);
     }
+  }
+
+  /** The generation that a request with this idempotency key made within the last day, or null. */
+  generationOfKey(key: string): GenerationRecord | null {
+    const generation = this.#store.generationOfKey(key);
+    return generation && recordOf(generation);
+  }
+
+  /** Generations that are here, of the last day at least: newest first, from the one before `beforeId`. */
+  generations(filter: GenerationFilter, beforeId: string | null, limit: number): GenerationRecord[] {
+    return this.#store.generations(filter, beforeId, limit).map(recordOf);
   }
 
   /** A generation of the last day, or null. */
@@ -374,13 +405,23 @@ export class Account extends DurableObject<Env> {
     }
   }
 
-  #accepted(generation: Generation): SubmitOutcome {
+  #accepted(generation: Generation, now: number): SubmitOutcome {
     const begun = generation.mode === "sync" && generation.leased && generation.fence === 1;
     return {
       kind: "accepted",
       generation: recordOf(generation),
       job: begun ? jobOf(generation, this.#limits()) : null,
+      quota: quotaOf(this.#limitSettings(), this.#limitUse(now), now),
     };
+  }
+
+  #repeated({ key, fingerprint }: Idempotency): SubmitOutcome | null {
+    const generation = this.#store.generationOfKey(key);
+    if (!generation) return null;
+    const same = generation.idempotency?.fingerprint === fingerprint;
+    return same
+      ? { kind: "repeated", generation: recordOf(generation), balance: this.#balance() }
+      : { kind: "conflict" };
   }
 
   #read(id: string): Ended | null {
@@ -403,6 +444,20 @@ export class Account extends DurableObject<Env> {
       runDeadlineMs: config.RUN_DEADLINE_SECONDS * 1000,
       queueDeadlineMs: config.QUEUE_DEADLINE_SECONDS * 1000,
       providerAttempts: config.PROVIDER_ATTEMPTS,
+    };
+  }
+
+  #limitSettings(): LimitSettings {
+    const config = readConfig(this.env);
+    return { perMinute: config.RATE_LIMIT_PER_MINUTE, concurrent: config.MAX_CONCURRENT_GENERATIONS };
+  }
+
+  /** Counted as far as the limits go: what is off is not counted. */
+  #limitUse(now: number): LimitUse {
+    const { perMinute, concurrent } = this.#limitSettings();
+    return {
+      accepted: perMinute === 0 ? [] : this.#store.acceptedSince(now - WINDOW_MS, perMinute),
+      unfinished: concurrent === 0 ? 0 : this.#store.unfinished(concurrent),
     };
   }
 

@@ -47,9 +47,24 @@ export type GenerationRequest = {
     key: string;
     contentType: "image/png" | "image/jpeg" | "image/webp";
     bytes: number;
+    /** Of the content, hex. */
+    sha256: string;
   }[];
   /** Scheme and host that answers name in their URLs: those of the request that made the generation. */
   origin: string;
+};
+
+/** The caller's key for a request, and what tells whether another request with that key is the same one. */
+export type Idempotency = { key: string; fingerprint: string };
+
+/** What a caller wants accepted, priced. The id is the caller's, so that it can be asked for again. */
+export type Order = {
+  id: string;
+  mode: "sync" | "async";
+  request: GenerationRequest;
+  /** For all its images. */
+  credits: number;
+  idempotency: Idempotency | null;
 };
 
 /** What a run brings back. Images and a failure together: some were delivered before it failed. */
@@ -67,6 +82,8 @@ export type Generation = {
   deadline: number;
   /** When the alarm must look at it next; null once nothing is left to do. Never later than the deadline. */
   dueAt: number | null;
+  /** What lets a repeated request join this generation, or null. */
+  idempotency: Idempotency | null;
   /** Whether somebody holds the lease, until `dueAt`. */
   leased: boolean;
   fence: number;
@@ -105,15 +122,8 @@ export type BeginOutcome =
   | { kind: "finished" };
 
 /** A generation as it is accepted: a sync one begun at once by whoever submits it, an async one waiting in line. */
-export function accept(
-  id: string,
-  mode: "sync" | "async",
-  request: GenerationRequest,
-  charged: number,
-  paid: Paid,
-  now: number,
-  limits: Limits,
-): Generation {
+export function accept(order: Order, paid: Paid, now: number, limits: Limits): Generation {
+  const { id, mode, request, idempotency, credits: charged } = order;
   mustHold(Number.isSafeInteger(charged / request.n), "every image of a generation has the same whole price");
   const waiting: Generation = {
     id,
@@ -125,6 +135,7 @@ export function accept(
     endedAt: null,
     deadline: now + limits.queueDeadlineMs,
     dueAt: Math.min(now + nudgeAfterMs(0), now + limits.queueDeadlineMs),
+    idempotency,
     leased: false,
     fence: 0,
     calls: 0,

@@ -49,9 +49,13 @@ const TABLES = `
     swept INTEGER NOT NULL,
     paid TEXT NOT NULL,
     images TEXT NOT NULL,
-    request TEXT NOT NULL
+    request TEXT NOT NULL,
+    idempotency_key TEXT,
+    fingerprint TEXT
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS due_generations ON generations (due_at) WHERE due_at IS NOT NULL;
+  CREATE UNIQUE INDEX IF NOT EXISTS keyed_generations ON generations (idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
 
   -- One row: how far the log has the entries.
   CREATE TABLE IF NOT EXISTS told (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER NOT NULL);
@@ -102,6 +106,16 @@ type GenerationRow = {
   paid: string;
   images: string;
   request: string;
+  idempotency_key: string | null;
+  fingerprint: string | null;
+};
+
+/** Which generations a list shows; what is null does not matter. Times in milliseconds since 1970, both exclusive. */
+export type GenerationFilter = {
+  status: GenerationStatus | null;
+  model: string | null;
+  createdAfter: number | null;
+  createdBefore: number | null;
 };
 
 /** A line of the book as it is kept. */
@@ -240,6 +254,47 @@ export class AccountStore {
     return row ? toGeneration(row) : null;
   }
 
+  /** The generation that a request with this key made, while it is remembered. */
+  generationOfKey(key: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE idempotency_key = ?", key);
+    return row ? toGeneration(row) : null;
+  }
+
+  /** Generations that the filter lets through: newest first, from the one before `beforeId`. */
+  generations(filter: GenerationFilter, beforeId: string | null, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        `SELECT * FROM generations
+         WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR status = ?2)
+           AND (?3 IS NULL OR json_extract(request, '$.model') = ?3)
+           AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5)
+         ORDER BY id DESC LIMIT ?6`,
+        ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore, limit],
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /** When the latest generations were accepted, at most `limit` of them, those after that time only. */
+  acceptedSince(time: number, limit: number): number[] {
+    return this.#sql
+      .exec<{ created_at: number }>("SELECT created_at FROM generations ORDER BY id DESC LIMIT ?", limit)
+      .toArray()
+      .map((row) => row.created_at)
+      .filter((created) => created > time);
+  }
+
+  /** How many generations have not ended, counted as far as `limit`. */
+  unfinished(limit: number): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        `SELECT count(*) AS count FROM
+           (SELECT 1 FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL LIMIT ?)`,
+        limit,
+      )
+      .one().count;
+  }
+
   insertGeneration(generation: Generation): void {
     const row = toRow(generation);
     const columns = Object.keys(row);
@@ -352,6 +407,10 @@ function toGeneration(row: GenerationRow): Generation {
     paid: JSON.parse(row.paid),
     images: JSON.parse(row.images),
     request: JSON.parse(row.request),
+    idempotency:
+      row.idempotency_key === null || row.fingerprint === null
+        ? null
+        : { key: row.idempotency_key, fingerprint: row.fingerprint },
   };
 }
 
@@ -378,5 +437,7 @@ function toRow(generation: Generation): GenerationRow {
     paid: JSON.stringify(generation.paid),
     images: JSON.stringify(generation.images),
     request: JSON.stringify(generation.request),
+    idempotency_key: generation.idempotency?.key ?? null,
+    fingerprint: generation.idempotency?.fingerprint ?? null,
   };
 }

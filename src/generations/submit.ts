@@ -1,9 +1,17 @@
 import type { Account, Balance, Ended, FinishOutcome, SubmitOutcome } from "../account/account.ts";
-import type { GenerationRequest, Job } from "../account/lifecycle.ts";
+import {
+  type GenerationRequest,
+  type Idempotency,
+  isEnded,
+  type Job,
+  type Order,
+} from "../account/lifecycle.ts";
+import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
 import { cheapestPrice, type Model, models } from "../catalogue/models.ts";
 import { type InvalidShape, resolveShape, type ShapeRequest } from "../catalogue/resolve.ts";
 import type { Config } from "../config.ts";
+import { sha256Hex } from "../hash.ts";
 import { describe, log } from "../log.ts";
 import type { OutputFormat } from "../providers/provider.ts";
 import { chooseProvider } from "../providers/registry.ts";
@@ -21,18 +29,28 @@ export type Submission = ShapeRequest & {
   /** Hashed. */
   endUser: string | null;
   references: GenerationRequest["references"];
+  /** What the caller repeats when it repeats the request, or null. */
+  idempotencyKey: string | null;
   origin: string;
 };
 
+/** `quota` is what is left of the limits; null where the request did not come so far as to be held against them. */
 export type Submitted =
-  | { kind: "ended"; generation: GenerationRecord; balance: Balance }
-  | { kind: "pending"; generation: GenerationRecord }
+  | { kind: "ended"; generation: GenerationRecord; balance: Balance; replayed: boolean; quota: Quota | null }
+  | { kind: "pending"; generation: GenerationRecord; replayed: boolean; quota: Quota | null }
   | InvalidField
-  | { kind: "insufficient"; required: number; available: number }
-  /** Nothing was charged, and it may work later. */
-  | { kind: "unavailable" }
+  /** The idempotency key belongs to another request. */
+  | { kind: "mismatch" }
+  | Refusal
   /** It may have been charged: the id tells, once the account answers again. */
   | { kind: "unknown" };
+
+/** Nothing was charged. */
+export type Refusal =
+  | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  | { kind: "insufficient"; required: number; available: number; quota: Quota }
+  /** It may work later. */
+  | { kind: "unavailable" };
 
 export type InvalidField = InvalidShape | { kind: "invalid"; param: string; message: string };
 
@@ -59,36 +77,48 @@ export async function submit(
   if (priced.kind !== "priced") return priced;
   const { request, credits } = priced;
   const mode = submission.async ? "async" : "sync";
-  const outcome = await submitToAccount(env, userId, id, mode, request, credits);
+  const idempotency = await idempotencyOf(submission.idempotencyKey, request);
+  const outcome = await submitToAccount(env, userId, { id, mode, request, credits, idempotency });
   switch (outcome.kind) {
     case "insufficient":
-      return { kind: "insufficient", required: credits, available: outcome.available };
+      return { ...outcome, required: credits };
+    case "limited":
     case "unavailable":
     case "unknown":
       return outcome;
-    case "accepted":
-      if (mode === "async") return { kind: "pending", generation: outcome.generation };
-      return await awaitEnd(env, userId, outcome.generation, outcome.job, config);
+    case "conflict":
+      return { kind: "mismatch" };
+    case "repeated": {
+      const { generation, balance } = outcome;
+      const rest = { replayed: true, quota: null };
+      if (isEnded(generation)) return { kind: "ended", generation, balance, ...rest };
+      if (mode === "async") return { kind: "pending", generation, ...rest };
+      return { ...(await awaitEnd(env, userId, generation, null, config)), ...rest };
+    }
+    case "accepted": {
+      const { generation, job, quota } = outcome;
+      const rest = { replayed: false, quota };
+      if (mode === "async") return { kind: "pending", generation, ...rest };
+      return { ...(await awaitEnd(env, userId, generation, job, config)), ...rest };
+    }
   }
 }
 
-/** Whether a caller may upload references: with a provider there, and credits for the cheapest generation. */
+/**
+ * Whether a caller may upload references: with a provider there, within the limits, and with credits for the cheapest
+ * generation; or because the generation has been made already.
+ */
 export async function admit(
   userId: string,
+  idempotencyKey: string | null,
   env: Env,
   config: Config,
-): Promise<
-  | { kind: "admitted" }
-  | { kind: "insufficient"; required: number; available: number }
-  | { kind: "unavailable" }
-> {
+): Promise<{ kind: "admitted" } | Refusal> {
   if (!chooseProvider(config)) return { kind: "unavailable" };
   const required = Math.min(...models.map((model) => cheapestPrice(model)));
   try {
-    const admission = await env.ACCOUNT.getByName(userId).admit(required);
-    return admission.kind === "admitted"
-      ? { kind: "admitted" }
-      : { kind: "insufficient", required, available: admission.available };
+    const admission = await env.ACCOUNT.getByName(userId).admit(required, idempotencyKey);
+    return admission.kind === "insufficient" ? { ...admission, required } : admission;
   } catch (error) {
     log("admit_failed", { user_id: userId, error: describe(error) });
     return { kind: "unavailable" };
@@ -135,24 +165,32 @@ function priceSubmission(
   };
 }
 
+/**
+ * The same request is the same picture at the same price: all that was asked, as it was understood, and the content of
+ * each reference. Where the caller waits, and which host it called, are no part of it.
+ */
+async function idempotencyOf(key: string | null, request: GenerationRequest): Promise<Idempotency | null> {
+  if (key === null) return null;
+  const { origin: _, references, ...asked } = request;
+  const content = { ...asked, references: references.map(({ sha256 }) => sha256) };
+  return { key, fingerprint: await sha256Hex(JSON.stringify(content)) };
+}
+
 /** Asks again, with the same id, when the account's answer is lost: it charges once however often it is asked. */
 async function submitToAccount(
   env: Env,
   userId: string,
-  id: string,
-  mode: "sync" | "async",
-  request: GenerationRequest,
-  credits: number,
+  order: Order,
 ): Promise<SubmitOutcome | { kind: "unavailable" } | { kind: "unknown" }> {
   let mayHaveArrived = false;
   for (let attempt = 0; attempt < SUBMIT_ATTEMPTS; attempt++) {
     if (attempt > 0) await sleep(AGAIN_AFTER_MS * 2 ** attempt);
     try {
       // A stub that has thrown stays broken: each try takes a new one.
-      return await env.ACCOUNT.getByName(userId).submit(id, mode, request, credits);
+      return await env.ACCOUNT.getByName(userId).submit(order);
     } catch (error) {
       mayHaveArrived ||= !isOverloaded(error);
-      log("submit_failed", { user_id: userId, generation_id: id, attempt, error: describe(error) });
+      log("submit_failed", { user_id: userId, generation_id: order.id, attempt, error: describe(error) });
     }
   }
   return { kind: mayHaveArrived ? "unknown" : "unavailable" };
@@ -163,6 +201,10 @@ function isOverloaded(error: unknown): boolean {
   return error instanceof Error && "overloaded" in error && error.overloaded === true;
 }
 
+type AwaitedEnd =
+  | { kind: "ended"; generation: GenerationRecord; balance: Balance }
+  | { kind: "pending"; generation: GenerationRecord };
+
 /** The end by the runner, or by whoever takes over from it; the generation as it stands when the wait is over. */
 async function awaitEnd(
   env: Env,
@@ -170,7 +212,7 @@ async function awaitEnd(
   accepted: GenerationRecord,
   job: Job | null,
   { SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS }: Config,
-): Promise<Submitted> {
+): Promise<AwaitedEnd> {
   const until = Date.now() + SYNC_WAIT_SECONDS * 1000 + WAIT_GRACE_MS;
   if (job !== null) {
     // At the deadline the account ends it whatever the runner is held up by, and the account is where that is told.

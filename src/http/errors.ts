@@ -17,6 +17,8 @@ const STATUS = {
   conflict: 409,
   payloadTooLarge: 413,
   unsupportedMediaType: 415,
+  idempotencyMismatch: 422,
+  rateLimited: 429,
   generationFailed: 500,
   internalError: 500,
   serviceUnavailable: 503,

@@ -1,5 +1,5 @@
-import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
+import { sha256Hex } from "../hash.ts";
 
 /**
  * The form of an API key: `gih_live_`, 26 random characters, and 6 that are the CRC-32 of those 26, all in base62. The
@@ -45,9 +45,8 @@ export function displayOf(key: string): string {
 }
 
 /** SHA-256 of the whole key, in lower-case hex: all that is stored of it, and what it is looked up by. */
-export async function hashKey(key: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
-  return Buffer.from(digest).toString("hex");
+export function hashKey(key: string): Promise<string> {
+  return sha256Hex(key);
 }
 
 /** Reads the value of an `Authorization` header. A `key` is any one token; {@link isWellFormed} says more. */

@@ -204,7 +204,7 @@ describe("what a run brings the account", () => {
     const key = `${crypto.randomUUID()}/1`;
     await env.REFERENCES.put(key, B);
     const job = jobOf(1);
-    const reference = { key, contentType: "image/png", bytes: B.length } as const;
+    const reference = { key, contentType: "image/png", bytes: B.length, sha256: "0" } as const;
     const provider = scripted([A]);
     const generate = vi.spyOn(provider, "generate");
     const request = { ...job.request, references: [reference, { ...reference, key: "gone/1" }] };

@@ -42,6 +42,8 @@ export function renderGeneration(record: GenerationRecord, config: Config) {
     usage: {
       credits: ended ? record.creditsCharged - record.creditsRefunded : 0,
       credits_requested: record.creditsCharged,
+      credits_charged: record.creditsCharged,
+      credits_refunded: record.creditsRefunded,
     },
     ...(record.error === null
       ? {}
