@@ -26,7 +26,7 @@ import {
 import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
 import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
 import { type GenerationRecord, recordOf } from "./record.ts";
-import { AccountStore, type Entry, type GenerationFilter } from "./store.ts";
+import { AccountStore, type EntriesSum, type Entry, type GenerationFilter } from "./store.ts";
 
 /** What somebody has, this moment. */
 export type Balance = { credits: number; nextExpiration: number | null };
@@ -64,6 +64,8 @@ export type GrantOutcome =
 const CHORES_IN_ANSWER_MS = 3_000;
 /** How long the alarm gives each thing it has to tell. */
 const TELL_MS = 5_000;
+/** The most batches of entries that are told in one go: one is the rule, more follow a long outage. */
+const LOG_WRITES_MAX = 20;
 /** When the alarm comes back for entries that the log has not taken. */
 const ENTRIES_AGAIN_MS = 30_000;
 /** When the alarm comes back for a generation that breaks a rule of the book: an operator has to mend it. */
@@ -254,6 +256,40 @@ export class Account extends DurableObject<Env> {
     };
   }
 
+  /** The book in figures, and the ended generations that are here from the one after that id, oldest first. */
+  audit(
+    afterId: string,
+    limit: number,
+  ): {
+    balance: number;
+    held: number;
+    entries: EntriesSum;
+    generations: GenerationRecord[];
+    hasMore: boolean;
+  } {
+    const ended = this.#store.endedGenerations(afterId, limit + 1);
+    return {
+      balance: this.#store.balance(),
+      held: this.#store.held(),
+      entries: this.#store.entriesSum(),
+      generations: ended.slice(0, limit).map(recordOf),
+      hasMore: ended.length > limit,
+    };
+  }
+
+  /** Has the alarm tell the log these generations, and all entries if wanted, as if it had never been told. */
+  tellAgain(ids: readonly string[], entries: boolean): void {
+    this.#commit((now) => {
+      for (const id of ids) {
+        const generation = this.#store.generation(id);
+        if (!generation || !isEnded(generation)) continue;
+        this.#store.updateGeneration(generation, { ...generation, copied: false, dueAt: now });
+      }
+      if (entries) this.#store.forgetTold();
+      this.#armFor(now);
+    });
+  }
+
   /**
    * Decides what is due, in the book alone; arms the next alarm; then tells the outside, each thing on its own and for a
    * bounded time; arms again. It never throws: the platform would give up after six tries.
@@ -380,11 +416,14 @@ export class Account extends DurableObject<Env> {
 
   /** Writes to the log the entries that it has not been told, with a generation that has ended where there is one. */
   async #tellEntries(generation: Generation | null = null): Promise<void> {
-    const entries = this.#store.untoldEntries(ENTRIES_A_WRITE);
-    if (entries.length === 0 && generation === null) return;
-    await writeLog(this.env.DB, this.#userId, generation, entries);
-    const last = entries.at(-1);
-    if (last) this.#commit(() => this.#store.markTold(last.seq));
+    for (let write = 0; write < LOG_WRITES_MAX; write++) {
+      const entries = this.#store.untoldEntries(ENTRIES_A_WRITE);
+      const ended = write === 0 ? generation : null;
+      if (entries.length === 0 && ended === null) return;
+      await writeLog(this.env.DB, this.#userId, ended, entries);
+      const last = entries.at(-1);
+      if (last) this.#commit(() => this.#store.markTold(last.seq));
+    }
   }
 
   async #sendToQueue(ids: readonly string[]): Promise<void> {

@@ -118,6 +118,8 @@ export type GenerationFilter = {
   createdBefore: number | null;
 };
 
+export type EntriesSum = { count: number; credits: number; balances: number };
+
 /** A line of the book as it is kept. */
 export type Entry = {
   /** Counts from 1. */
@@ -249,6 +251,19 @@ export class AccountStore {
     this.#sql.exec("UPDATE told SET entries = ? WHERE entries < ?", seq, seq);
   }
 
+  /** All entries as figures that change with any of them. */
+  entriesSum(): EntriesSum {
+    return this.#one<EntriesSum>(
+      `SELECT count(*) AS count, coalesce(sum(credits), 0) AS credits, coalesce(sum(balance_after), 0) AS balances
+       FROM entries`,
+    );
+  }
+
+  /** The log is to be told every entry again. */
+  forgetTold(): void {
+    this.#sql.exec("UPDATE told SET entries = 0");
+  }
+
   generation(id: string): Generation | null {
     const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE id = ?", id);
     return row ? toGeneration(row) : null;
@@ -270,6 +285,18 @@ export class AccountStore {
            AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5)
          ORDER BY id DESC LIMIT ?6`,
         ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore, limit],
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /** Ended generations, oldest first, from the one after that id. */
+  endedGenerations(afterId: string, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE id > ? AND ended_at IS NOT NULL ORDER BY id LIMIT ?",
+        afterId,
+        limit,
       )
       .toArray()
       .map(toGeneration);

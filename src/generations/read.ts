@@ -1,6 +1,7 @@
-import { and, eq } from "drizzle-orm";
+import { and, desc, eq, gt, lt } from "drizzle-orm";
 import type { DrizzleD1Database } from "drizzle-orm/d1";
 import { type GenerationRecord, recordOfRow } from "../account/record.ts";
+import type { GenerationFilter } from "../account/store.ts";
 import { apiKeys, generations } from "../db/schema.ts";
 
 /**
@@ -25,4 +26,73 @@ export async function readGeneration(
   const [found] = logged;
   if (found) return recordOfRow(found.row);
   return await env.ACCOUNT.getByName(userId).generation(id);
+}
+
+/** The log's rows that the filter lets through, of the user whose key hashes so: one more than the page needs. */
+export function loggedGenerationsQuery(
+  db: DrizzleD1Database,
+  keyHash: string,
+  filter: GenerationFilter,
+  beforeId: string | null,
+  limit: number,
+) {
+  const { status, model, createdAfter, createdBefore } = filter;
+  // Work that has not ended is not in the log: no row has such a status.
+  const ended = status === "queued" || status === "processing" ? null : status;
+  return db
+    .select({ row: generations })
+    .from(apiKeys)
+    .innerJoin(generations, eq(generations.userId, apiKeys.userId))
+    .where(
+      and(
+        eq(apiKeys.hash, keyHash),
+        beforeId === null ? undefined : lt(generations.id, beforeId),
+        ended === null ? undefined : eq(generations.status, ended),
+        model === null ? undefined : eq(generations.model, model),
+        createdAfter === null ? undefined : gt(generations.createdAt, createdAfter),
+        createdBefore === null ? undefined : lt(generations.createdAt, createdBefore),
+      ),
+    )
+    .orderBy(desc(generations.id))
+    .limit(ended === status ? limit + 1 : 0);
+}
+
+/**
+ * One page, newest first: what the log has, and what the account has of the last day, whether it is in the log by now or
+ * not. The account is asked second: what was not in the log before is still there.
+ */
+export async function listGenerations(
+  logged: Awaited<ReturnType<typeof loggedGenerationsQuery>>,
+  userId: string,
+  filter: GenerationFilter,
+  beforeId: string | null,
+  limit: number,
+  env: Pick<Env, "ACCOUNT">,
+): Promise<{ records: GenerationRecord[]; hasMore: boolean }> {
+  const recent = await env.ACCOUNT.getByName(userId).generations(filter, beforeId, limit + 1);
+  const byId = new Map(
+    [...logged.map(({ row }) => recordOfRow(row)), ...recent].map((record) => [record.id, record]),
+  );
+  const records = [...byId.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
+  return { records: records.slice(0, limit), hasMore: records.length > limit };
+}
+
+/** The generation that a request with this key made within the last day, if the filter lets it through. */
+export async function findByIdempotencyKey(
+  key: string,
+  filter: GenerationFilter,
+  userId: string,
+  env: Pick<Env, "ACCOUNT">,
+): Promise<GenerationRecord | null> {
+  const record = await env.ACCOUNT.getByName(userId).generationOfKey(key);
+  return record && passes(record, filter) ? record : null;
+}
+
+function passes(record: GenerationRecord, filter: GenerationFilter): boolean {
+  return (
+    (filter.status === null || record.status === filter.status) &&
+    (filter.model === null || record.model === filter.model) &&
+    (filter.createdAfter === null || record.createdAt > filter.createdAfter) &&
+    (filter.createdBefore === null || record.createdAt < filter.createdBefore)
+  );
 }

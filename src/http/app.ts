@@ -7,6 +7,7 @@ import type { AppEnv } from "./env.ts";
 import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
 import { credits } from "./v1/credits.ts";
+import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
 
@@ -42,6 +43,7 @@ app.use("/api/*", async (c, next) => {
 
 app.route("/api/v1", modelRoutes);
 app.route("/api/v1", credits);
+app.route("/api/v1", generate);
 app.route("/api/v1", generations);
 app.route("/api/admin", admin);
 app.route("/images", images);

@@ -1,6 +1,7 @@
 import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store.ts";
 import type { users } from "../../db/schema.ts";
+import type { Difference, Page } from "../../generations/reconcile.ts";
 import type { ApiKey } from "../../keys/issue.ts";
 import { isoTime } from "../v1/render.ts";
 
@@ -51,6 +52,36 @@ export function renderKey(key: ApiKey) {
     expires_at: isoTimeOrNull(key.expiresAt),
     revoked_at: isoTimeOrNull(key.revokedAt),
   };
+}
+
+export function renderReconciliation({ checked, differences, repaired, next }: Page) {
+  return {
+    object: "reconciliation",
+    checked,
+    differences: differences.map(renderDifference),
+    repaired,
+    has_more: next !== null,
+    next_cursor: next && [next.userId, next.generationId].filter((part) => part !== "").join(":"),
+  };
+}
+
+function renderDifference(difference: Difference) {
+  const { kind, userId } = difference;
+  const base = { kind, user_id: userId };
+  switch (difference.kind) {
+    case "book_broken": {
+      const { balance, entriesSum, held } = difference;
+      return { ...base, balance, entries_sum: entriesSum, held };
+    }
+    case "entries_differ":
+      return { ...base, in_book: difference.inBook, in_log: difference.inLog };
+    case "generation_missing":
+    case "generation_differs":
+    case "generation_unknown":
+      return { ...base, generation_id: difference.generationId };
+    case "image_missing":
+      return { ...base, generation_id: difference.generationId, image_id: difference.imageId };
+  }
 }
 
 function isoTimeOrNull(milliseconds: number | null): string | null {

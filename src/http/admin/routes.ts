@@ -4,14 +4,23 @@ import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
 import { users } from "../../db/schema.ts";
+import { reconcile } from "../../generations/reconcile.ts";
 import { newId } from "../../id.ts";
 import { issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
 import { parse, readJson } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, notFound } from "../errors.ts";
 import { renderBalance } from "../v1/render.ts";
-import { renderEntry, renderGrant, renderKey, renderUser } from "./render.ts";
-import { CreditsBody, EntriesQuery, KeyBody, UserBody, UserChange, UserQuery } from "./schemas.ts";
+import { renderEntry, renderGrant, renderKey, renderReconciliation, renderUser } from "./render.ts";
+import {
+  CreditsBody,
+  EntriesQuery,
+  KeyBody,
+  ReconcileQuery,
+  UserBody,
+  UserChange,
+  UserQuery,
+} from "./schemas.ts";
 
 export const admin = new Hono<AppEnv>();
 
@@ -123,6 +132,16 @@ admin.delete("/api_keys/:id", async (c) => {
   if (!(await revokeKey(drizzle(c.env.DB), c.req.param("id"), Date.now()))) throw notFound();
   return c.body(null, 204);
 });
+
+admin.get("/reconcile", (c) => answerReconcile(c, false));
+admin.post("/reconcile", (c) => answerReconcile(c, true));
+
+/** GET reports what differs from the book; POST also repairs the log. */
+async function answerReconcile(c: Context<AppEnv>, repair: boolean): Promise<Response> {
+  const { cursor } = parse(ReconcileQuery, c.req.query());
+  const page = await reconcile(c.env, cursor, repair, Date.now());
+  return c.json(renderReconciliation(page));
+}
 
 async function findUser(c: Context<AppEnv, "/users/:id/:rest">): Promise<typeof users.$inferSelect> {
   const db: DrizzleD1Database = drizzle(c.env.DB);

@@ -65,6 +65,21 @@ export const EntriesQuery = z.strictObject({
     .default(Number.MAX_SAFE_INTEGER),
 });
 
+/** `cursor` is the `next_cursor` of the page before: a user, and the generation of theirs that it stopped at. */
+export const ReconcileQuery = z.strictObject({
+  cursor: z
+    .string()
+    .regex(/^user_[0-9A-Z]{26}(:gen_[0-9A-Z]{26})?$/, {
+      message: "cursor must be the next_cursor of an earlier answer.",
+    })
+    .transform((text) => {
+      const [userId = "", generationId = ""] = text.split(":");
+      return { userId, generationId };
+    })
+    .optional()
+    .transform((place) => place ?? null),
+});
+
 function readCursor(text: string): number | null {
   const digits = /^[A-Za-z0-9+/]{1,24}={0,2}$/.test(text) ? decode(text) : "";
   return /^[1-9]\d{0,14}$/.test(digits) ? Number(digits) : null;

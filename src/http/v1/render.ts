@@ -4,6 +4,9 @@ import type { GenerationRecord } from "../../account/record.ts";
 import type { Config } from "../../config.ts";
 import { FAILURE_MESSAGES } from "../errors.ts";
 
+/** When a caller who polls should look (again). */
+export const POLL_AFTER_SECONDS = "2";
+
 /** Milliseconds since 1970, as the API writes a time. */
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
