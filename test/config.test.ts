@@ -7,6 +7,8 @@ const DEFAULTS = {
   SYNC_WAIT_SECONDS: 800,
   RUN_DEADLINE_SECONDS: 800,
   QUEUE_DEADLINE_SECONDS: 3600,
+  RATE_LIMIT_PER_MINUTE: 0,
+  MAX_CONCURRENT_GENERATIONS: 0,
   PROVIDER_ATTEMPTS: 3,
 };
 
@@ -36,6 +38,8 @@ describe("readConfig", () => {
     ["RUN_DEADLINE_SECONDS", 1, 900],
     ["QUEUE_DEADLINE_SECONDS", 1, 86_400],
     ["PROVIDER_ATTEMPTS", 1, 10],
+    ["RATE_LIMIT_PER_MINUTE", 0, 100_000],
+    ["MAX_CONCURRENT_GENERATIONS", 0, 100_000],
   ])("takes %s from %i to %i", (name, least, most) => {
     for (const value of [least, most])
       expect(readConfig({ [name]: String(value) })).toHaveProperty(name, value);

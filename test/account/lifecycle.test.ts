@@ -17,7 +17,7 @@ import {
   renew,
   SWEEP_AFTER_MS,
 } from "../../src/account/lifecycle.ts";
-import { aRequest, imagesOf } from "../support/account.ts";
+import { anOrder, aRequest, imagesOf } from "../support/account.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -25,11 +25,11 @@ const T0 = Date.UTC(2026, 4, 1);
 const limits: Limits = { runDeadlineMs: 800 * SECOND, queueDeadlineMs: 3_600 * SECOND, providerAttempts: 3 };
 const N = 2;
 const request = aRequest({ n: N });
-const reference = { key: "gen_1/1", contentType: "image/png", bytes: 3 } as const;
+const reference = { key: "gen_1/1", contentType: "image/png", bytes: 3, sha256: "00" } as const;
 const paid = [{ grantId: "a", credits: 16 }];
 
-const queued = accept("gen_1", "async", request, 16, paid, T0, limits);
-const leased = accept("gen_1", "sync", request, 16, paid, T0, limits);
+const queued = accept(anOrder("gen_1", "async", request, 16), paid, T0, limits);
+const leased = accept(anOrder("gen_1", "sync", request, 16), paid, T0, limits);
 /** Its lease was taken away: fence 2 waits for somebody to take it. */
 const lapsed: Generation = { ...leased, leased: false, fence: 2, dueAt: T0 + LEASE_MS + 30 * SECOND };
 const rerun: Generation = { ...lapsed, leased: true, dueAt: T0 + 2 * LEASE_MS };
@@ -195,17 +195,17 @@ describe("accept", () => {
     ["sync", { runDeadlineMs: LEASE_MS + 1 }, LEASE_MS],
     ["sync", { runDeadlineMs: LEASE_MS - 1 }, LEASE_MS - 1],
   ] as const)("is due no later than the deadline: %s, %o", (mode, short, due) => {
-    const accepted = accept("gen_1", mode, request, 16, paid, T0, { ...limits, ...short });
+    const accepted = accept(anOrder("gen_1", mode, request, 16), paid, T0, { ...limits, ...short });
     expect(accepted.dueAt).toBe(T0 + due);
   });
 
   it("has references to clear where there are some", () => {
     const withReference = aRequest({ references: [reference] });
-    expect(accept("gen_1", "async", withReference, 8, paid, T0, limits).cleared).toBe(false);
+    expect(accept(anOrder("gen_1", "async", withReference, 8), paid, T0, limits).cleared).toBe(false);
   });
 
   it("throws on a price that its images cannot share", () => {
-    expect(() => accept("gen_1", "async", aRequest({ n: 3 }), 16, paid, T0, limits)).toThrow(
+    expect(() => accept(anOrder("gen_1", "async", aRequest({ n: 3 }), 16), paid, T0, limits)).toThrow(
       "every image of a generation has the same whole price",
     );
   });

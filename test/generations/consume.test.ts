@@ -6,6 +6,7 @@ import { consume } from "../../src/generations/consume.ts";
 import { newId } from "../../src/id.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
+import { anOrder } from "../support/account.ts";
 import { drawWith, scripted } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 import { requestOf } from "./requests.ts";
@@ -24,7 +25,7 @@ async function accepted(mode: "sync" | "async" = "async") {
   const generationId = newId("gen");
   const account = env.ACCOUNT.getByName(userId);
   await account.grant("first", 100, null, null);
-  await account.submit(generationId, mode, requestOf(1), 8);
+  await account.submit(anOrder(generationId, mode, requestOf(1), 8));
   return { userId, generationId, account };
 }
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { loggedGenerationQuery, readGeneration } from "../../src/generations/read.ts";
 import { newId } from "../../src/id.ts";
 import { hashKey } from "../../src/keys/format.ts";
+import { anOrder } from "../support/account.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
 import { requestOf } from "./requests.ts";
@@ -27,7 +28,7 @@ it("reads an unfinished generation from its account, an ended one from the log: 
   const owner = await newUser();
   const account = env.ACCOUNT.getByName(owner.id);
   const id = newId("gen");
-  await account.submit(id, "async", requestOf(2), 16);
+  await account.submit(anOrder(id, "async", requestOf(2), 16));
   expect(await read(owner, id)).toMatchObject({ logged: false, record: { id, status: "queued" } });
   await account.begin(id);
   const image = {
@@ -49,10 +50,10 @@ it("shows nobody the generations of another, ended or not, nor what never was", 
   const [owner, other] = [await newUser(), await newUser()];
   const account = env.ACCOUNT.getByName(owner.id);
   const [ended, waiting] = [newId("gen"), newId("gen")];
-  await account.submit(ended, "async", requestOf(1), 8);
+  await account.submit(anOrder(ended, "async", requestOf(1), 8));
   await account.begin(ended);
   await account.finish(ended, 1, { images: [], failure: "generationFailed" });
-  await account.submit(waiting, "async", requestOf(1), 8);
+  await account.submit(anOrder(waiting, "async", requestOf(1), 8));
   for (const id of [ended, waiting, newId("gen")]) {
     expect(await read(other, id)).toEqual({ logged: false, record: null });
   }

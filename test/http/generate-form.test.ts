@@ -54,7 +54,12 @@ describe("a form that is taken", () => {
   it.each([0, 1, 2, 15, 16])("with %i reference images", async (count) => {
     const answer = await post([...plain, ...Array.from({ length: count }, () => file(png(64, 64)))]);
     expect(answer.status).toBe(200);
-    expect(Generated.parse(answer.body).usage).toEqual({ credits: 8, credits_requested: 8 });
+    expect(Generated.parse(answer.body).usage).toEqual({
+      credits: 8,
+      credits_requested: 8,
+      credits_charged: 8,
+      credits_refunded: 0,
+    });
     expect(provider.mock.calls[0]?.[1].references.length).toBe(count);
   });
 

@@ -42,7 +42,7 @@ describe("a request that is taken", () => {
       aspect_ratio: "auto",
       quality: "1K",
       images: [{ width: 1024, height: 1024, content_type: "image/png", bytes: 33 }],
-      usage: { credits: 8, credits_requested: 8 },
+      usage: { credits: 8, credits_requested: 8, credits_charged: 8, credits_refunded: 0 },
       balance: { credits: 92, account_type: "PRO", next_expiration: null },
     });
     const [image] = generated.images;
@@ -59,7 +59,7 @@ describe("a request that is taken", () => {
     const { images, usage } = Generated.parse((await post({ ...plain, n: 4 })).body);
     expect(new Set(images.map((image) => image.url)).size).toBe(4);
     expect(new Set(images.map((image) => image.id)).size).toBe(4);
-    expect(usage).toEqual({ credits: 32, credits_requested: 32 });
+    expect(usage).toEqual({ credits: 32, credits_requested: 32, credits_charged: 32, credits_refunded: 0 });
   });
 
   it("has its fields passed on to the provider, the end user's id hashed", async () => {

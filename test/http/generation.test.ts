@@ -79,7 +79,12 @@ describe("a generation that is read", () => {
     expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(0);
     drawing.resolve();
     const { body } = await ended(id);
-    expect(Succeeded.parse(body).usage).toEqual({ credits: 8, credits_requested: 8 });
+    expect(Succeeded.parse(body).usage).toEqual({
+      credits: 8,
+      credits_requested: 8,
+      credits_charged: 8,
+      credits_refunded: 0,
+    });
     expect(await creditsOf(user)).toBe(92);
   });
 

@@ -32,7 +32,12 @@ describe("a provider that gives fewer images than asked", () => {
     const answer = await generate({ n: 4 });
     const generated = Generated.parse(answer.body);
     expect([answer.status, generated.images.length]).toEqual([200, made]);
-    expect(generated.usage).toEqual({ credits: 8 * made, credits_requested: 32 });
+    expect(generated.usage).toEqual({
+      credits: 8 * made,
+      credits_requested: 32,
+      credits_charged: 32,
+      credits_refunded: 32 - 8 * made,
+    });
     expect(generated.balance.credits).toBe(100 - 8 * made);
     expect(await creditsOf(user)).toBe(100 - 8 * made);
     expect(Succeeded.parse(await readBack(generated.id)).usage).toEqual(generated.usage);
@@ -146,7 +151,7 @@ describe("a generation that takes longer than a caller is made to wait", () => {
     expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(0);
     drawing.resolve();
     const read = await eventually(async () => Succeeded.safeParse(await readBack(pending.id)).data);
-    expect(read.usage).toEqual({ credits: 8, credits_requested: 8 });
+    expect(read.usage).toEqual({ credits: 8, credits_requested: 8, credits_charged: 8, credits_refunded: 0 });
     expect(await creditsOf(user)).toBe(92);
   }, 20_000);
 });

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import type { Account } from "../../src/account/account.ts";
-import type { GenerationRequest } from "../../src/account/lifecycle.ts";
+import type { GenerationRequest, Order } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
 import type { StoredImage } from "../../src/images/stored.ts";
 
@@ -46,4 +46,9 @@ export function imagesOf(generationId: string, count: number, from = 1): StoredI
       createdAt: 1_000 + position,
     };
   });
+}
+
+/** An order without an idempotency key. */
+export function anOrder(id: string, mode: Order["mode"], request: GenerationRequest, credits: number): Order {
+  return { id, mode, request, credits, idempotency: null };
 }

@@ -4,6 +4,15 @@ import type { Answer } from "./http.ts";
 
 /** The shapes that the API promises, strict: a missing field fails a test, and so does one that nobody promised. */
 
+function receipt<Credits extends z.ZodType>(credits: Credits) {
+  return z.strictObject({
+    credits,
+    credits_requested: z.int().min(1),
+    credits_charged: z.int().min(1),
+    credits_refunded: z.int().min(0),
+  });
+}
+
 const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
 const idOf = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_${ULID}$`));
 const time = z.iso.datetime({ precision: 3 });
@@ -19,7 +28,7 @@ const generation = {
   aspect_ratio: z.string(),
   quality: z.enum(["1K", "2K", "4K"]),
   created_at: time,
-  usage: z.strictObject({ credits: z.int().min(0), credits_requested: z.int().min(1) }),
+  usage: receipt(z.int().min(0)),
 };
 
 const image = z.strictObject({
@@ -50,7 +59,7 @@ export const Pending = z.strictObject({
   ...generation,
   status: z.enum(["queued", "processing"]),
   images: z.tuple([]),
-  usage: z.strictObject({ credits: z.literal(0), credits_requested: z.int().min(1) }),
+  usage: receipt(z.literal(0)),
   poll_url: z.url(),
 });
 
@@ -59,7 +68,7 @@ export const Failed = z.strictObject({
   status: z.literal("failed"),
   completed_at: time,
   images: z.tuple([]),
-  usage: z.strictObject({ credits: z.literal(0), credits_requested: z.int().min(1) }),
+  usage: receipt(z.literal(0)),
   error: z.strictObject({
     message: z.string().min(1),
     code: z.enum(["generationFailed", "contentPolicyViolation"]),

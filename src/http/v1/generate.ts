@@ -32,7 +32,7 @@ generate.post("/images/generations", async (c) => {
     const submission = await toSubmission(c, caller, config, body, references, idempotencyKey);
     const outcome = await submit(id, caller.userId, submission, c.env, config);
     used = isUsed(outcome);
-    return answer(c, outcome, id, caller, config);
+    return answer(c, outcome, id, submission.async, caller, config);
   } finally {
     if (!used) await discard(c, references);
   }
@@ -129,6 +129,7 @@ function answer(
   c: Context<AppEnv>,
   outcome: Submitted,
   id: string,
+  async: boolean,
   caller: Caller,
   config: Config,
 ): Response {
@@ -136,7 +137,8 @@ function answer(
     case "ended": {
       const { generation, balance, replayed, quota } = outcome;
       tellAccepted(c, generation, replayed, quota);
-      if (generation.error !== null) {
+      // Who asked not to wait asks what became of it: a failure is the state of what they get, as when they poll.
+      if (generation.error !== null && !async) {
         const extra = { generation_id: generation.id };
         throw new ApiError(generation.error, FAILURE_MESSAGES[generation.error], { extra });
       }

@@ -1,0 +1,106 @@
+import { env, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { call, newUser, operate, type TestUser } from "../support/http.ts";
+import { provide } from "../support/tiny-provider.ts";
+
+const request = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
+const Made = z.looseObject({ id: z.string(), images: z.array(z.looseObject({ id: z.string() })) });
+const Page = z.object({
+  object: z.literal("reconciliation"),
+  checked: z.object({ accounts: z.number(), generations: z.number(), images: z.number() }),
+  differences: z.array(z.looseObject({ kind: z.string(), user_id: z.string() })),
+  repaired: z.number(),
+  has_more: z.boolean(),
+  next_cursor: z.string().nullable(),
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+async function userWithPictures(count: number) {
+  provide();
+  const user = await newUser(100);
+  const made: z.infer<typeof Made>[] = [];
+  for (let at = 0; at < count; at++) {
+    const { body } = await call("POST", "/api/v1/images/generations", { key: user.key, json: request });
+    made.push(Made.parse(body));
+  }
+  return { user, made };
+}
+
+/** All pages, and of what they tell only what is about this user. */
+async function reconcile(method: "GET" | "POST", user: TestUser) {
+  const found = [];
+  let query = "";
+  for (let page = 0; page < 50; page++) {
+    const { differences, next_cursor } = Page.parse((await operate(method, `/reconcile${query}`)).body);
+    found.push(...differences.filter(({ user_id }) => user_id === user.id));
+    if (next_cursor === null) return found;
+    query = `?cursor=${encodeURIComponent(next_cursor)}`;
+  }
+  throw new Error("The pages do not end.");
+}
+
+async function tell(user: TestUser) {
+  await runDurableObjectAlarm(env.ACCOUNT.getByName(user.id));
+}
+
+describe("GET /api/admin/reconcile", () => {
+  it("finds nothing where the log has what the book has", async () => {
+    const { user } = await userWithPictures(2);
+    expect(await reconcile("GET", user)).toEqual([]);
+  });
+
+  it.each<[string, string, object]>([
+    ["generation_missing", "DELETE FROM generations WHERE user_id = ?", {}],
+    ["generation_differs", "UPDATE generations SET credits_refunded = 8 WHERE user_id = ?", {}],
+    [
+      "generation_unknown",
+      "INSERT INTO generations SELECT user_id, 'gen_01ZZZZZZZZZZZZZZZZZZZZZZZZ', status, model, created_at, ended_at, " +
+        "credits_charged, credits_refunded, request, error, images FROM generations WHERE user_id = ?",
+      { generation_id: "gen_01ZZZZZZZZZZZZZZZZZZZZZZZZ" },
+    ],
+    ["entries_differ", "DELETE FROM credit_entries WHERE user_id = ? AND seq = 1", {}],
+    ["entries_differ", "UPDATE credit_entries SET credits = 99 WHERE user_id = ? AND seq = 1", {}],
+  ])("reports %s, and repairs it by POST from the book: %s", async (kind, damage, details) => {
+    const { user } = await userWithPictures(1);
+    await env.DB.prepare(damage).bind(user.id).run();
+    expect(await reconcile("GET", user)).toMatchObject([{ kind, ...details }]);
+    expect(await reconcile("GET", user)).toHaveLength(1);
+    expect(await reconcile("POST", user)).toMatchObject([{ kind }]);
+    await tell(user);
+    expect(await reconcile("GET", user)).toEqual([]);
+  });
+
+  it("reports an image that is gone, and cannot make it again", async () => {
+    const { user, made } = await userWithPictures(1);
+    const [generation] = made;
+    const { objects } = await env.IMAGES.list({ prefix: `${generation?.id}/` });
+    await env.IMAGES.delete(objects.map(({ key }) => key));
+    const gone = {
+      kind: "image_missing",
+      generation_id: generation?.id,
+      image_id: generation?.images[0]?.id,
+    };
+    expect(await reconcile("GET", user)).toMatchObject([gone]);
+    expect(await reconcile("POST", user)).toMatchObject([gone]);
+    expect(await reconcile("GET", user)).toMatchObject([gone]);
+  });
+
+  it("never changes the book", async () => {
+    const { user } = await userWithPictures(1);
+    const book = async () => (await operate("GET", `/users/${user.id}/credits`)).body;
+    const before = await book();
+    await env.DB.prepare("UPDATE credit_entries SET credits = 1 WHERE user_id = ?").bind(user.id).run();
+    await reconcile("POST", user);
+    await tell(user);
+    expect(await book()).toEqual(before);
+  });
+
+  it("refuses a cursor that is none", async () => {
+    expect(await operate("GET", "/reconcile?cursor=x")).toMatchObject({
+      status: 400,
+      body: { error: { param: "cursor" } },
+    });
+  });
+});

@@ -1,0 +1,156 @@
+import { env, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { judgeLimits, type LimitSettings } from "../../src/account/limits.ts";
+import { call, creditsOf, newUser, type TestUser } from "../support/http.ts";
+import { provide } from "../support/tiny-provider.ts";
+
+const request = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
+const NOW = 1_800_000_000_000;
+
+describe("judgeLimits", () => {
+  const ages = (...seconds: number[]) => seconds.map((second) => NOW - second * 1000);
+  it.each<[string, LimitSettings, number[], number, object]>([
+    ["nothing, while all is off", { perMinute: 0, concurrent: 0 }, [], 9, { kind: "within" }],
+    ["one below the rate", { perMinute: 3, concurrent: 0 }, ages(1, 40), 0, { kind: "within" }],
+    [
+      "what has reached the rate, until the oldest leaves the window",
+      { perMinute: 3, concurrent: 0 },
+      ages(1, 2, 40.5),
+      0,
+      { kind: "limited", by: "rate", retryAfterSeconds: 20 },
+    ],
+    ["one below the concurrency", { perMinute: 0, concurrent: 2 }, [], 1, { kind: "within" }],
+    [
+      "what has reached the concurrency",
+      { perMinute: 0, concurrent: 2 },
+      [],
+      2,
+      { kind: "limited", by: "concurrency" },
+    ],
+    [
+      "the rate before the concurrency",
+      { perMinute: 1, concurrent: 1 },
+      ages(30),
+      1,
+      { kind: "limited", by: "rate", retryAfterSeconds: 30 },
+    ],
+  ])("judges %s", (_, settings, accepted, unfinished, verdict) => {
+    expect(judgeLimits(settings, { accepted, unfinished }, NOW)).toMatchObject(verdict);
+  });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** A user whose account has limits of its own: the object's environment is another than the Worker's. */
+async function limitedUser(credits: number, limits: Record<string, string>): Promise<TestUser> {
+  const user = await newUser(credits);
+  await runInDurableObject(env.ACCOUNT.getByName(user.id), (account) => {
+    Reflect.set(account, "env", { ...env, ...limits });
+  });
+  return user;
+}
+
+function post(user: TestUser, json: object = request) {
+  return call("POST", "/api/v1/images/generations", { key: user.key, json });
+}
+
+const refused = { status: 429, body: { error: { code: "rateLimited" } } };
+
+describe("RATE_LIMIT_PER_MINUTE", () => {
+  it("lets exactly so many in within a minute, tells what is left, and charges nothing beyond", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: NOW });
+    provide();
+    const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "2" });
+    const first = await post(user);
+    expect(first.headers.get("RateLimit-Policy")).toBe('"default";q=2;w=60');
+    expect(first.headers.get("RateLimit")).toBe('"default";r=1;t=60');
+    vi.setSystemTime(NOW + 20_000);
+    expect((await post(user)).headers.get("RateLimit")).toBe('"default";r=0;t=40');
+    vi.setSystemTime(NOW + 59_999);
+    const third = await post(user);
+    expect(third).toMatchObject(refused);
+    expect(third.headers.get("Retry-After")).toBe("1");
+    expect(third.headers.get("RateLimit")).toBe('"default";r=0;t=1');
+    expect(await creditsOf(user)).toBe(84);
+    vi.setSystemTime(NOW + 60_000);
+    expect((await post(user)).status).toBe(200);
+  });
+
+  it("counts what was accepted of many at once, and neither 400 nor 402", async () => {
+    provide();
+    const user = await limitedUser(48, { RATE_LIMIT_PER_MINUTE: "5" });
+    expect((await post(user, { ...request, size: "1x1" })).status).toBe(400);
+    const poor = await post(user, { ...request, n: 4, quality: "4K", size: "auto", aspect_ratio: "1:1" });
+    expect(poor.status).toBe(200);
+    const short = await post(user);
+    expect(short.status).toBe(402);
+    expect(short.headers.get("RateLimit")).toMatch(/^"default";r=4;t=\d+$/);
+    const rich = await limitedUser(1000, { RATE_LIMIT_PER_MINUTE: "5" });
+    const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await post(rich)).status));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(5);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(15);
+    expect(await creditsOf(rich)).toBe(960);
+  });
+
+  it("is asked before a form is uploaded", async () => {
+    provide();
+    const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
+    expect((await post(user)).status).toBe(200);
+    const answer = await call("POST", "/api/v1/images/generations", {
+      key: user.key,
+      headers: { "Content-Type": "multipart/form-data; boundary=x" },
+      body: "not even a form",
+    });
+    expect(answer).toMatchObject(refused);
+  });
+
+  it("does not count a repeated request, nor refuse it", async () => {
+    provide();
+    const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
+    const again = () =>
+      call("POST", "/api/v1/images/generations", {
+        key: user.key,
+        headers: { "Idempotency-Key": "k" },
+        json: request,
+      });
+    expect([(await again()).status, (await again()).status, (await again()).status]).toEqual([200, 200, 200]);
+  });
+});
+
+describe("MAX_CONCURRENT_GENERATIONS", () => {
+  it("lets exactly so many be unfinished, and another in once one has ended", async () => {
+    const user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "2" });
+    const gate = Promise.withResolvers<void>();
+    const provider = provide();
+    const real = provider.getMockImplementation();
+    provider.mockImplementation(async function* (...args) {
+      await gate.promise;
+      if (real) yield* real(...args);
+    });
+    const running = [post(user), post(user)];
+    await vi.waitUntil(() => provider.mock.calls.length === 2);
+    const third = await post(user);
+    expect(third).toMatchObject(refused);
+    expect(third.headers.get("Retry-After")).toBe("5");
+    expect(third.headers.get("RateLimit-Policy")).toBe('"concurrency";q=2;qu="concurrent-requests"');
+    expect(third.headers.get("RateLimit")).toBe('"concurrency";r=0');
+    gate.resolve();
+    for (const answer of await Promise.all(running)) expect(answer.status).toBe(200);
+    expect((await post(user)).status).toBe(200);
+    expect(await creditsOf(user)).toBe(76);
+  });
+});
+
+describe("limits that are off", () => {
+  it("are not told", async () => {
+    provide();
+    const { headers } = await post(await newUser(8));
+    const told = z.null();
+    expect(told.parse(headers.get("RateLimit"))).toBeNull();
+    expect(told.parse(headers.get("RateLimit-Policy"))).toBeNull();
+  });
+});
