@@ -258,6 +258,21 @@ describe("a failure of ours", () => {
   }
 });
 
+describe("an answer of the API, a refusal too,", () => {
+  it.each([
+    "/api/v1/models",
+    "/api/v1/models/x",
+    "/api/v1/credits",
+    "/api/nothing",
+    "/api/admin/users",
+    GENERATE,
+  ])("is not kept by anybody, and taken for nothing but JSON: %s", async (path) => {
+    const { headers } = await call("GET", path);
+    const names = ["Cache-Control", "X-Content-Type-Options", "Content-Type"];
+    expect(names.map((name) => headers.get(name))).toEqual(["no-store", "nosniff", "application/json"]);
+  });
+});
+
 describe("the id of a request", () => {
   it("is another for every request, and not the caller's to choose", async () => {
     const headers = { "X-Request-Id": "mine" };
