@@ -104,7 +104,6 @@ async function callProvider(
     for await (const { body } of provided) {
       const image = await storePicture(env.IMAGES, generationId, body);
       if (image) images.push(image);
-      if (images.length === request.n) break;
     }
     return null;
   } catch (error) {
