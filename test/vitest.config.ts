@@ -4,7 +4,14 @@ import { defineConfig } from "vitest/config";
 
 const root = join(import.meta.dirname, "..");
 
-/** Two projects: what runs in workerd, with real D1, R2, Queues and objects; and what drives the product from outside. */
+const double = "test/support/openai-double/setup.ts";
+/** What needs another provider than the sketch: the objects and the consumer read the Worker's own variables. */
+const withOpenAI = ["test/journeys/provider-faults.test.ts"];
+
+/**
+ * Three projects: what runs in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
+ * it; and what drives the product from outside.
+ */
 export default defineConfig(async () => {
   const migrations = await readD1Migrations(join(root, "migrations"));
   return {
@@ -22,9 +29,34 @@ export default defineConfig(async () => {
           test: {
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/outside/**"],
-            globalSetup: ["test/support/openai-double/setup.ts"],
+            exclude: ["test/outside/**", ...withOpenAI],
+            globalSetup: [double],
             setupFiles: ["test/support/setup.ts"],
+          },
+        },
+        {
+          root,
+          plugins: [
+            cloudflareTest(({ inject }) => ({
+              wrangler: { configPath: join(root, "wrangler.toml") },
+              miniflare: {
+                bindings: {
+                  TEST_MIGRATIONS: migrations,
+                  IMAGE_PROVIDER: "openai",
+                  OPENAI_API_KEY: "sk-test",
+                  OPENAI_BASE_URL: inject("openaiDouble"),
+                  PROVIDER_ATTEMPTS: "3",
+                  ADMIN_TOKEN: "admin-token",
+                },
+              },
+            })),
+          ],
+          test: {
+            name: "openai",
+            include: withOpenAI,
+            globalSetup: [double],
+            setupFiles: ["test/support/setup.ts"],
+            testTimeout: 15_000,
           },
         },
         {

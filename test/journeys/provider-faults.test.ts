@@ -1,0 +1,235 @@
+import { env, exports } from "cloudflare:workers";
+import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
+import * as z from "zod";
+import { IDLE_MS } from "../../src/providers/openai/index.ts";
+import { png } from "../images/samples.ts";
+import type { Call } from "../support/openai-double/index.ts";
+import { answerOf, FAULT_ROWS, FAULTS, type FaultRow, IMAGES_ASKED, PRICE } from "./provider-faults.ts";
+
+const ORIGIN = "https://hub.test";
+const CREDITS = 100;
+const CHARGE = PRICE * IMAGES_ASKED;
+/** Stands in for 720 s without an answer, and for 60 s inside one. */
+const SILENCE_MS = 300;
+/** The first and the second wait of the back-off, chance included: no other timer of the service is set for so long. */
+const BACKOFF_MS = { least: 500, most: 2_000 };
+const PROMPT = "a heron over the weir";
+/** What nobody outside may read: secrets, the prompt, and words that only upstream says. */
+const SECRETS = /sk-|gih_live_|admin-token|heron|Free text|Bad Gateway|no picture today|Incorrect API key/;
+
+/** Everything that the product said during a test: its answers to the caller, and its log. */
+const said: { answers: string[]; lines: string[] } = { answers: [], lines: [] };
+/** The waits between calls, in milliseconds: taken down, and not waited for. */
+const waits: number[] = [];
+
+beforeEach(() => {
+  waits.length = 0;
+  said.answers.length = 0;
+  said.lines.length = 0;
+  for (const method of ["log", "info", "warn", "error", "debug"] as const) {
+    vi.spyOn(console, method).mockImplementation((...words) => said.lines.push(words.map(String).join(" ")));
+  }
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+it("has a row for every fault of the double", () => {
+  expect(FAULT_ROWS.map(({ fault }) => fault).toSorted()).toEqual(FAULTS.toSorted());
+});
+
+it.each(FAULT_ROWS)("sync: $fault", async (row) => {
+  shortenWaits(row);
+  const account = await openAccount();
+  const answer = await account.call("/api/v1/images/generations", { body: JSON.stringify(bodyFor(row)) });
+
+  const { status, code } = answerOf(row);
+  expect(answer.status).toBe(status);
+  const id = code === null ? Id.parse(answer.body).id : Failed.parse(answer.body).error.generation_id;
+  if (code !== null) expect(answer.body).toMatchObject({ error: { code, param: null } });
+  await expectEnd(row, account, id);
+});
+
+it.each(FAULT_ROWS)("async, with references: $fault", async (row) => {
+  shortenWaits(row);
+  const account = await openAccount();
+  const files = [reference(70_000, 1), reference(12_345, 2)];
+  const answer = await account.call("/api/v1/images/generations", {
+    body: formFor({ ...bodyFor(row), async: true }, files),
+  });
+
+  expect(answer.status).toBe(202);
+  const { id } = Id.parse(answer.body);
+  await expectEnd(row, account, id);
+  const sent = await Promise.all(files.map(sha256));
+  for (const { uploads } of await callsOf(id)) expect(uploads.map((upload) => upload.sha256)).toEqual(sent);
+  await vi.waitFor(async () => expect((await env.REFERENCES.list({ prefix: id })).objects).toEqual([]));
+});
+
+it("sends the references again with a retry, keeps what the first call brought, and then removes them", async () => {
+  const account = await openAccount();
+  const files = Array.from({ length: 16 }, (_, index) => reference(1_000 + index, index));
+  const prompt = `${PROMPT} [fault:reset-after-1*1]`;
+  const answer = await account.call("/api/v1/images/generations", {
+    body: formFor({ model: "gpt-image-2", prompt, n: 2 }, files),
+  });
+
+  expect(answer).toMatchObject({ status: 200, body: { usage: { credits: 2 * PRICE } } });
+  const { id } = Id.parse(answer.body);
+  const calls = await callsOf(id);
+  expect(calls.map(({ fields }) => fields["n"])).toEqual([2, 1]);
+  const sent = await Promise.all(files.map(sha256));
+  for (const { uploads } of calls) expect(uploads.map((upload) => upload.sha256)).toEqual(sent);
+  expect((await env.REFERENCES.list({ prefix: id })).objects).toEqual([]);
+  expectNothingLeaked();
+});
+
+/** Holds the generation, its money, its images and its lines in the log to the row. */
+async function expectEnd(row: FaultRow, account: Account, id: string): Promise<void> {
+  await vi.waitFor(async () => expectGeneration(row, account, id), { timeout: 10_000, interval: 20 });
+  await expectBook(row, account, id);
+  await expectImages(row, account, id);
+  const calls = await callsOf(id);
+  expect(calls.map(({ fields }) => fields["n"])).toEqual(row.asks);
+  expect(new Set(calls.map(({ headers }) => headers["authorization"]))).toEqual(new Set(["Bearer sk-test"]));
+  expect(waits).toHaveLength(row.asks.length - 1);
+  for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(row.retryAfterMs);
+  expectLog(row, id);
+  expectNothingLeaked();
+}
+
+async function expectGeneration(row: FaultRow, account: Account, id: string): Promise<void> {
+  const { status, body } = await account.call(`/api/v1/generations/${id}`);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    status: row.ends === "succeeded" ? "succeeded" : "failed",
+    images: Array.from({ length: row.images }, () => ({ width: 1024, height: 1024, bytes: 20_000 })),
+    usage: { credits: PRICE * row.images, credits_requested: CHARGE },
+    ...(row.ends !== "succeeded" && { error: { code: row.ends } }),
+  });
+}
+
+async function expectBook({ images }: FaultRow, account: Account, id: string): Promise<void> {
+  const refund = CHARGE - PRICE * images;
+  const balance = CREDITS - CHARGE + refund;
+  expect((await account.call("/api/v1/credits")).body).toMatchObject({ credits: balance });
+  const charged = { kind: "charge", credits: -CHARGE, balance_after: CREDITS - CHARGE, generation_id: id };
+  const refunded = { kind: "refund", credits: refund, balance_after: balance, generation_id: id };
+  const { entries, grants } = Statement.parse(await account.statement());
+  expect(entries.data).toMatchObject([
+    ...(refund === 0 ? [] : [refunded]),
+    charged,
+    { kind: "grant", credits: CREDITS, balance_after: CREDITS, generation_id: null },
+  ]);
+  expect(grants).toMatchObject([{ credits: CREDITS, remaining: balance }]);
+}
+
+/** What is stored is what was delivered: whole, each another picture, and nothing besides. */
+async function expectImages({ images }: FaultRow, account: Account, id: string): Promise<void> {
+  const { objects } = await env.IMAGES.list({ prefix: `${id}/` });
+  expect(objects.map(({ size }) => size)).toEqual(Array.from({ length: images }, () => 20_000));
+  expect(new Set(objects.map(({ etag }) => etag)).size).toBe(images);
+  for (const { key } of objects) expect((await account.call(`/images/${key}`)).status).toBe(200);
+}
+
+function expectLog(row: FaultRow, id: string): void {
+  const lines = said.lines.map((line) => Line.parse(JSON.parse(line)));
+  const calls = lines.filter((line) => line.generation_id === id && line.provider === "openai");
+  expect(calls).toHaveLength(row.asks.length);
+  expect(calls.at(-1)).toMatchObject(row.logged);
+  for (const { status, upstream_request_id } of calls) {
+    if (status === null) expect(upstream_request_id).toBeNull();
+    else expect(upstream_request_id).toMatch(/^req_[0-9a-f]+$/);
+  }
+}
+
+function expectNothingLeaked(): void {
+  expect(said.answers.length * said.lines.length).toBeGreaterThan(0);
+  for (const text of [...said.answers, ...said.lines]) expect(text).not.toMatch(SECRETS);
+}
+
+/** Lets nobody wait: neither between calls, nor for the timers of minutes that end both kinds of silence. */
+function shortenWaits({ silence, retryAfterMs }: FaultRow): void {
+  if (silence === "never answers") {
+    const soon = AbortSignal.timeout(SILENCE_MS);
+    vi.spyOn(AbortSignal, "timeout").mockReturnValue(soon);
+  }
+  const { setTimeout } = globalThis;
+  vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) => {
+    if (silence === "stops answering" && milliseconds === IDLE_MS) return setTimeout(work, SILENCE_MS);
+    const backsOff = milliseconds >= BACKOFF_MS.least && milliseconds <= BACKOFF_MS.most;
+    const obeys = milliseconds >= retryAfterMs && milliseconds < retryAfterMs + 2_000;
+    if (!backsOff && !(obeys && retryAfterMs > BACKOFF_MS.most)) return setTimeout(work, milliseconds);
+    waits.push(milliseconds);
+    return setTimeout(work, 1);
+  });
+}
+
+function bodyFor({ fault }: FaultRow): Record<string, string | number | boolean> {
+  return { model: "gpt-image-2", prompt: `${PROMPT} [fault:${fault}]`, size: "1024x1024", n: IMAGES_ASKED };
+}
+
+function formFor(fields: Record<string, string | number | boolean>, files: readonly Uint8Array[]): FormData {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
+  for (const file of files) form.append("reference_image", new File([file], "reference.png"));
+  return form;
+}
+
+/** A PNG as far as anybody looks, of so many bytes, unlike any of another seed. */
+function reference(bytes: number, seed: number): Uint8Array {
+  const content = Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + (index >> 8) + seed) & 255);
+  content.set(png(64 + seed, 64));
+  return content;
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
+}
+
+/** What reached upstream for a generation, in order. */
+async function callsOf(generationId: string): Promise<Call[]> {
+  const response = await fetch(new URL("/_calls", inject("openaiDouble")));
+  const { calls } = await response.json<{ calls: Call[] }>();
+  return calls.filter(({ clientRequestId }) => clientRequestId === generationId);
+}
+
+type Account = Awaited<ReturnType<typeof openAccount>>;
+
+/** A user of their own for each test, with credits and a key, as an operator makes them. */
+async function openAccount() {
+  const operate = async (path: string, body?: object) => {
+    const headers = { authorization: "Bearer admin-token", "content-type": "application/json" };
+    const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+    return (await exports.default.fetch(`${ORIGIN}/api/admin${path}`, { headers, ...init })).json();
+  };
+  const { id } = Id.parse(await operate("/users", { email: `${crypto.randomUUID()}@example.com` }));
+  await operate(`/users/${id}/credits`, { credits: CREDITS });
+  const { api_key: key } = Key.parse(await operate(`/users/${id}/api_keys`, { name: "test" }));
+  const call = async (path: string, { body }: { body?: string | FormData } = {}) => {
+    const headers = new Headers({ authorization: `Bearer ${key}` });
+    if (typeof body === "string") headers.set("content-type", "application/json");
+    const init = body === undefined ? { headers } : { method: "POST", headers, body };
+    const response = await exports.default.fetch(ORIGIN + path, init);
+    const text = new TextDecoder().decode(await response.arrayBuffer());
+    said.answers.push(`${JSON.stringify([...response.headers])} ${text}`);
+    const json = response.headers.get("content-type")?.startsWith("application/json");
+    return { status: response.status, body: json ? JSON.parse(text) : null };
+  };
+  return { call, statement: () => operate(`/users/${id}/credits`) };
+}
+
+const Id = z.object({ id: z.string() });
+const Key = z.object({ api_key: z.string() });
+const Failed = z.object({ error: z.object({ generation_id: z.string() }) });
+const Statement = z.object({
+  entries: z.object({ data: z.array(z.unknown()) }),
+  grants: z.array(z.unknown()),
+});
+const Line = z.looseObject({
+  generation_id: z.string().nullish(),
+  provider: z.string().optional(),
+  status: z.number().nullish(),
+  upstream_request_id: z.string().nullish(),
+});

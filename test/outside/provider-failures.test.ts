@@ -1,0 +1,63 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { answerOf, FAULT_ROWS, type FaultRow, IMAGES_ASKED, PRICE } from "../journeys/provider-faults.ts";
+
+const file = join(import.meta.dirname, "../../docs/provider-failures.md");
+
+it("keeps docs/provider-failures.md as the table has it; UPDATE_DOCS=1 rewrites it", () => {
+  const document = renderDocument();
+  if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, document);
+  expect(readFileSync(file, "utf8")).toBe(document);
+});
+
+function renderDocument(): string {
+  const head = [
+    "Fault",
+    "What upstream sent",
+    "Status and code to the caller",
+    "Credits",
+    "Calls made",
+    "Log",
+  ];
+  const rows = FAULT_ROWS.map((row) => [
+    row.fault,
+    row.sent,
+    statusText(row),
+    creditsText(row),
+    callsText(row),
+    `\`${row.logged.event}\` ${row.logged.outcome}`,
+  ]);
+  const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  return `# When the provider fails
+
+Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each, with \`PROVIDER_ATTEMPTS\` 3, run against a stand-in for the provider: sync, and async with reference images. \`test/journeys/provider-faults.test.ts\` holds the service to it; this page is written from the same table by \`UPDATE_DOCS=1 npm test -- test/outside/provider-failures.test.ts\`.
+
+- The status is that of a sync call. An async one has answered 202 by then; its generation ends \`succeeded\`, or \`failed\` with the same code. A 500 may be tried again by the caller, a 400 not without changing the request.
+- What was not delivered is refunded when the generation ends. A refund is an entry of its own in the book.
+- A call is repeated only where another try may help: after 0.5 to 1 s, then 1 to 2 s, or after the time that upstream asks for. It asks for the images that are still missing. Where the next call could not begin before the deadline, it is not waited for.
+- References are read from storage again for each call, and removed when the generation ends.
+- Every call leaves one line in the log, with the outcome, upstream's status and code, upstream's own request id (\`upstream_request_id\`) and ours (\`generation_id\`, which upstream gets as \`x-client-request-id\`). \`provider_misconfigured\` is what an operator must look at: the key, the account or the address.
+- No key, prompt or text of upstream's is in any answer or line.
+
+${table.join("\n")}
+`;
+}
+
+function statusText(row: FaultRow): string {
+  const { status, code } = answerOf(row);
+  if (code !== null) return `${status} \`${code}\``;
+  return row.images === IMAGES_ASKED ? `${status}` : `${status}, ${row.images} images`;
+}
+
+function creditsText({ images }: FaultRow): string {
+  const kept = PRICE * images;
+  const returned = PRICE * (IMAGES_ASKED - images);
+  if (returned === 0) return `${kept} kept`;
+  return kept === 0 ? `${returned} refunded` : `${kept} kept, ${returned} refunded`;
+}
+
+function callsText({ asks }: FaultRow): string {
+  const same = new Set(asks).size === 1;
+  return same ? `${asks.length}` : `${asks.length}, asking for ${asks.join(", ")}`;
+}
