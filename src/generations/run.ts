@@ -102,6 +102,8 @@ async function callProvider(
       { references, signal },
     );
     for await (const { body } of provided) {
+      // Only here: a provider that is left after its last image cannot say that its answer was whole.
+      if (images.length === request.n) break;
       const image = await storePicture(env.IMAGES, generationId, body);
       if (image) images.push(image);
     }
