@@ -241,8 +241,12 @@ function lock(stateDirectory) {
  */
 function processStart(pid) {
   const stat = readIfThere(`/proc/${pid}/stat`);
-  // The command, in parentheses, may hold spaces; the start time is the twentieth field behind it.
-  if (stat !== undefined) return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  if (stat !== undefined) {
+    // The command, in parentheses, may hold spaces; behind it come the state and, as the twentieth field, the start time.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie has ended, and where nobody asks after it (the first process of some containers never does) it stays.
+    return fields[0] === "Z" ? undefined : fields[19];
+  }
   try {
     process.kill(pid, 0);
     return process.platform === "linux" ? undefined : "running";

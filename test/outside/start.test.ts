@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -210,6 +211,22 @@ describe("a stop", () => {
     const below = await script.descendants();
     script.process.kill("SIGKILL");
     await vi.waitUntil(async () => (await alive(below)).length === 0, { timeout: 10_000 });
+  });
+
+  it("that nobody has asked after does not keep the state from the next start", async () => {
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      const [pid] = await once(parent.stdout, "data");
+      const stat = () => readFileSync(`/proc/${Number(pid)}/stat`, "utf8").split(" ");
+      await vi.waitUntil(() => stat()[2] === "Z", { timeout: 10_000 });
+      writeFileSync(join(state, "lock"), `${Number(pid)} ${stat()[21]}`);
+      const next = await start().ready();
+      expect(await next.stop()).toBe(0);
+    } finally {
+      parent.kill();
+    }
   });
 });
 
