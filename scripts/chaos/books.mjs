@@ -1,0 +1,352 @@
+/**
+ * Holds one account's book against what its clients saw. Everything is computed from answers of the API; of the log in
+ * D1, only that it agrees with them. Pure: no network, no clock.
+ *
+ * @typedef {{ id: string, url: string, content_type: string, bytes: number }} Image
+ * @typedef {{
+ *   id: string, status: string, created_at: string, completed_at?: string, images: Image[],
+ *   usage: { credits: number, credits_requested: number }, error?: { code: string },
+ * }} Generation as the API shows it
+ * @typedef {{
+ *   id: string, kind: string, credits: number, balance_after: number, generation_id: string | null, grant_id: string,
+ *   created_at: string,
+ * }} Entry
+ * @typedef {{ id: string, credits: number, remaining: number, expires_at: string | null }} Grant
+ *
+ * @typedef {{ kind: "refused", code: string, required?: number, available?: number }} Refused nothing may be charged
+ * @typedef {Refused
+ *   | { kind: "accepted" | "succeeded", id: string }
+ *   | { kind: "failed", id: string, code: string }
+ *   | { kind: "unknown", id: string | null }} Outcome what the client knows; `unknown` when its answer was lost
+ * @typedef {{ credits: number, creditsMin: number, n: number, outcome: Outcome }} Asked a request for images, with the
+ * price of the list, and the least that it may be refused for: a form is, before it is read, for the cheapest price
+ *
+ * @typedef {{
+ *   user_id: string,
+ *   complaints: string[],
+ *   granted: { id: string, credits: number, acknowledged: boolean }[],
+ *   requests: Asked[],
+ *   seen: Generation[],
+ *   balance: number,
+ *   statement: { balance: number, grants: Grant[], entries: Entry[] },
+ *   generations: Record<string, Generation | null>,
+ *   pictures: Record<string, { status: number, contentType: string | null, bytes: number }>,
+ *   log: {
+ *     generations: { id: string, status: string, charged: number, refunded: number }[],
+ *     entries: { seq: number, credits: number, balance_after: number, generation_id: string | null }[],
+ *   },
+ * }} Book
+ * `complaints`: what clients found wrong at once. `seen`: ended generations as clients were shown them. `entries`: the
+ * oldest first. `generations`: as they stand at the end, null for 404. `pictures`: by image id.
+ */
+
+/** The operator's answer lists no more grants than this. */
+const GRANTS_LISTED_MAX = 200;
+
+/**
+ * Everything in which the book and its clients disagree, one line each; nothing when all is well.
+ * @param {Book} book
+ * @returns {string[]}
+ */
+export function findDifferences(book) {
+  return [
+    ...book.complaints,
+    ...checkEntries(book),
+    ...checkGrants(book),
+    ...generationIds(book).flatMap((id) => checkGeneration(book, id)),
+    ...book.seen.flatMap((seen) => checkSeen(book, seen)),
+    ...book.requests.flatMap((asked) => checkAsked(book, asked)),
+    ...checkUnheard(book),
+    ...checkLog(book),
+  ].map((line) => `${book.user_id}: ${line}`);
+}
+
+/**
+ * Every generation that a client or the book names.
+ * @param {Pick<Book, "requests" | "statement">} book
+ * @returns {string[]}
+ */
+export function generationIds({ requests, statement }) {
+  const charged = statement.entries.map((entry) => entry.generation_id);
+  const heard = requests.map(({ outcome }) => (outcome.kind === "refused" ? null : outcome.id));
+  return [...new Set([...charged, ...heard].filter((id) => id !== null))];
+}
+
+/** @param {string} status */
+export function isEnded(status) {
+  return status === "succeeded" || status === "failed" || status === "canceled";
+}
+
+/** @param {Book} book */
+function checkEntries({ balance, statement, generations }) {
+  const { entries, grants } = statement;
+  const lines = entries.flatMap((entry, index) => {
+    const before = entries[index - 1]?.balance_after ?? 0;
+    return [
+      ...unless(entry.id === `entry_${index + 1}`, `${entry.id} stands where entry_${index + 1} belongs`),
+      ...unless(
+        entry.balance_after === before + entry.credits,
+        `${entry.id} (${entry.kind} ${entry.credits}) leaves ${entry.balance_after} after ${before}`,
+      ),
+    ];
+  });
+  const total = sum(entries);
+  const kept = Object.values(generations).reduce((all, one) => all + (one?.usage.credits ?? 0), 0);
+  const owed = sum(ofKind(entries, "grant")) + sum(ofKind(entries, "expiry")) - kept;
+  const held = grants.reduce((all, grant) => all + grant.remaining, 0);
+  return [
+    ...lines,
+    ...unless(
+      balance === statement.balance,
+      `the caller is told ${balance}, the operator ${statement.balance}`,
+    ),
+    ...unless(
+      total === statement.balance,
+      `the balance is ${statement.balance}, its entries sum to ${total}`,
+    ),
+    ...unless(
+      owed === statement.balance,
+      `the balance is ${statement.balance}; grants less expiry and what generations kept make ${owed}`,
+    ),
+    ...unless(
+      grants.length >= GRANTS_LISTED_MAX || held === total,
+      `the entries sum to ${total}, the grants hold ${held}`,
+    ),
+  ];
+}
+
+/** @param {Book} book */
+function checkGrants({ granted, statement }) {
+  const { entries, grants } = statement;
+  const booked = ofKind(entries, "grant");
+  const asked = granted.flatMap(({ id, credits, acknowledged }) => {
+    const found = booked.filter((entry) => entry.grant_id === id);
+    const expected = acknowledged ? 1 : Math.min(found.length, 1);
+    return [
+      ...unless(found.length === expected, `grant ${id} is booked ${found.length} times, not ${expected}`),
+      ...unless(
+        found.every((entry) => entry.credits === credits),
+        `grant ${id} is booked with other credits than ${credits}`,
+      ),
+    ];
+  });
+  const known = new Set(granted.map(({ id }) => id));
+  return [
+    ...asked,
+    ...booked.flatMap(({ id, grant_id }) =>
+      unless(known.has(grant_id), `${id} books ${grant_id}: nobody asked`),
+    ),
+    ...grants.flatMap(({ id, credits, remaining }) => {
+      const left = sum(entries.filter((entry) => entry.grant_id === id));
+      return [
+        ...unless(left === remaining, `grant ${id} holds ${remaining}, its entries leave ${left}`),
+        ...unless(remaining >= 0 && remaining <= credits, `grant ${id} of ${credits} holds ${remaining}`),
+      ];
+    }),
+    ...ofKind(entries, "expiry").flatMap(({ id, grant_id, created_at }) => {
+      const grant = grants.find((one) => one.id === grant_id);
+      const due = grant?.expires_at;
+      return unless(
+        grant === undefined || (typeof due === "string" && due <= created_at),
+        `${id} ends grant ${grant_id} before its time`,
+      );
+    }),
+  ];
+}
+
+/**
+ * One generation: it has ended, was charged once, kept what it delivered, and its pictures are there.
+ * @param {Book} book
+ * @param {string} id
+ * @returns {string[]}
+ */
+function checkGeneration({ requests, statement, generations, pictures }, id) {
+  const entries = statement.entries.filter((entry) => entry.generation_id === id);
+  const generation = generations[id] ?? null;
+  const outcome = requests.find(
+    (asked) => asked.outcome.kind !== "refused" && asked.outcome.id === id,
+  )?.outcome;
+  if (generation === null) {
+    // Only of a lost answer may there be nothing at all.
+    const nothing = outcome?.kind === "unknown" && entries.length === 0;
+    return unless(nothing, `${id} is not found, though ${outcome ? outcome.kind : "charged"}`);
+  }
+  if (!isEnded(generation.status)) return [`${id} has not ended: ${generation.status}`];
+  return [...checkMoney(generation, entries), ...checkDelivery(generation, pictures)].map(
+    (line) => `${id} (${generation.status}) ${line}`,
+  );
+}
+
+/**
+ * @param {Generation} generation
+ * @param {Entry[]} entries
+ */
+function checkMoney({ status, usage, images }, entries) {
+  const charges = ofKind(entries, "charge");
+  const charged = -sum(charges);
+  const refunded = sum(ofKind(entries, "refund"));
+  const moments = new Set(charges.map((entry) => entry.created_at));
+  const payers = new Set(charges.map((entry) => entry.grant_id));
+  const once = moments.size === 1 && payers.size === charges.length && areNeighbours(charges);
+  const refunds = entries.filter(({ kind }) => kind === "refund" || kind === "expiry");
+  return [
+    ...unless(once, `is charged ${charges.length} times: ${charges.map((entry) => entry.id).join(" ")}`),
+    ...unless(
+      areNeighbours(refunds),
+      `is refunded at different times: ${refunds.map(({ id }) => id).join(" ")}`,
+    ),
+    ...unless(
+      charged === usage.credits_requested,
+      `is charged ${charged}, and asked for ${usage.credits_requested}`,
+    ),
+    ...unless(
+      charged - refunded === usage.credits,
+      `kept ${charged - refunded} (charged ${charged}, refunded ${refunded}), and says ${usage.credits}`,
+    ),
+    ...unless(status === "succeeded" || usage.credits === 0, `delivered nothing and kept ${usage.credits}`),
+    ...unless(status !== "succeeded" || images.length > 0, "has no images"),
+  ];
+}
+
+/**
+ * @param {Generation} generation
+ * @param {Book["pictures"]} pictures
+ */
+function checkDelivery({ status, images, error, created_at, completed_at }, pictures) {
+  const ids = new Set(images.map((image) => image.id));
+  return [
+    ...unless(ids.size === images.length, "names an image twice"),
+    ...unless(status === "succeeded" || images.length === 0, "has images"),
+    ...unless((status === "failed") === (error !== undefined), `has the error ${error?.code}`),
+    ...unless(completed_at !== undefined && created_at <= completed_at, `ended at ${completed_at}`),
+    ...images.flatMap((image) => {
+      const picture = pictures[image.id];
+      const whole =
+        picture?.status === 200 &&
+        picture.bytes === image.bytes &&
+        picture.contentType === image.content_type;
+      const got = picture ? `${picture.status} ${picture.contentType} ${picture.bytes}` : "nothing";
+      return unless(whole, `promised ${image.id}, ${image.content_type} ${image.bytes}: there is ${got}`);
+    }),
+  ];
+}
+
+/**
+ * An ended generation never changes.
+ * @param {Book} book
+ * @param {Generation} seen
+ */
+function checkSeen({ generations }, seen) {
+  const now = JSON.stringify(generations[seen.id]);
+  const then = JSON.stringify(seen);
+  return unless(now === then, `${seen.id} was shown as ${then} and is ${now}`);
+}
+
+/**
+ * @param {Book} book
+ * @param {Asked} asked
+ */
+function checkAsked({ generations }, { credits, creditsMin, n, outcome }) {
+  if (outcome.kind === "refused") {
+    if (outcome.code !== "insufficientCredits") return [];
+    const { required = 0, available = credits } = outcome;
+    return unless(
+      (required === credits || required === creditsMin) && available < required,
+      `a request for ${credits} was refused: ${required} required, ${available} available`,
+    );
+  }
+  const generation = outcome.id === null ? null : generations[outcome.id];
+  if (!generation) return [];
+  const { id, usage, images, error, status } = generation;
+  const kept = (credits / n) * images.length;
+  return [
+    ...unless(usage.credits_requested === credits, `${id} costs ${usage.credits_requested}, not ${credits}`),
+    ...unless(images.length <= n, `${id} has ${images.length} images of ${n}`),
+    ...unless(
+      usage.credits === kept,
+      `${id} kept ${usage.credits} for ${images.length} of ${n} images, not ${kept}`,
+    ),
+    ...unless(
+      outcome.kind !== "succeeded" || status === "succeeded",
+      `${id} was answered by 200 and is ${status}`,
+    ),
+    ...unless(
+      outcome.kind !== "failed" || error?.code === outcome.code,
+      `${id} was answered as failed and is ${status} ${error?.code}`,
+    ),
+  ];
+}
+
+/**
+ * A generation that no client heard of is that of a lost answer: there are at most so many of each price.
+ * @param {Book} book
+ */
+function checkUnheard({ requests, statement, generations }) {
+  const heard = new Set(requests.map(({ outcome }) => (outcome.kind === "refused" ? null : outcome.id)));
+  const lost = requests.filter(({ outcome }) => outcome.kind === "unknown" && outcome.id === null);
+  /** @type {Map<number, number>} */
+  const left = new Map();
+  for (const { credits } of lost) left.set(credits, (left.get(credits) ?? 0) + 1);
+  return generationIds({ requests: [], statement }).flatMap((id) => {
+    if (heard.has(id)) return [];
+    const price = generations[id]?.usage.credits_requested ?? 0;
+    const count = left.get(price) ?? 0;
+    left.set(price, count - 1);
+    return unless(count > 0, `${id} for ${price} was charged, and no request without an answer explains it`);
+  });
+}
+
+/** @param {Book} book */
+function checkLog({ statement, generations, log }) {
+  const rows = new Map(log.generations.map((row) => [row.id, row]));
+  const lines = new Map(log.entries.map((row) => [row.seq, row]));
+  const ended = Object.values(generations).flatMap((one) =>
+    one !== null && isEnded(one.status) ? [one] : [],
+  );
+  return [
+    ...ended.flatMap(({ id, status, usage }) => {
+      const row = rows.get(id);
+      const agrees =
+        row?.status === status &&
+        row.charged === usage.credits_requested &&
+        row.charged - row.refunded === usage.credits;
+      return unless(agrees, `${id} (${status}) is in the log as ${JSON.stringify(row)}`);
+    }),
+    ...statement.entries.flatMap((entry, index) => {
+      const row = lines.get(index + 1);
+      const agrees =
+        row?.credits === entry.credits &&
+        row.balance_after === entry.balance_after &&
+        row.generation_id === entry.generation_id;
+      return unless(agrees, `${entry.id} is in the log as ${JSON.stringify(row)}`);
+    }),
+    ...unless(
+      rows.size === ended.length && lines.size === statement.entries.length,
+      `the log has ${rows.size} generations and ${lines.size} entries, the book ${ended.length} and ${statement.entries.length}`,
+    ),
+  ];
+}
+
+/**
+ * Whether they follow each other in the book: what one transaction posts does.
+ * @param {Entry[]} entries
+ */
+function areNeighbours(entries) {
+  const numbers = entries.map(({ id }) => Number(id.replace("entry_", "")));
+  return numbers.every((number, index) => index === 0 || number === (numbers[index - 1] ?? 0) + 1);
+}
+
+/** @param {Entry[]} entries @param {string} kind */
+function ofKind(entries, kind) {
+  return entries.filter((entry) => entry.kind === kind);
+}
+
+/** @param {Entry[]} entries */
+function sum(entries) {
+  return entries.reduce((all, entry) => all + entry.credits, 0);
+}
+
+/** @param {boolean} holds @param {string} line @returns {string[]} */
+function unless(holds, line) {
+  return holds ? [] : [line];
+}

@@ -1,0 +1,313 @@
+/** Clients that ask for images in every way, some without patience, and keep a record of what they were told. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { numberOf, pick, textOf } from "../service.mjs";
+import { isEnded } from "./books.mjs";
+import { call, mustCall } from "./call.mjs";
+import { randomFrom } from "./random.mjs";
+
+/**
+ * @typedef {import("./books.mjs").Book} Book
+ * @typedef {import("./random.mjs").Random} Random
+ * @typedef {"rich" | "poor" | "expiring"} Purse
+ * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "seen"> & {
+ *   key: string, purse: Purse, pending: string[], tally: Map<string, number>,
+ * }} Client what one user was told; `pending` are accepted generations not yet seen to end
+ * @typedef {{ origin: string, adminToken: string, seed: number }} Settings
+ */
+
+const CLIENTS_A_USER = 2;
+const PRICES = /** @type {const} */ ({ "1K": 8, "2K": 10, "4K": 12 });
+const GRANT_TRIES_MAX = 10;
+
+/** @type {readonly [Purse, ...Purse[]]} */
+const PURSES = ["rich", "poor", "rich", "expiring"];
+const PURSE_CREDITS = { rich: 100_000, poor: 40, expiring: 60 };
+
+/** What the provider does to some requests: its directions stand in the prompt. Half of them end well after all. */
+const FAULTS = /** @type {const} */ ([
+  "429-rate-limit-ms*1",
+  "429-slow-down*1",
+  "500*1",
+  "500",
+  "503*1",
+  "502-html*1",
+  "reset-headers*1",
+  "reset-body*1",
+  "reset-after-1*1",
+  "truncated*1",
+  "bad-base64*1",
+  "too-few",
+  "too-many",
+  "empty-data",
+  "moderation-input",
+  "429-quota",
+]);
+
+/** A picture of one pixel, which is reference enough for the stand-in. */
+const PIXEL = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  "base64",
+);
+
+/**
+ * The users, each with a key and the first credits.
+ * @param {Settings} settings
+ * @param {number} count
+ * @returns {Promise<Client[]>}
+ */
+export async function createClients(settings, count) {
+  const users = `${settings.origin}/api/admin/users`;
+  return await Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const email = `chaos-${index}@example.com`;
+      const user = await mustCall(users, settings.adminToken, { json: { email } });
+      const id = textOf(user.body, "id");
+      const keys = `${users}/${id}/api_keys`;
+      const issued = await mustCall(keys, settings.adminToken, { json: { name: "chaos" } });
+      /** @type {Client} */
+      const client = {
+        ...{
+          user_id: id,
+          key: textOf(issued.body, "api_key"),
+          purse: PURSES[index % PURSES.length] ?? "rich",
+        },
+        ...{ complaints: [], granted: [], requests: [], seen: [], pending: [], tally: new Map() },
+      };
+      await topUp(settings, client, randomFrom(settings.seed + index));
+      return client;
+    }),
+  );
+}
+
+/** Where the clients wait while the product is down. */
+export function makeGate() {
+  /** @type {Set<() => void>} */
+  const waiting = new Set();
+  let isOpen = true;
+  return {
+    /** @returns {Promise<void>} */
+    passed: () => (isOpen ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
+    close: () => {
+      isOpen = false;
+    },
+    open: () => {
+      isOpen = true;
+      for (const resolve of waiting) resolve();
+      waiting.clear();
+    },
+  };
+}
+
+/**
+ * Keeps every client busy until `stop`; what is under way then is waited for.
+ * @param {Settings} settings
+ * @param {Client[]} clients
+ * @param {{ passed: () => Promise<void> }} gate
+ * @param {AbortSignal} stop
+ */
+export async function keepBusy(settings, clients, gate, stop) {
+  const hands = clients.flatMap((client, index) =>
+    Array.from({ length: CLIENTS_A_USER }, async (_, hand) => {
+      const random = randomFrom(settings.seed * 1000 + index * CLIENTS_A_USER + hand);
+      for (let serial = 1; ; serial++) {
+        await gate.passed();
+        if (stop.aborted) return;
+        await act(settings, client, random, `${client.user_id} ${hand} ${serial}`);
+        await sleep(random.between(20, 200));
+      }
+    }),
+  );
+  await Promise.all(hands);
+}
+
+/**
+ * @param {Settings} settings
+ * @param {Client} client
+ * @param {Random} random
+ * @param {string} label names the request in its prompt, which must be like no other
+ */
+async function act(settings, client, random, label) {
+  const purse = client.purse;
+  if (purse !== "rich" && random.chance(purse === "poor" ? 0.06 : 0.15)) {
+    return await topUp(settings, client, random);
+  }
+  const pending = client.pending.length > 0 && random.chance(0.35);
+  return await (pending ? poll(settings, client, random) : ask(settings, client, random, label));
+}
+
+/**
+ * One request for images. This is where an answer is lost: what became of it is told by the book at the end.
+ * @param {Settings} settings
+ * @param {Client} client
+ * @param {Random} random
+ * @param {string} label
+ */
+async function ask({ origin }, client, random, label) {
+  const { body, form, credits, kind, patienceMs } = drawRequest(random, label);
+  /** @type {import("./books.mjs").Asked} */
+  const asked = {
+    credits,
+    creditsMin: form ? PRICES["1K"] : credits,
+    n: body.n,
+    outcome: { kind: "unknown", id: null },
+  };
+  client.requests.push(asked);
+  const reply = await call(`${origin}/api/v1/images/generations`, client.key, {
+    ...(form === null ? { json: body } : { form }),
+    ...(patienceMs === null ? {} : { signal: AbortSignal.timeout(patienceMs) }),
+  });
+  asked.outcome = outcomeOf(reply, client);
+  const word = asked.outcome.kind === "refused" ? asked.outcome.code : asked.outcome.kind;
+  count(client, `${kind}|${word}`);
+  if (asked.outcome.kind === "accepted") client.pending.push(asked.outcome.id);
+  if (asked.outcome.kind !== "succeeded" || reply.kind !== "answer") return;
+  const { balance: _, ...generation } = Object(reply.body);
+  client.seen.push(generation);
+  if (random.chance(0.3)) await glance(client, generation);
+}
+
+/**
+ * @param {Random} random
+ * @param {string} label
+ */
+function drawRequest(random, label) {
+  const n = random.pick([1, 1, 1, 2, 2, 3, 4]);
+  const resolution = random.pick(/** @type {const} */ (["1K", "1K", "1K", "2K", "4K"]));
+  const withFile = random.chance(0.2);
+  const later = random.chance(0.45);
+  const impatient = random.chance(0.12);
+  const fault = random.chance(0.2) ? ` [fault:${random.pick(FAULTS)}]` : "";
+  const directions = `[latency:${random.between(20, 1500)}] [bytes:${random.between(2_000, 60_000)}]${fault}`;
+  const body = {
+    ...{ model: "gpt-image-2", prompt: `chaos ${label} ${directions}`, n, resolution, async: later },
+    output_format: random.pick(["png", "png", "jpeg", "webp"]),
+  };
+  return {
+    body,
+    form: withFile ? formOf(body, random.between(1, 3)) : null,
+    credits: n * PRICES[resolution],
+    kind: `${later ? "async" : "sync"}${withFile ? ", files" : ""}${impatient ? ", hangs up" : ""}`,
+    patienceMs: impatient ? random.between(5, 600) : null,
+  };
+}
+
+/**
+ * @param {Record<string, string | number | boolean>} body
+ * @param {number} files
+ */
+function formOf(body, files) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(body)) form.set(name, String(value));
+  for (let file = 0; file < files; file++) form.append("reference_image", new Blob([PIXEL]), "pixel.png");
+  return form;
+}
+
+/**
+ * @param {import("./call.mjs").Reply} reply
+ * @param {Pick<Client, "complaints">} client
+ * @returns {import("./books.mjs").Outcome}
+ */
+function outcomeOf(reply, client) {
+  if (reply.kind === "lost") return { kind: "unknown", id: null };
+  if (reply.kind === "unreached") return { kind: "refused", code: "unreached" };
+  const { status, body } = reply;
+  if (status === 200) return { kind: "succeeded", id: textOf(body, "id") };
+  if (status === 202) return { kind: "accepted", id: textOf(body, "id") };
+  const code = String(pick(body, "error", "code"));
+  const id = pick(body, "error", "generation_id");
+  switch (code) {
+    case "generationFailed":
+    case "contentPolicyViolation":
+      return { kind: "failed", id: textOf(body, "error", "generation_id"), code };
+    case "insufficientCredits": {
+      const [required, available] = [
+        numberOf(body, "error", "required"),
+        numberOf(body, "error", "available"),
+      ];
+      return { kind: "refused", code, required, available };
+    }
+    case "internalError":
+      return { kind: "unknown", id: typeof id === "string" ? id : null };
+    case "serviceUnavailable":
+      return { kind: "refused", code };
+    default:
+      client.complaints.push(`a good request was answered by ${status} ${JSON.stringify(body)}`);
+      return { kind: "refused", code };
+  }
+}
+
+/**
+ * Looks how an accepted generation stands.
+ * @param {Settings} settings
+ * @param {Client} client
+ * @param {Random} random
+ */
+async function poll({ origin }, client, random) {
+  const [first = "", ...rest] = client.pending;
+  const id = random.pick([first, ...rest]);
+  const reply = await call(`${origin}/api/v1/generations/${id}`, client.key);
+  count(client, `poll|${reply.kind === "answer" ? reply.status : reply.kind}`);
+  if (reply.kind !== "answer") return;
+  const status = pick(reply.body, "status");
+  if (reply.status !== 200) client.complaints.push(`${id} was accepted, and a poll got ${reply.status}`);
+  if (typeof status !== "string" || !isEnded(status)) return;
+  client.seen.push(Object(reply.body));
+  client.pending = client.pending.filter((other) => other !== id);
+}
+
+/**
+ * A picture that was promised is there at once.
+ * @param {Client} client
+ * @param {import("./books.mjs").Generation} generation
+ */
+async function glance(client, generation) {
+  for (const { id, url, bytes } of generation.images.slice(0, 1)) {
+    const reply = await fetchPicture(url);
+    count(client, `picture|${reply?.status ?? "lost"}`);
+    if (reply !== null && (reply.status !== 200 || reply.bytes !== bytes)) {
+      client.complaints.push(`${id} of ${bytes} bytes was answered by ${reply.status}, ${reply.bytes} bytes`);
+    }
+  }
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<Book["pictures"][string] | null>} null when the connection broke
+ */
+export async function fetchPicture(url) {
+  try {
+    const response = await fetch(url);
+    const { byteLength } = await response.arrayBuffer();
+    return { status: response.status, contentType: response.headers.get("content-type"), bytes: byteLength };
+  } catch {
+    // Killed half-way, which is what this is for; the pictures are all fetched at the end.
+    return null;
+  }
+}
+
+/**
+ * More credits, by an id of our own: asked for again until somebody says that they are there.
+ * @param {Settings} settings
+ * @param {Client} client
+ * @param {Random} random
+ */
+async function topUp({ origin, adminToken }, client, random) {
+  const expiresInMs = client.purse === "expiring" ? random.between(20_000, 60_000) : null;
+  const grant = { id: `chaos-${client.granted.length + 1}`, credits: PURSE_CREDITS[client.purse] };
+  const asked = { ...grant, acknowledged: false };
+  client.granted.push(asked);
+  const expires_at = expiresInMs === null ? null : new Date(Date.now() + expiresInMs).toISOString();
+  for (let attempt = 0; attempt < GRANT_TRIES_MAX && !asked.acknowledged; attempt++) {
+    const reply = await call(`${origin}/api/admin/users/${client.user_id}/credits`, adminToken, {
+      json: { ...grant, expires_at },
+    });
+    count(client, `grant|${reply.kind === "answer" ? reply.status : reply.kind}`);
+    asked.acknowledged = reply.kind === "answer" && (reply.status === 201 || reply.status === 200);
+    if (!asked.acknowledged) await sleep(random.between(200, 1000));
+  }
+}
+
+/** @param {Client} client @param {string} what */
+function count({ tally }, what) {
+  tally.set(what, (tally.get(what) ?? 0) + 1);
+}

@@ -1,0 +1,312 @@
+import { describe, expect, it } from "vitest";
+import { type Book, findDifferences } from "../../scripts/chaos/books.mjs";
+import { randomFrom } from "../../scripts/chaos/random.mjs";
+
+type Entry = Book["statement"]["entries"][number];
+type Generation = NonNullable<Book["generations"][string]>;
+
+const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
+
+const image = (id: string) => ({
+  id,
+  url: `http://host/${id}.png`,
+  content_type: "image/png",
+  bytes: 1000,
+});
+
+const whole: Generation = {
+  id: "gen_whole",
+  status: "succeeded",
+  created_at: at(1),
+  completed_at: at(2),
+  images: [image("img_a"), image("img_b")],
+  usage: { credits: 16, credits_requested: 16 },
+};
+const part: Generation = {
+  ...whole,
+  id: "gen_part",
+  images: [image("img_c")],
+  usage: { credits: 8, credits_requested: 16 },
+};
+const failed: Generation = {
+  ...whole,
+  id: "gen_failed",
+  status: "failed",
+  images: [],
+  usage: { credits: 0, credits_requested: 8 },
+  error: { code: "generationFailed" },
+};
+const unheard: Generation = { ...failed, id: "gen_unheard" };
+
+/** Kind, credits, generation, grant, second: numbered and added up. */
+function enter(lines: [string, number, string | null, string, number][]): Entry[] {
+  let balance = 0;
+  return lines.map(([kind, credits, generation_id, grant_id, second], index) => {
+    balance += credits;
+    return {
+      ...{ id: `entry_${index + 1}`, kind, credits, balance_after: balance },
+      ...{ generation_id, grant_id, created_at: at(second) },
+    };
+  });
+}
+
+const LINES: [string, number, string | null, string, number][] = [
+  ["grant", 20, null, "soon", 0],
+  ["grant", 100, null, "main", 0],
+  ["charge", -16, "gen_whole", "soon", 1],
+  ["charge", -4, "gen_part", "soon", 2],
+  ["charge", -12, "gen_part", "main", 2],
+  ["refund", 8, "gen_part", "main", 3],
+  ["charge", -8, "gen_failed", "main", 4],
+  ["refund", 8, "gen_failed", "main", 5],
+  ["charge", -8, "gen_unheard", "main", 6],
+  ["refund", 8, "gen_unheard", "main", 7],
+  ["grant", 5, null, "lapsing", 8],
+  ["expiry", -5, null, "lapsing", 20],
+];
+
+/** The log as it should be of these answers. */
+function logOf(entries: Entry[], generations: Book["generations"]): Book["log"] {
+  return {
+    generations: Object.values(generations)
+      .filter((one) => one !== null)
+      .map(({ id, status, usage }) => ({
+        ...{ id, status, charged: usage.credits_requested },
+        refunded: usage.credits_requested - usage.credits,
+      })),
+    entries: entries.map(({ credits, balance_after, generation_id }, index) => ({
+      ...{ seq: index + 1, credits, balance_after, generation_id },
+    })),
+  };
+}
+
+type Change = Partial<Omit<Book, "generations">> & { lines?: typeof LINES; generations?: Generation[] };
+
+/** A book in order, with every kind of entry and outcome; each case below changes one thing in it. */
+function book(change: Change = {}): Book {
+  const { lines = LINES, generations: list = [whole, part, failed, unheard], ...rest } = change;
+  const entries = enter(lines);
+  const generations: Book["generations"] = Object.fromEntries(list.map((one) => [one.id, one]));
+  const grant = (id: string, credits: number, expires_at: string | null = null) => ({
+    ...{ id, credits, expires_at },
+    remaining: entries.filter((entry) => entry.grant_id === id).reduce((sum, one) => sum + one.credits, 0),
+  });
+  const balance = entries.at(-1)?.balance_after ?? 0;
+  return {
+    user_id: "user_1",
+    complaints: [],
+    granted: [
+      { id: "soon", credits: 20, acknowledged: true },
+      { id: "main", credits: 100, acknowledged: true },
+      { id: "lapsing", credits: 5, acknowledged: false },
+      { id: "never-arrived", credits: 5, acknowledged: false },
+    ],
+    requests: [
+      { credits: 16, creditsMin: 16, n: 2, outcome: { kind: "succeeded", id: "gen_whole" } },
+      { credits: 16, creditsMin: 16, n: 2, outcome: { kind: "accepted", id: "gen_part" } },
+      {
+        credits: 8,
+        creditsMin: 8,
+        n: 1,
+        outcome: { kind: "failed", id: "gen_failed", code: "generationFailed" },
+      },
+      { credits: 8, creditsMin: 8, n: 1, outcome: { kind: "unknown", id: null } },
+      { credits: 12, creditsMin: 12, n: 1, outcome: { kind: "unknown", id: "gen_nothing" } },
+      { credits: 8, creditsMin: 8, n: 1, outcome: { kind: "refused", code: "unreached" } },
+      { credits: 16, creditsMin: 8, n: 2, outcome: refusedFor(8, 4) },
+    ],
+    seen: [whole],
+    balance,
+    statement: {
+      balance,
+      grants: [grant("soon", 20), grant("main", 100), grant("lapsing", 5, at(19))],
+      entries,
+    },
+    generations,
+    pictures: Object.fromEntries(
+      ["img_a", "img_b", "img_c"].map((id) => [id, { status: 200, contentType: "image/png", bytes: 1000 }]),
+    ),
+    log: logOf(entries, generations),
+    ...rest,
+  };
+}
+
+const refusedFor = (required: number, available: number) =>
+  ({ kind: "refused", code: "insufficientCredits", required, available }) as const;
+
+const asked = (outcome: Book["requests"][number]["outcome"]) => ({
+  requests: [...book().requests, { credits: 16, creditsMin: 16, n: 2, outcome }],
+});
+
+/** The same lines with one changed, or left out (null). */
+const withLine = (index: number, line: (typeof LINES)[number] | null) => ({
+  lines: LINES.flatMap((old, at) => (at === index ? (line ? [line] : []) : [old])),
+});
+const withMore = (...more: typeof LINES) => ({ lines: [...LINES, ...more] });
+const withGeneration = (changed: Generation) => ({
+  generations: [whole, part, failed, unheard].map((one) => (one.id === changed.id ? changed : one)),
+  seen: [],
+});
+/** The statement's entries with one of them changed after all was added up. */
+function withEntry(index: number, change: Partial<Entry>): Pick<Book, "statement"> {
+  const { statement } = book();
+  const entries = statement.entries.map((entry, at) => (at === index ? { ...entry, ...change } : entry));
+  return { statement: { ...statement, entries } };
+}
+
+it("has nothing to say of a book in order", () => {
+  expect(findDifferences(book())).toEqual([]);
+});
+
+describe("reports", () => {
+  it.each<[string, Change, RegExp]>([
+    [
+      "a generation charged twice",
+      withMore(["charge", -16, "gen_whole", "main", 30]),
+      /gen_whole \(succeeded\) is charged 2 times: entry_3 entry_13/,
+    ],
+    [
+      "a second charge in the very next line",
+      {
+        lines: LINES.toSpliced(3, 0, ["charge", -16, "gen_whole", "main", 1]),
+        ...withGeneration({ ...whole, usage: { credits: 32, credits_requested: 32 } }),
+      },
+      /gen_whole costs 32, not 16/,
+    ],
+    ["a lost charge", withLine(2, null), /gen_whole \(succeeded\) is charged 0/],
+    [
+      "a lost refund",
+      withLine(7, null),
+      /gen_failed \(failed\) kept 8 \(charged 8, refunded 0\), and says 0/,
+    ],
+    [
+      "a refund given twice",
+      withMore(["refund", 8, "gen_failed", "main", 30]),
+      /gen_failed \(failed\) is refunded at different times: entry_8 entry_13/,
+    ],
+    [
+      "a failure that was paid for",
+      withGeneration({ ...failed, usage: { credits: 8, credits_requested: 8 } }),
+      /gen_failed \(failed\) delivered nothing and kept 8/,
+    ],
+    [
+      "images that were not paid for",
+      withGeneration({ ...part, images: [image("img_c"), image("img_a")] }),
+      /gen_part kept 8 for 2 of 2 images, not 16/,
+    ],
+    [
+      "a generation that has not ended",
+      withGeneration({ ...part, status: "processing" }),
+      /gen_part has not ended: processing/,
+    ],
+    [
+      "a generation that is gone",
+      { generations: [whole, failed, unheard] },
+      /gen_part is not found, though accepted/,
+    ],
+    [
+      "a 200 that failed afterwards",
+      withGeneration({ ...failed, id: "gen_whole" }),
+      /gen_whole was answered by 200 and is failed/,
+    ],
+    [
+      "a failure that succeeded afterwards",
+      withGeneration({ ...whole, id: "gen_failed" }),
+      /gen_failed was answered as failed and is succeeded/,
+    ],
+    [
+      "an ended generation that changed",
+      { seen: [{ ...whole, completed_at: at(3) }] },
+      /gen_whole was shown as .* and is /,
+    ],
+    [
+      "a missing picture",
+      {
+        pictures: { ...book().pictures, img_b: { status: 404, contentType: "application/json", bytes: 80 } },
+      },
+      /promised img_b, image\/png 1000: there is 404 application\/json 80/,
+    ],
+    [
+      "a picture cut short",
+      { pictures: { ...book().pictures, img_b: { status: 200, contentType: "image/png", bytes: 999 } } },
+      /promised img_b, image\/png 1000: there is 200 image\/png 999/,
+    ],
+    ["a picture never fetched", { pictures: {} }, /promised img_a, image\/png 1000: there is nothing/],
+    [
+      "an image named twice",
+      withGeneration({ ...whole, images: [image("img_a"), image("img_a")] }),
+      /gen_whole \(succeeded\) names an image twice/,
+    ],
+    [
+      "a balance_after that does not continue",
+      withEntry(4, { balance_after: 87 }),
+      /entry_5 \(charge -12\) leaves 87 after 100/,
+    ],
+    ["an entry out of its place", withEntry(4, { id: "entry_9" }), /entry_9 stands where entry_5 belongs/],
+    ["a balance that the entries do not make", { balance: 95 }, /the caller is told 95, the operator 96/],
+    [
+      "a grant booked twice",
+      withMore(["grant", 100, null, "main", 30]),
+      /grant main is booked 2 times, not 1/,
+    ],
+    ["a lost grant", withLine(0, ["grant", 20, null, "other", 0]), /grant soon is booked 0 times, not 1/],
+    [
+      "a grant nobody asked for",
+      withMore(["grant", 9, null, "gift", 30]),
+      /entry_13 books gift: nobody asked/,
+    ],
+    [
+      "a grant of other credits",
+      withLine(1, ["grant", 101, null, "main", 0]),
+      /grant main is booked with other credits than 100/,
+    ],
+    [
+      "credits that end before their time",
+      withLine(11, ["expiry", -5, null, "lapsing", 10]),
+      /entry_12 ends grant lapsing before its time/,
+    ],
+    [
+      "a charge that no request explains",
+      { requests: book().requests.filter(({ credits }) => credits !== 8) },
+      /gen_unheard for 8 was charged, and no request without an answer explains it/,
+    ],
+    [
+      "a refusal with the credits there",
+      asked(refusedFor(16, 16)),
+      /a request for 16 was refused: 16 required, 16 available/,
+    ],
+    [
+      "a refusal for another price",
+      asked(refusedFor(17, 1)),
+      /a request for 16 was refused: 17 required, 1 available/,
+    ],
+    [
+      "an accepted one without a trace",
+      asked({ kind: "accepted", id: "gen_x" }),
+      /gen_x is not found, though accepted/,
+    ],
+    [
+      "a generation that the log does not have",
+      { log: { ...book().log, generations: book().log.generations.slice(1) } },
+      /gen_whole \(succeeded\) is in the log as undefined/,
+    ],
+    [
+      "an entry that the log has otherwise",
+      { log: { ...book().log, entries: book().log.entries.map((row) => ({ ...row, credits: 1 })) } },
+      /entry_1 is in the log as .*"credits":1/,
+    ],
+    ["what a client found wrong at once", { complaints: ["a poll got 404"] }, /user_1: a poll got 404/],
+  ])("%s", (_, change, line) => {
+    expect(findDifferences(book(change)).join("\n")).toMatch(line);
+  });
+});
+
+it("draws the same for the same seed, and other things for another", () => {
+  const drawn = (seed: number) => {
+    const random = randomFrom(seed);
+    return Array.from({ length: 200 }, () => random.between(1, 6));
+  };
+  expect(drawn(7)).toEqual(drawn(7));
+  expect(drawn(7)).not.toEqual(drawn(8));
+  expect([...new Set(drawn(0))].sort()).toEqual([1, 2, 3, 4, 5, 6]);
+});
