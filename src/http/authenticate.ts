@@ -12,7 +12,8 @@ type LookUp<Found> = (keyHash: string, now: number) => Promise<Found>;
  * @throws {ApiError} 401, or 503 while D1 does not answer
  */
 export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
-  return admit(c, await lookUp(c, (hash, now) => lookUpKey(c.env.DB, hash, now)));
+  const look: LookUp<KeyVerdict> = (hash, now) => lookUpKey(c.env.DB, hash, now);
+  return guarded(c, async () => admit(c, await lookUp(c, look)));
 }
 
 /** The same, by a look-up that brings rows of the handler's own with it. */
@@ -20,12 +21,36 @@ export async function authenticateAnd<Rows>(
   c: Context<AppEnv>,
   lookUpAnd: LookUp<{ verdict: KeyVerdict; rows: Rows }>,
 ): Promise<{ caller: Caller; rows: Rows }> {
-  const { verdict, rows } = await lookUp(c, lookUpAnd);
-  return { caller: admit(c, verdict), rows };
+  return guarded(c, async () => {
+    const { verdict, rows } = await lookUp(c, lookUpAnd);
+    return { caller: admit(c, verdict), rows };
+  });
+}
+
+/** Somebody who tries keys is slowed down: by the platform's own limit, which costs no storage and is only about right. */
+async function guarded<T>(c: Context<AppEnv>, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const refused = error instanceof ApiError && error.code in REFUSALS;
+    if (refused) await hold(c.env.FAILED_KEYS_GUARD, c.req.header("CF-Connecting-IP") ?? "unknown");
+    throw error;
+  }
+}
+
+const REFUSALS = { missingApiKey: true, invalidApiKey: true, expiredApiKey: true };
+
+/** @throws {ApiError} 429 beyond the limit; in development there is none */
+async function hold(guard: RateLimit | undefined, key: string): Promise<void> {
+  if (!guard || (await guard.limit({ key })).success) return;
+  const message = "Too many requests. Nothing was charged.";
+  throw new ApiError("rateLimited", message, { headers: { "Retry-After": "60" } });
 }
 
 async function lookUp<Found>(c: Context<AppEnv>, find: LookUp<Found>): Promise<Found> {
   const hash = await presentedKeyHash(c);
+  // What costs credits is counted exactly, by the account.
+  if (c.req.method === "GET" || c.req.method === "HEAD") await hold(c.env.READS_GUARD, hash);
   try {
     return await find(hash, Date.now());
   } catch (error) {
