@@ -1,4 +1,4 @@
-import { ulid } from "ulid";
+import { encodeTime, ulid } from "ulid";
 
 type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req";
 
@@ -8,6 +8,11 @@ type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req";
  */
 export function newId<P extends Prefix>(prefix: P): `${P}_${string}` {
   return `${prefix}_${ulid()}`;
+}
+
+/** The lowest id that a generation of that moment, or of a later one, can have. Milliseconds since 1970. */
+export function lowestGenerationId(time: number): string {
+  return `gen_${encodeTime(time)}${"0".repeat(16)}`;
 }
 
 const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";

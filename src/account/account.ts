@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { readConfig } from "../config.ts";
+import { lowestGenerationId } from "../id.ts";
 import { removeReferences } from "../images/references.ts";
 import { removeImagesExcept } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
@@ -14,6 +15,7 @@ import {
   type Generation,
   type Idempotency,
   isEnded,
+  JOIN_MS,
   type Job,
   jobOf,
   KEEP_MS,
@@ -22,6 +24,7 @@ import {
   type Order,
   type RunResult,
   renew,
+  type SdkCall,
 } from "./lifecycle.ts";
 import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
 import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
@@ -37,7 +40,7 @@ export type SubmitRefusal =
 
 export type SubmitOutcome =
   | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
-  /** A request with this idempotency key made it before. */
+  /** A request with this idempotency key, or the call that an SDK repeats, made it before. */
   | ({ kind: "repeated" } & Ended)
   /** The idempotency key was used for another request. */
   | { kind: "conflict" }
@@ -97,10 +100,15 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** Whether a request of at least this price has a chance: asked before anything is uploaded for it. */
-  admit(credits: number, idempotencyKey: string | null): { kind: "admitted" } | SubmitRefusal {
+  /**
+   * Whether a request of at least this price has a chance: asked before anything is uploaded for it.
+   * @param sdkCount how often the SDK says that it has tried before; 0 where none says so
+   */
+  admit(credits: number, idempotencyKey: string | null, sdkCount = 0): { kind: "admitted" } | SubmitRefusal {
     return this.#commit((now): { kind: "admitted" } | SubmitRefusal => {
       if (idempotencyKey !== null && this.#store.generationOfKey(idempotencyKey)) return { kind: "admitted" };
+      if (sdkCount > 0 && this.#store.joinable(null, sdkCount, joinableSince(now)))
+        return { kind: "admitted" };
       this.#bookExpired(now);
       const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
       if (verdict.kind === "limited") return verdict;
@@ -113,17 +121,19 @@ export class Account extends DurableObject<Env> {
 
   /**
    * Charges for a generation and accepts it, or refuses it and charges nothing. A sync one is begun at once, and the
-   * caller has its job. The same id again is the same answer; the same idempotency key again is the generation it made.
-   * In this order: idempotency, rate, concurrency, credits.
+   * caller has its job. The same id again is the same answer; the same idempotency key again is the generation it made,
+   * and so is an SDK's retry of a call. In this order: idempotency, retries, rate, concurrency, credits.
    */
   async submit(order: Order): Promise<SubmitOutcome> {
-    const { id, credits, idempotency } = order;
+    const { id, credits, idempotency, sdkCall } = order;
     const outcome = this.#commit((now): SubmitOutcome => {
       const known = this.#store.generation(id);
       if (known) return this.#accepted(known, now);
       this.#bookExpired(now);
       const repeated = idempotency && this.#repeated(idempotency);
       if (repeated) return repeated;
+      const joined = sdkCall && sdkCall.count > 0 ? this.#join(id, sdkCall, now) : null;
+      if (joined) return { kind: "repeated", generation: recordOf(joined), balance: this.#balance() };
       const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
       if (verdict.kind === "limited") return verdict;
       const charged = charge(this.#store.balance(), this.#store.liveGrants(), credits, id);
@@ -463,6 +473,21 @@ export class Account extends DurableObject<Env> {
       : { kind: "conflict" };
   }
 
+  /**
+   * Lets an SDK's retry have the generation of an earlier try. Its count is noted there, so that the retry of another,
+   * equal call takes another generation; and its order, so that the same order again is the same answer.
+   */
+  #join(id: string, { fingerprint, count }: SdkCall, now: number): Generation | null {
+    const since = joinableSince(now);
+    const before = this.#store.joinedBy(id, since);
+    if (before) return before;
+    const generation = this.#store.joinable(fingerprint, count, since);
+    if (!generation) return null;
+    const joined = { ...generation, sdkCall: { fingerprint, count, joinedBy: id } };
+    this.#store.updateGeneration(generation, joined);
+    return joined;
+  }
+
   #read(id: string): Ended | null {
     const generation = this.generation(id);
     return generation && { generation, balance: this.balance() };
@@ -544,4 +569,8 @@ export class Account extends DurableObject<Env> {
     ].filter((time) => time !== null);
     if (times.length > 0) this.#armFor(Math.max(Math.min(...times), notBefore));
   }
+}
+
+function joinableSince(now: number): string {
+  return lowestGenerationId(now - JOIN_MS);
 }

@@ -21,6 +21,8 @@ export const SWEEP_AFTER_MS = 20 * 60_000;
 const TELL_AGAIN_MS = 5_000;
 /** How long an ended generation is kept here: as long as a retry may ask for it. */
 export const KEEP_MS = 86_400_000;
+/** How long after its acceptance an SDK's retry may join a generation. */
+export const JOIN_MS = 15 * 60_000;
 
 export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" | "canceled";
 
@@ -57,6 +59,12 @@ export type GenerationRequest = {
 /** The caller's key for a request, and what tells whether another request with that key is the same one. */
 export type Idempotency = { key: string; fingerprint: string };
 
+/**
+ * What lets an SDK's own retry, which carries no key, find the generation of the call that it repeats. `count` is how
+ * often the SDK has tried before: 0 the first time.
+ */
+export type SdkCall = { fingerprint: string; count: number };
+
 /** What a caller wants accepted, priced. The id is the caller's, so that it can be asked for again. */
 export type Order = {
   id: string;
@@ -65,6 +73,7 @@ export type Order = {
   /** For all its images. */
   credits: number;
   idempotency: Idempotency | null;
+  sdkCall?: SdkCall | null;
 };
 
 /** What a run brings back. Images and a failure together: some were delivered before it failed. */
@@ -84,6 +93,8 @@ export type Generation = {
   dueAt: number | null;
   /** What lets a repeated request join this generation, or null. */
   idempotency: Idempotency | null;
+  /** The latest call of an SDK that this generation answers, and the order that joined by it; null for all others. */
+  sdkCall: (SdkCall & { joinedBy: string | null }) | null;
   /** Whether somebody holds the lease, until `dueAt`. */
   leased: boolean;
   fence: number;
@@ -123,7 +134,7 @@ export type BeginOutcome =
 
 /** A generation as it is accepted: a sync one begun at once by whoever submits it, an async one waiting in line. */
 export function accept(order: Order, paid: Paid, now: number, limits: Limits): Generation {
-  const { id, mode, request, idempotency, credits: charged } = order;
+  const { id, mode, request, idempotency, sdkCall, credits: charged } = order;
   mustHold(Number.isSafeInteger(charged / request.n), "every image of a generation has the same whole price");
   const waiting: Generation = {
     id,
@@ -136,6 +147,7 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     deadline: now + limits.queueDeadlineMs,
     dueAt: Math.min(now + nudgeAfterMs(0), now + limits.queueDeadlineMs),
     idempotency,
+    sdkCall: sdkCall ? { ...sdkCall, joinedBy: null } : null,
     leased: false,
     fence: 0,
     calls: 0,

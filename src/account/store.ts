@@ -51,7 +51,9 @@ const TABLES = `
     images TEXT NOT NULL,
     request TEXT NOT NULL,
     idempotency_key TEXT,
-    fingerprint TEXT
+    fingerprint TEXT,
+    sdk_count INTEGER,
+    joined_by TEXT
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS due_generations ON generations (due_at) WHERE due_at IS NOT NULL;
   CREATE UNIQUE INDEX IF NOT EXISTS keyed_generations ON generations (idempotency_key)
@@ -108,6 +110,8 @@ type GenerationRow = {
   request: string;
   idempotency_key: string | null;
   fingerprint: string | null;
+  sdk_count: number | null;
+  joined_by: string | null;
 };
 
 /** Which generations a list shows; what is null does not matter. Times in milliseconds since 1970, both exclusive. */
@@ -275,6 +279,31 @@ export class AccountStore {
     return row ? toGeneration(row) : null;
   }
 
+  /** The generation that this order has joined, or null. Asked of those that are not older than `sinceId`. */
+  joinedBy(orderId: string, sinceId: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>(
+      "SELECT * FROM generations WHERE id >= ? AND joined_by = ?",
+      sinceId,
+      orderId,
+    );
+    return row ? toGeneration(row) : null;
+  }
+
+  /**
+   * The newest generation, not older than `sinceId`, that an SDK's retry with that count may join: unfinished or
+   * succeeded, and joined by no retry with as high a count. Without a fingerprint: of any request.
+   */
+  joinable(fingerprint: string | null, count: number, sinceId: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>(
+      `SELECT * FROM generations
+       WHERE id >= ?1 AND sdk_count < ?2 AND (?3 IS NULL OR fingerprint = ?3)
+         AND status IN ('queued', 'processing', 'succeeded')
+       ORDER BY id DESC LIMIT 1`,
+      ...[sinceId, count, fingerprint],
+    );
+    return row ? toGeneration(row) : null;
+  }
+
   /** Generations that the filter lets through: newest first, from the one before `beforeId`. */
   generations(filter: GenerationFilter, beforeId: string | null, limit: number): Generation[] {
     return this.#sql
@@ -438,6 +467,10 @@ function toGeneration(row: GenerationRow): Generation {
       row.idempotency_key === null || row.fingerprint === null
         ? null
         : { key: row.idempotency_key, fingerprint: row.fingerprint },
+    sdkCall:
+      row.sdk_count === null || row.fingerprint === null
+        ? null
+        : { fingerprint: row.fingerprint, count: row.sdk_count, joinedBy: row.joined_by },
   };
 }
 
@@ -465,6 +498,8 @@ function toRow(generation: Generation): GenerationRow {
     images: JSON.stringify(generation.images),
     request: JSON.stringify(generation.request),
     idempotency_key: generation.idempotency?.key ?? null,
-    fingerprint: generation.idempotency?.fingerprint ?? null,
+    fingerprint: generation.idempotency?.fingerprint ?? generation.sdkCall?.fingerprint ?? null,
+    sdk_count: generation.sdkCall?.count ?? null,
+    joined_by: generation.sdkCall?.joinedBy ?? null,
   };
 }

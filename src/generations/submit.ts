@@ -5,6 +5,7 @@ import {
   isEnded,
   type Job,
   type Order,
+  type SdkCall,
 } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
@@ -31,6 +32,8 @@ export type Submission = ShapeRequest & {
   references: GenerationRequest["references"];
   /** What the caller repeats when it repeats the request, or null. */
   idempotencyKey: string | null;
+  /** What an SDK says of the call, which its retries may join; null for callers that are told apart by their keys alone. */
+  sdk: { keyId: string; count: number } | null;
   origin: string;
 };
 
@@ -77,8 +80,8 @@ export async function submit(
   if (priced.kind !== "priced") return priced;
   const { request, credits } = priced;
   const mode = submission.async ? "async" : "sync";
-  const idempotency = await idempotencyOf(submission.idempotencyKey, request);
-  const outcome = await submitToAccount(env, userId, { id, mode, request, credits, idempotency });
+  const { idempotency, sdkCall } = await repetitionOf(submission, request);
+  const outcome = await submitToAccount(env, userId, { id, mode, request, credits, idempotency, sdkCall });
   switch (outcome.kind) {
     case "insufficient":
       return { ...outcome, required: credits };
@@ -111,13 +114,14 @@ export async function submit(
 export async function admit(
   userId: string,
   idempotencyKey: string | null,
+  sdkCount: number,
   env: Env,
   config: Config,
 ): Promise<{ kind: "admitted" } | Refusal> {
   if (!chooseProvider(config)) return { kind: "unavailable" };
   const required = Math.min(...models.map((model) => cheapestPrice(model)));
   try {
-    const admission = await env.ACCOUNT.getByName(userId).admit(required, idempotencyKey);
+    const admission = await env.ACCOUNT.getByName(userId).admit(required, idempotencyKey, sdkCount);
     return admission.kind === "insufficient" ? { ...admission, required } : admission;
   } catch (error) {
     log("admit_failed", { user_id: userId, error: describe(error) });
@@ -165,15 +169,27 @@ function priceSubmission(
   };
 }
 
+/** What lets a repeated request join. A key of the caller's own says more than what its SDK counts. */
+async function repetitionOf(
+  { idempotencyKey: key, sdk }: Submission,
+  request: GenerationRequest,
+): Promise<{ idempotency: Idempotency | null; sdkCall: SdkCall | null }> {
+  if (key !== null) {
+    return { idempotency: { key, fingerprint: await fingerprintOf(request) }, sdkCall: null };
+  }
+  if (sdk === null) return { idempotency: null, sdkCall: null };
+  const fingerprint = await sha256Hex(`${sdk.keyId}\n${await fingerprintOf(request)}`);
+  return { idempotency: null, sdkCall: { fingerprint, count: sdk.count } };
+}
+
 /**
  * The same request is the same picture at the same price: all that was asked, as it was understood, and the content of
  * each reference. Where the caller waits, and which host it called, are no part of it.
  */
-async function idempotencyOf(key: string | null, request: GenerationRequest): Promise<Idempotency | null> {
-  if (key === null) return null;
+async function fingerprintOf(request: GenerationRequest): Promise<string> {
   const { origin: _, references, ...asked } = request;
   const content = { ...asked, references: references.map(({ sha256 }) => sha256) };
-  return { key, fingerprint: await sha256Hex(JSON.stringify(content)) };
+  return await sha256Hex(JSON.stringify(content));
 }
 
 /** Asks again, with the same id, when the account's answer is lost: it charges once however often it is asked. */

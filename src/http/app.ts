@@ -6,11 +6,14 @@ import { admin } from "./admin/routes.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
+import { renderOpenAIError } from "./openai/errors.ts";
+import { openai } from "./openai/routes.ts";
 import { credits } from "./v1/credits.ts";
 import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
 
+const OPENAI_BASE = "/openai/v1";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 export const app = new Hono<AppEnv>();
@@ -34,31 +37,32 @@ app.use(async (c, next) => {
   });
 });
 
-/** Answers of the API are for one caller, one time, and are JSON. */
-app.use("/api/*", async (c, next) => {
-  await next();
-  c.header("Cache-Control", "no-store");
-  c.header("X-Content-Type-Options", "nosniff");
-});
+/** Answers of the API are for one caller, one time, and of the type they say. */
+for (const api of ["/api/*", `${OPENAI_BASE}/*`]) {
+  app.use(api, async (c, next) => {
+    await next();
+    c.header("Cache-Control", "no-store");
+    c.header("X-Content-Type-Options", "nosniff");
+  });
+}
 
 app.route("/api/v1", modelRoutes);
 app.route("/api/v1", credits);
 app.route("/api/v1", generate);
 app.route("/api/v1", generations);
 app.route("/api/admin", admin);
+app.route(OPENAI_BASE, openai);
 app.route("/images", images);
 
 app.onError(renderError);
 
 app.notFound((c) => {
   const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method, c.req.path));
+  const render = c.req.path.startsWith(`${OPENAI_BASE}/`) ? renderOpenAIError : renderError;
   // Returned, not thrown: what is thrown here would skip the headers that are set around it.
-  if (allowed.length === 0) return renderError(notFound(), c);
+  if (allowed.length === 0) return render(notFound(), c);
   const message = `This address takes ${allowed.join(", ")}.`;
-  return renderError(
-    new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }),
-    c,
-  );
+  return render(new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }), c);
 });
 
 /** Whether a route, and not only what is around all of them, answers this method at this path. */

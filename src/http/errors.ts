@@ -5,7 +5,7 @@ import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 
 /** Each code a caller can get, and its status. */
-const STATUS = {
+export const STATUS = {
   invalid_request: 400,
   contentPolicyViolation: 400,
   missingApiKey: 401,
@@ -67,14 +67,19 @@ export const FAILURE_MESSAGES = {
     "The provider refused the prompt or a reference image under its content policy. The credits were returned.",
 } as const;
 
-/** Renders whatever a handler threw. What is not an {@link ApiError} is ours: it is logged, and says nothing outside. */
+/** Renders whatever a handler threw, in the native API's form. */
 export function renderError(error: Error, c: Context<AppEnv>): Response {
-  if (error instanceof ApiError) return render(error, c);
+  return render(toApiError(error, c), c);
+}
+
+/** What the caller is to hear. What is not an {@link ApiError} is ours: it is logged, and says nothing outside. */
+export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
+  if (error instanceof ApiError) return error;
   log("request_failed", { request_id: c.get("requestId"), error: describe(error) });
-  if (error instanceof ConfigError) return render(unavailable(), c);
+  if (error instanceof ConfigError) return unavailable();
   const generationId = c.get("generationId");
   const extra = generationId === undefined ? {} : { generation_id: generationId };
-  return render(new ApiError("internalError", "Something went wrong on our side.", { extra }), c);
+  return new ApiError("internalError", "Something went wrong on our side.", { extra });
 }
 
 function render(error: ApiError, c: Context<AppEnv>): Response {

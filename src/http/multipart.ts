@@ -20,7 +20,7 @@ export type UploadedFile = { position: number; content: AsyncIterable<Uint8Array
 /** The end of a sentence that begins with `reference_image 2 `. */
 export type FileRefusal = string;
 
-type FileHandler = (file: UploadedFile) => Promise<FileRefusal | null>;
+export type FileHandler = (file: UploadedFile) => Promise<FileRefusal | null>;
 
 export type MultipartRefusal = {
   kind: "refused";
@@ -33,8 +33,13 @@ export type MultipartRefusal = {
 
 export type MultipartOutcome = { kind: "form"; fields: Map<string, string> } | MultipartRefusal;
 
-/** The form field that carries files; `reference_image[]` is taken for the same. */
+/** The form field that carries files in the native API. */
 export const FILE_FIELD = "reference_image";
+
+/** Which field carries files: its name with `[]` behind it is taken for the same. `refused`: words for other files. */
+export type FileFields = { name: string; refused: Readonly<Record<string, string>> };
+
+const REFERENCE_FILES: FileFields = { name: FILE_FIELD, refused: {} };
 
 /** 50 MB as the API means it, 1 MiB of text, and time for the largest form on a slow line. */
 export const MULTIPART_LIMITS = {
@@ -56,12 +61,13 @@ export async function readMultipart(
   request: Request,
   limits: MultipartLimits,
   onFile: FileHandler,
+  files: FileFields = REFERENCE_FILES,
 ): Promise<MultipartOutcome> {
   try {
     const boundary = readBoundary(request.headers.get("content-type"));
     refuseDeclaredLength(request, limits);
     if (request.body === null) throw invalid("The body is empty.");
-    const form = new FormReading(boundary, limits, onFile);
+    const form = new FormReading(boundary, limits, onFile, files);
     await form.read(request.body);
     return { kind: "form", fields: form.fields };
   } catch (error) {
@@ -136,6 +142,7 @@ class FormReading {
   readonly fields = new Map<string, string>();
   readonly #limits: MultipartLimits;
   readonly #onFile: FileHandler;
+  readonly #fileFields: FileFields;
   readonly #parser: busboy.Busboy;
   readonly #delimiters: DelimiterCount;
   /** Aborted, with the reason, by whatever first makes further reading pointless. */
@@ -149,9 +156,10 @@ class FormReading {
   #textBytes = 0;
   #partCount = 0;
 
-  constructor(boundary: string, limits: MultipartLimits, onFile: FileHandler) {
+  constructor(boundary: string, limits: MultipartLimits, onFile: FileHandler, files: FileFields) {
     this.#limits = limits;
     this.#onFile = onFile;
+    this.#fileFields = files;
     this.#delimiters = new DelimiterCount(boundary);
     this.#stopped = new Promise((resolve) => {
       this.#stop.signal.addEventListener("abort", () => resolve());
@@ -240,7 +248,9 @@ class FormReading {
   /** Busboy's types say string, but a part without a name has none, and text in an unknown charset no value. */
   #takeField(name: string | undefined, value: string | undefined): void {
     const field = this.#takePart(name);
-    if (isFileField(field)) throw invalid(`${FILE_FIELD} must be a file.`, FILE_FIELD);
+    if (this.#isFileField(field)) {
+      throw invalid(`${this.#fileFields.name} must be a file.`, this.#fileFields.name);
+    }
     if (this.fields.has(field)) throw invalid(`${field} is given twice.`, field);
     // Busboy puts U+FFFD where bytes are no text, so the character itself cannot be told from a broken one.
     if (value === undefined || value.includes("\uFFFD"))
@@ -254,10 +264,11 @@ class FormReading {
 
   #takeFile(name: string | undefined, stream: Readable): void {
     const field = this.#takePart(name);
-    if (!isFileField(field)) throw invalid(`${field} must not be a file.`, field);
+    const { name: fileField, refused } = this.#fileFields;
+    if (!this.#isFileField(field)) throw invalid(refused[field] ?? `${field} must not be a file.`, field);
     const { filesMax } = this.#limits;
     if (this.#fileCount === filesMax) {
-      throw invalid(`${FILE_FIELD} may be given at most ${filesMax} times.`, FILE_FIELD);
+      throw invalid(`${fileField} may be given at most ${filesMax} times.`, fileField);
     }
     this.#fileCount += 1;
     const position = this.#fileCount;
@@ -268,7 +279,8 @@ class FormReading {
     if (this.#stop.signal.aborted) return;
     try {
       const refusal = await this.#onFile({ position, content: this.#content(stream) });
-      if (refusal !== null) throw invalid(`${FILE_FIELD} ${position} ${refusal}`, FILE_FIELD);
+      const { name: field } = this.#fileFields;
+      if (refusal !== null) throw invalid(`${field} ${position} ${refusal}`, field);
       if (!stream.readableEnded) throw new Error("A file was taken without being read to its end.");
     } catch (error) {
       this.#fail(error);
@@ -286,6 +298,10 @@ class FormReading {
       // The parser ends a file with an error only when the form itself ends or is given up inside it.
       throw malformed();
     }
+  }
+
+  #isFileField(name: string): boolean {
+    return name === this.#fileFields.name || name === `${this.#fileFields.name}[]`;
   }
 
   #takePart(name: string | undefined): string {
@@ -316,10 +332,6 @@ class FormReading {
     this.#stop.signal.throwIfAborted();
     return result ?? undefined;
   }
-}
-
-function isFileField(name: string): boolean {
-  return name === FILE_FIELD || name === `${FILE_FIELD}[]`;
 }
 
 /** Counts the delimiters in a body that comes in pieces: one opens each part, and the last one closes the form. */

@@ -2,7 +2,10 @@ import type { ImageHeader } from "../images/format.ts";
 import { referenceKey, removeReferences } from "../images/references.ts";
 import { storeImage } from "../images/sink.ts";
 import { describe, log } from "../log.ts";
+import { readJsonWithDataUrls } from "./dataUrls.ts";
 import {
+  type FileFields,
+  type FileHandler,
   type FileRefusal,
   MULTIPART_LIMITS,
   type MultipartLimits,
@@ -25,6 +28,8 @@ export type ReceivedReferences =
   | { kind: "form"; fields: Map<string, string>; references: StoredReference[] }
   | MultipartRefusal;
 
+type ReceivedJson = { kind: "json"; value: unknown; references: StoredReference[] } | MultipartRefusal;
+
 /**
  * Reads a form and stores its reference images under the generation's id, in the order in which they came. When the
  * form is refused, or this throws, what was stored has been removed again.
@@ -36,10 +41,34 @@ export async function receiveReferences(
   generationId: string,
   filesMax: number,
   limits: Omit<MultipartLimits, "filesMax"> = MULTIPART_LIMITS,
+  files?: FileFields,
 ): Promise<ReceivedReferences> {
+  return await storing(bucket, generationId, limits.fileBytesMax, (store) =>
+    readMultipart(request, { ...limits, filesMax }, store, files),
+  );
+}
+
+/** The same for a JSON body with data URLs, which {@link readJsonWithDataUrls} replaces by their positions. */
+export async function receiveDataUrls(
+  request: Request,
+  bucket: R2Bucket,
+  generationId: string,
+  filesMax: number,
+  limits: Omit<MultipartLimits, "filesMax"> = MULTIPART_LIMITS,
+): Promise<ReceivedJson> {
+  return await storing(bucket, generationId, limits.fileBytesMax, (store) =>
+    readJsonWithDataUrls(request, { ...limits, filesMax }, store),
+  );
+}
+
+async function storing<Read extends { kind: string }>(
+  bucket: R2Bucket,
+  generationId: string,
+  bytesMax: number,
+  read: (store: FileHandler) => Promise<Read | MultipartRefusal>,
+): Promise<(Read & { references: StoredReference[] }) | MultipartRefusal> {
   const references: StoredReference[] = [];
   const store = async ({ position, content }: UploadedFile): Promise<FileRefusal | null> => {
-    const { fileBytesMax: bytesMax } = limits;
     const key = referenceKey(generationId, position);
     const outcome = await storeImage(bucket, content, { keyFor: () => key, bytesMax });
     if (outcome.kind === "not_an_image") return "is not a PNG, JPEG or WebP image.";
@@ -49,14 +78,18 @@ export async function receiveReferences(
     return null;
   };
   try {
-    const form = await readMultipart(request, { ...limits, filesMax }, store);
-    if (form.kind === "form") return { ...form, references };
+    const body = await read(store);
+    if (!isRefusal(body)) return { ...body, references };
     await discard(bucket, references);
-    return form;
+    return body;
   } catch (error) {
     await discard(bucket, references);
     throw error;
   }
+}
+
+export function isRefusal(body: { kind: string }): body is MultipartRefusal {
+  return body.kind === "refused";
 }
 
 /** Never throws: the outcome that led here is the one to tell, and the bucket's lifecycle rule removes the rest. */

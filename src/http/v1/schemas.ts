@@ -4,7 +4,7 @@ import { isGenerationId } from "../../id.ts";
 const PROMPT_CODE_POINTS_MAX = 32_000;
 const USER_CODE_POINTS_MAX = 128;
 
-const prompt = z.string().superRefine((text, context) => {
+export const prompt = z.string().superRefine((text, context) => {
   const fault = promptFault(text);
   if (fault) context.addIssue({ code: "custom", message: fault });
 });

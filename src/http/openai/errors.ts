@@ -1,0 +1,49 @@
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { AppEnv } from "../env.ts";
+import { type ApiError, type ErrorCode, STATUS, toApiError } from "../errors.ts";
+
+/** An error in OpenAI's shape: all four members are always there. */
+export type OpenAIError = { message: string; type: string; param: string | null; code: string | null };
+
+/**
+ * Each of our codes in OpenAI's words: those that its clients look at. `retry` is whether the same request may succeed
+ * later; what may not says so, since the SDKs would otherwise decide by the status alone.
+ */
+const DIALECT = {
+  invalid_request: { type: "invalid_request_error", code: null, retry: false },
+  contentPolicyViolation: { type: "image_generation_user_error", code: "moderation_blocked", retry: false },
+  missingApiKey: { type: "invalid_request_error", code: "missing_api_key", retry: false },
+  invalidApiKey: { type: "invalid_request_error", code: "invalid_api_key", retry: false },
+  expiredApiKey: { type: "invalid_request_error", code: "expired_api_key", retry: false },
+  insufficientCredits: { type: "insufficient_quota", code: "credit_balance_exhausted", retry: false },
+  notFound: { type: "invalid_request_error", code: "not_found", retry: false },
+  methodNotAllowed: { type: "invalid_request_error", code: "method_not_allowed", retry: false },
+  conflict: { type: "invalid_request_error", code: "conflict", retry: false },
+  payloadTooLarge: { type: "invalid_request_error", code: "payload_too_large", retry: false },
+  unsupportedMediaType: { type: "invalid_request_error", code: "unsupported_content_type", retry: false },
+  idempotencyMismatch: { type: "invalid_request_error", code: "idempotency_mismatch", retry: false },
+  rateLimited: { type: "rate_limit_error", code: "rate_limit_exceeded", retry: true },
+  generationFailed: { type: "image_generation_server_error", code: "image_generation_failed", retry: true },
+  internalError: { type: "server_error", code: "internal_error", retry: true },
+  serviceUnavailable: { type: "server_error", code: "service_unavailable", retry: true },
+} as const satisfies Record<ErrorCode, { type: string; code: string | null; retry: boolean }>;
+
+/** Renders whatever a handler threw, in OpenAI's form. */
+export function renderOpenAIError(thrown: Error, c: Context<AppEnv>): Response {
+  const error = toApiError(thrown, c);
+  c.set("errorCode", error.code);
+  for (const [name, value] of Object.entries(error.details.headers ?? {})) c.header(name, value);
+  const generationId = error.details.extra?.["generation_id"];
+  if (typeof generationId === "string") c.header("X-Generation-Id", generationId);
+  if (!DIALECT[error.code].retry) c.header("X-Should-Retry", "false");
+  const status: ContentfulStatusCode = STATUS[error.code];
+  return c.json({ error: toOpenAIError(error) }, status);
+}
+
+export function toOpenAIError({ code, message, details }: ApiError): OpenAIError {
+  const { type, code: known } = DIALECT[code];
+  const param = details.param ?? null;
+  if (code === "notFound" && param === "model") return { message, type, param, code: "model_not_found" };
+  return { message, type, param, code: known ?? (param === null ? null : "invalid_value") };
+}

@@ -1,0 +1,117 @@
+import * as z from "zod";
+import { models } from "../../catalogue/models.ts";
+import { invalidRequest } from "../errors.ts";
+import { type GenerationBody, prompt } from "../v1/schemas.ts";
+
+/** What every request for images may say. As in OpenAI's own API, null says the same as a field left out. */
+const asked = {
+  model: z.string().nullish(),
+  prompt,
+  n: z.number().nullish(),
+  size: z.string().nullish(),
+  quality: z.enum(["auto", "low", "medium", "high"]).nullish(),
+  output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
+  output_compression: z.int().min(0).max(100).nullish(),
+  background: z.enum(["auto", "opaque"]).nullish(),
+  moderation: z.enum(["auto", "low"]).nullish(),
+  user: z.string().nullish(),
+  safety_identifier: z.string().nullish(),
+  stream: z.boolean().nullish(),
+  partial_images: z.int().min(0).max(3).nullish(),
+  response_format: z.string().nullish(),
+  style: z.string().nullish(),
+};
+
+/** The body of POST /openai/v1/images/generations, and, beside the files, the fields of the form of …/images/edits. */
+export const CreateImageBody = z.strictObject(asked);
+
+/** The body of …/images/edits as it is once its data URLs have been taken out: see {@link refuseOtherImages}. */
+export const EditImageBody = z.strictObject({
+  ...asked,
+  images: z.array(z.union([z.string(), z.strictObject({ image_url: z.string() })])).min(1),
+});
+
+export type ImageFields = z.infer<typeof CreateImageBody>;
+
+const MASK = "mask is not supported: say in the prompt what is to change, and where.";
+
+/** What OpenAI's API has and this service cannot honour, in words for people. Null: this value is fine. */
+const UNSUPPORTED: Readonly<Record<string, (value: unknown) => string | null>> = {
+  mask: () => MASK,
+  input_fidelity: () => "input_fidelity cannot be chosen for this model: leave it out.",
+  background: (value) =>
+    value === "transparent"
+      ? "background transparent is not supported by this model: use opaque or auto."
+      : null,
+  n: (value) =>
+    typeof value === "number" && value > IMAGES_MAX
+      ? `n may be at most ${IMAGES_MAX} here: send several requests for more images.`
+      : null,
+};
+
+const IMAGES_MAX = Math.max(...models.map((model) => model.max_images));
+
+/** @throws {ApiError} 400 for what OpenAI's API takes and this one does not */
+export function refuseUnsupported(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [field, given] of Object.entries(value)) {
+    const message = given === null ? null : (UNSUPPORTED[field]?.(given) ?? null);
+    if (message !== null) throw invalidRequest(message, field);
+  }
+}
+
+/**
+ * Holds the images of a JSON body against the files that were taken out of it, which left `data:,` and their position.
+ * @throws {ApiError} 400 for an image that is no data URL
+ */
+export function refuseOtherImages(value: unknown, files: number): void {
+  if (typeof value !== "object" || value === null || !("images" in value)) return;
+  const images: unknown[] = Array.isArray(value.images) ? value.images : [];
+  for (const [index, image] of images.entries()) {
+    if (urlOf(image) === `data:,${index + 1}` && index < files) continue;
+    const message = `image ${index + 1} must be a data URL of a PNG, JPEG or WebP in base64: no addresses are fetched, and no files are kept here.`;
+    throw invalidRequest(message, "images");
+  }
+}
+
+function urlOf(image: unknown): unknown {
+  return typeof image === "object" && image !== null && "image_url" in image ? image.image_url : image;
+}
+
+/** What a mask is answered when it comes as a file. */
+export const REFUSED_FILES = { mask: MASK };
+
+/** The same request in the words of the native API. */
+export function toGenerationBody(fields: ImageFields): GenerationBody {
+  return {
+    model: fields.model ?? models[0]?.id ?? "",
+    prompt: fields.prompt,
+    size: fields.size ?? undefined,
+    quality: fields.quality ?? undefined,
+    n: fields.n ?? undefined,
+    async: false,
+    output_format: fields.output_format ?? "png",
+    output_compression: fields.output_compression ?? undefined,
+    background: fields.background ?? "auto",
+    moderation: fields.moderation ?? "auto",
+    user: fields.safety_identifier ?? fields.user ?? undefined,
+  };
+}
+
+/** The fields of a form, all text, as the JSON values they stand for; what stands for none is left to the schema. */
+export function fromForm(fields: ReadonlyMap<string, string>): Record<string, unknown> {
+  return Object.fromEntries([...fields].map(([name, text]) => [name, fromText(name, text)]));
+}
+
+function fromText(name: string, text: string): unknown {
+  switch (name) {
+    case "n":
+    case "output_compression":
+    case "partial_images":
+      return /^\d{1,9}$/.test(text) ? Number(text) : text;
+    case "stream":
+      return text === "true" ? true : text === "false" ? false : text;
+    default:
+      return text;
+  }
+}

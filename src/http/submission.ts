@@ -1,0 +1,179 @@
+import type { Context } from "hono";
+import type { GenerationRequest } from "../account/lifecycle.ts";
+import type { Quota } from "../account/limits.ts";
+import type { GenerationRecord } from "../account/record.ts";
+import { findModel, models } from "../catalogue/models.ts";
+import type { Config } from "../config.ts";
+import type { Refusal, Submission, Submitted } from "../generations/submit.ts";
+import { sha256Hex } from "../hash.ts";
+import { removeReferences } from "../images/references.ts";
+import type { Caller } from "../keys/lookup.ts";
+import { describe, log } from "../log.ts";
+import type { AppEnv } from "./env.ts";
+import { ApiError, invalidRequest, unavailable } from "./errors.ts";
+import type { GenerationBody } from "./v1/schemas.ts";
+
+/** What a request has beside its fields. */
+export type Circumstances = {
+  references: GenerationRequest["references"];
+  /** The field that carried them, for the words of a refusal. */
+  referenceField: string;
+  idempotencyKey: string | null;
+  sdk: Submission["sdk"];
+};
+
+/** The same for every door: a request's fields, in the words of the native API, as what is to be made. */
+export async function toSubmission(
+  c: Context<AppEnv>,
+  caller: Caller,
+  config: Config,
+  body: GenerationBody,
+  { references, referenceField, idempotencyKey, sdk }: Circumstances,
+): Promise<Submission> {
+  const model = findModel(body.model);
+  if (!model) {
+    throw invalidRequest(`model must be ${models.map(({ id }) => id).join(" or ")}.`, "model");
+  }
+  if (references.length > model.reference_image_limit) {
+    const message = `${referenceField} may be given at most ${model.reference_image_limit} times for this model.`;
+    throw invalidRequest(message, referenceField);
+  }
+  return {
+    model,
+    prompt: body.prompt,
+    size: body.size,
+    quality: body.quality,
+    aspect_ratio: body.aspect_ratio,
+    resolution: body.resolution,
+    n: body.n,
+    async: body.async,
+    outputFormat: body.output_format,
+    outputCompression: body.output_compression ?? null,
+    background: body.background,
+    moderation: body.moderation,
+    // The provider learns which requests are of one person, and neither who it is nor whose customer.
+    endUser: body.user === undefined ? null : await sha256Hex(`${caller.userId}\n${body.user}`),
+    references,
+    idempotencyKey,
+    sdk,
+    origin: config.PUBLIC_BASE_URL ?? new URL(c.req.url).origin,
+  };
+}
+
+/** Whether this very request made a generation, or may have, which its references now belong to. */
+export function isUsed(outcome: Submitted): boolean {
+  const answered = outcome.kind === "ended" || outcome.kind === "pending";
+  return outcome.kind === "unknown" || (answered && !outcome.replayed);
+}
+
+/** @throws {ApiError} 400 for a key that is not 1 to 255 visible ASCII characters, bare or quoted */
+export function readIdempotencyKey(c: Context<AppEnv>): string | null {
+  const header = c.req.header("Idempotency-Key");
+  if (header === undefined) return null;
+  const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header) ?? [];
+  const key = quoted === undefined ? header : quoted.replaceAll(/\\(.)/g, "$1");
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+    throw invalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.", "Idempotency-Key");
+  }
+  return key;
+}
+
+/** The headers, and the line in the log, of a request that has a generation. */
+export function tellAccepted(
+  c: Context<AppEnv>,
+  generation: GenerationRecord,
+  replayed: boolean,
+  quota: Quota | null,
+): void {
+  c.set("generationId", generation.id);
+  // A stream that has begun takes no more headers.
+  if (c.finalized) return;
+  if (replayed) c.header("Idempotent-Replayed", "true");
+  if (quota) tellQuota(c, quota);
+}
+
+/** What is left of the limits that are on, as the IETF's draft-ietf-httpapi-ratelimit-headers has it. */
+function tellQuota(c: Context<AppEnv>, { rate, concurrency }: Quota): void {
+  if (c.finalized) return;
+  const policies: string[] = [];
+  const left: string[] = [];
+  if (rate) {
+    policies.push(`"default";q=${rate.limit};w=60`);
+    left.push(`"default";r=${rate.remaining};t=${rate.resetSeconds}`);
+  }
+  if (concurrency) {
+    policies.push(`"concurrency";q=${concurrency.limit};qu="concurrent-requests"`);
+    left.push(`"concurrency";r=${concurrency.remaining}`);
+  }
+  if (policies.length === 0) return;
+  c.header("RateLimit-Policy", policies.join(", "));
+  c.header("RateLimit", left.join(", "));
+}
+
+/** The answer to a refusal by the account, or before it: nothing was charged. */
+export function refuse(c: Context<AppEnv>, refusal: Refusal): ApiError {
+  switch (refusal.kind) {
+    case "limited": {
+      tellQuota(c, refusal.quota);
+      const message = limitMessage(refusal);
+      return new ApiError("rateLimited", message, {
+        headers: { "Retry-After": String(refusal.retryAfterSeconds) },
+      });
+    }
+    case "insufficient": {
+      tellQuota(c, refusal.quota);
+      const { required, available } = refusal;
+      const message = `This takes ${required} credits and the account has ${available}.`;
+      return new ApiError("insufficientCredits", message, { extra: { required, available } });
+    }
+    case "unavailable":
+      return unavailable();
+  }
+}
+
+/** The answer where no generation can be shown. */
+export function refuseOutcome(
+  c: Context<AppEnv>,
+  outcome: Exclude<Submitted, { kind: "ended" } | { kind: "pending" }>,
+  id: string,
+): ApiError {
+  switch (outcome.kind) {
+    case "unknown": {
+      c.set("generationId", id);
+      const message =
+        "Something went wrong on our side. Look the generation up by its id to see what became of it.";
+      return new ApiError("internalError", message, { extra: { generation_id: id } });
+    }
+    case "invalid":
+      return invalidRequest(outcome.message, outcome.param);
+    case "mismatch": {
+      const message = "This Idempotency-Key was used for another request within the last 24 hours.";
+      return new ApiError("idempotencyMismatch", message, { param: "Idempotency-Key" });
+    }
+    case "limited":
+    case "insufficient":
+    case "unavailable":
+      return refuse(c, outcome);
+  }
+}
+
+function limitMessage({ by, quota }: Extract<Refusal, { kind: "limited" }>): string {
+  switch (by) {
+    case "rate":
+      return `At most ${quota.rate?.limit} generations a minute are accepted. Nothing was charged.`;
+    case "concurrency":
+      return `At most ${quota.concurrency?.limit} generations may run at once. Nothing was charged.`;
+  }
+}
+
+/** The refusal at hand is what the caller must hear; what cannot be removed goes by the bucket's lifecycle rule. */
+export async function discard(
+  c: Context<AppEnv>,
+  references: GenerationRequest["references"],
+): Promise<void> {
+  try {
+    await removeReferences(c.env.REFERENCES, references);
+  } catch (error) {
+    log("discard_failed", { request_id: c.get("requestId"), error: describe(error) });
+  }
+}

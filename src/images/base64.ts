@@ -1,0 +1,31 @@
+/** A multiple of three, so that each piece but the last encodes without padding. */
+const PIECE_BYTES = 3 * 16_384;
+
+/** How many characters the base64 (RFC 4648, section 4) of so many bytes has. */
+export function base64Length(bytes: number): number {
+  return 4 * Math.ceil(bytes / 3);
+}
+
+/** The base64 of a stream, in pieces, as ASCII. Lets go of the stream when its reader leaves early. */
+export async function* encodeBase64(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader = body.getReader({ mode: "byob" });
+  // A read takes the buffer away and brings it back.
+  let buffer: ArrayBufferLike = new ArrayBuffer(PIECE_BYTES);
+  try {
+    for (;;) {
+      const view: Uint8Array = new Uint8Array(buffer, 0, PIECE_BYTES);
+      const { done, value }: ReadableStreamReadResult<Uint8Array> = await reader.readAtLeast(
+        PIECE_BYTES,
+        view,
+      );
+      if (value !== undefined && value.length > 0) {
+        const { byteOffset, byteLength } = value;
+        yield Buffer.from(Buffer.from(value.buffer, byteOffset, byteLength).toString("base64"), "latin1");
+        buffer = value.buffer;
+      }
+      if (done || value === undefined) return;
+    }
+  } finally {
+    await reader.cancel().catch(() => null);
+  }
+}

@@ -1,0 +1,517 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { ProviderError, type ProviderFailure } from "../../../src/providers/provider.ts";
+import { sketch } from "../../../src/providers/sketch/index.ts";
+import { frame, jpeg, png, webpLossy } from "../../images/samples.ts";
+import {
+  type Answer,
+  call,
+  creditsOf,
+  newKey,
+  newUser,
+  respond,
+  storedReferences,
+  type TestUser,
+} from "../../support/http.ts";
+
+const GENERATIONS = "/openai/v1/images/generations";
+const EDITS = "/openai/v1/images/edits";
+const ASKED = { model: "gpt-image-2", prompt: "a lighthouse at dusk" };
+const UNAVAILABLE: ProviderFailure = { reason: "unavailable", retryAfterMs: null };
+
+const Images = z.strictObject({
+  created: z.int(),
+  data: z.array(z.strictObject({ b64_json: z.base64() })),
+  size: z.string(),
+  quality: z.enum(["low", "medium", "high"]).optional(),
+  background: z.literal("opaque"),
+  output_format: z.enum(["png", "jpeg", "webp"]),
+  usage: z.looseObject({ total_tokens: z.literal(0), credits: z.int() }),
+});
+
+let user: TestUser;
+
+/** The provider makes these pictures in its next calls, or fails with this. */
+function provide(...calls: (Uint8Array[] | ProviderFailure)[]) {
+  const spy = vi.spyOn(sketch, "generate");
+  for (const made of calls) {
+    spy.mockImplementationOnce(async function* () {
+      if (!Array.isArray(made)) throw new ProviderError(made, "as the test has it");
+      for (const bytes of made) yield { body: new Blob([bytes]).stream() };
+    });
+  }
+  return spy;
+}
+
+function post(path: string, json: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  return call("POST", path, { key: user.key, json, headers });
+}
+
+const dataUrl = (bytes: Uint8Array, type = "image/png") =>
+  `data:${type};base64,${Buffer.from(bytes).toString("base64")}`;
+
+function form(fields: Record<string, string>, files: [string, Uint8Array][]): FormData {
+  const data = new FormData();
+  for (const [name, bytes] of files) data.append(name, new Blob([bytes]), "upload");
+  for (const [name, value] of Object.entries(fields)) data.append(name, value);
+  return data;
+}
+
+const edit = (fields: Record<string, string>, files: [string, Uint8Array][]) =>
+  call("POST", EDITS, { key: user.key, body: form(fields, files) });
+
+/** The error of an answer, which must be whole. */
+function errorOf(answer: Answer) {
+  const shape = z.strictObject({
+    error: z.strictObject({
+      message: z.string().min(1),
+      type: z.string().min(1),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  });
+  expect(answer.headers.get("x-request-id")).toMatch(/^req_/);
+  const { type, param, code, message } = shape.parse(answer.body).error;
+  return [answer.status, type, code, param, answer.headers.get("x-should-retry"), message];
+}
+
+beforeEach(async () => {
+  user = await newUser(100);
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+describe("an answer", () => {
+  it("has the images in base64, in order, at a length that is said, and is charged as any other", async () => {
+    const pictures = [png(1024, 1024), png(1024, 1536)];
+    provide(pictures);
+    const response = await respond("POST", GENERATIONS, {
+      key: user.key,
+      json: { ...ASKED, n: 2, quality: "high" },
+    });
+    const text = await response.text();
+    expect(response.headers.get("content-type")).toBe("application/json");
+    expect(response.headers.get("content-length")).toBe(String(text.length));
+    const { data, usage, ...shown } = Images.parse(JSON.parse(text));
+    expect(data.map(({ b64_json }) => b64_json)).toEqual(
+      pictures.map((bytes) => Buffer.from(bytes).toString("base64")),
+    );
+    expect(shown).toMatchObject({ size: "1024x1024", quality: "high", output_format: "png" });
+    expect(usage.credits).toBe(16);
+    expect(await creditsOf(user)).toBe(84);
+
+    const id = response.headers.get("x-generation-id");
+    const native = await call("GET", `/api/v1/generations/${id}`, { key: user.key });
+    expect(native.body).toMatchObject({
+      id,
+      status: "succeeded",
+      images: [{ height: 1024 }, { height: 1536 }],
+    });
+  });
+
+  it.each([0, 1, 2, 3 * 16_384 - 1, 3 * 16_384, 3 * 16_384 + 1, 1_000_003])(
+    "keeps an image of %i bytes more than a header whole",
+    async (more) => {
+      const picture = new Uint8Array([...png(1024, 1024), ...new Uint8Array(more).fill(0xa5)]);
+      provide([picture]);
+      const { data } = Images.parse((await post(GENERATIONS, ASKED)).body);
+      expect(Buffer.from(data[0]?.b64_json ?? "", "base64").equals(picture)).toBe(true);
+    },
+  );
+
+  it("has what was delivered, and costs that much, when fewer images come than were asked for", async () => {
+    provide([png(1024, 1024)]);
+    const { data, usage } = Images.parse((await post(GENERATIONS, { ...ASKED, n: 3 })).body);
+    expect([data.length, usage.credits, await creditsOf(user)]).toEqual([1, 8, 92]);
+  });
+
+  it("takes what common clients send beside", async () => {
+    const spy = provide([png(1024, 1024)]);
+    const answer = await post(GENERATIONS, {
+      ...ASKED,
+      response_format: "url",
+      style: "vivid",
+      user: "u".repeat(300),
+      safety_identifier: "s",
+      moderation: "low",
+      background: "opaque",
+      partial_images: 2,
+      output_format: null,
+      size: null,
+      n: null,
+      stream: false,
+    });
+    expect(answer.status).toBe(200);
+    expect(spy.mock.calls[0]?.[0]).toMatchObject({ size: "auto", n: 1, moderation: "low" });
+  });
+
+  it("takes the one model when none is named", async () => {
+    provide([png(1024, 1024)]);
+    expect((await post(GENERATIONS, { prompt: "a harbour" })).status).toBe(200);
+  });
+});
+
+describe("an edit", () => {
+  const references = () => vi.mocked(sketch.generate).mock.calls[0]?.[1].references.map((r) => r.contentType);
+
+  it.each([
+    ["image", [["image", png(8, 8)]], ["image/png"]],
+    [
+      "image[]",
+      [
+        ["image[]", jpeg(frame(8, 8))],
+        ["image[]", webpLossy(8, 8)],
+      ],
+      ["image/jpeg", "image/webp"],
+    ],
+    [
+      "image, repeated",
+      [
+        ["image", png(8, 8)],
+        ["image", png(9, 9)],
+      ],
+      ["image/png", "image/png"],
+    ],
+  ] as const)("takes a form with %s", async (_, files, types) => {
+    provide([png(1024, 1024)]);
+    const answer = await edit(
+      { ...ASKED, n: "1", stream: "false" },
+      files.map(([name, bytes]) => [name, bytes]),
+    );
+    expect([answer.status, references()]).toEqual([200, types]);
+    expect(await storedReferences()).toEqual([]);
+  });
+
+  it("takes JSON with data URLs, as objects or as texts, with slashes written as PHP writes them", async () => {
+    provide([png(1024, 1024)]);
+    const big = new Uint8Array([...png(8, 8), ...new Uint8Array(300_001).fill(0xff)]);
+    const json = JSON.stringify({
+      images: [{ image_url: dataUrl(big) }, dataUrl(jpeg(frame(8, 8)), "image/jpeg")],
+      prompt: 'data:image/png;base64,AAAA is a text here, with \\ and " in it: \u00fc',
+      model: "gpt-image-2",
+    }).replaceAll("/", "\\/");
+    const answer = await call("POST", EDITS, {
+      key: user.key,
+      body: json,
+      headers: { "Content-Type": "application/json" },
+    });
+    expect([answer.status, references()]).toEqual([200, ["image/png", "image/jpeg"]]);
+    expect(vi.mocked(sketch.generate).mock.calls[0]?.[1].references[0]?.bytes).toBe(big.length);
+    expect(vi.mocked(sketch.generate).mock.calls[0]?.[0].prompt).toContain(
+      'base64,AAAA is a text here, with \\ and " in it: ü',
+    );
+    expect(await storedReferences()).toEqual([]);
+  });
+
+  it.each([
+    ["an address", { images: [{ image_url: "https://example.com/a.png" }] }, /^image 1 must be a data URL/],
+    ["a file's id", { images: [{ file_id: "file_1" }] }, /^image 1 must be a data URL/],
+    ["a place that only we write", { images: [{ image_url: "data:,1" }] }, /^image 1 must be a data URL/],
+    ["no picture", { images: [{ image_url: dataUrl(new Uint8Array(9)) }] }, /^image 1 is not a PNG/],
+    [
+      "broken base64",
+      { images: [{ image_url: "data:image/png;base64,AB=A" }] },
+      /^image 1 is not valid base64/,
+    ],
+    ["no image at all", { images: [] }, /at least 1/],
+    ["seventeen", { images: Array(17).fill({ image_url: dataUrl(png(8, 8)) }) }, /at most 16/],
+  ])("refuses JSON with %s, and keeps nothing", async (_, images, message) => {
+    const error = errorOf(await post(EDITS, { ...ASKED, ...images }));
+    expect(error).toEqual([
+      400,
+      "invalid_request_error",
+      "invalid_value",
+      "images",
+      "false",
+      expect.stringMatching(message),
+    ]);
+    expect([await storedReferences(), await creditsOf(user)]).toEqual([[], 100]);
+  });
+
+  it("holds what is left of JSON without its images against the limit of all JSON", async () => {
+    const room = 1024 * 1024 - JSON.stringify({ ...ASKED, images: ["data:,1"], user: "" }).length;
+    provide([png(1024, 1024)]);
+    const asked = (user: string) => ({ ...ASKED, images: [dataUrl(png(8, 8))], user });
+    expect((await post(EDITS, asked("u".repeat(room)))).status).toBe(200);
+    const [status, , code] = errorOf(await post(EDITS, asked("u".repeat(room + 1))));
+    expect([status, code]).toEqual([413, "payload_too_large"]);
+    expect(await storedReferences()).toEqual([]);
+  });
+
+  it.each([
+    ["a mask", { image: png(8, 8), mask: png(8, 8) }, "mask", /^mask is not supported/],
+    ["a file of another name", { picture: png(8, 8) }, "picture", /^picture must not be a file/],
+    ["what is no image", { image: new Uint8Array(20) }, "image", /^image 1 is not a PNG/],
+    ["no file", {}, "image", /^image is required/],
+  ])("refuses a form with %s", async (_, files, param, message) => {
+    const error = errorOf(await edit(ASKED, Object.entries(files)));
+    expect(error.slice(0, 4)).toEqual([400, "invalid_request_error", "invalid_value", param]);
+    expect(error[5]).toMatch(message);
+    expect([await storedReferences(), await creditsOf(user)]).toEqual([[], 100]);
+  });
+});
+
+describe("a refusal", () => {
+  it.each([
+    ["mask", { mask: { image_url: "x" } }, "mask"],
+    ["input_fidelity", { input_fidelity: "high" }, "input_fidelity"],
+    ["a transparent background", { background: "transparent" }, "background"],
+    ["more images than are made", { n: 5 }, "n"],
+    ["an unknown field", { propmt: "a" }, "propmt"],
+    ["another size", { size: "512x512" }, "size"],
+    ["another quality", { quality: "hd" }, "quality"],
+    ["a format that is not made here", { output_format: "webp" }, "output_format"],
+    ["no prompt", { prompt: undefined }, "prompt"],
+  ])("of %s names the field and charges nothing", async (_, asked, param) => {
+    const error = errorOf(await post(GENERATIONS, { ...ASKED, ...asked }));
+    expect(error.slice(0, 5)).toEqual([400, "invalid_request_error", "invalid_value", param, "false"]);
+    expect(error[5]).toMatch(new RegExp(`^${param}`));
+    expect(await creditsOf(user)).toBe(100);
+  });
+
+  it.each([
+    [{ ...ASKED, model: "dall-e-3" }, [404, "invalid_request_error", "model_not_found", "model", "false"]],
+    ["[", [400, "invalid_request_error", null, null, "false"]],
+  ])("of %j has its own code", async (json, expected) => {
+    const body = typeof json === "string" ? json : JSON.stringify(json);
+    const headers = { "Content-Type": "application/json" };
+    const answer = await call("POST", GENERATIONS, { key: user.key, body, headers });
+    expect(errorOf(answer).slice(0, 5)).toEqual(expected);
+  });
+
+  it("of credits is one that no client retries", async () => {
+    user = await newUser(7);
+    expect(errorOf(await post(GENERATIONS, ASKED)).slice(0, 5)).toEqual([
+      402,
+      "insufficient_quota",
+      "credit_balance_exhausted",
+      null,
+      "false",
+    ]);
+  });
+
+  it.each([
+    ["GET", "/openai/v1/models", undefined, "missing_api_key"],
+    ["GET", "/openai/v1/models/gpt-image-2", "gih_live_x", "invalid_api_key"],
+    ["POST", GENERATIONS, undefined, "missing_api_key"],
+    ["POST", EDITS, undefined, "missing_api_key"],
+  ])("of %s %s without a valid key is a 401", async (method, path, key, code) => {
+    const answer = await call(method, path, { key });
+    expect(errorOf(answer).slice(0, 5)).toEqual([401, "invalid_request_error", code, null, "false"]);
+    expect(answer.headers.get("www-authenticate")).toBe("Bearer");
+  });
+
+  it.each([
+    ["GET", "/openai/v1/chat/completions", 404, "not_found"],
+    ["GET", "/openai/v1/models/dall-e-3", 404, "model_not_found"],
+    ["GET", GENERATIONS, 405, "method_not_allowed"],
+  ])("of %s %s is in OpenAI's shape too", async (method, path, status, code) => {
+    const [actual, , actualCode] = errorOf(await call(method, path, { key: user.key }));
+    expect([actual, actualCode]).toEqual([status, code]);
+  });
+
+  it("by the provider is a 400 that is not retried; a failure is a 500 that may be", async () => {
+    provide({ reason: "refused" }, { reason: "invalid" });
+    const refused = await post(GENERATIONS, ASKED);
+    expect(errorOf(refused).slice(0, 5)).toEqual([
+      400,
+      "image_generation_user_error",
+      "moderation_blocked",
+      null,
+      "false",
+    ]);
+    const failed = await post(GENERATIONS, ASKED);
+    expect(errorOf(failed).slice(0, 5)).toEqual([
+      500,
+      "image_generation_server_error",
+      "image_generation_failed",
+      null,
+      null,
+    ]);
+    expect(failed.headers.get("x-generation-id")).toMatch(/^gen_/);
+    expect(await creditsOf(user)).toBe(100);
+  });
+});
+
+describe("models", () => {
+  it("are listed and shown in OpenAI's shape", async () => {
+    const model = { id: "gpt-image-2", object: "model", created: 1_776_729_600, owned_by: "openai" };
+    const list = await call("GET", "/openai/v1/models", { key: user.key });
+    expect(list.body).toEqual({ object: "list", data: [model] });
+    expect((await call("GET", "/openai/v1/models/gpt-image-2", { key: user.key })).body).toEqual(model);
+  });
+});
+
+describe("a stream", () => {
+  const eventsOf = (text: string) =>
+    text
+      .split("\n\n")
+      .filter((block) => block.startsWith("event: "))
+      .map((block) => {
+        const [, name, data] = /^event: (.+)\ndata: (.+)$/.exec(block) ?? [];
+        return { name, data: JSON.parse(data ?? "null") };
+      });
+
+  it.each([
+    [GENERATIONS, "image_generation.completed"],
+    [EDITS, "image_edit.completed"],
+  ])("of %s gives one whole event an image, in order", async (path, type) => {
+    const pictures = [png(1024, 1024), png(1024, 1536)];
+    provide(pictures);
+    const json = { ...ASKED, n: 2, stream: true, ...(path === EDITS && { images: [dataUrl(png(8, 8))] }) };
+    const answer = await post(path, json);
+    expect(answer.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    expect(answer.headers.get("x-generation-id")).toMatch(/^gen_/);
+    expect(eventsOf(answer.text)).toEqual(
+      pictures.map((bytes, index) => ({
+        name: type,
+        data: {
+          type,
+          b64_json: Buffer.from(bytes).toString("base64"),
+          created_at: expect.any(Number),
+          size: index === 0 ? "1024x1024" : "1024x1536",
+          quality: "auto",
+          background: "opaque",
+          output_format: "png",
+          usage: expect.objectContaining({ credits: 8, total_tokens: 0 }),
+        },
+      })),
+    );
+  });
+
+  it("that fails at once has its status; one that has begun ends with an error event", async () => {
+    provide({ reason: "refused" });
+    expect((await post(GENERATIONS, { ...ASKED, stream: true })).status).toBe(400);
+
+    vi.spyOn(sketch, "generate").mockImplementationOnce(async function* () {
+      await new Promise((resolve) => setTimeout(resolve, 3_500));
+      yield await Promise.reject(new ProviderError({ reason: "invalid" }, "as the test has it"));
+    });
+    const late = await post(GENERATIONS, { ...ASKED, stream: true });
+    expect([late.status, late.headers.get("x-generation-id")]).toEqual([200, expect.stringMatching(/^gen_/)]);
+    expect(eventsOf(late.text)).toEqual([
+      {
+        name: "error",
+        data: {
+          type: "error",
+          error: {
+            message: expect.stringContaining("could not be generated"),
+            type: "image_generation_server_error",
+            param: null,
+            code: "image_generation_failed",
+          },
+        },
+      },
+    ]);
+    expect(await creditsOf(user)).toBe(100);
+  });
+});
+
+describe("a retry by an SDK", () => {
+  const sdk = (count: number) => ({ "X-Stainless-Retry-Count": String(count) });
+  const idOf = ({ headers }: Answer) => headers.get("x-generation-id");
+  const one = () => [png(1024, 1024)];
+
+  it("joins the call that it repeats, however often, and buys once", async () => {
+    const spy = provide(one());
+    const first = await post(GENERATIONS, ASKED, sdk(0));
+    const second = await post(GENERATIONS, ASKED, sdk(1));
+    const third = await post(GENERATIONS, ASKED, sdk(2));
+    expect([second, third].map(idOf)).toEqual([idOf(first), idOf(first)]);
+    expect([second.text, third.text]).toEqual([first.text, first.text]);
+    expect(second.headers.get("idempotent-replayed")).toBe("true");
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([1, 92]);
+  });
+
+  it("joins what is still being made", async () => {
+    let go: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const spy = vi.spyOn(sketch, "generate").mockImplementationOnce(async function* () {
+      await held;
+      yield { body: new Blob([png(1024, 1024)]).stream() };
+    });
+    const first = post(GENERATIONS, ASKED, sdk(0));
+    await vi.waitUntil(() => spy.mock.calls.length === 1);
+    const second = post(GENERATIONS, ASKED, sdk(1));
+    go();
+    expect(idOf(await second)).toBe(idOf(await first));
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([1, 92]);
+  });
+
+  it("of two equal calls joins one each, the newest first, and a third buys", async () => {
+    const spy = provide(one(), one(), one());
+    const a = await post(GENERATIONS, ASKED, sdk(0));
+    const b = await post(GENERATIONS, ASKED, sdk(0));
+    const retries = [await post(GENERATIONS, ASKED, sdk(1)), await post(GENERATIONS, ASKED, sdk(1))];
+    expect(retries.map(idOf)).toEqual([idOf(b), idOf(a)]);
+    expect([idOf(a), idOf(b)]).not.toContain(idOf(await post(GENERATIONS, ASKED, sdk(1))));
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([3, 76]);
+  });
+
+  it.each([
+    ["a failure", { reason: "invalid" }],
+    ["a refusal", { reason: "refused" }],
+    ["an outage", UNAVAILABLE],
+  ] as const)("of %s tries again", async (_, failure) => {
+    const outage = failure === UNAVAILABLE ? [failure, failure] : [];
+    const spy = provide(failure, ...outage, one());
+    const first = await post(GENERATIONS, ASKED, sdk(0));
+    const second = await post(GENERATIONS, ASKED, sdk(1));
+    expect([first.status === 200, second.status]).toEqual([false, 200]);
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2 + outage.length, 92]);
+  });
+
+  it("joins though the first try took the last credits, and an upload is not refused for that", async () => {
+    user = await newUser(8);
+    provide(one());
+    const json = { ...ASKED, images: [dataUrl(png(8, 8))] };
+    const first = await post(EDITS, json, sdk(0));
+    expect(idOf(await post(EDITS, json, sdk(1)))).toBe(idOf(first));
+    expect((await post(EDITS, json, sdk(0))).status).toBe(402);
+    expect(await storedReferences()).toEqual([]);
+  });
+
+  it.each([
+    ["another prompt", GENERATIONS, { ...ASKED, prompt: "a harbour" }, 1],
+    ["another image", EDITS, { ...ASKED, images: [dataUrl(png(9, 9))] }, 1],
+    ["no retry", GENERATIONS, ASKED, 0],
+  ])("is none with %s", async (_, path, json, count) => {
+    const spy = provide(one(), one());
+    const first = { ...ASKED, ...(path === EDITS && { images: [dataUrl(png(8, 8))] }) };
+    const before = await post(path, first, sdk(0));
+    expect(idOf(await post(path, json, sdk(count)))).not.toBe(idOf(before));
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2, 84]);
+  });
+
+  it("is none of another key of the same user, nor of the native API's calls", async () => {
+    const spy = provide(one(), one(), one());
+    await post("/api/v1/images/generations", ASKED, sdk(0));
+    const first = await post(GENERATIONS, ASKED, sdk(1));
+    user = { ...user, ...(await newKey(user.id)) };
+    expect(idOf(await post(GENERATIONS, ASKED, sdk(1)))).not.toBe(idOf(first));
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([3, 76]);
+  });
+
+  it("is none after a quarter of an hour", async () => {
+    const spy = provide(one(), one());
+    const now = Date.now();
+    const clock = vi.spyOn(Date, "now").mockReturnValue(now - 15 * 60_000 - 1);
+    const first = await post(GENERATIONS, ASKED, sdk(0));
+    clock.mockRestore();
+    expect(first.status).toBe(200);
+    expect(idOf(await post(GENERATIONS, ASKED, sdk(1)))).not.toBe(idOf(first));
+    expect(spy.mock.calls.length).toBe(2);
+  });
+
+  it("gives way to a key of the caller's own", async () => {
+    const spy = provide(one());
+    const headers = { "Idempotency-Key": "mine" };
+    const first = await post(GENERATIONS, ASKED, headers);
+    expect(idOf(await post(GENERATIONS, ASKED, { ...headers, ...sdk(0) }))).toBe(idOf(first));
+    const other = await post(GENERATIONS, { ...ASKED, prompt: "a harbour" }, headers);
+    expect(errorOf(other).slice(0, 3)).toEqual([422, "invalid_request_error", "idempotency_mismatch"]);
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([1, 92]);
+  });
+});
