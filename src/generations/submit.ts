@@ -114,9 +114,9 @@ export async function submit(
 export async function admit(
   userId: string,
   idempotencyKey: string | null,
-  sdkCount: number,
   env: Env,
   config: Config,
+  sdkCount = 0,
 ): Promise<{ kind: "admitted" } | Refusal> {
   if (!chooseProvider(config)) return { kind: "unavailable" };
   const required = Math.min(...models.map((model) => cheapestPrice(model)));

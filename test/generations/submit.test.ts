@@ -40,6 +40,7 @@ function submissionOf(changes: Partial<Submission> = {}): Submission {
     endUser: null,
     references: [],
     idempotencyKey: null,
+    sdk: null,
     origin: "https://hub.example",
     ...changes,
   };

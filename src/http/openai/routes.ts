@@ -60,7 +60,7 @@ openai.post("/images/generations", async (c) => {
 openai.post("/images/edits", async (c) => {
   const call = await open(c);
   // Nobody should have to upload hundreds of megabytes to learn that the credits do not suffice.
-  const admission = await admit(call.caller.userId, call.idempotencyKey, call.retries, c.env, call.config);
+  const admission = await admit(call.caller.userId, call.idempotencyKey, c.env, call.config, call.retries);
   if (admission.kind !== "admitted") throw refuse(c, admission);
   return await answer(c, call, "image_edit", await receiveEdit(c, call.id));
 });

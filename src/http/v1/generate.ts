@@ -63,7 +63,7 @@ async function readSubmission(
       return { body: await readJson(c, GenerationBody), references: [] };
     case "multipart/form-data": {
       // Nobody should have to upload 800 MB to learn that the credits do not suffice.
-      const admission = await admit(caller.userId, idempotencyKey, 0, c.env, config);
+      const admission = await admit(caller.userId, idempotencyKey, c.env, config);
       if (admission.kind !== "admitted") throw refuse(c, admission);
       const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
       const form = await receiveReferences(c.req.raw, c.env.REFERENCES, id, referencesMax);
