@@ -76,7 +76,7 @@ async function makeImages(
     log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: images.length });
     if (failure.reason !== "unavailable") return { images, failure: failureCode(failure) };
     wait = Math.max(backoffMs(retry), failure.retryAfterMs ?? 0);
-    if (Date.now() + wait >= job.workUntil) return { images, failure: "generationFailed" };
+    if (signal.aborted || Date.now() + wait >= job.workUntil) return { images, failure: "generationFailed" };
   }
   return { images, failure: null };
 }
