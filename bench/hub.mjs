@@ -1,0 +1,242 @@
+/** The built Worker on the local runtime, with the provider's double behind it, and eyes on its memory. */
+import { readdirSync, readFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+// Comes with wrangler, which pins its version.
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { unstable_getMiniflareWorkerOptions as readWorkerOptions } from "wrangler";
+import { drawImage } from "../test/support/openai-double/images.ts";
+
+const root = join(fileURLToPath(import.meta.url), "../..");
+const ADMIN_TOKEN = "bench";
+const NAME = "hub";
+
+/**
+ * @typedef {{ images: number, imageBytes: number, references: number, referenceBytes: number }} Work
+ * @typedef {{ generate: (work: Work) => Promise<void>, liveBytes: () => Promise<number>,
+ *   peakResidentBytes: () => number, stop: () => Promise<void> }} Hub
+ */
+
+/**
+ * @param {string} directory where the Worker was built, and where its state goes
+ * @param {string} state
+ * @param {string} providerUrl
+ * @returns {Promise<Hub>}
+ */
+export async function startHub(directory, state, providerUrl) {
+  const { workerOptions } = readWorkerOptions(join(root, "wrangler.toml"));
+  const bindings = {
+    IMAGE_PROVIDER: "openai",
+    OPENAI_API_KEY: "sk-test",
+    OPENAI_BASE_URL: providerUrl,
+    ADMIN_TOKEN,
+  };
+  const before = new Set(runtimes());
+  const runtime = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      inspectorPort: 0,
+      log: new Log(LogLevel.NONE),
+      cf: false,
+      handleStructuredLogs: () => {},
+      resourcePersistencePath: state,
+      ...workerOptions,
+      name: NAME,
+      bindings,
+      modulesRoot: join(directory, "worker"),
+      modules: [{ type: "ESModule", path: join(directory, "worker/index.js") }],
+    }),
+  );
+  const origin = await runtime.ready;
+  const pid = runtimes().find((candidate) => !before.has(candidate));
+  if (pid === undefined) throw new Error("The runtime's process is not to be found.");
+  await migrate(runtime);
+  const key = await openAccount(origin);
+  const inspector = await openInspector(await runtime.getInspectorURL());
+  return {
+    generate: (work) => generate(origin, key, work),
+    async liveBytes() {
+      // The inspector of an isolate that has nothing to do answers after seconds only.
+      let asking = true;
+      const live = inspector.liveBytes().finally(() => {
+        asking = false;
+      });
+      while (asking) {
+        await (await fetch(new URL("/api/v1/models/none", origin))).arrayBuffer();
+        await Promise.race([live, sleep(5)]);
+      }
+      return live;
+    },
+    peakResidentBytes: () => peakResidentBytes(pid),
+    async stop() {
+      inspector.close();
+      await runtime.dispose();
+    },
+  };
+}
+
+/** @param {Miniflare} runtime */
+async function migrate(runtime) {
+  const database = await runtime.getD1Database("DB");
+  const directory = join(root, "migrations");
+  for (const name of readdirSync(directory)
+    .filter((file) => file.endsWith(".sql"))
+    .sort()) {
+    const statements = readFileSync(join(directory, name), "utf8").split("--> statement-breakpoint");
+    await database.batch(statements.map((statement) => database.prepare(statement)));
+  }
+}
+
+/**
+ * @param {URL} origin
+ * @returns {Promise<string>} its key
+ */
+async function openAccount(origin) {
+  /** @param {string} path @param {object} body */
+  const operate = async (path, body) => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" };
+    const init = { method: "POST", headers, body: JSON.stringify(body) };
+    const response = await fetch(new URL(`/api/admin${path}`, origin), init);
+    if (!response.ok) throw new Error(`The operator's API answered ${response.status}.`);
+    return response.json();
+  };
+  const { id } = await operate("/users", { email: "bench@example.com" });
+  await operate(`/users/${id}/credits`, { credits: 1_000_000 });
+  return (await operate(`/users/${id}/api_keys`, { name: "bench" })).api_key;
+}
+
+/**
+ * One sync generation, held to its images.
+ * @param {URL} origin
+ * @param {string} key
+ * @param {Work} work
+ */
+async function generate(origin, key, { images, imageBytes, references, referenceBytes }) {
+  const fields = {
+    model: "gpt-image-2",
+    prompt: `bench [bytes:${imageBytes}]`,
+    n: images,
+    size: "2048x2048",
+  };
+  const form = formOf(fields, references, referenceBytes);
+  const call = request(new URL("/api/v1/images/generations", origin).href, {
+    method: "POST",
+    agent: false,
+    headers: {
+      authorization: `Bearer ${key}`,
+      "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
+      "content-length": form.bytes,
+    },
+  });
+  const answered = new Promise((resolve, reject) => call.on("response", resolve).on("error", reject));
+  await pipeline(Readable.from(form.pieces(), { objectMode: false }), call);
+  /** @type {{ images?: { bytes: number }[] }} */
+  const answer = JSON.parse(await text(await answered));
+  const stored = answer.images?.map(({ bytes }) => bytes) ?? [];
+  if (stored.length !== images || stored.some((bytes) => bytes !== imageBytes)) {
+    throw new Error(`A generation went wrong: ${JSON.stringify(answer)}`);
+  }
+}
+
+const BOUNDARY = "----bench";
+
+/**
+ * A form whose files are drawn as they are sent.
+ * @param {Record<string, string | number>} fields
+ * @param {number} references
+ * @param {number} bytes of each
+ */
+function formOf(fields, references, bytes) {
+  const part = (/** @type {string} */ about) => `--${BOUNDARY}\r\nContent-Disposition: form-data; ${about}`;
+  const texts = Object.entries(fields).map(([name, value]) => part(`name="${name}"\r\n\r\n${value}\r\n`));
+  const file = part('name="reference_image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n');
+  const end = `--${BOUNDARY}--\r\n`;
+  return {
+    bytes: texts.join("").length + references * (file.length + bytes + 2) + end.length,
+    async *pieces() {
+      yield Buffer.from(texts.join(""));
+      for (let seed = 1; seed <= references; seed++) {
+        yield Buffer.from(file);
+        yield* drawImage({ format: "png", width: 1024, height: 1024, bytes, seed });
+        yield Buffer.from("\r\n");
+      }
+      yield Buffer.from(end);
+    },
+  };
+}
+
+/**
+ * The inspector of the Worker's own isolate, in which its Durable Objects and its consumer run too.
+ * @param {URL} url
+ */
+async function openInspector(url) {
+  const socket = new WebSocket(new URL(`/core:user:${NAME}`, url).href);
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", () => reject(new Error("The inspector cannot be reached.")));
+  });
+  let last = 0;
+  /** @type {Map<number, (answer: { result: unknown }) => void>} */
+  const waiting = new Map();
+  socket.addEventListener("message", ({ data }) => {
+    const answer = JSON.parse(String(data));
+    waiting.get(answer.id)?.(answer);
+    waiting.delete(answer.id);
+  });
+  /** @param {string} method @returns {Promise<Record<string, number>>} */
+  const ask = (method) => {
+    const id = ++last;
+    socket.send(JSON.stringify({ id, method }));
+    return new Promise((resolve, reject) => {
+      waiting.set(id, ({ result }) => {
+        if (typeof result === "object" && result !== null)
+          resolve(Object.fromEntries(Object.entries(result)));
+        else reject(new Error(`The inspector refused ${method}.`));
+      });
+    });
+  };
+  return {
+    /**
+     * What is still referenced: V8's heap after a collection, and the memory behind its array buffers. The second
+     * collection waits for the first one's sweep; asked in one go, so that little new garbage comes in between.
+     */
+    async liveBytes() {
+      const asked = ["HeapProfiler.collectGarbage", "HeapProfiler.collectGarbage", "Runtime.getHeapUsage"];
+      const [, , usage] = await Promise.all(asked.map(ask));
+      return (usage?.["usedSize"] ?? Number.NaN) + (usage?.["backingStorageSize"] ?? Number.NaN);
+    },
+    close: () => socket.close(),
+  };
+}
+
+/** Our children that are workerd. */
+function runtimes() {
+  return readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    const stat = readOrNothing(`/proc/${name}/stat`);
+    return (
+      stat.includes("(workerd)") && stat.slice(stat.lastIndexOf(")")).split(" ")[2] === String(process.pid)
+    );
+  });
+}
+
+/** @param {string} pid */
+function peakResidentBytes(pid) {
+  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readOrNothing(`/proc/${pid}/status`)) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+/** A process may be gone by the time it is looked at. @param {string} file */
+function readOrNothing(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}

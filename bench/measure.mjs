@@ -1,0 +1,183 @@
+/** Does the measuring for memory.mjs, on the project's own Node. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { arch, cpus, platform, totalmem } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { startDouble } from "../test/support/openai-double/index.ts";
+import { startHub } from "./hub.mjs";
+
+const MB = 1_000_000;
+const MIB = 1024 * 1024;
+/**
+ * How much more of live heap a request may take because more passes through it. The storage takes parts of 5 MiB, and
+ * what is smaller than a part is never held in more than its own size.
+ */
+const GROWTH_BYTES_MAX = { median: 8 * MIB, peak: 16 * MIB };
+const SAMPLE_EVERY_MS = 100;
+const SIDE_BY_SIDE = 8;
+
+/**
+ * @typedef {{ name: string, family: "images" | "references", work: import("./hub.mjs").Work }} Case
+ * @typedef {{ family: string, name: string, requests: number, idle: number, samples: number,
+ *   median: number, peak: number, resident: number, seconds: number }} Row
+ */
+
+const CASES = [
+  images(1, 1),
+  images(4, 4),
+  images(4, 15),
+  references(16, 1),
+  references(16, 10),
+  references(16, 50),
+];
+const SMOKE = [images(1, 1), images(4, 15), references(16, 1), references(16, 5)];
+
+const [directory = "", mode] = process.argv.slice(2);
+const smoke = mode === "--smoke";
+const rows = await measureAll();
+const verdicts = [...new Set(rows.map(({ family }) => family))].map(judge);
+const report = [table(rows), ...verdicts.map(({ text }) => text)].join("\n\n");
+console.log(report);
+if (!smoke) writeFileSync(join(fileURLToPath(import.meta.url), "../memory.md"), document(report));
+process.exitCode = verdicts.every(({ holds }) => holds) ? 0 : 1;
+
+/** @param {number} count @param {number} size in MB @returns {Case} */
+function images(count, size) {
+  const work = { images: count, imageBytes: size * MB, references: 0, referenceBytes: 0 };
+  return { name: `text to ${count} × ${size} MB`, family: "images", work };
+}
+
+/** @param {number} count @param {number} size in MB @returns {Case} */
+function references(count, size) {
+  const work = { images: 1, imageBytes: MB, references: count, referenceBytes: size * MB };
+  return { name: `${count} × ${size} MB references to 1 × 1 MB`, family: "references", work };
+}
+
+/** @returns {Promise<Row[]>} */
+async function measureAll() {
+  const double = await startDouble();
+  try {
+    /** @type {Row[]} */
+    const measured = [];
+    for (const requests of smoke ? [2] : [1, SIDE_BY_SIDE]) {
+      for (const one of smoke ? SMOKE : CASES) measured.push(await measure(one, requests, double.url));
+    }
+    return measured;
+  } finally {
+    await double.close();
+  }
+}
+
+/**
+ * One case, in a runtime of its own: warmed up, then watched while the requests run.
+ * @param {Case} one
+ * @param {number} requests
+ * @param {string} providerUrl
+ * @returns {Promise<Row>}
+ */
+async function measure({ name, family, work }, requests, providerUrl) {
+  const hub = await startHub(directory, join(directory, `state-${requests}-${name}`), providerUrl);
+  try {
+    const few = Math.min(work.references, 1);
+    await hub.generate({ images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
+    const idle = await hub.liveBytes();
+    const began = performance.now();
+    const all = Promise.all(Array.from({ length: requests }, () => hub.generate(work)));
+    const looks = (await watch(all, hub.liveBytes)).sort((a, b) => a - b);
+    const [median = Number.NaN, peak = Number.NaN] = [looks[looks.length >> 1], looks.at(-1)];
+    return {
+      ...{ family, name, requests, idle, samples: looks.length },
+      median: (median - idle) / requests,
+      peak: (peak - idle) / requests,
+      resident: hub.peakResidentBytes(),
+      seconds: (performance.now() - began) / 1000,
+    };
+  } finally {
+    await hub.stop();
+  }
+}
+
+/**
+ * What was live at each look while the work lasted.
+ * @param {Promise<unknown>} work
+ * @param {() => Promise<number>} liveBytes
+ */
+async function watch(work, liveBytes) {
+  let running = true;
+  const done = work.finally(() => {
+    running = false;
+  });
+  done.catch(() => {});
+  /** @type {number[]} */
+  const looks = [];
+  while (running) {
+    looks.push(await liveBytes());
+    await Promise.race([sleep(SAMPLE_EVERY_MS), done]);
+  }
+  await done;
+  return looks;
+}
+
+/**
+ * Holds each case of a family to the smallest one of it with as many requests.
+ * @param {string} family
+ */
+function judge(family) {
+  const members = rows.filter((row) => row.family === family);
+  /** @param {"median" | "peak"} what */
+  const growth = (what) => {
+    const least = (/** @type {Row} */ row) =>
+      members.find(({ requests }) => requests === row.requests)?.[what];
+    return Math.max(...members.map((row) => row[what] - (least(row) ?? Number.NaN)));
+  };
+  const holds = growth("median") <= GROWTH_BYTES_MAX.median && growth("peak") <= GROWTH_BYTES_MAX.peak;
+  /** @param {"median" | "peak"} what */
+  const told = (what) => `${what} ${mib(growth(what))} MiB (at most ${mib(GROWTH_BYTES_MAX[what])})`;
+  const text = `Growth of live heap a request beyond the smallest case, ${family}: ${told("median")}, ${told("peak")}: ${holds ? "held" : "BROKEN"}.`;
+  return { holds, text };
+}
+
+/** @param {Row[]} all */
+function table(all) {
+  const head = [
+    "A request",
+    "Side by side",
+    "Idle, MiB",
+    "Median a request, MiB",
+    "Peak a request, MiB",
+    "Looks",
+    "Peak RSS, MiB",
+    "Seconds",
+  ];
+  const lines = all.map((row) => [
+    row.name,
+    row.requests,
+    ...[row.idle, row.median, row.peak].map(mib),
+    row.samples,
+    mib(row.resident),
+    row.seconds.toFixed(1),
+  ]);
+  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** @param {number} bytes */
+function mib(bytes) {
+  return (bytes / MIB).toFixed(1);
+}
+
+/** @param {string} measured */
+function document(measured) {
+  const { version } = JSON.parse(
+    readFileSync(join(fileURLToPath(import.meta.url), "../../node_modules/workerd/package.json"), "utf8"),
+  );
+  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}, Node ${process.versions.node}, workerd ${version}`;
+  return `# Memory
+
+Written by \`npm run bench:memory\` on: ${machine}.
+
+The built Worker runs on workerd, with its Durable Objects, D1, R2 and queue on disk, and a stand-in for the provider that speaks its wire format over HTTP. Each row has a runtime of its own, warmed up by one small request. While the requests run, the inspector is asked every ${SAMPLE_EVERY_MS} ms to collect garbage and to tell what is left: V8's heap and the memory behind its array buffers, of the one isolate that all of the Worker runs in. What a look saw beyond idle, divided by the requests, is what a request holds: the median of the looks, and the most. A look also counts what became garbage between the collection and the count, so the most is an upper bound. On Cloudflare an isolate has 128 MB for all of its requests; workerd on a laptop does not enforce that. Peak RSS is of the whole process: the local R2 and D1, the requests' buffers and whatever V8 has not collected yet are in it, and it is shown only so that nothing hides there. 1 MB is 1,000,000 bytes, 1 MiB 1,048,576.
+
+${measured}
+`;
+}
