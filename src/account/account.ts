@@ -73,6 +73,8 @@ const LOG_WRITES_MAX = 20;
 const ENTRIES_AGAIN_MS = 30_000;
 /** When the alarm comes back for a generation that breaks a rule of the book: an operator has to mend it. */
 const BROKEN_AGAIN_MS = 600_000;
+/** An alarm comes within moments of its time, except after an outage of the platform. */
+const ALARM_LATE_MS_MAX = 60_000;
 /** The most that one alarm takes up; the rest follows in the next, at once. */
 const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
@@ -97,6 +99,10 @@ export class Account extends DurableObject<Env> {
     this.#store = new AccountStore(state.storage.sql);
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();
+      // One that is long past was lost: unless it is set again, nothing here would ever be due.
+      if (this.#alarmAt === null || this.#alarmAt >= Date.now() - ALARM_LATE_MS_MAX) return;
+      log("alarm_lost", { user_id: this.#userId, late_ms: Date.now() - this.#alarmAt });
+      await this.#arm(Date.now());
     });
   }
 

@@ -598,6 +598,20 @@ describe("the alarm", () => {
     expect(await runInDurableObject(account, (_, state) => state.id.name)).toBe(userId);
   });
 
+  it.each([
+    ["set again once it is lost: a minute late", MINUTE + 1, MINUTE + 1],
+    ["left alone while it may still come", MINUTE, 0],
+  ])("is %s", async (_, late, moved) => {
+    const { account, id } = await newRun();
+    const set = Number(await alarmOf(account));
+    pass(LEASE_MS + late);
+    await evictDurableObject(account);
+    expect(await statusOf(account, id)).toBe("processing");
+    expect(await alarmOf(account)).toBe(set + moved);
+    await nextAlarm(account);
+    expect(told).toMatchObject([{ generationId: id }]);
+  });
+
   it("keeps an ended generation for 24 hours and no longer, and the log keeps it after", async () => {
     const { userId, account, id, all } = await newRun();
     await account.finish(id, 1, all);
