@@ -132,6 +132,7 @@ async function wreck(settings, product, users, stop) {
       await sleep(random.between(...UPTIME_MS), undefined, { signal: stop });
       await product.kill();
       killedAt.push(Date.now());
+      if (kill % 10 === 0) console.log(`${kill} kills`);
       gate.close();
       const starting = product.start(kill);
       if (kill < settings.kills && random.chance(STARTING_PART)) {
@@ -141,7 +142,6 @@ async function wreck(settings, product, users, stop) {
       }
       startsMs.push(await starting);
       gate.open();
-      if (kill % 10 === 0) console.log(`${kill} kills`);
     }
     await sleep(UPTIME_MS[1], undefined, { signal: stop });
   } finally {

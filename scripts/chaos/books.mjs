@@ -5,7 +5,7 @@
  * @typedef {{ id: string, url: string, content_type: string, bytes: number }} Image
  * @typedef {{
  *   id: string, status: string, created_at: string, completed_at?: string, images: Image[],
- *   usage: { credits: number, credits_requested: number }, error?: { code: string },
+ *   usage: { credits: number, credits_requested: number, credits_charged: number, credits_refunded: number }, error?: { code: string },
  * }} Generation as the API shows it
  * @typedef {{
  *   id: string, kind: string, credits: number, balance_after: number, generation_id: string | null, grant_id: string,
@@ -196,8 +196,12 @@ function checkMoney({ status, usage, images }, entries) {
       `is refunded at different times: ${refunds.map(({ id }) => id).join(" ")}`,
     ),
     ...unless(
-      charged === usage.credits_requested,
-      `is charged ${charged}, and asked for ${usage.credits_requested}`,
+      charged === usage.credits_requested && charged === usage.credits_charged,
+      `is charged ${charged}, asked for ${usage.credits_requested}, and says ${usage.credits_charged}`,
+    ),
+    ...unless(
+      refunded === usage.credits_refunded,
+      `is refunded ${refunded}, and says ${usage.credits_refunded}`,
     ),
     ...unless(
       charged - refunded === usage.credits,

@@ -15,19 +15,19 @@ const AGAIN_AFTER_MS = 200;
 /**
  * @param {string} url
  * @param {string} bearer
- * @param {{ json?: unknown, form?: FormData, signal?: AbortSignal }} [request] a GET unless there is something to send
+ * @param {{ json?: unknown, form?: FormData, idempotencyKey?: string | null, signal?: AbortSignal | null }} [request] a GET unless there is something to send
  * @returns {Promise<Reply>}
  */
-export async function call(url, bearer, { json, form, signal } = {}) {
+export async function call(url, bearer, { json, form, idempotencyKey = null, signal = null } = {}) {
   /** @type {Record<string, string>} */
   const headers = { authorization: `Bearer ${bearer}` };
   if (json !== undefined) headers["content-type"] = "application/json";
+  if (idempotencyKey !== null) headers["idempotency-key"] = idempotencyKey;
   const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
   try {
     const response = await fetch(url, {
-      headers,
+      ...{ headers, signal },
       ...(body === undefined ? {} : { method: "POST", body }),
-      ...(signal === undefined ? {} : { signal }),
     });
     return { kind: "answer", status: response.status, body: await response.json() };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Clients that ask for images in every way, some without patience, and keep a record of what they were told. */
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { numberOf, pick, textOf } from "../service.mjs";
 import { isEnded } from "./books.mjs";
@@ -8,10 +9,11 @@ import { randomFrom } from "./random.mjs";
 /**
  * @typedef {import("./books.mjs").Book} Book
  * @typedef {import("./random.mjs").Random} Random
- * @typedef {"rich" | "poor" | "expiring"} Purse
+ * @typedef {"rich" | "poor" | "careful" | "expiring"} Purse the careful ask again, by the same key, until they are answered
  * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "seen"> & {
  *   key: string, purse: Purse, pending: string[], tally: Map<string, number>,
  * }} Client what one user was told; `pending` are accepted generations not yet seen to end
+ * @typedef {{ passed: () => Promise<void> }} Gate
  * @typedef {{ origin: string, adminToken: string, seed: number }} Settings
  */
 
@@ -20,8 +22,11 @@ const PRICES = /** @type {const} */ ({ "1K": 8, "2K": 10, "4K": 12 });
 const GRANT_TRIES_MAX = 10;
 
 /** @type {readonly [Purse, ...Purse[]]} */
-const PURSES = ["rich", "poor", "rich", "expiring"];
-const PURSE_CREDITS = { rich: 100_000, poor: 40, expiring: 60 };
+const PURSES = ["rich", "poor", "careful", "expiring"];
+const PURSE_CREDITS = { rich: 100_000, poor: 40, careful: 100_000, expiring: 60 };
+
+/** How often a client asks for more credits instead of images. */
+const TOP_UPS = { rich: 0, poor: 0.06, careful: 0, expiring: 0.15 };
 
 /** What the provider does to some requests: its directions stand in the prompt. Half of them end well after all. */
 const FAULTS = /** @type {const} */ ([
@@ -102,7 +107,7 @@ export function makeGate() {
  * Keeps every client busy until `stop`; what is under way then is waited for.
  * @param {Settings} settings
  * @param {Client[]} clients
- * @param {{ passed: () => Promise<void> }} gate
+ * @param {Gate} gate
  * @param {AbortSignal} stop
  */
 export async function keepBusy(settings, clients, gate, stop) {
@@ -112,7 +117,7 @@ export async function keepBusy(settings, clients, gate, stop) {
       for (let serial = 1; ; serial++) {
         await gate.passed();
         if (stop.aborted) return;
-        await act(settings, client, random, `${client.user_id} ${hand} ${serial}`);
+        await act(settings, client, gate, random, `${client.user_id} ${hand} ${serial}`);
         await sleep(random.between(20, 200));
       }
     }),
@@ -123,39 +128,45 @@ export async function keepBusy(settings, clients, gate, stop) {
 /**
  * @param {Settings} settings
  * @param {Client} client
+ * @param {Gate} gate
  * @param {Random} random
  * @param {string} label names the request in its prompt, which must be like no other
  */
-async function act(settings, client, random, label) {
-  const purse = client.purse;
-  if (purse !== "rich" && random.chance(purse === "poor" ? 0.06 : 0.15)) {
-    return await topUp(settings, client, random);
-  }
-  const pending = client.pending.length > 0 && random.chance(0.35);
-  return await (pending ? poll(settings, client, random) : ask(settings, client, random, label));
+async function act(settings, client, gate, random, label) {
+  if (random.chance(TOP_UPS[client.purse])) return await topUp(settings, client, random);
+  if (client.pending.length > 0 && random.chance(0.35)) return await poll(settings, client, random);
+  return await ask(settings, client, gate, random, label);
 }
 
 /**
- * One request for images. This is where an answer is lost: what became of it is told by the book at the end.
+ * One request for images. What became of a lost answer is told by the book at the end; but a careful client asks again,
+ * so that of its generations none may be unknown.
  * @param {Settings} settings
  * @param {Client} client
+ * @param {Gate} gate
  * @param {Random} random
  * @param {string} label
  */
-async function ask({ origin }, client, random, label) {
+async function ask({ origin }, client, gate, random, label) {
   const { body, form, credits, kind, patienceMs } = drawRequest(random, label);
   /** @type {import("./books.mjs").Asked} */
   const asked = {
-    credits,
-    creditsMin: form ? PRICES["1K"] : credits,
-    n: body.n,
+    ...{ credits, creditsMin: form ? PRICES["1K"] : credits, n: body.n },
     outcome: { kind: "unknown", id: null },
   };
   client.requests.push(asked);
-  const reply = await call(`${origin}/api/v1/images/generations`, client.key, {
-    ...(form === null ? { json: body } : { form }),
-    ...(patienceMs === null ? {} : { signal: AbortSignal.timeout(patienceMs) }),
-  });
+  const idempotencyKey = client.purse === "careful" ? randomUUID() : null;
+  const content = { ...(form === null ? { json: body } : { form }), idempotencyKey };
+  const send = (/** @type {AbortSignal | null} */ signal) =>
+    call(`${origin}/api/v1/images/generations`, client.key, { ...content, signal });
+  let reply = await send(patienceMs === null ? null : AbortSignal.timeout(patienceMs));
+  // Whom a second try does not reach does not know of the first.
+  while (idempotencyKey !== null && !isAnswer(outcomeOf(reply, client))) {
+    count(client, `${kind}|asked again`);
+    await sleep(random.between(20, 200));
+    await gate.passed();
+    reply = await send(null);
+  }
   asked.outcome = outcomeOf(reply, client);
   const word = asked.outcome.kind === "refused" ? asked.outcome.code : asked.outcome.kind;
   count(client, `${kind}|${word}`);
@@ -234,6 +245,11 @@ function outcomeOf(reply, client) {
       client.complaints.push(`a good request was answered by ${status} ${JSON.stringify(body)}`);
       return { kind: "refused", code };
   }
+}
+
+/** @param {import("./books.mjs").Outcome} outcome */
+function isAnswer(outcome) {
+  return outcome.kind !== "unknown" && !(outcome.kind === "refused" && outcome.code === "unreached");
 }
 
 /**

@@ -14,26 +14,31 @@ const image = (id: string) => ({
   bytes: 1000,
 });
 
+const usage = (credits: number, charged: number) => ({
+  ...{ credits, credits_requested: charged, credits_charged: charged },
+  credits_refunded: charged - credits,
+});
+
 const whole: Generation = {
   id: "gen_whole",
   status: "succeeded",
   created_at: at(1),
   completed_at: at(2),
   images: [image("img_a"), image("img_b")],
-  usage: { credits: 16, credits_requested: 16 },
+  usage: usage(16, 16),
 };
 const part: Generation = {
   ...whole,
   id: "gen_part",
   images: [image("img_c")],
-  usage: { credits: 8, credits_requested: 16 },
+  usage: usage(8, 16),
 };
 const failed: Generation = {
   ...whole,
   id: "gen_failed",
   status: "failed",
   images: [],
-  usage: { credits: 0, credits_requested: 8 },
+  usage: usage(0, 8),
   error: { code: "generationFailed" },
 };
 const unheard: Generation = { ...failed, id: "gen_unheard" };
@@ -169,7 +174,7 @@ describe("reports", () => {
       "a second charge in the very next line",
       {
         lines: LINES.toSpliced(3, 0, ["charge", -16, "gen_whole", "main", 1]),
-        ...withGeneration({ ...whole, usage: { credits: 32, credits_requested: 32 } }),
+        ...withGeneration({ ...whole, usage: usage(32, 32) }),
       },
       /gen_whole costs 32, not 16/,
     ],
@@ -185,8 +190,13 @@ describe("reports", () => {
       /gen_failed \(failed\) is refunded at different times: entry_8 entry_13/,
     ],
     [
+      "a receipt that is not the book's",
+      withGeneration({ ...part, usage: { ...part.usage, credits_refunded: 0 } }),
+      /gen_part \(succeeded\) is refunded 8, and says 0/,
+    ],
+    [
       "a failure that was paid for",
-      withGeneration({ ...failed, usage: { credits: 8, credits_requested: 8 } }),
+      withGeneration({ ...failed, usage: usage(8, 8) }),
       /gen_failed \(failed\) delivered nothing and kept 8/,
     ],
     [
