@@ -117,7 +117,7 @@ function readArguments() {
  */
 async function wreck(settings, product, users, stop) {
   const random = randomFrom(settings.seed);
-  const gate = makeGate();
+  const gate = makeGate(stop);
   const enough = new AbortController();
   /** @type {number[]} */
   const killedAt = [];

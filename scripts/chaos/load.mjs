@@ -84,14 +84,20 @@ export async function createClients(settings, count) {
   );
 }
 
-/** Where the clients wait while the product is down. */
-export function makeGate() {
+/**
+ * Where the clients wait while the product is down.
+ * @param {AbortSignal} stop nobody passes any more, and whoever asks is told so
+ */
+export function makeGate(stop) {
   /** @type {Set<() => void>} */
   const waiting = new Set();
   let isOpen = true;
   return {
     /** @returns {Promise<void>} */
-    passed: () => (isOpen ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
+    async passed() {
+      stop.throwIfAborted();
+      if (!isOpen) await new Promise((resolve) => waiting.add(() => resolve(undefined)));
+    },
     close: () => {
       isOpen = false;
     },
@@ -104,19 +110,19 @@ export function makeGate() {
 }
 
 /**
- * Keeps every client busy until `stop`; what is under way then is waited for.
+ * Keeps every client busy until there is `enough`; what is under way then is waited for.
  * @param {Settings} settings
  * @param {Client[]} clients
  * @param {Gate} gate
- * @param {AbortSignal} stop
+ * @param {AbortSignal} enough
  */
-export async function keepBusy(settings, clients, gate, stop) {
+export async function keepBusy(settings, clients, gate, enough) {
   const hands = clients.flatMap((client, index) =>
     Array.from({ length: CLIENTS_A_USER }, async (_, hand) => {
       const random = randomFrom(settings.seed * 1000 + index * CLIENTS_A_USER + hand);
       for (let serial = 1; ; serial++) {
         await gate.passed();
-        if (stop.aborted) return;
+        if (enough.aborted) return;
         await act(settings, client, gate, random, `${client.user_id} ${hand} ${serial}`);
         await sleep(random.between(20, 200));
       }
