@@ -8,6 +8,7 @@ import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
 import { renderOpenAIError } from "./openai/errors.ts";
 import { openai } from "./openai/routes.ts";
+import { service } from "./service.ts";
 import { credits } from "./v1/credits.ts";
 import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
@@ -53,6 +54,7 @@ app.route("/api/v1", generations);
 app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
 app.route("/images", images);
+app.route("/", service);
 
 app.onError(renderError);
 

@@ -3,6 +3,7 @@ import { exports } from "cloudflare:workers";
 import { vi } from "vitest";
 import * as z from "zod";
 import { app } from "../../src/http/app.ts";
+import { expectDocumented } from "./contract.ts";
 
 export const ORIGIN = "https://hub.test";
 export const ADMIN_TOKEN = "test-admin-token";
@@ -24,7 +25,9 @@ export type Answer = { status: number; headers: Headers; text: string; body: unk
 
 /** Calls the Worker as a client does; with `settings`, the app itself, under that environment. */
 export async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-  return readAnswer(await respond(method, path, options));
+  const answer = await readAnswer(await respond(method, path, options));
+  expectDocumented(method, path, answer);
+  return answer;
 }
 
 /** The same, with the answer as it came. */

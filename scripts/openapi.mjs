@@ -1,0 +1,18 @@
+/** Writes public/openapi.json from the schemas in src; with `--check`, only says whether it is what would be written. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildDocument } from "../src/http/openapi/document.ts";
+
+const file = join(fileURLToPath(import.meta.url), "../../public/openapi.json");
+const text = `${JSON.stringify(buildDocument(), null, 2)}\n`;
+
+if (process.argv.includes("--check")) {
+  if (readFileSync(file, "utf8") !== text) {
+    console.error("public/openapi.json is not what the schemas say. Run: npm run openapi");
+    process.exitCode = 1;
+  }
+} else {
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeFileSync(file, text);
+}

@@ -1,0 +1,35 @@
+import { expect } from "vitest";
+import * as z from "zod";
+import { NativeError, OpenAIErrorBody } from "../../src/http/openapi/answers.ts";
+import { type Route, routes } from "../../src/http/openapi/routes.ts";
+
+type Answer = { status: number; headers: Headers; body: unknown };
+
+/**
+ * Holds an answer against the OpenAPI document: its status is one that the route has, and its body has the members that
+ * the document names, and no other. What no route answers is refused in the dialect of its address.
+ */
+export function expectDocumented(method: string, path: string, answer: Answer): void {
+  const { pathname } = new URL(path, "https://hub.test");
+  const route = routes.find((known) => known.method === wordOf(method) && patternOf(known).test(pathname));
+  const refusal = pathname.startsWith("/openai/") ? OpenAIErrorBody : NativeError;
+  const documented = route?.answers[answer.status];
+  const where = `${method} ${pathname} answered ${answer.status}`;
+  if (documented === undefined) {
+    const refusals = route?.errors ?? [401, 404, 405];
+    expect(refusals, `${where}, which is not documented`).toContain(answer.status);
+  }
+  const schema = documented === undefined ? refusal : documented.schema;
+  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") === true;
+  if (schema === null || method === "HEAD" || !isJson) return;
+  const { error } = schema.safeParse(answer.body);
+  if (error) throw new Error(`${where}, but not as documented: ${z.prettifyError(error)}`);
+}
+
+function wordOf(method: string): string {
+  return method === "HEAD" ? "get" : method.toLowerCase();
+}
+
+function patternOf({ path }: Route): RegExp {
+  return new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
+}
