@@ -1,0 +1,35 @@
+import type { GenerationRequest } from "../src/account/lifecycle.ts";
+import { newId } from "../src/id.ts";
+
+export { Account, GenerationRunner } from "../src/index.ts";
+
+/**
+ * The service's account object without the door in front of it: how many submissions one account takes is bounded by the
+ * object's thread alone, once the door's reads and the queue are on other machines.
+ */
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const account = env.ACCOUNT.getByName(request.headers.get("X-User") ?? "");
+    const { prompt } = await request.json<{ prompt: string }>();
+    const order = { id: newId("gen"), mode: "sync" as const, credits: 8, idempotency: null };
+    return Response.json(await account.submit({ ...order, request: { ...REQUEST, prompt } }));
+  },
+} satisfies ExportedHandler<Env>;
+
+const REQUEST: GenerationRequest = {
+  model: "gpt-image-2",
+  providerModel: "gpt-image-2",
+  prompt: "",
+  aspectRatio: "1:1",
+  tier: "1K",
+  size: { width: 1024, height: 1024 },
+  renderQuality: "auto",
+  n: 1,
+  outputFormat: "png",
+  outputCompression: null,
+  background: "auto",
+  moderation: "auto",
+  endUser: null,
+  references: [],
+  origin: "https://images.example.com",
+};

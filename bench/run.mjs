@@ -1,0 +1,65 @@
+/**
+ * `npm run bench`: what the service costs beyond what the platform and the provider take, each number a ratio of things
+ * measured in turn in one run. Writes bench/results.md and bench/results.json. With `--smoke`, in about a minute, it
+ * writes nothing and fails when a ratio is twice as bad as the one in bench/results.json.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure, install, main, projectNode, root, run } from "../scripts/lib.mjs";
+
+const SMOKE = process.argv.includes("--smoke");
+const NODE_MAJOR = 22;
+
+await main(async (stop) => {
+  await install({ stop, say: console.log });
+  if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR) {
+    return (await run(projectNode, [...process.argv.slice(1)], { stop, show: true })).code;
+  }
+  return await measure(stop);
+});
+
+/** @param {AbortSignal} stop */
+async function measure(stop) {
+  // Loaded this late because the packages they import may have been installed only now.
+  const { build } = await import("./worker.mjs");
+  const { measureThroughput } = await import("./throughput.mjs");
+  const { measureGrowth } = await import("./growth.mjs");
+  const { measurePeer } = await import("./peer.mjs");
+  const { weigh } = await import("./weight.mjs");
+  const { findRegressions, renderReport, renderTable } = await import("./report.mjs");
+  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-built-"));
+  try {
+    const named = (/** @type {string} */ name) => join(directory, name);
+    const directories = { ours: named("ours"), floor: named("floor"), object: named("object") };
+    await build("src/index.ts", directories.ours, stop);
+    await build("bench/floor/index.ts", directories.floor, stop);
+    await build("bench/object.ts", directories.object, stop);
+    const say = (/** @type {string} */ line) => console.log(`  ${line}`);
+    const bench = SMOKE
+      ? { directories, rounds: 3, scale: 0.4, say, stop }
+      : { directories, rounds: 7, scale: 1, say, stop };
+    const rows = [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
+    if (SMOKE) {
+      console.log(renderTable(rows));
+      const regressions = findRegressions(rows, JSON.parse(readFileSync(resultsFile("json"), "utf8")));
+      if (regressions.length > 0) throw new Failure(regressions.join("\n"));
+      return 0;
+    }
+    const peer = await measurePeer(bench, stop);
+    const weight = await weigh(directories.ours, stop);
+    const report = renderReport({ rows, peer, weight, rounds: bench.rounds });
+    console.log(report);
+    writeFileSync(resultsFile("md"), report);
+    const kept = rows.map(({ id, ratio, cpu }) => [id, { ratio: ratio.median, cpu: cpu?.median ?? null }]);
+    writeFileSync(resultsFile("json"), `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`);
+    return 0;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** @param {"md" | "json"} type */
+function resultsFile(type) {
+  return join(root, `bench/results.${type}`);
+}

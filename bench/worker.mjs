@@ -1,0 +1,183 @@
+/** A Worker, built as for a deployment and started on the runtime directly: `wrangler dev` would cost more than the Worker. */
+import { spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
+import { Failure, projectNode, root, run, wrangler, wranglerEnvironment } from "../scripts/lib.mjs";
+import { makeKey } from "../src/keys/format.ts";
+
+const COMPATIBILITY_DATE = "2026-11-01";
+export const API_KEY = "sk-test";
+
+/** What everybody in a benchmark may spend. */
+export const CREDITS = 1_000_000_000;
+
+/**
+ * @typedef {{ id: string, key: string }} User
+ * @typedef {Awaited<ReturnType<typeof startWorker>>} Worker
+ */
+
+/**
+ * Bundles a Worker into a directory, as `wrangler deploy` does.
+ * @param {string} entry from the project's directory
+ * @param {string} directory
+ * @param {AbortSignal} stop
+ * @returns {Promise<string>} what wrangler said
+ */
+export async function build(entry, directory, stop) {
+  const { code, output } = await run(
+    projectNode,
+    [wrangler, "deploy", entry, "--env=", "--dry-run", "--metafile", "--outdir", directory],
+    { stop, environment: wranglerEnvironment() },
+  );
+  if (code !== 0) throw new Failure(`${entry} could not be built:\n${output}`);
+  return output;
+}
+
+/**
+ * Starts a built Worker with storage of its own, empty but for the tables.
+ * @param {string} directory of {@link build}
+ * @param {{ provider: string, queue?: boolean, settings?: Record<string, string> }} options the provider's address;
+ * whether queued generations are run, or only queued
+ */
+export async function startWorker(directory, { provider, queue = false, settings = {} }) {
+  const state = mkdtempSync(join(tmpdir(), "gpt-image-hub-bench-"));
+  const before = new Set(children());
+  const runtime = new Miniflare(
+    convertV4MiniflareOptions({
+      log: new NoOpLog(),
+      handleStructuredLogs: () => undefined,
+      cf: false,
+      unsafeInspectDurableObjects: true,
+      resourcePersistencePath: state,
+      workers: [
+        {
+          name: "worker",
+          modules: true,
+          scriptPath: join(directory, "index.js"),
+          modulesRoot: directory,
+          compatibilityDate: COMPATIBILITY_DATE,
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+          bindings: {
+            IMAGE_PROVIDER: "openai",
+            OPENAI_BASE_URL: provider,
+            OPENAI_API_KEY: API_KEY,
+            ...settings,
+          },
+          durableObjects: {
+            ACCOUNT: { className: "Account", useSQLite: true },
+            GENERATION_RUNNER: { className: "GenerationRunner", useSQLite: true },
+          },
+          d1Databases: { DB: "db" },
+          r2Buckets: { IMAGES: "images", REFERENCES: "references" },
+          queueProducers: { GENERATIONS: "generations" },
+          ...(queue && { queueConsumers: { generations: { maxBatchSize: 5, maxBatchTimeout: 0 } } }),
+        },
+      ],
+    }),
+  );
+  await runtime.ready;
+  const started = children().filter((pid) => !before.has(pid));
+  const url = await runtime.unsafeGetDirectURL("worker");
+  const database = await runtime.getD1Database("DB");
+  const migrations = join(root, "migrations");
+  for (const file of readdirSync(migrations).filter((name) => name.endsWith(".sql"))) {
+    const statements = readFileSync(join(migrations, file), "utf8").split("--> statement-breakpoint");
+    await database.batch(statements.map((statement) => database.prepare(statement)));
+  }
+  /** @param {string} userId @param {string} sql */
+  const execInAccount = async (userId, sql) => {
+    const storage = await runtime.unsafeGetDurableObjectStorage("worker", "Account", { name: userId });
+    return await storage.exec(sql);
+  };
+  return {
+    origin: url.origin,
+    database,
+    execInAccount,
+    /** What the runtime's process has used of the processors so far; local storage and the Worker share it. */
+    cpuMs: () => started.reduce((sum, pid) => sum + cpuMs(pid), 0),
+    /** The most memory that the runtime's process has had, in MiB. */
+    residentMiBMax: () => started.reduce((sum, pid) => sum + residentMiBMax(pid), 0),
+    /** @param {number} count */
+    addUsers: (count) => addUsers(database, execInAccount, count),
+    stop: async () => {
+      await runtime.dispose();
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Users with one key and one grant each, put where the service would have put them.
+ * @param {{ prepare: (sql: string) => any, batch: (statements: any[]) => Promise<unknown> }} database
+ * @param {(userId: string, sql: string) => Promise<unknown>} execInAccount
+ * @param {number} count
+ * @returns {Promise<User[]>}
+ */
+async function addUsers(database, execInAccount, count) {
+  const users = Array.from({ length: count }, (_, index) => {
+    const number = String(index).padStart(4, "0");
+    return { id: `user_bench${number}`, key: makeKey(randomBytes) };
+  });
+  await database.batch(
+    users.flatMap(({ id, key }) => [
+      database.prepare("INSERT INTO users VALUES (?, ?, NULL, 'PRO', 1)").bind(id, `${id}@example.com`),
+      database
+        .prepare("INSERT INTO api_keys VALUES (?, ?, 'bench', ?, 'gih_live_0000', NULL, NULL, 1)")
+        .bind(`key_${id}`, id, createHash("sha256").update(key).digest("hex")),
+    ]),
+  );
+  for (const { id } of users) {
+    await execInAccount(
+      id,
+      `INSERT INTO grants VALUES ('bench', ${CREDITS}, ${CREDITS}, 8640000000000000, NULL, 1, 0)`,
+    );
+    await execInAccount(
+      id,
+      `INSERT INTO entries (kind, credits, balance_after, generation_id, grant_id, created_at)
+       VALUES ('grant', ${CREDITS}, ${CREDITS}, NULL, 'bench', 1)`,
+    );
+  }
+  return users;
+}
+
+/**
+ * Starts the provider of the measurements, whose picture has so many bytes.
+ * @param {number} imageBytes
+ * @returns {Promise<{ url: string, stop: () => void }>}
+ */
+export async function startProvider(imageBytes) {
+  const child = spawn(projectNode, ["bench/provider.mjs", String(imageBytes)], {
+    cwd: root,
+    // It ends when its input does, so that it cannot outlive whoever started it.
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  for await (const line of createInterface(child.stdout))
+    return { url: JSON.parse(line), stop: () => child.kill() };
+  throw new Failure("The provider of the measurements did not start.");
+}
+
+/** The processes that this one has started. Linux only; elsewhere there are none to be found. */
+function children() {
+  const file = `/proc/self/task/${process.pid}/children`;
+  return existsSync(file) ? readFileSync(file, "utf8").trim().split(" ").filter(Boolean) : [];
+}
+
+/** @param {string} pid */
+function cpuMs(pid) {
+  const tasks = `/proc/${pid}/task`;
+  const nanoseconds = readdirSync(tasks).map((task) => {
+    const file = join(tasks, task, "schedstat");
+    return existsSync(file) ? Number.parseInt(readFileSync(file, "utf8"), 10) : 0;
+  });
+  return nanoseconds.reduce((sum, value) => sum + value, 0) / 1e6;
+}
+
+/** @param {string | number} pid */
+export function residentMiBMax(pid) {
+  const [, kilobytes = "0"] = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) / 1024;
+}
