@@ -14,7 +14,7 @@ const ROWS_OF_A_USER = 1_000;
  * @param {import("./throughput.mjs").Bench} bench `scale` below 1 makes the large one smaller, too
  * @returns {Promise<import("./throughput.mjs").Row[]>}
  */
-export async function measureGrowth({ directories, rounds, scale, say }) {
+export async function measureGrowth({ directories, rounds, scale, say, stop }) {
   const provider = await startProvider(1_000);
   const small = await contestant(directories.ours, provider.url);
   const large = await contestant(directories.ours, provider.url);
@@ -45,10 +45,13 @@ export async function measureGrowth({ directories, rounds, scale, say }) {
     for (const [id, what, base, call] of kinds) {
       say(`${what}, with a long history`);
       const options = { connections: 1, count: Math.ceil(base * scale) };
-      const results = await interleave(rounds, {
-        ours: () => drive(large, { ...options, call: call(large) }),
-        floor: () => drive(small, { ...options, call: call(small) }),
-      });
+      const results = await interleave(
+        { rounds, stop },
+        {
+          ours: () => drive(large, { ...options, call: call(large) }),
+          floor: () => drive(small, { ...options, call: call(small) }),
+        },
+      );
       rows.push(
         compare(`growth-${id}`, `${what}, with a long history`, "ms", results, {
           ours: results.map((loads) => median(loads.ours)),

@@ -53,16 +53,17 @@ export async function drive({ origin, cpuMs = () => 0 }, { connections, count, c
  * Runs the contestants one after another, so many rounds, in an order that turns with each, so that what else the
  * machine does falls on all of them alike. The first round warms up and is not counted.
  * @template {string} Name
- * @param {number} rounds
+ * @param {{ rounds: number, stop: AbortSignal }} options
  * @param {Record<Name, () => Promise<Load>>} contestants
  * @returns {Promise<Record<Name, Load>[]>} one for each round
  */
-export async function interleave(rounds, contestants) {
+export async function interleave({ rounds, stop }, contestants) {
   const names = /** @type {Name[]} */ (Object.keys(contestants));
   const results = [];
   for (let round = -1; round < rounds; round++) {
     const loads = /** @type {Record<Name, Load>} */ ({});
     const first = Math.max(0, round) % names.length;
+    stop.throwIfAborted();
     for (const name of [...names.slice(first), ...names.slice(0, first)])
       loads[name] = await contestants[name]();
     if (round >= 0) results.push(loads);

@@ -30,15 +30,14 @@ const LOOPBACK_ONLY = `import net from "node:net"; const { listen } = net.Server
 
 /**
  * @param {import("./throughput.mjs").Bench} bench
- * @param {AbortSignal} stop
  * @returns {Promise<PeerResult>}
  */
-export async function measurePeer(bench, stop) {
+export async function measurePeer(bench) {
   const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-peer-"));
   try {
     bench.say(`installing ${PACKAGE}`);
     const options = ["--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"];
-    const { code, output } = await run("npm", ["install", ...options, PACKAGE], { stop });
+    const { code, output } = await run("npm", ["install", ...options, PACKAGE], bench);
     if (code !== 0)
       return { kind: "skipped", why: `${PACKAGE} could not be installed: ${output.split("\n").at(-1)}` };
     return {
@@ -52,18 +51,21 @@ export async function measurePeer(bench, stop) {
 }
 
 /** @param {import("./throughput.mjs").Bench} bench @param {string} directory */
-async function measureAdded({ directories, rounds, scale, say }, directory) {
+async function measureAdded({ directories, rounds, scale, say, stop }, directory) {
   return await withBoth(directories.ours, directory, 1_000_000, async ({ ours, peer, provider }) => {
     const added = [];
     for (const connections of [1, 16]) {
       say(`beside Portkey's gateway, ${connections} at a time`);
       const options = { connections, count: Math.ceil((connections === 1 ? 40 : 96) * scale) };
-      const results = await interleave(rounds, {
-        ours: () => drive(ours, { ...options, call: (index) => post(ours, index, REQUEST) }),
-        peer: () => drive(peer, { ...options, call: () => throughPeer(provider) }),
-        direct: () =>
-          drive({ origin: new URL(provider).origin }, { ...options, call: () => direct(REQUEST) }),
-      });
+      const results = await interleave(
+        { rounds, stop },
+        {
+          ours: () => drive(ours, { ...options, call: (index) => post(ours, index, REQUEST) }),
+          peer: () => drive(peer, { ...options, call: () => throughPeer(provider) }),
+          direct: () =>
+            drive({ origin: new URL(provider).origin }, { ...options, call: () => direct(REQUEST) }),
+        },
+      );
       const at = (/** @type {"ours" | "peer" | "direct"} */ name, /** @type {number} */ part) =>
         quantile(
           results.flatMap((loads) => loads[name].milliseconds).sort((a, b) => a - b),

@@ -13,7 +13,7 @@ const ASYNC = JSON.stringify({ ...REQUEST, async: true });
  * @typedef {import("./load.mjs").Load} Load
  * @typedef {import("./load.mjs").Spread} Spread
  * @typedef {import("./worker.mjs").Worker & { users: import("./worker.mjs").User[] }} Contestant
- * @typedef {{ directories: { ours: string, floor: string, object: string }, rounds: number, scale: number, say: (line: string) => void }} Bench
+ * @typedef {{ directories: { ours: string, floor: string, object: string }, rounds: number, scale: number, say: (line: string) => void, stop: AbortSignal }} Bench
  * @typedef {{ id: string, what: string, unit: string, ours: Spread, other: Spread, ratio: Spread, cpu: Spread | null,
  *   goal: { most: number } | { least: number } | null }} Row `cpu` is the ratio of processor time a request, `ours` above
  */
@@ -24,7 +24,7 @@ export async function measureThroughput(bench) {
 }
 
 /** @param {Bench} bench */
-async function syncOverhead({ directories, rounds, scale, say }) {
+async function syncOverhead({ directories, rounds, scale, say, stop }) {
   const provider = await startProvider(IMAGE_BYTES);
   const ours = await contestant(directories.ours, provider.url);
   const floor = await contestant(directories.floor, provider.url);
@@ -33,12 +33,15 @@ async function syncOverhead({ directories, rounds, scale, say }) {
     for (const connections of [1, 16]) {
       say(`sync generations, ${connections} at a time`);
       const count = Math.ceil((connections === 1 ? 40 : 96) * scale);
-      const results = await interleave(rounds, {
-        ours: () => drive(ours, { connections, count, call: (index) => post(ours, index, SYNC) }),
-        floor: () => drive(floor, { connections, count, call: (index) => post(floor, index, SYNC) }),
-        direct: () =>
-          drive({ origin: new URL(provider.url).origin }, { connections, count, call: () => direct(SYNC) }),
-      });
+      const results = await interleave(
+        { rounds, stop },
+        {
+          ours: () => drive(ours, { connections, count, call: (index) => post(ours, index, SYNC) }),
+          floor: () => drive(floor, { connections, count, call: (index) => post(floor, index, SYNC) }),
+          direct: () =>
+            drive({ origin: new URL(provider.url).origin }, { connections, count, call: () => direct(SYNC) }),
+        },
+      );
       const added = (/** @type {"ours" | "floor"} */ name) =>
         results.map((loads) => median(loads[name]) - median(loads.direct));
       const many = connections === 1 ? "one at a time" : `${connections} at a time`;
@@ -58,7 +61,7 @@ async function syncOverhead({ directories, rounds, scale, say }) {
 }
 
 /** @param {Bench} bench */
-async function rates({ directories, rounds, scale, say }) {
+async function rates({ directories, rounds, scale, say, stop }) {
   const provider = await startProvider(1_000);
   const ours = await contestant(directories.ours, provider.url);
   const floor = await contestant(directories.floor, provider.url);
@@ -87,10 +90,13 @@ async function rates({ directories, rounds, scale, say }) {
     for (const [id, what, least, base, call] of kinds) {
       say(what);
       const options = { connections: 16, count: Math.ceil(base * scale) };
-      const results = await interleave(rounds, {
-        ours: () => drive(ours, { ...options, call: call(ours, made.ours) }),
-        floor: () => drive(floor, { ...options, call: call(floor, made.floor) }),
-      });
+      const results = await interleave(
+        { rounds, stop },
+        {
+          ours: () => drive(ours, { ...options, call: call(ours, made.ours) }),
+          floor: () => drive(floor, { ...options, call: call(floor, made.floor) }),
+        },
+      );
       rows.push(compareRates(id, what, results, least));
     }
     return rows;
@@ -101,7 +107,7 @@ async function rates({ directories, rounds, scale, say }) {
 }
 
 /** @param {Bench} bench */
-async function hotAccount({ directories, rounds, scale, say }) {
+async function hotAccount({ directories, rounds, scale, say, stop }) {
   const provider = "http://127.0.0.1:1/v1";
   const ours = await contestant(directories.ours, provider);
   const object = await contestant(directories.object, provider);
@@ -117,11 +123,14 @@ async function hotAccount({ directories, rounds, scale, say }) {
       });
     };
     say("one hot account");
-    const alone = await interleave(rounds, { ours: write(object), floor: write(floor) });
-    const whole = await interleave(rounds, {
-      ours: () => drive(ours, { ...options, call: () => post(ours, 0, ASYNC, 202) }),
-      floor: write(floor),
-    });
+    const alone = await interleave({ rounds, stop }, { ours: write(object), floor: write(floor) });
+    const whole = await interleave(
+      { rounds, stop },
+      {
+        ours: () => drive(ours, { ...options, call: () => post(ours, 0, ASYNC, 202) }),
+        floor: write(floor),
+      },
+    );
     return [
       compareRates("hot", "submissions one account takes, beside its rows alone", alone, 0.5),
       compareRates("hot-door", "the same through the door, with key, queue and answer", whole, null),

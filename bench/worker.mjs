@@ -44,7 +44,7 @@ export async function build(entry, directory, stop) {
  * whether queued generations are run, or only queued
  */
 export async function startWorker(directory, { provider, queue = false, settings = {} }) {
-  const state = mkdtempSync(join(tmpdir(), "gpt-image-hub-bench-"));
+  const state = mkdtempSync(join(tmpdir(), "gpt-image-hub-throughput-"));
   const before = new Set(children());
   const runtime = new Miniflare(
     convertV4MiniflareOptions({

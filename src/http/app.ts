@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
@@ -23,9 +23,7 @@ export const app = new Hono<AppEnv>();
 app.use(async (c, next) => {
   const started = Date.now();
   c.set("requestId", newId("req"));
-  await next();
-  // Set on what comes back, as a handler's own response may have headers that cannot be changed.
-  c.header("X-Request-Id", c.get("requestId"));
+  await answerWith(c, next, { "X-Request-Id": c.get("requestId") });
   log("request", {
     request_id: c.get("requestId"),
     method: c.req.method,
@@ -40,11 +38,9 @@ app.use(async (c, next) => {
 
 /** Answers of the API are for one caller, one time, and of the type they say. */
 for (const api of ["/api/*", `${OPENAI_BASE}/*`]) {
-  app.use(api, async (c, next) => {
-    await next();
-    c.header("Cache-Control", "no-store");
-    c.header("X-Content-Type-Options", "nosniff");
-  });
+  app.use(api, (c, next) =>
+    answerWith(c, next, { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" }),
+  );
 }
 
 app.route("/api/v1", modelRoutes);
@@ -66,6 +62,22 @@ app.notFound((c) => {
   const message = `This address takes ${allowed.join(", ")}.`;
   return render(new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }), c);
 });
+
+/**
+ * Puts headers on the answer, whatever made it. They are there before it is made, as Hono copies a finished response for
+ * each header that it is given; only a response that a handler has made by itself gets them afterwards.
+ */
+async function answerWith(
+  c: Context<AppEnv>,
+  next: () => Promise<void>,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  await next();
+  for (const [name, value] of Object.entries(headers)) {
+    if (c.res.headers.get(name) !== value) c.header(name, value);
+  }
+}
 
 /** Whether a route, and not only what is around all of them, answers this method at this path. */
 function answers(method: string, path: string): boolean {
