@@ -695,6 +695,38 @@ describe.each(CLIENTS)("$name", (client) => {
   });
 });
 
+describe("beside the APIs", () => {
+  it.each([
+    ["/openapi.json", "application/json", "public/openapi.json"],
+    ["/llms.txt", "text/plain; charset=utf-8", "public/llms.txt"],
+  ])("%s is served as the file it is, to every origin", async (path, type, file) => {
+    const { status, headers, text } = await got(path);
+    expect([status, headers.get("content-type"), headers.get("access-control-allow-origin")]).toEqual([
+      200,
+      type,
+      "*",
+    ]);
+    expect(text).toBe(readFileSync(join(root, file), "utf8"));
+  });
+
+  it("every address that /llms.txt names answers", async () => {
+    const { text } = await got("/llms.txt");
+    const addresses = [...text.matchAll(/\]\((\/[^)]+)\)/g)].map(([, address = ""]) => address);
+    const statuses = await Promise.all(addresses.map(async (address) => (await got(address)).status));
+    expect(statuses).toEqual([200, 200, 200, 200]);
+  });
+
+  it("what is no file is the Worker's to answer", async () => {
+    const { status, text } = await got("/nothing.json");
+    expect([status, JSON.parse(text)]).toMatchObject([404, { error: { code: "notFound" } }]);
+  });
+
+  async function got(path: string) {
+    const response = await fetch(origin + path);
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  }
+});
+
 it("docs/clients.md says what came of it", () => {
   const document = documentOf(CLIENTS);
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(DOCUMENT, document);

@@ -1,0 +1,122 @@
+import { describe, expect, it } from "vitest";
+import { JSON_BYTES_MAX } from "../../src/http/body.ts";
+import { readJsonWithDataUrls } from "../../src/http/dataUrls.ts";
+import type { MultipartLimits, UploadedFile } from "../../src/http/multipart.ts";
+import { seeded } from "../images/samples.ts";
+import { bytesOf, cut, streamed } from "./forms.ts";
+
+const LIMITS: MultipartLimits = {
+  filesMax: 2,
+  fileBytesMax: 1000,
+  textBytesMax: 1000,
+  partsMax: 10,
+  stallMsMax: 100,
+  durationMsMax: 5_000,
+};
+
+function requestOf(text: string, chunkBytes = 1 << 20, headers: Record<string, string> = {}): Request {
+  const { stream } = streamed([...cut(new TextEncoder().encode(text), chunkBytes)]);
+  return new Request("https://api.test/", { method: "POST", body: stream, headers });
+}
+
+/** The value, and the files as text. */
+async function read(request: Request, limits: Partial<MultipartLimits> = {}) {
+  const files: string[] = [];
+  const outcome = await readJsonWithDataUrls(
+    request,
+    { ...LIMITS, ...limits },
+    async (file: UploadedFile) => {
+      files.push(Buffer.from(await bytesOf([file.content])).toString("latin1"));
+      return null;
+    },
+  );
+  return outcome.kind === "json" ? { value: outcome.value, files } : { ...outcome, files };
+}
+
+const url = (content: string, type = "image/png") => `data:${type};base64,${btoa(content)}`;
+
+describe("readJsonWithDataUrls", () => {
+  it.each([1, 2, 3, 5, 7, 64, 1000])("reads the same in pieces of %i bytes", async (chunkBytes) => {
+    const asked = {
+      prompt: 'say "data:image/png;base64,AAAA", \\ and ü',
+      images: [{ image_url: url("first\n/?") }, url("second", "image/svg+xml;charset=utf-8")],
+      note: { images: 1, image_urls: url("left alone") },
+      long: "x".repeat(500),
+    };
+    for (const text of [JSON.stringify(asked, null, 1), JSON.stringify(asked).replaceAll("/", "\\/")]) {
+      expect(await read(requestOf(text, chunkBytes))).toEqual({
+        value: { ...asked, images: [{ image_url: "data:,1" }, "data:,2"] },
+        files: ["first\n/?", "second"],
+      });
+    }
+  });
+
+  it.each(["", "a", "ab", "abc", "abcd"])("reads %j", async (content) => {
+    expect(await read(requestOf(`{"images":["${url(content)}"]}`))).toMatchObject({ files: [content] });
+  });
+
+  const refused = (message: string, code = "invalid_request") => ({ kind: "refused", code, message });
+
+  it.each([
+    [
+      "a third image",
+      `{"images":["${url("a")}","${url("b")}","${url("c")}"]}`,
+      "images may hold at most 2 images.",
+    ],
+    [
+      "padding in the middle",
+      '{"images":["data:image/png;base64,YQ==YQ=="]}',
+      "image 1 is not valid base64.",
+    ],
+    ["no padding", '{"images":["data:image/png;base64,YQ"]}', "image 1 is not valid base64."],
+    ["a line break", '{"images":["data:image/png;base64,YWJj\\nYWJj"]}', "image 1 is not valid base64."],
+    ["an image that breaks off", '{"images":["data:image/png;base64,YWJj', "The body is not valid JSON."],
+    ["a string that breaks off", '{"images":["data:ima', "The body is not valid JSON."],
+    ["text behind", `{"images":["${url("a")}"]}x`, "The body is not valid JSON."],
+  ])("refuses %s", async (_, text, message) => {
+    expect(await read(requestOf(text))).toMatchObject(refused(message));
+  });
+
+  it("takes as much text as any JSON body may have, and no more", async () => {
+    const text = (length: number) => `{"images":["${url("a")}"],"x":"${"x".repeat(length)}"}`;
+    const room = JSON_BYTES_MAX - '{"images":["data:,1"],"x":""}'.length;
+    expect(await read(requestOf(text(room)))).toMatchObject({ files: ["a"] });
+    expect(await read(requestOf(text(room + 1)))).toMatchObject({ kind: "refused", code: "payloadTooLarge" });
+  });
+
+  it("tells why an image is refused, and reads no further", async () => {
+    const { stream, state } = streamed(
+      cut(new TextEncoder().encode(`{"images":["${url("a".repeat(9_000))}"]}`), 100),
+    );
+    const request = new Request("https://api.test/", { method: "POST", body: stream });
+    const outcome = await readJsonWithDataUrls(request, LIMITS, async () => "is not wanted.");
+    expect(outcome).toMatchObject({ ...refused("image 1 is not wanted."), param: "images" });
+    expect([state.cancelled, state.bytes < 500]).toEqual([true, true]);
+  });
+
+  it("gives up a body that stalls, and one that is compressed", async () => {
+    const stalled = new Request("https://api.test/", {
+      method: "POST",
+      body: new ReadableStream({ pull: () => new Promise(() => undefined) }),
+    });
+    expect(await read(stalled)).toMatchObject(refused("The body stopped arriving."));
+    const headers = { "Content-Encoding": "gzip" };
+    expect(await read(requestOf("{}", 10, headers))).toMatchObject({ code: "unsupportedMediaType" });
+  });
+
+  it("agrees with JSON.parse on what is JSON, for 300 damaged bodies", async () => {
+    const text = JSON.stringify({ images: [{ image_url: url("picture") }], prompt: 'a "b" \\ c', n: 1 });
+    const random = seeded(7);
+    let parsed = 0;
+    for (let trial = 0; trial < 300; trial++) {
+      const at = random(text.length);
+      const damaged =
+        text.slice(0, at) + ['"', "\\", "{", ",", "=", ""][random(6)] + text.slice(at + random(2));
+      const outcome = await read(requestOf(damaged, 1 + random(40)));
+      if (!("value" in outcome)) continue;
+      parsed += 1;
+      expect(() => JSON.parse(damaged), damaged).not.toThrow();
+    }
+    expect(parsed).toBeGreaterThan(15);
+  });
+});
