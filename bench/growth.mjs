@@ -5,24 +5,23 @@ import { CREDITS, startProvider } from "./worker.mjs";
 
 const REQUEST = { model: "gpt-image-2", prompt: "a lighthouse at dusk, oil on canvas", size: "1024x1024" };
 const SMALL = { generations: 1_000, entries: 1_000, grants: 10 };
-const LARGE = { generations: 1_000_000, entries: 100_000, grants: 1_000 };
+const LARGE = { entries: 100_000, grants: 1_000 };
 /** The log is filled in pieces, as one statement may not take long. */
 const FILLED_AT_ONCE = 100_000;
 const ROWS_OF_A_USER = 1_000;
 
 /**
- * @param {import("./throughput.mjs").Bench} bench `scale` below 1 makes the large one smaller, too
+ * @param {import("./throughput.mjs").Bench} bench
  * @returns {Promise<import("./throughput.mjs").Row[]>}
  */
-export async function measureGrowth({ directories, rounds, scale, say, stop }) {
+export async function measureGrowth({ directories, rounds, scale, large: generations, say, stop }) {
   const provider = await startProvider(1_000);
   const small = await contestant(directories.ours, provider.url);
   const large = await contestant(directories.ours, provider.url);
   try {
-    const size = scale < 1 ? { ...LARGE, generations: LARGE.generations / 10 } : LARGE;
-    say(`filling the log with ${size.generations.toLocaleString("en")} generations`);
+    say(`filling the log with ${generations.toLocaleString("en")} generations`);
     await fill(small, SMALL);
-    await fill(large, size);
+    await fill(large, { ...LARGE, generations });
     /** @typedef {import("./throughput.mjs").Contestant} Contestant */
     /** @type {[id: string, what: string, count: number, call: (worker: Contestant) => (index: number) => import("./load.mjs").Call][]} */
     const kinds = [

@@ -3,15 +3,13 @@
  * a directory of its own for the run, and is no dependency of the project.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, projectNode, run } from "../scripts/lib.mjs";
 import { drive, interleave, quantile } from "./load.mjs";
 import { contestant, direct, post } from "./throughput.mjs";
-import { API_KEY, residentMiBMax, startProvider } from "./worker.mjs";
+import { API_KEY, residentMiBMax, startProvider, temporaryDirectory } from "./worker.mjs";
 
 const PACKAGE = "@portkey-ai/gateway@1.15.2";
 const READY_WITHIN_MS = 30_000;
@@ -33,21 +31,15 @@ const LOOPBACK_ONLY = `import net from "node:net"; const { listen } = net.Server
  * @returns {Promise<PeerResult>}
  */
 export async function measurePeer(bench) {
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-peer-"));
-  try {
-    bench.say(`installing ${PACKAGE}`);
-    const options = ["--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"];
-    const { code, output } = await run("npm", ["install", ...options, PACKAGE], bench);
-    if (code !== 0)
-      return { kind: "skipped", why: `${PACKAGE} could not be installed: ${output.split("\n").at(-1)}` };
-    return {
-      kind: "measured",
-      added: await measureAdded(bench, directory),
-      residentMiB: await measureMemory(bench, directory),
-    };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+  const directory = temporaryDirectory();
+  bench.say(`installing ${PACKAGE}`);
+  const options = ["--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"];
+  const { code, output } = await run("npm", ["install", ...options, PACKAGE], bench);
+  if (code !== 0) {
+    return { kind: "skipped", why: `${PACKAGE} could not be installed: ${output.split("\n").at(-1)}` };
   }
+  const added = await measureAdded(bench, directory);
+  return { kind: "measured", added, residentMiB: await measureMemory(bench, directory) };
 }
 
 /** @param {import("./throughput.mjs").Bench} bench @param {string} directory */
@@ -125,6 +117,7 @@ async function startPeer(directory) {
     env: { ...process.env, NODE_ENV: "production", TRUSTED_CUSTOM_HOSTS: "127.0.0.1" },
     stdio: "ignore",
   });
+  process.once("exit", () => child.kill());
   const origin = `http://127.0.0.1:${port}`;
   for (const until = Date.now() + READY_WITHIN_MS; Date.now() < until; await sleep(100)) {
     const answered = await fetch(origin).catch(() => null);

@@ -3,8 +3,7 @@
  * measured in turn in one run. Writes bench/results.md and bench/results.json. With `--smoke`, in about a minute, it
  * writes nothing and fails when a ratio is twice as bad as the one in bench/results.json.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, install, main, projectNode, root, run } from "../scripts/lib.mjs";
 
@@ -22,41 +21,37 @@ await main(async (stop) => {
 /** @param {AbortSignal} stop */
 async function measure(stop) {
   // Loaded this late because the packages they import may have been installed only now.
-  const { build } = await import("./worker.mjs");
+  const { build, temporaryDirectory } = await import("./worker.mjs");
   const { measureThroughput } = await import("./throughput.mjs");
   const { measureGrowth } = await import("./growth.mjs");
   const { measurePeer } = await import("./peer.mjs");
   const { weigh } = await import("./weight.mjs");
   const { findRegressions, renderReport, renderTable } = await import("./report.mjs");
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-built-"));
-  try {
-    const named = (/** @type {string} */ name) => join(directory, name);
-    const directories = { ours: named("ours"), floor: named("floor"), object: named("object") };
-    await build("src/index.ts", directories.ours, stop);
-    await build("bench/floor/index.ts", directories.floor, stop);
-    await build("bench/object/index.ts", directories.object, stop);
-    const say = (/** @type {string} */ line) => console.log(`  ${line}`);
-    const bench = SMOKE
-      ? { directories, rounds: 3, scale: 0.4, say, stop }
-      : { directories, rounds: 5, scale: 1, say, stop };
-    const rows = [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
-    if (SMOKE) {
-      console.log(renderTable(rows));
-      const regressions = findRegressions(rows, JSON.parse(readFileSync(resultsFile("json"), "utf8")));
-      if (regressions.length > 0) throw new Failure(regressions.join("\n"));
-      return 0;
-    }
-    const peer = await measurePeer(bench);
-    const weight = await weigh(directories.ours, stop);
-    const report = renderReport({ rows, peer, weight, rounds: bench.rounds });
-    console.log(report);
-    writeFileSync(resultsFile("md"), report);
-    const kept = rows.map(({ id, ratio, cpu }) => [id, { ratio: ratio.median, cpu: cpu?.median ?? null }]);
-    writeFileSync(resultsFile("json"), `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`);
+  const directory = temporaryDirectory();
+  const named = (/** @type {string} */ name) => join(directory, name);
+  const directories = { ours: named("ours"), floor: named("floor"), object: named("object") };
+  await build("src/index.ts", directories.ours, stop);
+  await build("bench/floor/index.ts", directories.floor, stop);
+  await build("bench/object/index.ts", directories.object, stop);
+  const say = (/** @type {string} */ line) => console.log(`  ${line}`);
+  const bench = SMOKE
+    ? { directories, rounds: 3, scale: 0.25, large: 100_000, say, stop }
+    : { directories, rounds: 5, scale: 0.5, large: 1_000_000, say, stop };
+  const rows = [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
+  if (SMOKE) {
+    console.log(renderTable(rows));
+    const regressions = findRegressions(rows, JSON.parse(readFileSync(resultsFile("json"), "utf8")));
+    if (regressions.length > 0) throw new Failure(regressions.join("\n"));
     return 0;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
   }
+  const peer = await measurePeer(bench);
+  const weight = await weigh(directories.ours, stop);
+  const report = renderReport({ rows, peer, weight, rounds: bench.rounds });
+  console.log(report);
+  writeFileSync(resultsFile("md"), report);
+  const kept = rows.map(({ id, ratio, cpu }) => [id, { ratio: ratio.median, cpu: cpu?.median ?? null }]);
+  writeFileSync(resultsFile("json"), `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`);
+  return 0;
 }
 
 /** @param {"md" | "json"} type */

@@ -13,7 +13,8 @@ const ASYNC = JSON.stringify({ ...REQUEST, async: true });
  * @typedef {import("./load.mjs").Load} Load
  * @typedef {import("./load.mjs").Spread} Spread
  * @typedef {import("./worker.mjs").Worker & { users: import("./worker.mjs").User[] }} Contestant
- * @typedef {{ directories: { ours: string, floor: string, object: string }, rounds: number, scale: number, say: (line: string) => void, stop: AbortSignal }} Bench
+ * @typedef {{ directories: { ours: string, floor: string, object: string }, rounds: number, scale: number, large: number, say: (line: string) => void, stop: AbortSignal }} Bench
+ * `scale` is of the number of requests, `large` the number of generations in a long log
  * @typedef {{ id: string, what: string, unit: string, ours: Spread, other: Spread, ratio: Spread, cpu: Spread | null,
  *   goal: { most: number } | { least: number } | null }} Row `cpu` is the ratio of processor time a request, `ours` above
  */

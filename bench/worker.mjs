@@ -44,7 +44,7 @@ export async function build(entry, directory, stop) {
  * whether queued generations are run, or only queued
  */
 export async function startWorker(directory, { provider, queue = false, settings = {} }) {
-  const state = mkdtempSync(join(tmpdir(), "gpt-image-hub-throughput-"));
+  const state = temporaryDirectory();
   const before = new Set(children());
   const runtime = new Miniflare(
     convertV4MiniflareOptions({
@@ -159,6 +159,22 @@ export async function startProvider(imageBytes) {
     return { url: JSON.parse(line), stop: () => child.kill() };
   throw new Failure("The provider of the measurements did not start.");
 }
+
+/**
+ * A directory that is gone when this process is, in whatever way it ends: the runtime ends it at once on a signal.
+ * @returns {string}
+ */
+export function temporaryDirectory() {
+  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-throughput-"));
+  temporary.push(directory);
+  return directory;
+}
+
+/** @type {string[]} */
+const temporary = [];
+process.once("exit", () => {
+  for (const directory of temporary) rmSync(directory, { recursive: true, force: true });
+});
 
 /** The processes that this one has started. Linux only; elsewhere there are none to be found. */
 function children() {
