@@ -152,13 +152,26 @@ function table(all) {
   ];
   const lines = all.map((row) => [
     row.name,
-    row.requests,
+    String(row.requests),
     ...[row.idle, row.median, row.peak].map(mib),
-    row.samples,
+    String(row.samples),
     mib(row.resident),
     row.seconds.toFixed(1),
   ]);
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  const widths = head.map((title, column) =>
+    Math.max(...[title, ...lines.map((line) => line[column] ?? "")].map(({ length }) => length)),
+  );
+  /** @param {string[]} cells @param {string} [fill] */
+  const line = (cells, fill) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
+  return [
+    line(head),
+    line(
+      head.map(() => ""),
+      "-",
+    ),
+    ...lines.map((cells) => line(cells)),
+  ].join("\n");
 }
 
 /** @param {number} bytes */

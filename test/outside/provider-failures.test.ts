@@ -28,7 +28,7 @@ function renderDocument(): string {
     callsText(row),
     `\`${row.logged.event}\` ${row.logged.outcome}`,
   ]);
-  const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  const table = renderTable([head, ...rows]);
   return `# When the provider fails
 
 Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each, with \`PROVIDER_ATTEMPTS\` 3, run against a stand-in for the provider: sync, and async with reference images. \`test/journeys/provider-faults.test.ts\` holds the service to it; this page is written from the same table by \`UPDATE_DOCS=1 npm test -- test/outside/provider-failures.test.ts\`.
@@ -40,8 +40,17 @@ Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each, wit
 - Every call leaves one line in the log, with the outcome, upstream's status and code, upstream's own request id (\`upstream_request_id\`) and ours (\`generation_id\`, which upstream gets as \`x-client-request-id\`). \`provider_misconfigured\` is what an operator must look at: the key, the account or the address.
 - No key, prompt or text of upstream's is in any answer or line.
 
-${table.join("\n")}
+${table}
 `;
+}
+
+/** In columns, as the formatter would have it. */
+function renderTable([head = [], ...rows]: string[][]): string {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
+  const line = (cells: string[], fill: string) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
+  const rule = head.map(() => "");
+  return [line(head, " "), line(rule, "-"), ...rows.map((row) => line(row, " "))].join("\n");
 }
 
 function statusText(row: FaultRow): string {
