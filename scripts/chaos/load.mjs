@@ -13,13 +13,14 @@ import { randomFrom } from "./random.mjs";
  * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "seen"> & {
  *   key: string, purse: Purse, pending: string[], tally: Map<string, number>,
  * }} Client what one user was told; `pending` are accepted generations not yet seen to end
- * @typedef {{ passed: () => Promise<void> }} Gate
+ * @typedef {ReturnType<typeof makeGate>} Gate
  * @typedef {{ origin: string, adminToken: string, seed: number }} Settings
  */
 
 const CLIENTS_A_USER = 2;
 const PRICES = /** @type {const} */ ({ "1K": 8, "2K": 10, "4K": 12 });
 const GRANT_TRIES_MAX = 10;
+const GRANT_WITHIN_MS = 5_000;
 
 /** @type {readonly [Purse, ...Purse[]]} */
 const PURSES = ["rich", "poor", "careful", "expiring"];
@@ -92,7 +93,10 @@ export function makeGate(stop) {
   /** @type {Set<() => void>} */
   const waiting = new Set();
   let isOpen = true;
+  let life = new AbortController();
   return {
+    /** Of this life of the product: aborted with its end, because a fetch may wait for ever for one that died. */
+    life: () => life.signal,
     /** @returns {Promise<void>} */
     async passed() {
       stop.throwIfAborted();
@@ -100,9 +104,11 @@ export function makeGate(stop) {
     },
     close: () => {
       isOpen = false;
+      life.abort();
     },
     open: () => {
       isOpen = true;
+      life = new AbortController();
       for (const resolve of waiting) resolve();
       waiting.clear();
     },
@@ -140,7 +146,9 @@ export async function keepBusy(settings, clients, gate, enough) {
  */
 async function act(settings, client, gate, random, label) {
   if (random.chance(TOP_UPS[client.purse])) return await topUp(settings, client, random);
-  if (client.pending.length > 0 && random.chance(0.35)) return await poll(settings, client, random);
+  if (client.pending.length > 0 && random.chance(0.35)) {
+    return await poll(settings, client, random, gate.life());
+  }
   return await ask(settings, client, gate, random, label);
 }
 
@@ -163,15 +171,18 @@ async function ask({ origin }, client, gate, random, label) {
   client.requests.push(asked);
   const idempotencyKey = client.purse === "careful" ? randomUUID() : null;
   const content = { ...(form === null ? { json: body } : { form }), idempotencyKey };
-  const send = (/** @type {AbortSignal | null} */ signal) =>
-    call(`${origin}/api/v1/images/generations`, client.key, { ...content, signal });
-  let reply = await send(patienceMs === null ? null : AbortSignal.timeout(patienceMs));
+  const send = (/** @type {AbortSignal[]} */ ...signals) =>
+    call(`${origin}/api/v1/images/generations`, client.key, {
+      ...content,
+      signal: AbortSignal.any([gate.life(), ...signals]),
+    });
+  let reply = await (patienceMs === null ? send() : send(AbortSignal.timeout(patienceMs)));
   // Whom a second try does not reach does not know of the first.
   while (idempotencyKey !== null && !isAnswer(outcomeOf(reply, client))) {
     count(client, `${kind}|asked again`);
     await sleep(random.between(20, 200));
     await gate.passed();
-    reply = await send(null);
+    reply = await send();
   }
   asked.outcome = outcomeOf(reply, client);
   const word = asked.outcome.kind === "refused" ? asked.outcome.code : asked.outcome.kind;
@@ -180,7 +191,7 @@ async function ask({ origin }, client, gate, random, label) {
   if (asked.outcome.kind !== "succeeded" || reply.kind !== "answer") return;
   const { balance: _, ...generation } = Object(reply.body);
   client.seen.push(generation);
-  if (random.chance(0.3)) await glance(client, generation);
+  if (random.chance(0.3)) await glance(client, generation, gate.life());
 }
 
 /**
@@ -263,11 +274,12 @@ function isAnswer(outcome) {
  * @param {Settings} settings
  * @param {Client} client
  * @param {Random} random
+ * @param {AbortSignal} signal
  */
-async function poll({ origin }, client, random) {
+async function poll({ origin }, client, random, signal) {
   const [first = "", ...rest] = client.pending;
   const id = random.pick([first, ...rest]);
-  const reply = await call(`${origin}/api/v1/generations/${id}`, client.key);
+  const reply = await call(`${origin}/api/v1/generations/${id}`, client.key, { signal });
   count(client, `poll|${reply.kind === "answer" ? reply.status : reply.kind}`);
   if (reply.kind !== "answer") return;
   const status = pick(reply.body, "status");
@@ -281,10 +293,11 @@ async function poll({ origin }, client, random) {
  * A picture that was promised is there at once.
  * @param {Client} client
  * @param {import("./books.mjs").Generation} generation
+ * @param {AbortSignal} signal
  */
-async function glance(client, generation) {
+async function glance(client, generation, signal) {
   for (const { id, url, bytes } of generation.images.slice(0, 1)) {
-    const reply = await fetchPicture(url);
+    const reply = await fetchPicture(url, signal);
     count(client, `picture|${reply?.status ?? "lost"}`);
     if (reply !== null && (reply.status !== 200 || reply.bytes !== bytes)) {
       client.complaints.push(`${id} of ${bytes} bytes was answered by ${reply.status}, ${reply.bytes} bytes`);
@@ -294,11 +307,12 @@ async function glance(client, generation) {
 
 /**
  * @param {string} url
+ * @param {AbortSignal | null} signal
  * @returns {Promise<Book["pictures"][string] | null>} null when the connection broke
  */
-export async function fetchPicture(url) {
+export async function fetchPicture(url, signal = null) {
   try {
-    const response = await fetch(url);
+    const response = await fetch(url, { signal });
     const { byteLength } = await response.arrayBuffer();
     return { status: response.status, contentType: response.headers.get("content-type"), bytes: byteLength };
   } catch {
@@ -322,6 +336,7 @@ async function topUp({ origin, adminToken }, client, random) {
   for (let attempt = 0; attempt < GRANT_TRIES_MAX && !asked.acknowledged; attempt++) {
     const reply = await call(`${origin}/api/admin/users/${client.user_id}/credits`, adminToken, {
       json: { ...grant, expires_at },
+      signal: AbortSignal.timeout(GRANT_WITHIN_MS),
     });
     count(client, `grant|${reply.kind === "answer" ? reply.status : reply.kind}`);
     asked.acknowledged = reply.kind === "answer" && (reply.status === 201 || reply.status === 200);
