@@ -17,6 +17,7 @@ await main(async (stop) => {
   /** @type {[string, () => Promise<{ code: number, output: string }>][]} */
   const checks = [
     ["types", () => tool("typescript/bin/tsc", "-p", ".")],
+    ["types, of the browser's scripts", () => tool("typescript/bin/tsc", "-p", "tsconfig.browser.json")],
     ["format and lint", () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".")],
     ["house rules", () => node(stop, "scripts/house.mjs")],
     ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],

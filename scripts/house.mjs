@@ -11,6 +11,8 @@ const ENTRY = "src/index.ts";
 
 /** What each room, a folder of src, may import. Files directly in src belong to no room and may be imported by all. */
 const ROOMS = new Map([
+  ["pages", ["sessions", "http", "generations", "account", "keys", "catalogue", "images", "db"]],
+  ["sessions", ["db"]],
   ["http", ["generations", "account", "keys", "catalogue", "images", "providers", "db"]],
   ["generations", ["account", "catalogue", "images", "providers", "db"]],
   ["account", ["catalogue", "db", "images"]],
@@ -23,10 +25,19 @@ const ROOMS = new Map([
 
 /** Libraries that only some places may know. */
 const LIBRARIES = new Map([
-  ["hono", ["src/http/", ENTRY]],
+  ["hono", ["src/http/", "src/pages/", ENTRY]],
+  ["better-auth", ["src/sessions/"]],
   [
     "drizzle-orm",
-    ["src/db/", "src/keys/", "src/account/", "src/generations/", "src/http/admin/", "src/http/admin.ts"],
+    [
+      "src/db/",
+      "src/keys/",
+      "src/account/",
+      "src/generations/",
+      "src/sessions/",
+      "src/http/admin/",
+      "src/pages/account/",
+    ],
   ],
 ]);
 

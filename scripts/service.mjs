@@ -35,7 +35,7 @@ const GROUP_ENDS_WITHIN_MS = 500;
 const DEMO_CREDITS = 1000;
 const DEMO_EMAIL = "demo@example.com";
 
-/** What the Worker is told from the environment of `npm start`. ADMIN_TOKEN is too; it is made up when not given. */
+/** What the Worker is told from the environment of `npm start`. ADMIN_TOKEN and AUTH_SECRET are too; they are made up when not given. */
 const WORKER_VARIABLES = [
   "IMAGE_PROVIDER",
   "OPENAI_BASE_URL",
@@ -50,7 +50,13 @@ const WORKER_VARIABLES = [
   "RATE_LIMIT_PER_MINUTE",
   "WEBHOOK_ALLOW_INSECURE",
   "OPENAI_API_KEY",
-  "AUTH_SECRET",
+  "GITHUB_CLIENT_ID",
+  "GITHUB_CLIENT_SECRET",
+  "GOOGLE_CLIENT_ID",
+  "GOOGLE_CLIENT_SECRET",
+  "MAIL_API_URL",
+  "MAIL_API_KEY",
+  "MAIL_FROM",
 ];
 
 /**
@@ -99,8 +105,9 @@ export async function startService(settings, { stop, say }) {
     await install({ stop, say });
     await migrate(stateDirectory, { stop, say });
     say("Starting…");
-    const adminToken = process.env["ADMIN_TOKEN"] || keptAdminToken(stateDirectory);
-    const runtime = startRuntime(settings, adminToken);
+    const adminToken = process.env["ADMIN_TOKEN"] || keptSecret(stateDirectory, "admin-token");
+    const authSecret = process.env["AUTH_SECRET"] || keptSecret(stateDirectory, "auth-secret");
+    const runtime = startRuntime(settings, { ADMIN_TOKEN: adminToken, AUTH_SECRET: authSecret });
     const end = async () => {
       await runtime.stop();
       unlock();
@@ -305,12 +312,12 @@ function runtimeEnvironment(stateDirectory) {
  * Runs wrangler under the supervisor. Its output goes to wrangler.log; after `showOutput`, what the Worker itself says
  * goes to the terminal too.
  * @param {Settings} settings
- * @param {string} adminToken
+ * @param {Readonly<Record<string, string>>} secrets
  */
-function startRuntime({ port, origin, stateDirectory }, adminToken) {
+function startRuntime({ port, origin, stateDirectory }, secrets) {
   const variablesFile = join(stateDirectory, "worker.env");
   const logFile = join(stateDirectory, "wrangler.log");
-  writePrivate(variablesFile, workerVariables(adminToken));
+  writePrivate(variablesFile, workerVariables(secrets));
   rmSync(join(stateDirectory, "wrangler-debug.log"), { force: true });
   const log = createWriteStream(logFile, { mode: 0o600 });
   const supervisor = spawn(
@@ -405,11 +412,11 @@ function isChatter(line) {
 /**
  * The Worker's variables in wrangler's env file format, which keeps secrets off the command line. Wrangler expands
  * dollars even inside quotes, and knows no escape for a quote.
- * @param {string} adminToken
+ * @param {Readonly<Record<string, string>>} secrets
  */
-function workerVariables(adminToken) {
+function workerVariables(secrets) {
   const given = WORKER_VARIABLES.map((name) => ({ name, value: process.env[name] ?? "" }));
-  return [...given, { name: "ADMIN_TOKEN", value: adminToken }]
+  return [...given, ...Object.entries(secrets).map(([name, value]) => ({ name, value }))]
     .filter(({ value }) => value !== "")
     .map(({ name, value }) => {
       const quote = ["'", "`"].find((mark) => !value.includes(mark));
@@ -423,14 +430,18 @@ function workerVariables(adminToken) {
     .join("");
 }
 
-/** @param {string} stateDirectory */
-function keptAdminToken(stateDirectory) {
-  const file = join(stateDirectory, "admin-token");
+/**
+ * A secret that is made up once and kept with the state.
+ * @param {string} stateDirectory
+ * @param {string} name of its file
+ */
+function keptSecret(stateDirectory, name) {
+  const file = join(stateDirectory, name);
   const kept = readIfThere(file);
   if (kept) return kept;
-  const token = randomBytes(24).toString("base64url");
-  writePrivate(file, token);
-  return token;
+  const secret = randomBytes(24).toString("base64url");
+  writePrivate(file, secret);
+  return secret;
 }
 
 /**

@@ -1,8 +1,13 @@
-/** `npm test`: all tests, or those whose files are named, and the count of them as the last line. */
+/**
+ * `npm test`: all tests that need no browser, or those whose files or projects are named, and the count of them as the
+ * last line.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { install, main, projectNode, run, vitest } from "./lib.mjs";
+
+const PROJECTS = ["--project", "workerd", "--project", "outside"];
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
@@ -10,7 +15,9 @@ await main(async (stop) => {
   try {
     const report = join(directory, "report.json");
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...process.argv.slice(2)];
+    const named = process.argv.slice(2);
+    const projects = named.includes("--project") ? [] : PROJECTS;
+    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...projects, ...named];
     const { code } = await run(projectNode, [vitest, ...args], { stop, show: true });
     const { passed, failed } = countTests(report);
     console.log(`${passed} passed, ${failed} failed`);

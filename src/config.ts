@@ -6,6 +6,7 @@ const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/
 
 /** A queue consumer is stopped after 15 minutes (https://developers.cloudflare.com/queues/platform/limits/). */
 const RUN_SECONDS_MAX = 900;
+const SIGNUP_CREDITS_MAX = 1_000_000;
 
 const Config = z.object({
   IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
@@ -21,6 +22,18 @@ const Config = z.object({
   MAX_CONCURRENT_GENERATIONS: limit,
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
+  /** Signs the cookies of whoever is signed in; without it nobody can sign in. */
+  AUTH_SECRET: z.string().optional(),
+  GITHUB_CLIENT_ID: z.string().optional(),
+  GITHUB_CLIENT_SECRET: z.string().optional(),
+  GOOGLE_CLIENT_ID: z.string().optional(),
+  GOOGLE_CLIENT_SECRET: z.string().optional(),
+  /** For whoever signs up, once. */
+  SIGNUP_CREDITS: z.coerce.number().int().min(0).max(SIGNUP_CREDITS_MAX).default(0),
+  /** An HTTP API that takes `{from, to, subject, text}` with a bearer token. */
+  MAIL_API_URL: httpUrl.default("https://api.resend.com/emails"),
+  MAIL_API_KEY: z.string().optional(),
+  MAIL_FROM: z.string().optional(),
 });
 
 export type Config = z.infer<typeof Config>;

@@ -9,8 +9,8 @@ const double = "test/support/openai-double/setup.ts";
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
 
 /**
- * Three projects: what runs in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
- * it; and what drives the product from outside.
+ * Four projects: what runs in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
+ * it; what drives the product from outside; and what looks at its pages in a browser, which `npm test` leaves out.
  */
 export default defineConfig(async () => {
   const migrations = await readD1Migrations(join(root, "migrations"));
@@ -23,14 +23,22 @@ export default defineConfig(async () => {
           plugins: [
             cloudflareTest({
               wrangler: { configPath: join(root, "wrangler.toml") },
-              miniflare: { bindings: { TEST_MIGRATIONS: migrations, ADMIN_TOKEN: "test-admin-token" } },
+              miniflare: {
+                bindings: {
+                  TEST_MIGRATIONS: migrations,
+                  ADMIN_TOKEN: "test-admin-token",
+                  AUTH_SECRET: "x".repeat(32),
+                },
+              },
             }),
           ],
           test: {
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/outside/**", ...withOpenAI],
+            exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
             globalSetup: [double],
+            // Enough for the widest tables on a machine that does other things too.
+            testTimeout: 30_000,
             setupFiles: ["test/support/setup.ts"],
           },
         },
@@ -66,6 +74,19 @@ export default defineConfig(async () => {
             include: ["test/outside/**/*.test.ts"],
             testTimeout: 120_000,
             hookTimeout: 120_000,
+          },
+        },
+        {
+          root,
+          test: {
+            name: "browser",
+            include: ["test/browser/**/*.test.ts"],
+            globalSetup: ["test/browser/setup.ts"],
+            fileParallelism: false,
+            // After everything else: a page is timed by people's patience, not by what else is running.
+            sequence: { groupOrder: 1 },
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
           },
         },
       ],

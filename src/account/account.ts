@@ -28,7 +28,7 @@ import {
 } from "./lifecycle.ts";
 import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
 import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
-import { type GenerationRecord, recordOf } from "./record.ts";
+import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./record.ts";
 import { AccountStore, type EntriesSum, type Entry, type GenerationFilter } from "./store.ts";
 
 /** What somebody has, this moment. */
@@ -78,6 +78,7 @@ const ALARM_LATE_MS_MAX = 60_000;
 /** The most that one alarm takes up; the rest follows in the next, at once. */
 const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
+const UNFINISHED_LISTED_MAX = 100;
 
 /**
  * The book of one user: credits, and the work they paid for. Named by the user's id. Everything about them is decided
@@ -226,6 +227,17 @@ export class Account extends DurableObject<Env> {
   generation(id: string): GenerationRecord | null {
     const generation = this.#store.generation(id);
     return generation && recordOf(generation);
+  }
+
+  /** The same, with what was asked for. */
+  detail(id: string): GenerationDetail | null {
+    const generation = this.#store.generation(id);
+    return generation && detailOf(generation);
+  }
+
+  /** The generations that have not ended, newest first, at most 100. */
+  unfinished(): GenerationDetail[] {
+    return this.#store.unfinishedGenerations(UNFINISHED_LISTED_MAX).map(detailOf);
   }
 
   /** Adds credits; the same id with the same credits again adds nothing. */

@@ -1,6 +1,6 @@
-import type { creditEntries, generations } from "../db/schema.ts";
+import type { creditEntries, generations, LoggedRequest } from "../db/schema.ts";
 import type { StoredImage } from "../images/stored.ts";
-import type { FailureCode, Generation, GenerationStatus } from "./lifecycle.ts";
+import type { FailureCode, Generation, GenerationRequest, GenerationStatus } from "./lifecycle.ts";
 import type { Entry } from "./store.ts";
 
 /** A generation as callers may see it, whether read from the Account or from the log. */
@@ -19,6 +19,9 @@ export type GenerationRecord = {
   images: readonly StoredImage[];
   origin: string;
 };
+
+/** The record, and what was asked for. */
+export type GenerationDetail = GenerationRecord & { request: LoggedRequest };
 
 /** How much of a prompt the log keeps, in code points. */
 const LOGGED_PROMPT_MAX = 2_000;
@@ -74,17 +77,29 @@ export function rowOf(userId: string, generation: Generation): typeof generation
     creditsRefunded: generation.refunded,
     error: generation.error,
     images: generation.images,
-    request: {
-      prompt: [...request.prompt].slice(0, LOGGED_PROMPT_MAX).join(""),
-      aspectRatio: request.aspectRatio,
-      tier: request.tier,
-      size: request.size,
-      renderQuality: request.renderQuality,
-      n: request.n,
-      outputFormat: request.outputFormat,
-      references: request.references.length,
-      origin: request.origin,
-    },
+    request: loggedRequestOf(request),
+  };
+}
+
+export function detailOf(generation: Generation): GenerationDetail {
+  return { ...recordOf(generation), request: loggedRequestOf(generation.request) };
+}
+
+export function detailOfRow(row: typeof generations.$inferSelect): GenerationDetail {
+  return { ...recordOfRow(row), request: row.request };
+}
+
+function loggedRequestOf(request: GenerationRequest): LoggedRequest {
+  return {
+    prompt: [...request.prompt].slice(0, LOGGED_PROMPT_MAX).join(""),
+    aspectRatio: request.aspectRatio,
+    tier: request.tier,
+    size: request.size,
+    renderQuality: request.renderQuality,
+    n: request.n,
+    outputFormat: request.outputFormat,
+    references: request.references.length,
+    origin: request.origin,
   };
 }
 

@@ -372,6 +372,17 @@ export class AccountStore {
     );
   }
 
+  /** Those that have not ended, newest first. Each of them has a time to be looked at, so the index knows them all. */
+  unfinishedGenerations(limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL ORDER BY id DESC LIMIT ?",
+        limit,
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
   /** Generations whose time to be looked at has come, the longest due first. */
   dueGenerations(now: number, limit: number): Generation[] {
     return this.#sql

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm";
-import { check, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import type { StoredImage } from "../images/stored.ts";
 
 /**
- * D1: who may call (users, keys), and the log of what happened (generations, credit entries). The log is written by the
+ * D1: who may call (users, keys), who is signed in, and the log of what happened (generations, credit entries). The log is written by the
  * Account object only, and never decides anything about money: the book is in the object.
  * Times are milliseconds since 1970, credits whole numbers.
  */
@@ -31,25 +31,104 @@ export const users = sqliteTable(
     accountType: text("account_type", { enum: ["FREE", "PRO"] })
       .notNull()
       .default("FREE"),
-    createdAt: integer("created_at").notNull(),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+    updatedAt: integer("updated_at", { mode: "timestamp_ms" }),
+    emailVerified: integer("email_verified", { mode: "boolean" }).notNull().default(false),
+    /** Asked for by the sign-in library; no page shows it. */
+    image: text(),
+    /** Whoever signs up is owed credits, until the book has the grant; whom an operator makes is not. */
+    signupGrantDue: integer("signup_grant_due", { mode: "boolean" }).notNull().default(false),
   },
   (t) => [check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`)],
 );
 
-export const apiKeys = sqliteTable("api_keys", {
-  id: text().primaryKey(),
-  userId: text("user_id")
-    .notNull()
-    .references(() => users.id),
-  name: text().notNull(),
-  /** SHA-256 of the whole key, hex. The key itself is nowhere. */
-  hash: text().notNull().unique(),
-  /** The prefix and the last four characters, for telling keys apart on a page. */
-  display: text().notNull(),
-  expiresAt: integer("expires_at"),
-  revokedAt: integer("revoked_at"),
-  createdAt: integer("created_at").notNull(),
+/**
+ * The tables of the sign-in library, better-auth: columns by its names
+ * (https://www.better-auth.com/docs/concepts/database), times as Date, as it wants them.
+ */
+export const sessions = sqliteTable(
+  "sessions",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    token: text().notNull().unique(),
+    expiresAt: integer("expires_at", { mode: "timestamp_ms" }).notNull(),
+    ipAddress: text("ip_address"),
+    userAgent: text("user_agent"),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+    updatedAt: integer("updated_at", { mode: "timestamp_ms" }).notNull(),
+  },
+  (t) => [index("sessions_user").on(t.userId)],
+);
+
+/** The ways in which a user may sign in: a password, or an account elsewhere. */
+export const accounts = sqliteTable(
+  "accounts",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    providerId: text("provider_id").notNull(),
+    accountId: text("account_id").notNull(),
+    accessToken: text("access_token"),
+    refreshToken: text("refresh_token"),
+    idToken: text("id_token"),
+    accessTokenExpiresAt: integer("access_token_expires_at", { mode: "timestamp_ms" }),
+    refreshTokenExpiresAt: integer("refresh_token_expires_at", { mode: "timestamp_ms" }),
+    scope: text(),
+    /** Salted and stretched (scrypt). */
+    password: text(),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+    updatedAt: integer("updated_at", { mode: "timestamp_ms" }).notNull(),
+  },
+  (t) => [
+    index("accounts_user").on(t.userId),
+    uniqueIndex("accounts_identity").on(t.providerId, t.accountId),
+  ],
+);
+
+/** What a link in a mail, or the return from another site, is held against. */
+export const verifications = sqliteTable(
+  "verifications",
+  {
+    id: text().primaryKey(),
+    identifier: text().notNull(),
+    value: text().notNull(),
+    expiresAt: integer("expires_at", { mode: "timestamp_ms" }).notNull(),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+    updatedAt: integer("updated_at", { mode: "timestamp_ms" }).notNull(),
+  },
+  (t) => [index("verifications_identifier").on(t.identifier)],
+);
+
+/** How often something that invites guessing was tried: by whom, or for whom, until when it counts. */
+export const attempts = sqliteTable("attempts", {
+  key: text().primaryKey(),
+  count: integer().notNull(),
+  endsAt: integer("ends_at").notNull(),
 });
+
+export const apiKeys = sqliteTable(
+  "api_keys",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    name: text().notNull(),
+    /** SHA-256 of the whole key, hex. The key itself is nowhere. */
+    hash: text().notNull().unique(),
+    /** The prefix and the last four characters, for telling keys apart on a page. */
+    display: text().notNull(),
+    expiresAt: integer("expires_at"),
+    revokedAt: integer("revoked_at"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("api_keys_user").on(t.userId)],
+);
 
 /**
  * Generations that have ended. WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a

@@ -27,7 +27,8 @@ app.use(async (c, next) => {
   log("request", {
     request_id: c.get("requestId"),
     method: c.req.method,
-    route: routePath(c, -1),
+    // The one that answered: more may match.
+    route: routePath(c),
     status: c.res.status,
     code: c.get("errorCode"),
     ms: Date.now() - started,

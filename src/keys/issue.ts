@@ -41,6 +41,17 @@ export async function listKeys(db: DrizzleD1Database, userId: string): Promise<A
   return rows.map(({ hash: _, ...key }) => key);
 }
 
+/** One key of a user, or null. */
+export async function findKey(db: DrizzleD1Database, userId: string, id: string): Promise<ApiKey | null> {
+  const [row] = await db
+    .select()
+    .from(apiKeys)
+    .where(and(eq(apiKeys.id, id), eq(apiKeys.userId, userId)));
+  if (!row) return null;
+  const { hash: _, ...key } = row;
+  return key;
+}
+
 /** Revokes a key, once; false when there is none of that id. */
 export async function revokeKey(db: DrizzleD1Database, id: string, now: number): Promise<boolean> {
   const [, found] = await db.batch([

@@ -142,8 +142,9 @@ describe("a running start", () => {
   });
 
   it("keeps its secrets to their owner and off every command line", async () => {
-    const secrets = ["admin-token", "demo-key", "worker.env"];
+    const secrets = ["admin-token", "auth-secret", "demo-key", "worker.env"];
     expect(secrets.map((file) => (statSync(join(state, file)).mode & 0o777).toString(8))).toEqual([
+      "600",
       "600",
       "600",
       "600",

@@ -9,7 +9,7 @@ export async function newUser(credits = 100): Promise<{ id: string; key: string 
   const db = drizzle(env.DB);
   const id = newId("user");
   const now = Date.now();
-  await db.insert(users).values({ id, email: `${id}@example.com`, name: null, createdAt: now });
+  await db.insert(users).values({ id, email: `${id}@example.com`, name: null, createdAt: new Date(now) });
   const { secret } = await issueKey(db, id, "test", null, now);
   await env.ACCOUNT.getByName(id).grant("first", credits, null, null);
   return { id, key: secret };

@@ -12,7 +12,7 @@ export function renderUser(user: typeof users.$inferSelect) {
     email: user.email,
     name: user.name,
     account_type: user.accountType,
-    created_at: isoTime(user.createdAt),
+    created_at: isoTime(user.createdAt.getTime()),
   };
 }
 

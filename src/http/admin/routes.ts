@@ -42,10 +42,12 @@ admin.use("*", operatorOnly);
 
 admin.post("/users", async (c) => {
   const { email, name = null, account_type: accountType } = await readJson(c, UserBody);
-  const user = { id: newId("user"), email, name, accountType, createdAt: Date.now() };
-  const created = await drizzle(c.env.DB).insert(users).values(user).onConflictDoNothing().returning();
-  if (created.length === 0)
-    throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
+  const [user] = await drizzle(c.env.DB)
+    .insert(users)
+    .values({ id: newId("user"), email, name, accountType, createdAt: new Date() })
+    .onConflictDoNothing()
+    .returning();
+  if (!user) throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
   c.set("userId", user.id);
   return c.json(renderUser(user), 201);
 });

@@ -65,7 +65,7 @@ const json = (description: string, schema: z.ZodType, headers: readonly HeaderNa
 });
 
 const LIMITS: readonly HeaderName[] = ["RateLimit", "RateLimit-Policy", "Idempotent-Replayed"];
-const READ = [400, 401, 404, 500, 503];
+const READ = [400, 401, 404, 429, 500, 503];
 const SUBMIT = [400, 401, 402, 413, 415, 422, 429, 500, 503];
 const OPERATE = [400, 401, 404, 500, 503];
 const WRITE = [...OPERATE, 413, 415];
@@ -139,7 +139,7 @@ export const routes: readonly Route[] = [
     tag: "credits",
     security: "apiKey",
     answers: { 200: json("The balance, as of now.", answers.CreditBalance) },
-    errors: [401, 500, 503],
+    errors: [401, 429, 500, 503],
   },
   {
     method: "post",
@@ -177,7 +177,7 @@ export const routes: readonly Route[] = [
     tag: "openai",
     security: "apiKey",
     answers: { 200: json("All models.", answers.OpenAIModelList) },
-    errors: [401, 500, 503],
+    errors: [401, 429, 500, 503],
   },
   {
     method: "get",
@@ -187,7 +187,7 @@ export const routes: readonly Route[] = [
     tag: "openai",
     security: "apiKey",
     answers: { 200: json("The model.", answers.OpenAIModel) },
-    errors: [401, 404, 500, 503],
+    errors: [401, 404, 429, 500, 503],
   },
   {
     method: "post",

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { isGenerationId } from "../../id.ts";
 
-const PROMPT_CODE_POINTS_MAX = 32_000;
+export const PROMPT_CODE_POINTS_MAX = 32_000;
 const USER_CODE_POINTS_MAX = 128;
 
 export const prompt = z.string().superRefine((text, context) => {
@@ -9,7 +9,8 @@ export const prompt = z.string().superRefine((text, context) => {
   if (fault) context.addIssue({ code: "custom", message: fault });
 });
 
-function promptFault(text: string): string | null {
+/** What is wrong with a prompt, in words, or null. */
+export function promptFault(text: string): string | null {
   if (text.trim() === "") return "prompt must not be blank.";
   if (!text.isWellFormed()) return "prompt must be well-formed Unicode: it has half of a surrogate pair.";
   const tooLong = `prompt must be at most ${PROMPT_CODE_POINTS_MAX} characters.`;

@@ -1,0 +1,151 @@
+import { Hono } from "hono";
+import type { FC } from "hono/jsx";
+import type { Grant } from "../../account/ledger.ts";
+import type { Entry } from "../../account/store.ts";
+import { useByDay } from "../../generations/history.ts";
+import type { PagesEnv } from "../env.ts";
+import { formatNumber } from "../format.ts";
+import { AccountPage } from "../layout.tsx";
+import { Empty, scrolls, Time } from "../parts.tsx";
+import { UseChart } from "./chart.tsx";
+
+export const credits = new Hono<PagesEnv>();
+
+const ENTRIES_SHOWN = 50;
+const DAYS_SHOWN = 30;
+const DAY_MS = 86_400_000;
+
+credits.get("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const today = Math.floor(Date.now() / DAY_MS);
+  const before = readBefore(c.req.query("before"));
+  const [{ balance, grants, entries, hasMore }, days] = await Promise.all([
+    c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
+    useByDay(c.env.DB, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
+  ]);
+  return c.html(
+    <AccountPage title="Credits" at="/account/credits" signedIn={signedIn}>
+      <div class="title-row">
+        <h1>Credits</h1>
+        <p class="figure small" data-balance>
+          {formatNumber(balance.credits)} <span>left</span>
+        </p>
+      </div>
+      <section class="panel" aria-labelledby="use">
+        <h2 id="use">Used by day</h2>
+        <UseChart days={days} count={DAYS_SHOWN} today={today} />
+      </section>
+      <section aria-labelledby="grants">
+        <h2 id="grants">Credits you were given</h2>
+        <Grants grants={grants} now={Date.now()} />
+      </section>
+      <section aria-labelledby="entries">
+        <h2 id="entries">Every entry</h2>
+        <Entries entries={entries} />
+        {hasMore ? (
+          <p class="more">
+            <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>Older entries</a>
+          </p>
+        ) : null}
+      </section>
+    </AccountPage>,
+  );
+});
+
+/** Entries are paged by their number; what is none begins with the newest. */
+function readBefore(text: string | undefined): number {
+  return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : Number.MAX_SAFE_INTEGER;
+}
+
+const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) =>
+  grants.length === 0 ? (
+    <Empty>
+      <p>None yet.</p>
+    </Empty>
+  ) : (
+    <div class="table" {...scrolls("Credits you were given")}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">For</th>
+            <th scope="col" class="number">
+              Left
+            </th>
+            <th scope="col" class="number">
+              Of
+            </th>
+            <th scope="col">Given</th>
+            <th scope="col">Expires</th>
+          </tr>
+        </thead>
+        <tbody>
+          {grants.map(({ reason, remaining, credits, createdAt, expiresAt }) => (
+            <tr class={remaining === 0 ? "faded" : undefined}>
+              <td>{reason ?? "Credits"}</td>
+              <td class="number">{formatNumber(remaining)}</td>
+              <td class="number">{formatNumber(credits)}</td>
+              <td>
+                <Time at={createdAt} />
+              </td>
+              <td>
+                {expiresAt === null ? "never" : <Time at={expiresAt} />}
+                {expiresAt !== null && expiresAt <= now ? " (expired)" : null}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+
+const KIND_WORDS = {
+  grant: "Credits given",
+  charge: "Charge",
+  refund: "Refund",
+  expiry: "Expired",
+} as const;
+
+const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
+  entries.length === 0 ? (
+    <Empty>
+      <p>None yet.</p>
+    </Empty>
+  ) : (
+    <div class="table" {...scrolls("Every entry")}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">What</th>
+            <th scope="col" class="number">
+              Credits
+            </th>
+            <th scope="col" class="number">
+              Balance after
+            </th>
+            <th scope="col">When</th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt }) => (
+            <tr>
+              <td>
+                {generationId === null ? (
+                  KIND_WORDS[kind]
+                ) : (
+                  <a href={`/account/generations/${generationId}`}>{KIND_WORDS[kind]}</a>
+                )}
+              </td>
+              <td class={`number ${credits > 0 ? "gain" : ""}`}>
+                {credits > 0 ? "+" : "−"}
+                {formatNumber(Math.abs(credits))}
+              </td>
+              <td class="number">{formatNumber(balanceAfter)}</td>
+              <td>
+                <Time at={createdAt} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );

@@ -1,0 +1,230 @@
+import { Hono } from "hono";
+import type { FC } from "hono/jsx";
+import { isEnded } from "../../account/lifecycle.ts";
+import type { GenerationDetail } from "../../account/record.ts";
+import { type Config, readConfig } from "../../config.ts";
+import { type EndedStatus, listEnded, readDetail } from "../../generations/history.ts";
+import { FAILURE_MESSAGES } from "../../http/errors.ts";
+import { isGenerationId } from "../../id.ts";
+import { PageError, type PagesEnv } from "../env.ts";
+import { formatBytes, formatCredits } from "../format.ts";
+import { AccountPage } from "../layout.tsx";
+import { Empty, Gallery, imageSource, Status, Time } from "../parts.tsx";
+
+export const generations = new Hono<PagesEnv>();
+
+const TILES_SHOWN = 24;
+const LOOK_AGAIN_SECONDS = 2;
+
+const FILTERS: readonly { status: EndedStatus | null; words: string; href: string }[] = [
+  { status: null, words: "All", href: "/account/generations" },
+  { status: "succeeded", words: "Ready", href: "/account/generations?status=succeeded" },
+  { status: "failed", words: "Failed", href: "/account/generations?status=failed" },
+  { status: "canceled", words: "Canceled", href: "/account/generations?status=canceled" },
+];
+
+generations.get("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const filter = FILTERS.find(({ status }) => status === (c.req.query("status") ?? null)) ?? FILTERS[0];
+  const status = filter?.status ?? null;
+  const asked = c.req.query("before") ?? "";
+  const before = isGenerationId(asked) ? asked : null;
+  const [unfinished, ended] = await Promise.all([
+    status === null && before === null ? c.env.ACCOUNT.getByName(signedIn.userId).unfinished() : [],
+    listEnded(c.env.DB, signedIn.userId, { status, before, limit: TILES_SHOWN }),
+  ]);
+  const shown = [...unfinished, ...ended.generations];
+  const older = new URLSearchParams({
+    ...(status === null ? {} : { status }),
+    before: ended.generations.at(-1)?.id ?? "",
+  });
+  return c.html(
+    <AccountPage title="Pictures" at="/account/generations" signedIn={signedIn}>
+      <div class="title-row">
+        <h1>Pictures</h1>
+        <ul class="filters" aria-label="Show">
+          {FILTERS.map((one) => (
+            <li>
+              <a href={one.href} aria-current={one === filter ? "true" : undefined}>
+                {one.words}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </div>
+      {shown.length === 0 ? (
+        <Empty>
+          <p>Nothing here.</p>
+          <p>
+            <a href="/account/playground">Make a picture</a>
+          </p>
+        </Empty>
+      ) : (
+        <Gallery generations={shown} config={readConfig(c.env)} />
+      )}
+      <p class="more pages">
+        {before === null ? null : <a href={filter?.href ?? ""}>Newest</a>}
+        {ended.hasMore ? <a href={`/account/generations?${older}`}>Older</a> : null}
+      </p>
+    </AccountPage>,
+  );
+});
+
+generations.get("/:id", async (c) => {
+  const signedIn = c.get("signedIn");
+  const generation = await readDetail(c.env, signedIn.userId, c.req.param("id"));
+  if (!generation) throw new PageError(404, "There is no such generation.");
+  c.set("generationId", generation.id);
+  const ended = isEnded(generation);
+  return c.html(
+    <AccountPage
+      title="A generation"
+      at="/account/generations"
+      signedIn={signedIn}
+      scripts={ended ? ["copy.js"] : ["progress.js"]}
+      refresh={ended ? undefined : LOOK_AGAIN_SECONDS}
+    >
+      <Detail generation={generation} config={readConfig(c.env)} />
+    </AccountPage>,
+  );
+});
+
+/** For the script that waits for the end. */
+generations.get("/:id/state", async (c) => {
+  const generation = await readDetail(c.env, c.get("signedIn").userId, c.req.param("id"));
+  if (!generation) throw new PageError(404, "There is no such generation.");
+  const config = readConfig(c.env);
+  return c.json({
+    status: generation.status,
+    ended: isEnded(generation),
+    message: generation.error === null ? null : FAILURE_MESSAGES[generation.error],
+    images: generation.images.map(({ key, width, height }) => ({
+      url: imageSource(config, key),
+      width,
+      height,
+    })),
+  });
+});
+
+const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generation, config }) => {
+  const { request, images, status, error } = generation;
+  return (
+    <>
+      <p class="more">
+        <a href="/account/generations">All pictures</a>
+      </p>
+      <h1 class="prompt-title">{request.prompt}</h1>
+      {isEnded(generation) ? null : (
+        <div
+          class="progress"
+          data-progress={`/account/generations/${generation.id}/state`}
+          data-began={generation.createdAt}
+        >
+          <p role="status">
+            <Status status={status} /> <span data-seconds />
+          </p>
+          <div class="track" aria-hidden="true">
+            <span />
+          </div>
+        </div>
+      )}
+      {error === null ? null : (
+        <div class="notice bad">
+          <p>{FAILURE_MESSAGES[error]}</p>
+        </div>
+      )}
+      <div class="detail">
+        <div class="pictures-large">
+          {images.map((image, at) => (
+            <figure>
+              <a href={imageSource(config, image.key)}>
+                <img
+                  src={imageSource(config, image.key)}
+                  alt={`${at + 1}: ${request.prompt.slice(0, 120)}`}
+                  width={image.width}
+                  height={image.height}
+                />
+              </a>
+              <figcaption>
+                {image.width} × {image.height}, {formatBytes(image.bytes)}
+                <a
+                  href={imageSource(config, image.key)}
+                  download={`${image.id}.${image.contentType.split("/")[1]}`}
+                >
+                  Download<span class="unseen"> picture {at + 1}</span>
+                </a>
+              </figcaption>
+            </figure>
+          ))}
+        </div>
+        <div class="aside">
+          <Options generation={generation} />
+          <Receipt generation={generation} />
+          <p>
+            <a class="button quiet" href={`/account/playground?from=${generation.id}`}>
+              Use this prompt again
+            </a>
+          </p>
+        </div>
+      </div>
+    </>
+  );
+};
+
+const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
+  const { request, model, status, id, createdAt, aspectRatio, tier } = generation;
+  const { size, renderQuality, n, outputFormat, references } = request;
+  return (
+    <section class="panel" aria-labelledby="options">
+      <h2 id="options">What was asked</h2>
+      <dl class="facts-list tight">
+        <Fact name="Status">
+          <Status status={status} />
+        </Fact>
+        <Fact name="Model">{model}</Fact>
+        <Fact name="Size">{size === "auto" ? "auto" : `${size.width} × ${size.height}`}</Fact>
+        <Fact name="Shape">
+          {aspectRatio}, {tier}
+        </Fact>
+        <Fact name="Quality">{renderQuality}</Fact>
+        <Fact name="Pictures">{String(n)}</Fact>
+        <Fact name="Format">{outputFormat}</Fact>
+        {references > 0 ? <Fact name="References">{String(references)}</Fact> : null}
+        <Fact name="Asked">
+          <Time at={createdAt} />
+        </Fact>
+        <Fact name="Id">
+          <code>{id}</code>
+        </Fact>
+      </dl>
+    </section>
+  );
+};
+
+const Receipt: FC<{ generation: GenerationDetail }> = ({ generation }) => {
+  const { creditsCharged, creditsRefunded, endedAt } = generation;
+  return (
+    <section class="panel" aria-labelledby="receipt">
+      <h2 id="receipt">Receipt</h2>
+      <dl class="facts-list tight">
+        <Fact name="Charged">{formatCredits(creditsCharged)}</Fact>
+        {creditsRefunded > 0 ? <Fact name="Refunded">{formatCredits(creditsRefunded)}</Fact> : null}
+        <Fact name={endedAt === null ? "Held until it ends" : "Paid"}>
+          <strong>{formatCredits(creditsCharged - creditsRefunded)}</strong>
+        </Fact>
+        {endedAt === null ? null : (
+          <Fact name="Ended">
+            <Time at={endedAt} />
+          </Fact>
+        )}
+      </dl>
+    </section>
+  );
+};
+
+const Fact: FC<{ name: string; children?: unknown }> = ({ name, children }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd>{children}</dd>
+  </div>
+);

@@ -1,0 +1,228 @@
+import { drizzle } from "drizzle-orm/d1";
+import { Hono } from "hono";
+import type { FC } from "hono/jsx";
+import { type ApiKey, findKey, issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
+import type { SignedIn } from "../../sessions/sessions.ts";
+import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
+import { type FormErrors, readForm } from "../forms.ts";
+import { AccountPage } from "../layout.tsx";
+import { Code, Empty, Field, FieldError, FormError, scrolls, Time } from "../parts.tsx";
+import { curlSample } from "../samples.ts";
+
+export const keys = new Hono<PagesEnv>();
+
+const NAME_LENGTH_MAX = 100;
+/** Keys that work: more than any set of programs needs, and few enough to look through. */
+export const LIVE_KEYS_MAX = 100;
+const DAY_MS = 86_400_000;
+
+/** How long a key may be good for, in days; null is for ever. */
+const LIFETIMES = [
+  { value: "never", words: "never", days: null },
+  { value: "7", words: "in 7 days", days: 7 },
+  { value: "30", words: "in 30 days", days: 30 },
+  { value: "90", words: "in 90 days", days: 90 },
+  { value: "365", words: "in a year", days: 365 },
+] as const;
+
+keys.get("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const list = await listKeys(drizzle(c.env.DB), signedIn.userId);
+  return c.html(<KeysPage signedIn={signedIn} list={list} now={Date.now()} />);
+});
+
+keys.post("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const db = drizzle(c.env.DB);
+  const form = await readForm(c);
+  const now = Date.now();
+  const name = (form.get("name") ?? "").trim();
+  const lifetime = LIFETIMES.find(({ value }) => value === form.get("expires"));
+  const list = await listKeys(db, signedIn.userId);
+  const errors: FormErrors = {
+    ...(name === "" ? { name: "Give the key a name, so that you know it again." } : {}),
+    ...(name.length > NAME_LENGTH_MAX ? { name: `A name has at most ${NAME_LENGTH_MAX} characters.` } : {}),
+    ...(lifetime ? {} : { expires: "Choose when the key expires." }),
+    ...(list.filter((key) => works(key, now)).length >= LIVE_KEYS_MAX
+      ? { form: `You have ${LIVE_KEYS_MAX} keys already. Revoke one that is not needed.` }
+      : {}),
+  };
+  if (!lifetime || Object.keys(errors).length > 0) {
+    return c.html(<KeysPage signedIn={signedIn} list={list} now={now} name={name} errors={errors} />, 422);
+  }
+  const expiresAt = lifetime.days === null ? null : now + lifetime.days * DAY_MS;
+  const { key, secret } = await issueKey(db, signedIn.userId, name, expiresAt, now);
+  return c.html(<NewKeyPage signedIn={signedIn} name={key.name} secret={secret} origin={siteOrigin(c)} />);
+});
+
+keys.get("/:id/revoke", async (c) => {
+  const signedIn = c.get("signedIn");
+  const key = await findKey(drizzle(c.env.DB), signedIn.userId, c.req.param("id"));
+  if (!key) throw new PageError(404, "There is no such key.");
+  return c.html(
+    <AccountPage title="Revoke a key" at="/account/keys" signedIn={signedIn}>
+      <div class="narrow">
+        <h1>Revoke “{key.name}”?</h1>
+        <p>
+          Programs that use <code>{shown(key)}</code> are refused from the next request on. This cannot be
+          undone.
+        </p>
+        <form method="post" class="actions">
+          <button class="button danger" type="submit">
+            Revoke the key
+          </button>
+          <a class="button quiet" href="/account/keys">
+            Keep it
+          </a>
+        </form>
+      </div>
+    </AccountPage>,
+  );
+});
+
+keys.post("/:id/revoke", async (c) => {
+  const db = drizzle(c.env.DB);
+  const key = await findKey(db, c.get("signedIn").userId, c.req.param("id"));
+  if (!key) throw new PageError(404, "There is no such key.");
+  await revokeKey(db, key.id, Date.now());
+  return c.redirect("/account/keys", 303);
+});
+
+function works(key: ApiKey, now: number): boolean {
+  return key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now);
+}
+
+/** As much of a key as is kept of it. */
+function shown({ display }: ApiKey): string {
+  return `${display.slice(0, -4)}…${display.slice(-4)}`;
+}
+
+const KeysPage: FC<{
+  signedIn: SignedIn;
+  list: readonly ApiKey[];
+  now: number;
+  name?: string;
+  errors?: FormErrors;
+}> = ({ signedIn, list, now, name, errors }) => (
+  <AccountPage title="API keys" at="/account/keys" signedIn={signedIn}>
+    <h1>API keys</h1>
+    <p class="lead">
+      A key lets a program act for you. Give each program its own, so that you can take it away again.
+    </p>
+    <FormError errors={errors} />
+    <form method="post" action="/account/keys" class="panel row-form" novalidate>
+      <Field
+        name="name"
+        label="Name of the new key"
+        value={name}
+        errors={errors}
+        autocomplete="off"
+        maxlength={NAME_LENGTH_MAX}
+        required
+      />
+      <div class="field">
+        <label for="expires">Expires</label>
+        <select
+          id="expires"
+          name="expires"
+          aria-invalid={errors?.["expires"] ? "true" : undefined}
+          aria-describedby={errors?.["expires"] ? "expires-error" : undefined}
+        >
+          {LIFETIMES.map(({ value, words }) => (
+            <option value={value}>{words}</option>
+          ))}
+        </select>
+        <FieldError name="expires" errors={errors} />
+      </div>
+      <button class="button" type="submit">
+        Create the key
+      </button>
+    </form>
+    {list.length === 0 ? (
+      <Empty>
+        <p>You have no keys yet.</p>
+      </Empty>
+    ) : (
+      <div class="table" {...scrolls("Your keys")}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Name</th>
+              <th scope="col">Key</th>
+              <th scope="col">Created</th>
+              <th scope="col">Expires</th>
+              <th scope="col">
+                <span class="unseen">Revoke</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {list.map((key) => (
+              <tr class={works(key, now) ? undefined : "faded"}>
+                <td>{key.name}</td>
+                <td>
+                  <code>{shown(key)}</code>
+                </td>
+                <td>
+                  <Time at={key.createdAt} />
+                </td>
+                <td>{key.expiresAt === null ? "never" : <Time at={key.expiresAt} />}</td>
+                <td>
+                  <KeyEnd keyShown={key} now={now} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    )}
+  </AccountPage>
+);
+
+const KeyEnd: FC<{ keyShown: ApiKey; now: number }> = ({ keyShown, now }) => {
+  if (keyShown.revokedAt !== null) return <span class="status canceled">Revoked</span>;
+  if (!works(keyShown, now)) return <span class="status canceled">Expired</span>;
+  return (
+    <a href={`/account/keys/${keyShown.id}/revoke`}>
+      Revoke<span class="unseen"> {keyShown.name}</span>
+    </a>
+  );
+};
+
+const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin: string }> = ({
+  signedIn,
+  name,
+  secret,
+  origin,
+}) => (
+  <AccountPage title="Your new key" at="/account/keys" signedIn={signedIn} scripts={["copy.js"]}>
+    <div class="narrow">
+      <h1>Your new key “{name}”</h1>
+      <div class="notice">
+        <p>
+          <strong>This is the only time it is shown.</strong> We keep nothing of it but a hash. Store it now
+          where your program finds it, and nobody else does.
+        </p>
+      </div>
+      <div class="secret">
+        <output id="api-key">{secret}</output>
+        <button class="button quiet small" type="button" hidden data-copy="api-key">
+          Copy
+        </button>
+      </div>
+      <p class="actions">
+        <a class="button" href="/account/keys">
+          I stored it
+        </a>
+      </p>
+      <h2>Try it</h2>
+      <Code
+        label="Example request"
+        text={curlSample(origin, { model: "gpt-image-2", prompt: "a lighthouse at dusk" }).replace(
+          "YOUR_API_KEY",
+          "$GPT_IMAGE_HUB_KEY",
+        )}
+      />
+    </div>
+  </AccountPage>
+);

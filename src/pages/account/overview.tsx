@@ -1,0 +1,108 @@
+import { Hono } from "hono";
+import type { FC } from "hono/jsx";
+import type { Grant } from "../../account/ledger.ts";
+import type { GenerationDetail } from "../../account/record.ts";
+import { type Config, readConfig } from "../../config.ts";
+import { listEnded } from "../../generations/history.ts";
+import type { PagesEnv } from "../env.ts";
+import { formatCredits, formatDate, formatNumber, formatUntil } from "../format.ts";
+import { AccountPage } from "../layout.tsx";
+import { Empty, Gallery } from "../parts.tsx";
+
+export const overview = new Hono<PagesEnv>();
+
+const RECENT_SHOWN = 6;
+
+overview.get("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const account = c.env.ACCOUNT.getByName(signedIn.userId);
+  const [{ balance, grants }, unfinished, ended] = await Promise.all([
+    account.statement(1, 0),
+    account.unfinished(),
+    listEnded(c.env.DB, signedIn.userId, { status: null, before: null, limit: RECENT_SHOWN }),
+  ]);
+  const welcome = c.req.query("welcome") !== undefined;
+  return c.html(
+    <AccountPage title="Overview" at="/account" signedIn={signedIn}>
+      <h1>{welcome ? "Welcome" : "Overview"}</h1>
+      {welcome ? (
+        <p class="lead">Your account is ready. Make a picture here, or create a key for your program.</p>
+      ) : null}
+      <div class="tiles">
+        <section class="panel" aria-labelledby="balance">
+          <h2 id="balance">Balance</h2>
+          <p class="figure" data-balance>
+            {formatNumber(balance.credits)} <span>{balance.credits === 1 ? "credit" : "credits"}</span>
+          </p>
+          <p class="hint">{signedIn.accountType} account</p>
+        </section>
+        <Expiring grants={grants} now={Date.now()} />
+        <section class="panel" aria-labelledby="next">
+          <h2 id="next">Go on</h2>
+          <p class="actions stacked">
+            <a class="button" href="/account/playground">
+              Make a picture
+            </a>
+            <a class="button quiet" href="/account/keys">
+              Create an API key
+            </a>
+          </p>
+        </section>
+      </div>
+      <Recent
+        generations={[...unfinished, ...ended.generations].slice(0, RECENT_SHOWN)}
+        config={readConfig(c.env)}
+      />
+    </AccountPage>,
+  );
+});
+
+const EXPIRING_SHOWN = 4;
+
+const Expiring: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) => {
+  const left = grants.filter((grant) => grant.remaining > 0 && grant.expiresAt !== null);
+  return (
+    <section class="panel" aria-labelledby="expiring">
+      <h2 id="expiring">What expires when</h2>
+      {left.length === 0 ? (
+        <p class="hint">Nothing you have expires.</p>
+      ) : (
+        <ul class="plain">
+          {left.slice(0, EXPIRING_SHOWN).map(({ remaining, expiresAt }) => (
+            <li>
+              {formatCredits(remaining)}{" "}
+              <span class="hint">
+                {expiresAt === null ? "" : `on ${formatDate(expiresAt)}, ${formatUntil(expiresAt, now)}`}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      <p class="more">
+        <a href="/account/credits">All credits</a>
+      </p>
+    </section>
+  );
+};
+
+const Recent: FC<{ generations: readonly GenerationDetail[]; config: Config }> = ({
+  generations,
+  config,
+}) => (
+  <section aria-labelledby="recent">
+    <div class="title-row">
+      <h2 id="recent">Recent pictures</h2>
+      {generations.length === 0 ? null : <a href="/account/generations">All pictures</a>}
+    </div>
+    {generations.length === 0 ? (
+      <Empty>
+        <p>Nothing here yet.</p>
+        <p>
+          <a href="/account/playground">Make your first picture</a>
+        </p>
+      </Empty>
+    ) : (
+      <Gallery generations={generations} config={config} />
+    )}
+  </section>
+);

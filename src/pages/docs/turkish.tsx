@@ -1,0 +1,191 @@
+import type { Guide } from "./guide.ts";
+
+export const turkish: Guide = {
+  lang: "tr",
+  name: "Türkçe",
+  path: "/tr/docs",
+  page: {
+    skip: "İçeriğe geç",
+    docs: "Belgeler",
+    signIn: "Giriş yap",
+    signUp: "Hesap aç",
+    footer: "Ön ödemeli kredi. Teslim edilmeyenin kredisi kendiliğinden iade edilir.",
+    main: "Ana menü",
+  },
+  title: "API belgeleri",
+  description:
+    "HTTP üzerinden görsel oluşturma: GPT Image Hub'ın kimlik doğrulaması, istekleri, fiyatları, hataları ve sınırları.",
+  lead: "Görsel oluşturun, modelleri listeleyin, bakiyenizi okuyun, oluşturduklarınızı bulun: dört adres, JSON gider JSON gelir, tek anahtar.",
+  contents: "Bu sayfada",
+  sections: {
+    start: "Hızlı başlangıç",
+    authentication: "Kimlik doğrulama",
+    models: "Modeller",
+    generate: "Görsel oluşturma",
+    fields: "İstek alanları",
+    sizes: "Boyutlar ve fiyatlar",
+    references: "Referans görseller",
+    async: "Beklemeden",
+    read: "Oluşturmayı okuma",
+    credits: "Krediler",
+    errors: "Hatalar",
+    limits: "Sınırlar",
+  },
+  steps: [
+    <>
+      Bir <a href="/sign-up">hesap açın</a>, ardından hesabınızdaki API anahtarları sayfasında bir anahtar
+      oluşturun. Anahtar yalnızca bir kez gösterilir; programınızın bulacağı güvenli bir yere kaydedin.
+    </>,
+    <>Anahtarla birlikte bir istem gönderin. Yanıtta görsellerin adresleri bulunur.</>,
+    <>Uzun sürecek işlerde yanıtı hemen isteyin, sonucu daha sonra okuyun.</>,
+  ],
+  authentication: [
+    <>
+      Anahtarı her istekte Bearer belirteci olarak gönderin; yalnızca model listesi herkese açıktır. Sunucu
+      anahtarın kendisini değil, karmasını saklar. Bu yüzden kaybolan bir anahtar yeniden gösterilemez: iptal
+      edip yenisini oluşturun. İptal edilen veya süresi dolan anahtar, bir sonraki istekte reddedilir.
+    </>,
+  ],
+  models: [
+    <>
+      Liste, her modelin neler yapabildiğini ve kaç krediye mal olduğunu, isteklerde kullanılan adlarla verir.
+      Anahtar gerektirmez.
+    </>,
+  ],
+  generate: [
+    <>
+      Çağrı, görseller hazır olana kadar bekler. Krediler sağlayıcıya başvurulmadan önce düşülür; sağlayıcının
+      teslim etmediği kısım kendiliğinden, tamamen başarısız olursa tümü iade edilir. Bağlantınız koparsa iş
+      sürer: görseller saklanır, oluşturma kimliğiyle bulunur.
+    </>,
+    <>
+      Bir görselin adresi değişmez ve anahtar istemez, ama tahmin edilemez. Adresi bilen herkes görseli
+      görebilir.
+    </>,
+  ],
+  sizes: ({ multiple, edgeMax, elongationMax, pixelsMin, pixelsMax }) => [
+    <>
+      <code>size</code> alanını <code>GENİŞLİKxYÜKSEKLİK</code> biçiminde verin: ikisi de {multiple} sayısının
+      katı olmalı, hiçbir kenar {edgeMax} pikseli aşmamalı, uzun kenar kısa kenarın en çok {elongationMax}{" "}
+      katı olmalı ve toplam {pixelsMin} ile {pixelsMax} piksel arasında kalmalıdır. Kurala uymayan boyut, en
+      yakın geçerli boyut belirtilerek reddedilir. <code>auto</code> ile biçimi sağlayıcı seçer.
+    </>,
+    <>Bir görselin fiyatını piksel sayısı belirler; biçimi ve kalitesi fiyatı değiştirmez:</>,
+  ],
+  references: ({ most, megabytes }) => [
+    <>
+      İsteği <code>multipart/form-data</code> olarak, <code>reference_image</code> adıyla en çok {most}{" "}
+      dosyayla gönderin: PNG, JPEG veya WebP, her biri en çok {megabytes} MB. Bu dosyalar kimseye gösterilmez
+      ve oluşturma bitince silinir.
+    </>,
+  ],
+  async: [
+    <>
+      <code>async</code> verildiğinde yanıt 202 koduyla hemen gelir; içinde oluşturma kimliği ve nereye
+      bakılacağını söyleyen <code>poll_url</code> vardır. Yaklaşık iki saniyede bir bakın;{" "}
+      <code>Retry-After</code> başlığı süreyi bildirir.
+    </>,
+    <>
+      Durum <code>queued</code> ile başlar, <code>processing</code> ile sürer, <code>succeeded</code> veya{" "}
+      <code>failed</code> ile biter.
+    </>,
+  ],
+  read: [
+    <>
+      Bir oluşturmayı görselleriyle birlikte verir; bugün de, bir yıl sonra da. Yalnızca anahtarın sahibine
+      ait oluşturmalar bulunur.
+    </>,
+  ],
+  credits: [
+    <>
+      Krediler önceden ödenir. Süresi en erken dolacak olan önce kullanılır; sıradaki bitiş zamanını{" "}
+      <code>next_expiration</code> söyler. Bakiye her an kesindir.
+    </>,
+  ],
+  errors: [
+    <>
+      Her hata aynı biçimde bildirilir. Programınız <code>code</code> alanına baksın; <code>message</code>{" "}
+      insanlar içindir, <code>param</code> ise hatalı alanı adlandırır. Bize sorarken <code>request_id</code>{" "}
+      değerini iletin.
+    </>,
+  ],
+  columns: {
+    field: "Alan",
+    value: "Değer",
+    notes: "Notlar",
+    status: "HTTP",
+    code: "Kod",
+    meaning: "Anlamı",
+    tier: "Çözünürlük",
+    pixels: "Piksel",
+    price: "Bir görselin fiyatı",
+    ratio: "En boy oranı",
+    endpoint: "Adres",
+    key: "Anahtar",
+    does: "Ne yapar",
+  },
+  endpoints: {
+    models: "Modelleri, yetenekleri ve fiyatlarıyla listeler.",
+    credits: "Bakiyeyi bildirir.",
+    generate: "Görsel oluşturur.",
+    read: "Bir oluşturmayı görselleriyle verir.",
+  },
+  needsKey: "evet",
+  needsNoKey: "hayır",
+  fields: {
+    model: "Zorunlu.",
+    prompt: "Zorunlu. Görselde ne olacağı.",
+    size: "Verilmezse auto.",
+    quality: "Sağlayıcının göstereceği özen. Fiyatı değiştirmez.",
+    aspect_ratio: "Boyut yerine: çözünürlüğün izin verdiği, bu orandaki en büyük boyut.",
+    resolution: "En boy oranıyla birlikte: fiyatı belirleyen çözünürlük.",
+    n: "İstemden kaç görsel oluşturulacağı; her biri ayrı fiyatlanır.",
+    async: "Beklemek yerine hemen yanıt verir.",
+    output_format: "Verilmezse png.",
+    reference_image: "Yalnızca multipart/form-data ile; yinelenebilir.",
+  },
+  modelFacts: {
+    id: "Model kimliği",
+    provider: "Sağlayıcı",
+    ratios: "En boy oranları",
+    defaults: "Belirtilmediğinde",
+    qualities: "Çözünürlükler",
+    references: "En çok referans görsel",
+    most: "Bir istekte en çok görsel",
+  },
+  credit: (count) => `${count} kredi`,
+  codes: {
+    invalid_request: "Gövde veya bir parametre geçersiz; hangisi olduğunu param söyler.",
+    contentPolicyViolation: "Sağlayıcı istemi veya bir referans görseli reddetti. Krediler iade edildi.",
+    missingApiKey: "Authorization başlığı yok.",
+    invalidApiKey: "Böyle bir anahtar yok veya iptal edilmiş.",
+    expiredApiKey: "Anahtarın süresi dolmuş.",
+    insufficientCredits: "Hesaptaki kredi yetmiyor: required ve available alanlarına bakın.",
+    notFound: "Bu adreste bir şey yok ya da başkasına ait.",
+    methodNotAllowed: "Bu adres bu yöntemi kabul etmiyor; kabul ettiklerini Allow başlığı söyler.",
+    conflict: "Var olanla çelişiyor.",
+    notCancelable: "Oluşturma başlamış veya bitmiş; artık iptal edilemez.",
+    payloadTooLarge: "Gövde izin verilenden büyük.",
+    unsupportedMediaType: "Gövdenin türü bu adresin kabul ettiği tür değil.",
+    idempotencyMismatch: "Bu tekrar anahtarı başka bir isteğe ait.",
+    rateLimited: "Çok fazla istek; ne zaman sürdürüleceğini Retry-After söyler.",
+    generationFailed: "Görseller oluşturulamadı. Krediler iade edildi.",
+    internalError: "Bizim tarafımızda bir sorun oluştu.",
+    serviceUnavailable: "Hizmet şu an isteği alamıyor. Kredi düşülmedi.",
+  },
+  limits: ({ waitSeconds, imagesMax, promptMax, referencesMax, megabytes }) => [
+    `Bekleyen bir çağrı en çok ${waitSeconds} saniye bekler.`,
+    `Bir istek 1 ile ${imagesMax} arasında görsel oluşturur.`,
+    `Bir istem en çok ${promptMax} karakterdir.`,
+    `En çok ${referencesMax} referans görsel; her biri en çok ${megabytes} MB.`,
+  ],
+  labels: {
+    request: "İstek",
+    answer: "Yanıt",
+    accepted: "Eşzamansız isteğin yanıtı",
+    error: "Hata",
+    copy: "Kopyala",
+    javascript: "JavaScript ile istek",
+    python: "Python ile istek",
+  },
+};

@@ -1,0 +1,51 @@
+const DATE = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  timeZone: "UTC",
+});
+const TIME = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZone: "UTC",
+});
+const NUMBER = new Intl.NumberFormat("en");
+const DAY_MS = 86_400_000;
+
+/** "22 Nov 2026" */
+export function formatDate(milliseconds: number): string {
+  return DATE.format(milliseconds);
+}
+
+/** "22 Nov 2026, 14:05 UTC" */
+export function formatTime(milliseconds: number): string {
+  return `${TIME.format(milliseconds)} UTC`;
+}
+
+/** "1,200" */
+export function formatNumber(value: number): string {
+  return NUMBER.format(value);
+}
+
+/** "1 credit", "8 credits" */
+export function formatCredits(credits: number): string {
+  return counted(credits, "credit");
+}
+
+export function counted(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${Math.abs(count) === 1 ? "" : "s"}`;
+}
+
+/** "in 12 days", "today" */
+export function formatUntil(milliseconds: number, now: number): string {
+  const days = Math.round((milliseconds - now) / DAY_MS);
+  return days < 1 ? "within a day" : `in ${counted(days, "day")}`;
+}
+
+/** "1.4 MB" */
+export function formatBytes(bytes: number): string {
+  return bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

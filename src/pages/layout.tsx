@@ -1,0 +1,179 @@
+import { raw } from "hono/html";
+import type { Child, FC } from "hono/jsx";
+import type { SignedIn } from "../sessions/sessions.ts";
+
+type Alternate = { lang: string; href: string };
+
+type DocumentProps = {
+  title: string;
+  lang?: string | undefined;
+  description?: string | undefined;
+  alternates?: readonly Alternate[] | undefined;
+  /** Scripts of ours, by their file's name; every page works without them. */
+  scripts?: readonly string[] | undefined;
+  /** Seconds after which a browser without scripts is to look again. */
+  refresh?: number | undefined;
+  children?: Child;
+};
+
+const Document: FC<DocumentProps> = ({
+  title,
+  lang = "en",
+  description,
+  alternates = [],
+  scripts = [],
+  refresh,
+  children,
+}) => (
+  <>
+    {raw("<!doctype html>")}
+    <html lang={lang}>
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>{title}</title>
+        {description ? <meta name="description" content={description} /> : null}
+        {alternates.map((alternate) => (
+          <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
+        ))}
+        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
+        <link rel="stylesheet" href="/assets/site.css" />
+        {scripts.map((name) => (
+          <script type="module" src={`/assets/${name}`} />
+        ))}
+        {refresh === undefined ? null : (
+          <noscript>
+            <meta http-equiv="refresh" content={String(refresh)} />
+          </noscript>
+        )}
+      </head>
+      <body>{children}</body>
+    </html>
+  </>
+);
+
+const Brand: FC<{ href: string }> = ({ href }) => (
+  <a class="brand" href={href}>
+    <svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">
+      <rect x="1.5" y="1.5" width="21" height="21" rx="5" class="brand-frame" />
+      <circle cx="16" cy="8.5" r="2.5" class="brand-sun" />
+      <path d="M4 19 L10 11 L13.5 15.5 L15.5 13.5 L20 19 Z" class="brand-hill" />
+    </svg>
+    <span>GPT Image Hub</span>
+  </a>
+);
+
+type Words = { skip: string; docs: string; signIn: string; signUp: string; footer: string; main: string };
+
+const ENGLISH: Words = {
+  skip: "Skip to the content",
+  docs: "Documentation",
+  signIn: "Sign in",
+  signUp: "Create an account",
+  footer: "Prepaid credits. What is not delivered is refunded by itself.",
+  main: "Main",
+};
+
+/** Around pages that everybody may see. They look the same to everybody, so that they may be kept. */
+export const PublicPage: FC<
+  DocumentProps & { words?: Words | undefined; docsHref?: string | undefined; plain?: boolean | undefined }
+> = ({ words = ENGLISH, docsHref = "/docs", plain = false, children, ...document }) => (
+  <Document {...document}>
+    <a class="skip" href="#main">
+      {words.skip}
+    </a>
+    <header class="top">
+      <div class="wrap top-row">
+        <Brand href="/" />
+        <nav class="top-nav" aria-label={words.main}>
+          <a href={docsHref}>{words.docs}</a>
+          <a href="/sign-in">{words.signIn}</a>
+          {plain ? null : (
+            <a class="button small" href="/sign-up">
+              {words.signUp}
+            </a>
+          )}
+        </nav>
+      </div>
+    </header>
+    <main id="main" tabindex={-1}>
+      {children}
+    </main>
+    <footer class="foot">
+      <div class="wrap">
+        <p>{words.footer}</p>
+      </div>
+    </footer>
+  </Document>
+);
+
+export type { Words as PublicWords };
+
+const ACCOUNT_PAGES = [
+  ["/account", "Overview"],
+  ["/account/playground", "Playground"],
+  ["/account/generations", "Pictures"],
+  ["/account/keys", "API keys"],
+  ["/account/credits", "Credits"],
+  ["/account/settings", "Settings"],
+] as const;
+
+export type AccountPath = (typeof ACCOUNT_PAGES)[number][0];
+
+/** Around pages behind the sign-in. */
+export const AccountPage: FC<DocumentProps & { at: AccountPath; signedIn: SignedIn }> = ({
+  at,
+  signedIn,
+  children,
+  title,
+  ...document
+}) => (
+  <Document title={`${title} · GPT Image Hub`} {...document}>
+    <a class="skip" href="#main">
+      {ENGLISH.skip}
+    </a>
+    <header class="top">
+      <div class="wrap top-row">
+        <Brand href="/account" />
+        <div class="top-nav">
+          <a href="/docs">Documentation</a>
+          <span class="who" title={signedIn.email}>
+            {signedIn.email}
+          </span>
+          <form method="post" action="/sign-out">
+            <button class="link" type="submit">
+              Sign out
+            </button>
+          </form>
+        </div>
+      </div>
+      <nav class="tabs" aria-label="Account">
+        <div class="wrap">
+          <ul>
+            {ACCOUNT_PAGES.map(([href, name]) => (
+              <li>
+                <a href={href} aria-current={href === at ? "page" : undefined}>
+                  {name}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </div>
+      </nav>
+    </header>
+    <main id="main" class="wrap account" tabindex={-1}>
+      {children}
+    </main>
+  </Document>
+);
+
+/** A page that says one thing. */
+export const MessagePage: FC<{ title: string; children?: Child }> = ({ title, children }) => (
+  <PublicPage title={`${title} · GPT Image Hub`}>
+    <div class="wrap narrow">
+      <h1>{title}</h1>
+      {children}
+    </div>
+  </PublicPage>
+);

@@ -1,0 +1,136 @@
+import type { Child, FC } from "hono/jsx";
+import type { GenerationDetail } from "../account/record.ts";
+import type { Config } from "../config.ts";
+import { formatTime } from "./format.ts";
+import type { FormErrors } from "./forms.ts";
+
+/** An input with its label, and what is wrong with it where a screen reader says it with the field. */
+export const Field: FC<{
+  name: string;
+  label: string;
+  type?: string;
+  value?: string | undefined;
+  hint?: string;
+  errors?: FormErrors | undefined;
+  autocomplete?: string;
+  required?: boolean;
+  minlength?: number;
+  maxlength?: number;
+}> = ({ name, label, type = "text", hint, errors = {}, ...input }) => {
+  const error = errors[name];
+  const described = [hint ? `${name}-hint` : "", error ? `${name}-error` : ""].filter(Boolean).join(" ");
+  return (
+    <div class="field">
+      <label for={name}>{label}</label>
+      {hint ? (
+        <p class="hint" id={`${name}-hint`}>
+          {hint}
+        </p>
+      ) : null}
+      <input
+        id={name}
+        name={name}
+        type={type}
+        {...input}
+        aria-invalid={error ? "true" : undefined}
+        aria-describedby={described || undefined}
+      />
+      <FieldError name={name} errors={errors} />
+    </div>
+  );
+};
+
+export const FieldError: FC<{ name: string; errors?: FormErrors | undefined }> = ({ name, errors = {} }) =>
+  errors[name] ? (
+    <p class="error" id={`${name}-error`}>
+      {errors[name]}
+    </p>
+  ) : null;
+
+/** What is wrong with a form as a whole, told at once. */
+export const FormError: FC<{ errors?: FormErrors | undefined }> = ({ errors = {} }) =>
+  errors["form"] ? (
+    <div class="notice bad" role="alert">
+      <p>{errors["form"]}</p>
+    </div>
+  ) : null;
+
+export const Time: FC<{ at: number }> = ({ at }) => (
+  <time datetime={new Date(at).toISOString()}>{formatTime(at)}</time>
+);
+
+/** What scrolls must be reachable by keyboard. */
+export function scrolls(label: string) {
+  return { tabindex: 0, role: "group", "aria-label": label };
+}
+
+/** Code to be copied: the button does nothing, and is not there, without scripts. */
+export const Code: FC<{ text: string; label: string; id?: string; copy?: string }> = ({
+  text,
+  label,
+  id,
+  copy = "Copy",
+}) => (
+  <div class="code">
+    <button class="copy" type="button" hidden data-copy>
+      {copy}
+    </button>
+    <pre {...scrolls(label)}>
+      <code id={id}>{text}</code>
+    </pre>
+  </div>
+);
+
+const STATUS_WORDS = {
+  queued: "Waiting",
+  processing: "Drawing",
+  succeeded: "Ready",
+  failed: "Failed",
+  canceled: "Canceled",
+} as const;
+
+export const Status: FC<{ status: GenerationDetail["status"] }> = ({ status }) => (
+  <span class={`status ${status}`}>{STATUS_WORDS[status]}</span>
+);
+
+export function imageSource(config: Config, key: string): string {
+  return `${config.IMAGES_BASE_URL ?? "/images"}/${key}`;
+}
+
+/** Generations as tiles, each by its first picture. */
+export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Config }> = ({
+  generations,
+  config,
+}) => (
+  <ul class="gallery">
+    {generations.map(({ id, status, images, request, createdAt }) => {
+      const [first] = images;
+      return (
+        <li>
+          <a href={`/account/generations/${id}`}>
+            <span class="tile">
+              {first ? (
+                <img
+                  src={imageSource(config, first.key)}
+                  alt={request.prompt.slice(0, 120)}
+                  width={first.width}
+                  height={first.height}
+                  loading="lazy"
+                />
+              ) : (
+                <Status status={status} />
+              )}
+              {images.length > 1 ? <span class="count">{images.length}</span> : null}
+            </span>
+            <span class="tile-words">
+              <span class="prompt">{request.prompt}</span>
+              <Time at={createdAt} />
+            </span>
+          </a>
+        </li>
+      );
+    })}
+  </ul>
+);
+
+export const Empty: FC<{ children?: Child }> = ({ children }) => <div class="empty">{children}</div>;

@@ -1,0 +1,56 @@
+/** A request to make a picture, as the examples show it. */
+export type SampleBody = Readonly<Record<string, string | number | boolean>>;
+
+const KEY = "YOUR_API_KEY";
+
+/** The request as a shell command. */
+export function curlSample(origin: string, body: SampleBody): string {
+  const json = indent(JSON.stringify(body, null, 2)).replaceAll("'", `'\\''`);
+  return `curl ${origin}/api/v1/images/generations \\
+  -H "Authorization: Bearer ${KEY}" \\
+  -H "Content-Type: application/json" \\
+  -d '${json}'`;
+}
+
+export function javascriptSample(origin: string, body: SampleBody): string {
+  return `const response = await fetch("${origin}/api/v1/images/generations", {
+  method: "POST",
+  headers: {
+    "Authorization": "Bearer ${KEY}",
+    "Content-Type": "application/json",
+  },
+  body: JSON.stringify(${indent(JSON.stringify(body, null, 2))}),
+});
+const generation = await response.json();
+if (!response.ok) throw new Error(generation.error.message);
+console.log(generation.images.map((image) => image.url));`;
+}
+
+export function pythonSample(origin: string, body: SampleBody): string {
+  const fields = Object.entries(body).map(
+    ([name, value]) => `        ${JSON.stringify(name)}: ${pythonValue(value)},`,
+  );
+  return `import requests
+
+response = requests.post(
+    "${origin}/api/v1/images/generations",
+    headers={"Authorization": "Bearer ${KEY}"},
+    json={
+${fields.join("\n")}
+    },
+    timeout=820,
+)
+generation = response.json()
+if not response.ok:
+    raise RuntimeError(generation["error"]["message"])
+print([image["url"] for image in generation["images"]])`;
+}
+
+/** JSON's strings and numbers are Python's too; its booleans are not. */
+function pythonValue(value: string | number | boolean): string {
+  return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
+}
+
+function indent(text: string): string {
+  return text.replaceAll("\n", "\n  ");
+}

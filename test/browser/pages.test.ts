@@ -1,0 +1,119 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { createKey, launchBrowser, signUp } from "../../scripts/browser.mjs";
+import { expectAccessible, expectNoSidewaysScroll, openPage } from "./look.ts";
+
+const site = inject("site");
+const PHONE = { width: 390, height: 844 };
+const DESK = { width: 1440, height: 900 };
+const PAGE_BYTES_MAX = 100_000;
+
+let browser: Browser;
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await browser.close();
+});
+
+/** In both lights and at both widths. */
+async function expectPresentable(page: Page) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page);
+  }
+  for (const size of [PHONE, DESK]) {
+    await page.setViewportSize(size);
+    await expectNoSidewaysScroll(page);
+  }
+}
+
+describe.each([
+  "/",
+  "/docs",
+  "/tr/docs",
+  "/sign-in",
+  "/sign-in?next=/account",
+  "/sign-up",
+  "/forgot-password",
+  "/reset-password?token=x",
+  "/nothing",
+])("the public page %s", (path) => {
+  it("is accessible, narrow enough, obeys its policy and is light", async () => {
+    const context = await browser.newContext({ viewport: DESK });
+    const { page, complaints } = await openPage(context);
+    let bytes = 0;
+    page.on("response", async (response) => {
+      if (/html|css|javascript|svg/.test(response.headers()["content-type"] ?? "")) {
+        bytes += (await response.body()).length;
+      }
+    });
+    const response = await page.goto(`${site}${path}`);
+    await page.waitForLoadState("networkidle");
+    const missing = response?.status() === 404;
+    expect(missing).toBe(path === "/nothing");
+    await expectPresentable(page);
+    expect(bytes).toBeLessThan(PAGE_BYTES_MAX);
+    expect(complaints.filter((text) => !(missing && text.includes("404")))).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("an account's pages", () => {
+  let context: BrowserContext;
+  let page: Page;
+  let complaints: string[];
+
+  beforeAll(async () => {
+    context = await browser.newContext({ viewport: DESK });
+    ({ page, complaints } = await openPage(context));
+    await signUp(page, site, "pages@example.com");
+    const key = await createKey(page, site, "a program");
+    await expectPresentable(page);
+    await page.setViewportSize(DESK);
+    const response = await fetch(`${site}/api/v1/images/generations`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify({ model: "gpt-image-2", prompt: "a lighthouse at dusk", n: 2 }),
+    });
+    expect(response.status).toBe(200);
+  });
+
+  it.each([
+    ["/account", "Overview"],
+    ["/account?welcome=1", "Welcome"],
+    ["/account/playground", "Playground"],
+    ["/account/generations", "Pictures"],
+    ["/account/generations?status=failed", "Pictures"],
+    ["/account/keys", "API keys"],
+    ["/account/credits", "Credits"],
+    ["/account/settings", "Settings"],
+  ])("%s is accessible, narrow enough and obeys its policy", async (path, heading) => {
+    await page.goto(`${site}${path}`);
+    await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+    await expectPresentable(page);
+    expect(complaints).toEqual([]);
+  });
+
+  it("a generation and the question before a key is revoked are, too", async () => {
+    await page.goto(`${site}/account/generations`);
+    await page.locator(".gallery a").first().click();
+    await page.getByRole("heading", { name: "Receipt" }).waitFor();
+    await expectPresentable(page);
+    await page.goto(`${site}/account/keys`);
+    await page.getByRole("link", { name: /^Revoke/ }).click();
+    await page.getByRole("button", { name: "Revoke the key" }).waitFor();
+    await expectPresentable(page);
+    expect(complaints).toEqual([]);
+  });
+
+  it("a form that comes back with errors is, too", async () => {
+    await page.goto(`${site}/account/keys`);
+    await page.getByRole("button", { name: "Create the key" }).click();
+    await page.getByText("Give the key a name").waitFor();
+    await expectPresentable(page);
+    expect(complaints.every((text) => text.includes("422"))).toBe(true);
+  });
+});

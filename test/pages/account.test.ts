@@ -1,0 +1,220 @@
+import { env } from "cloudflare:workers";
+import { describe, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { LIVE_KEYS_MAX } from "../../src/pages/account/keys.tsx";
+import { findUser, SITE, Visitor } from "./visitor.ts";
+
+const KEY = /gih_live_[0-9A-Za-z]{32}/;
+
+/** Somebody signed in, with credits. */
+async function member(credits = 100) {
+  const visitor = new Visitor();
+  visitor.headers = { ...visitor.headers, "cf-connecting-ip": crypto.randomUUID() };
+  const user = await findUser(await visitor.signUp());
+  if (!user) throw new Error("Nobody signed up.");
+  if (credits > 0) await env.ACCOUNT.getByName(user.id).grant("gift", credits, null, "A gift");
+  return { visitor, userId: user.id };
+}
+
+async function makeKey(visitor: Visitor, name = "a program") {
+  const page = await (await visitor.post("/account/keys", { name, expires: "30" })).text();
+  return { page, key: KEY.exec(page)?.[0] ?? "" };
+}
+
+async function balanceWith(key: string) {
+  const visitor = new Visitor();
+  visitor.headers = { authorization: `Bearer ${key}` };
+  return (await visitor.get("/api/v1/credits")).status;
+}
+
+const hrefs = async (response: Response, pattern: RegExp) =>
+  Array.from((await response.text()).matchAll(pattern), ([href]) => href);
+
+describe("private pages", () => {
+  it.each([
+    "/account",
+    "/account/keys",
+    "/account/credits",
+    "/account/generations",
+    "/account/playground",
+    "/account/settings",
+  ])("%s are kept nowhere and framed by nobody", async (path) => {
+    const { visitor } = await member(0);
+    const { status, headers } = await visitor.get(path);
+    expect(status).toBe(200);
+    expect(headers.get("cache-control")).toBe("private, no-store");
+    expect(headers.get("content-security-policy")).toMatch(
+      /^default-src 'none'; script-src 'self'; style-src 'self'; .*frame-ancestors 'none'$/,
+    );
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+  });
+
+  it.each(["/account/keys", "/account/playground", "/account/settings/password"])(
+    "%s take no form of another site's",
+    async (path) => {
+      const { visitor, userId } = await member();
+      const fields = { name: "stolen", expires: "never", prompt: "a lighthouse" };
+      expect((await visitor.post(path, fields, "https://evil.test")).status).toBe(403);
+      expect(await (await visitor.get("/account/keys")).text()).not.toContain("stolen");
+      expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(100);
+    },
+  );
+
+  it("tell our own scripts of a session that has ended", async () => {
+    const visitor = new Visitor();
+    visitor.headers = { accept: "application/json" };
+    expect((await visitor.get("/account/playground/preview")).status).toBe(401);
+  });
+});
+
+describe("API keys", () => {
+  it("are shown once, work, and are refused once revoked", async () => {
+    const { visitor } = await member();
+    const { key } = await makeKey(visitor);
+    expect(await balanceWith(key)).toBe(200);
+    const list = await visitor.get("/account/keys");
+    const page = await list.clone().text();
+    expect(page).not.toContain(key);
+    expect(page).toContain(`gih_live_…${key.slice(-4)}`);
+    const [revoke = ""] = await hrefs(list, /\/account\/keys\/key_\w+\/revoke/g);
+    expect(await (await visitor.get(revoke)).text()).toContain("Revoke “a program”?");
+    expect(await balanceWith(key)).toBe(200);
+    expect((await visitor.post(revoke)).status).toBe(303);
+    expect(await balanceWith(key)).toBe(401);
+  });
+
+  it("of others can be neither seen nor revoked", async () => {
+    const owner = await member();
+    const { key } = await makeKey(owner.visitor, "mine");
+    const [revoke = ""] = await hrefs(
+      await owner.visitor.get("/account/keys"),
+      /\/account\/keys\/key_\w+\/revoke/g,
+    );
+    const { visitor } = await member();
+    expect(await (await visitor.get("/account/keys")).text()).not.toContain("mine");
+    expect([(await visitor.get(revoke)).status, (await visitor.post(revoke)).status]).toEqual([404, 404]);
+    expect(await balanceWith(key)).toBe(200);
+  });
+
+  it.each([
+    ["no name", { name: " ", expires: "30" }, "name-error"],
+    ["a name of 101 characters", { name: "x".repeat(101), expires: "30" }, "name-error"],
+    ["no such lifetime", { name: "x", expires: "31" }, "expires-error"],
+  ])("with %s are refused, at the field", async (_, fields, errorId) => {
+    const { visitor } = await member(0);
+    const response = await visitor.post("/account/keys", fields);
+    const page = await response.text();
+    expect([response.status, KEY.test(page)]).toEqual([422, false]);
+    expect(page).toContain(`id="${errorId}"`);
+  });
+
+  it("may have any name of up to 100 characters, which stays text", async () => {
+    const { visitor } = await member(0);
+    const { page } = await makeKey(visitor, `<script>alert(1)</script>${"x".repeat(75)}`);
+    expect(page).toMatch(KEY);
+    expect(page).not.toContain("<script>alert");
+  });
+
+  it("are at most so many", async () => {
+    const { visitor, userId } = await member(0);
+    const rows = Array.from({ length: LIVE_KEYS_MAX - 1 }, (_, at) =>
+      env.DB.prepare("INSERT INTO api_keys VALUES (?, ?, 'many', ?, 'gih_live_0000', NULL, NULL, 1)").bind(
+        `key_${userId}${at}`,
+        userId,
+        `${userId}${at}`,
+      ),
+    );
+    await env.DB.batch(rows);
+    expect((await makeKey(visitor, "the last")).key).toMatch(KEY);
+    expect((await makeKey(visitor, "one more")).page).toContain(`You have ${LIVE_KEYS_MAX} keys already`);
+  });
+});
+
+const Started = z.object({ page: z.string(), state: z.string() });
+const State = z.object({
+  status: z.string(),
+  ended: z.boolean(),
+  images: z.array(z.object({ url: z.string() })),
+});
+
+describe("the playground", () => {
+  it("makes a picture, charges for it and shows it everywhere", async () => {
+    const { visitor } = await member(10);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const asked = await visitor.post("/account/playground", {
+      prompt: "a <b>lighthouse</b>",
+      aspect_ratio: "1:1",
+    });
+    expect(asked.status).toBe(202);
+    const { page, state } = Started.parse(await asked.json());
+    const ended = await vi.waitUntil(
+      async () => {
+        const now = State.parse(await (await visitor.get(state)).json());
+        return now.ended ? now : null;
+      },
+      { timeout: 20_000, interval: 100 },
+    );
+    expect(ended.status).toBe("succeeded");
+    const [image] = ended.images;
+    const picture = await visitor.get(image?.url ?? "");
+    expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/png"]);
+    expect((await picture.arrayBuffer()).byteLength).toBeGreaterThan(10_000);
+
+    visitor.headers = { accept: "text/html" };
+    const detail = await (await visitor.get(page)).text();
+    expect(detail).toContain("a &lt;b&gt;lighthouse&lt;/b&gt;");
+    expect(detail).toContain("1024 × 1024");
+    expect(detail).toMatch(/Paid.*8 credits/s);
+    for (const path of ["/account", "/account/generations", "/account/generations?status=succeeded"]) {
+      expect(await (await visitor.get(path)).text(), path).toContain(page);
+    }
+    expect(await (await visitor.get("/account/generations?status=failed")).text()).not.toContain(page);
+    const credits = await (await visitor.get("/account/credits")).text();
+    expect(credits).toMatch(/Charge.*−8/s);
+    expect(credits).toContain("Credits used in the last 30 days: 8 in all.");
+    expect(await (await visitor.get(`/account/playground?from=${page.split("/").at(-1)}`)).text()).toMatch(
+      /<option value="1:1" selected/,
+    );
+
+    const stranger = await member();
+    expect([(await stranger.visitor.get(page)).status, (await stranger.visitor.get(state)).status]).toEqual([
+      404, 404,
+    ]);
+  });
+
+  it.each([
+    ["no prompt", { prompt: " " }, 422, { prompt: "Say what the picture is to show." }],
+    ["five pictures", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
+    ["a shape there is not", { prompt: "x", aspect_ratio: "7:5" }, 422, { aspect_ratio: expect.any(String) }],
+    [
+      "too few credits",
+      { prompt: "x", n: "2" },
+      402,
+      { form: "This takes 16 credits, and you have 10 credits." },
+    ],
+  ])("refuses %s and charges nothing", async (_, fields, status, errors) => {
+    const { visitor, userId } = await member(10);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const response = await visitor.post("/account/playground", fields);
+    expect([response.status, await response.json()]).toEqual([status, { errors }]);
+    visitor.headers = { accept: "text/html" };
+    const page = await (await visitor.post("/account/playground", fields)).text();
+    expect(page).toMatch(/aria-invalid="true"|role="alert"/);
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(10);
+  });
+
+  it.each([
+    [
+      "aspect_ratio=16:9&resolution=4K&n=3",
+      "36 credits for 3 pictures of 3840 × 2160",
+      '"size": "3840x2160"',
+    ],
+    ["", "8 credits for 1 picture; the provider chooses the shape", '"size": "auto"'],
+    ["prompt=it%27s", "8 credits for 1 picture; the provider chooses the shape", String.raw`it'\''s`],
+  ])("tells the price of %s, and the same request for a program", async (query, price, part) => {
+    const { visitor } = await member(0);
+    const preview = await (await visitor.get(`/account/playground/preview?${query}`)).json();
+    expect(preview).toMatchObject({ price, curl: expect.stringContaining(part) });
+    expect(preview).toMatchObject({ curl: expect.stringContaining(`${SITE}/api/v1/images/generations`) });
+  });
+});

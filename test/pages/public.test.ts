@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { models } from "../../src/catalogue/models.ts";
+import { STATUS } from "../../src/http/errors.ts";
+import { GUIDES } from "../../src/pages/docs/routes.tsx";
+import { SITE, Visitor } from "./visitor.ts";
+
+const visitor = new Visitor();
+
+describe.each(GUIDES.map((guide) => [guide.path, guide] as const))("the guide at %s", (path, guide) => {
+  it("is the same to everybody, in its language, and names the others", async () => {
+    const response = await visitor.get(path);
+    const page = await response.text();
+    expect(response.headers.get("cache-control")).toBe("public, max-age=300");
+    expect(response.headers.getSetCookie()).toEqual([]);
+    expect(page).toMatch(new RegExp(`^<!doctype html><html lang="${guide.lang}">`));
+    for (const other of GUIDES) {
+      expect(page).toContain(`<link rel="alternate" hreflang="${other.lang}" href="${SITE}${other.path}"/>`);
+    }
+  });
+
+  it("has every price, ratio and error code that the service has, and words for each code", async () => {
+    const page = await (await visitor.get(path)).text();
+    for (const model of models) {
+      for (const price of Object.values(model.credits)) expect(page).toContain(guide.credit(price));
+      for (const ratio of model.supported_aspect_ratios) expect(page).toContain(ratio);
+    }
+    for (const [code, status] of Object.entries(STATUS)) {
+      expect(page).toContain(`<td>${status}</td><td><code>${code}</code></td>`);
+      expect(guide.codes[code], code).toBeTruthy();
+    }
+  });
+});
+
+it("the landing page shows the prices", async () => {
+  const page = await (await visitor.get("/")).text();
+  for (const price of Object.values(models[0]?.credits ?? {})) expect(page).toContain(`${price} credits`);
+});
+
+describe("what is not there", () => {
+  it.each([
+    ["/nothing", "text/html", "text/html; charset=UTF-8"],
+    ["/nothing", "*/*", "application/json"],
+    ["/api/v1/nothing", "text/html", "application/json"],
+    ["/images/nothing", "text/html", "application/json"],
+  ])("%s asked for as %s is told as %s", async (path, accept, contentType) => {
+    const asking = new Visitor();
+    asking.headers = { accept };
+    const response = await asking.get(path);
+    expect([response.status, response.headers.get("content-type")]).toEqual([404, contentType]);
+    expect(response.headers.has("content-security-policy")).toBe(contentType.startsWith("text/html"));
+  });
+
+  it("a method that an address of the API does not take is still told by its name", async () => {
+    const asking = new Visitor();
+    asking.headers = { accept: "text/html" };
+    const response = await asking.get("/api/v1/images/generations");
+    expect([response.status, response.headers.get("allow")]).toEqual([405, "POST"]);
+  });
+});

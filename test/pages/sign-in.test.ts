@@ -1,0 +1,400 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import worker from "../../src/index.ts";
+import { SIGN_INS_PER_EMAIL_MAX, SIGN_UPS_PER_CALLER_MAX } from "../../src/pages/sign-in.tsx";
+import { findUser, newEmail, PASSWORD, SITE, Visitor } from "./visitor.ts";
+
+let address = 0;
+
+/** Each with an address of its own, so that what one tries often does not count for another. */
+function visit(settings: Record<string, string> = {}) {
+  const visitor = new Visitor(async (request) => {
+    const context = createExecutionContext();
+    const response = await worker.fetch(request, { ...env, ...settings }, context);
+    await waitOnExecutionContext(context);
+    return response;
+  });
+  visitor.headers = { ...visitor.headers, "cf-connecting-ip": `192.0.2.${++address}` };
+  return visitor;
+}
+
+const titleOf = async (response: Response) => /<h1[^>]*>(.*?)<\/h1>/.exec(await response.text())?.[1];
+
+describe("signing up", () => {
+  it("signs in, in a cookie that scripts and other sites cannot use", async () => {
+    const visitor = visit();
+    const response = await visitor.post("/sign-up", { email: newEmail(), password: PASSWORD });
+    expect([response.status, response.headers.get("location")]).toEqual([303, "/account?welcome=1"]);
+    const [cookie] = response.headers.getSetCookie();
+    expect(cookie).toMatch(/^__Secure-gih\.session_token=[^;]+;.*HttpOnly; *Secure; *SameSite=Lax/i);
+    expect(await titleOf(await visitor.get("/account"))).toBe("Overview");
+  });
+
+  it.each([
+    ["no address", { email: "ada", password: PASSWORD }, "email-error"],
+    ["nine characters", { email: "ada@example.com", password: "123456789" }, "password-error"],
+    ["129 characters", { email: "ada@example.com", password: "x".repeat(129) }, "password-error"],
+  ])("refuses %s, at the field", async (_, fields, errorId) => {
+    const response = await visit().post("/sign-up", fields);
+    const page = await response.text();
+    expect(response.status).toBe(422);
+    expect(page).toContain(`id="${errorId}"`);
+    expect(page).toContain(`value="${fields.email}"`);
+    expect(page).not.toContain(fields.password);
+  });
+
+  it("takes passwords of 10 and of 128 characters", async () => {
+    for (const length of [10, 128]) {
+      const response = await visit().post("/sign-up", { email: newEmail(), password: "x".repeat(length) });
+      expect(response.status).toBe(303);
+    }
+  });
+
+  it("takes an address once, in whatever letters", async () => {
+    const email = newEmail();
+    await visit().post("/sign-up", { email, password: PASSWORD });
+    const again = await visit().post("/sign-up", { email: email.toUpperCase(), password: PASSWORD });
+    expect(again.status).toBe(422);
+  });
+
+  it("is limited for one caller", async () => {
+    const visitor = visit();
+    const statuses = [];
+    for (let count = 0; count <= SIGN_UPS_PER_CALLER_MAX; count++) {
+      statuses.push(
+        (await visitor.post("/sign-up", { email: "demo@example.com", password: PASSWORD })).status,
+      );
+    }
+    expect(statuses.slice(-2)).toEqual([422, 429]);
+  });
+});
+
+describe("the credits for signing up", () => {
+  const balance = async (email: string) => {
+    const user = await findUser(email);
+    return await env.ACCOUNT.getByName(user?.id ?? "").statement(Number.MAX_SAFE_INTEGER, 10);
+  };
+
+  it("come once, as a grant of thirty days, however often one comes back", async () => {
+    const visitor = visit({ SIGNUP_CREDITS: "40" });
+    const email = await visitor.signUp();
+    await Promise.all([visitor.get("/account"), visitor.get("/account"), visitor.get("/account/keys")]);
+    await visitor.get("/account");
+    const { balance: held, grants } = await balance(email);
+    expect(held.credits).toBe(40);
+    expect(grants.map(({ id }) => id)).toEqual(["signup"]);
+    const days = ((grants[0]?.expiresAt ?? 0) - Date.now()) / 86_400_000;
+    expect(days).toBeCloseTo(30, 1);
+    expect((await findUser(email))?.signupGrantDue).toBe(false);
+  });
+
+  it("are still due when the book could not be reached", async () => {
+    const visitor = visit({ SIGNUP_CREDITS: "40" });
+    const email = await visitor.signUp();
+    const broken = {
+      getByName() {
+        throw new Error("unreachable");
+      },
+    };
+    const context = createExecutionContext();
+    const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const request = new Request(`${SITE}/account/keys`, { headers: { cookie, accept: "text/html" } });
+    const failing = Object.assign({ ...env }, { SIGNUP_CREDITS: "40", ACCOUNT: broken });
+    expect((await worker.fetch(request, failing, context)).status).toBe(500);
+    await waitOnExecutionContext(context);
+    expect((await findUser(email))?.signupGrantDue).toBe(true);
+    await visitor.get("/account");
+    expect((await balance(email)).balance.credits).toBe(40);
+  });
+
+  it("are none by default", async () => {
+    const visitor = visit();
+    const email = await visitor.signUp();
+    await visitor.get("/account");
+    expect((await balance(email)).balance.credits).toBe(0);
+  });
+});
+
+describe("signing in", () => {
+  it("leads back to where one was, and nowhere else", async () => {
+    const visitor = visit();
+    const email = await visitor.signUp();
+    visitor.forgetSession();
+    const turnedAway = await visitor.get("/account/credits?before=7");
+    const signIn = turnedAway.headers.get("location") ?? "";
+    expect(signIn).toBe("/sign-in?next=%2Faccount%2Fcredits%3Fbefore%3D7");
+    expect(await (await visitor.get(signIn)).text()).toContain('value="/account/credits?before=7"');
+    const back = await visitor.post("/sign-in", {
+      email,
+      password: PASSWORD,
+      next: "/account/credits?before=7",
+    });
+    expect(back.headers.get("location")).toBe("/account/credits?before=7");
+    for (const next of [
+      "https://evil.test/",
+      "//evil.test",
+      "/\\evil.test",
+      "/account/../../evil",
+      "javascript:x",
+    ]) {
+      const response = await visit().post("/sign-in", { email, password: PASSWORD, next });
+      expect(new URL(response.headers.get("location") ?? "", SITE).origin).toBe(SITE);
+    }
+  });
+
+  it("answers a wrong password and an unknown address alike, and as slowly", async () => {
+    const email = await visit().signUp();
+    const pages = [];
+    const times = [];
+    for (const [tried, password] of [
+      [email, "not the password"],
+      [newEmail(), "not the password"],
+    ] as const) {
+      const began = performance.now();
+      const response = await visit().post("/sign-in", { email: tried, password });
+      times.push(performance.now() - began);
+      pages.push([response.status, (await response.text()).replaceAll(tried, "")]);
+    }
+    expect(pages[0]).toEqual(pages[1]);
+    // Stretching the password is what takes the time: without it, an answer comes many times sooner.
+    const [known = 0, unknown = 0] = times;
+    expect(unknown).toBeGreaterThan(known / 4);
+  });
+
+  it("is limited for one address, whoever tries", async () => {
+    const email = await visit().signUp();
+    const statuses = [];
+    for (let count = 0; count <= SIGN_INS_PER_EMAIL_MAX; count++) {
+      statuses.push((await visit().post("/sign-in", { email, password: "not the password" })).status);
+    }
+    expect(statuses.slice(-2)).toEqual([422, 429]);
+    const refused = await visit().post("/sign-in", { email, password: PASSWORD });
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+
+  it.each([null, "https://evil.test", "null"])("takes no form whose origin is %s", async (origin) => {
+    const email = await visit().signUp();
+    const response = await visit().post("/sign-in", { email, password: PASSWORD }, origin);
+    expect(response.status).toBe(403);
+    expect(response.headers.getSetCookie()).toEqual([]);
+  });
+
+  it("is refused with one page while there is no secret; the rest goes on", async () => {
+    const visitor = visit({ AUTH_SECRET: "too short" });
+    expect((await visitor.post("/sign-in", { email: newEmail(), password: PASSWORD })).status).toBe(503);
+    expect((await visitor.get("/account")).status).toBe(503);
+    expect((await visitor.get("/")).status).toBe(200);
+    expect((await visitor.get("/api/v1/models")).status).toBe(200);
+  });
+
+  it("shows other sites only when they are configured", async () => {
+    expect(await (await visit().get("/sign-in")).text()).not.toContain("GitHub");
+    const visitor = visit({ GITHUB_CLIENT_ID: "id", GITHUB_CLIENT_SECRET: "secret" });
+    expect(await (await visitor.get("/sign-in")).text()).toContain("Continue with GitHub");
+    const response = await visitor.post("/sign-in/with/github", { next: "/account/keys" });
+    const target = new URL(response.headers.get("location") ?? "");
+    expect(target.origin + target.pathname).toBe("https://github.com/login/oauth/authorize");
+    expect(target.searchParams.get("redirect_uri")).toBe(`${SITE}/sign-in/with/callback/github`);
+    expect((await visitor.post("/sign-in/with/google")).status).toBe(404);
+  });
+});
+
+describe("signing out", () => {
+  it("ends the session itself, not only the cookie", async () => {
+    const visitor = visit();
+    await visitor.signUp();
+    const stolen = new Map(visitor.cookies);
+    expect((await visitor.post("/sign-out")).headers.get("location")).toBe("/");
+    const thief = visit();
+    thief.headers = {
+      ...thief.headers,
+      cookie: [...stolen].map(([name, value]) => `${name}=${value}`).join("; "),
+    };
+    expect((await thief.get("/account")).status).toBe(303);
+  });
+
+  it("everywhere ends the others, too", async () => {
+    const here = visit();
+    const there = visit();
+    const email = await here.signUp();
+    await there.post("/sign-in", { email, password: PASSWORD });
+    expect((await there.get("/account")).status).toBe(200);
+    await here.post("/account/settings/sessions/end");
+    expect([(await here.get("/account")).status, (await there.get("/account")).status]).toEqual([303, 303]);
+  });
+
+  it("a change of the password ends the others", async () => {
+    const here = visit();
+    const there = visit();
+    const email = await here.signUp();
+    await there.post("/sign-in", { email, password: PASSWORD });
+    const change = { current: PASSWORD, password: "another horse, another battery" };
+    expect((await here.post("/account/settings/password", { ...change, current: "wrong one" })).status).toBe(
+      422,
+    );
+    expect((await here.post("/account/settings/password", change)).status).toBe(303);
+    expect([(await here.get("/account")).status, (await there.get("/account")).status]).toEqual([200, 303]);
+    expect((await visit().post("/sign-in", { email, password: change.password })).status).toBe(303);
+  });
+});
+
+describe("by another site", () => {
+  const GITHUB = { GITHUB_CLIENT_ID: "id", GITHUB_CLIENT_SECRET: "secret", SIGNUP_CREDITS: "40" };
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  /** GitHub's side: whoever comes back has this address, which it has confirmed. */
+  function vouchFor(email: string) {
+    const answers: Record<string, unknown> = {
+      "https://github.com/login/oauth/access_token": {
+        access_token: "token",
+        token_type: "bearer",
+        scope: "",
+      },
+      "https://api.github.com/user": {
+        id: `id of ${email}`,
+        login: "ada",
+        name: "Ada",
+        email,
+        avatar_url: "",
+      },
+      "https://api.github.com/user/emails": [{ email, primary: true, verified: true }],
+    };
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) =>
+      Response.json(answers[new Request(input, init).url] ?? null),
+    );
+  }
+
+  async function comeBack(visitor: Visitor) {
+    const left = await visitor.post("/sign-in/with/github", { next: "/account/keys" });
+    const state = new URL(left.headers.get("location") ?? "").searchParams.get("state");
+    return await visitor.get(`/sign-in/with/callback/github?code=code&state=${state}`);
+  }
+
+  it("somebody new gets an account, credits and a session, and goes on where they were", async () => {
+    const email = newEmail();
+    vouchFor(email);
+    const visitor = visit(GITHUB);
+    expect((await comeBack(visitor)).headers.get("location")).toBe("/account/keys");
+    expect(await (await visitor.get("/account")).text()).toMatch(/data-balance[^>]*>40 </);
+    expect(await (await visitor.get("/account/settings")).text()).toContain("You sign in by another site.");
+    expect(await findUser(email)).toMatchObject({ emailVerified: true, accountType: "FREE" });
+  });
+
+  it("nobody gets into an account whose address its owner has not proven", async () => {
+    const email = await visit().signUp();
+    vouchFor(email);
+    const visitor = visit(GITHUB);
+    const response = await comeBack(visitor);
+    expect(response.headers.get("location")).toMatch(/\/sign-in\?error=/);
+    expect(await (await visitor.get("/sign-in?error=account_not_linked")).text()).toContain(
+      "did not sign you in",
+    );
+    expect((await visitor.get("/account")).status).toBe(303);
+  });
+
+  it("a return that nobody here began is refused", async () => {
+    vouchFor(newEmail());
+    const visitor = visit(GITHUB);
+    await visitor.get("/sign-in/with/callback/github?code=code&state=made-up");
+    expect((await visitor.get("/account")).status).toBe(303);
+  });
+});
+
+describe("by mail", () => {
+  const mails: { to: string[]; text: string }[] = [];
+  const MAIL = {
+    MAIL_API_KEY: "mail-key",
+    MAIL_FROM: "hub@hub.test",
+    MAIL_API_URL: "https://mail.test/send",
+  };
+
+  beforeEach(() => {
+    mails.length = 0;
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+      const request = new Request(input, init);
+      expect([request.url, request.headers.get("authorization")]).toEqual([
+        "https://mail.test/send",
+        "Bearer mail-key",
+      ]);
+      mails.push(await request.json());
+      return new Response("{}");
+    });
+  });
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const linkIn = (mail: { text: string } | undefined) =>
+    (/https:\S+/.exec(mail?.text ?? "")?.[0] ?? "").replace(SITE, "");
+
+  it("an address is confirmed before it may be used", async () => {
+    const visitor = visit(MAIL);
+    const email = newEmail();
+    expect(await titleOf(await visitor.post("/sign-up", { email, password: PASSWORD }))).toBe(
+      "Look into your mail",
+    );
+    expect((await visitor.get("/account")).status).toBe(303);
+    expect((await visitor.post("/sign-in", { email, password: PASSWORD })).status).toBe(422);
+    expect(mails.map(({ to }) => to)).toEqual([[email], [email]]);
+    const confirmed = await visitor.get(linkIn(mails[0]));
+    expect(confirmed.headers.get("location")).toBe("/account?welcome=1");
+    expect((await visitor.get("/account")).status).toBe(200);
+  });
+
+  it("a sign-up does not tell whether an address has an account; the mail does", async () => {
+    const email = newEmail();
+    const first = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
+    const second = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
+    expect([first.status, await first.text()]).toEqual([second.status, await second.text()]);
+    expect(mails[1]?.text).toContain("It has an account already");
+  });
+
+  it("a new password is chosen, once, and every session ends", async () => {
+    const visitor = visit();
+    const email = await visitor.signUp();
+    const asking = visit(MAIL);
+    const known = await (await asking.post("/forgot-password", { email })).text();
+    const unknown = newEmail();
+    expect(await (await asking.post("/forgot-password", { email: unknown })).text()).toBe(
+      known.replaceAll(email, unknown),
+    );
+    expect(mails).toHaveLength(1);
+    const token = new URL(linkIn(mails[0]), SITE).searchParams.get("token") ?? "";
+    const reset = { token, password: "quite another password" };
+    expect((await asking.post("/reset-password", { ...reset, password: "short" })).status).toBe(422);
+    expect((await asking.post("/reset-password", reset)).status).toBe(200);
+    expect((await asking.post("/reset-password", reset)).status).toBe(422);
+    expect((await visitor.get("/account")).status).toBe(303);
+    expect((await asking.post("/sign-in", { email, password: reset.password })).status).toBe(303);
+  });
+
+  it("whom the operator made gets in, without credits for signing up", async () => {
+    const email = newEmail();
+    const operator = { ADMIN_TOKEN: "operator", ...MAIL, SIGNUP_CREDITS: "40" };
+    const context = createExecutionContext();
+    const made = await worker.fetch(
+      new Request(`${SITE}/api/admin/users`, {
+        method: "POST",
+        headers: { authorization: "Bearer operator", "content-type": "application/json" },
+        body: JSON.stringify({ email, account_type: "PRO" }),
+      }),
+      { ...env, ...operator },
+      context,
+    );
+    expect(made.status).toBe(201);
+    const visitor = visit(operator);
+    await visitor.post("/forgot-password", { email });
+    const token = new URL(linkIn(mails[0]), SITE).searchParams.get("token") ?? "";
+    await visitor.post("/reset-password", { token, password: PASSWORD });
+    await visitor.post("/sign-in", { email, password: PASSWORD });
+    const page = await (await visitor.get("/account")).text();
+    expect(page).toContain("PRO account");
+    expect(page).toMatch(/data-balance[^>]*>0 </);
+  });
+});
