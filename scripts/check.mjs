@@ -44,12 +44,17 @@ await main(async (stop) => {
 });
 
 /**
- * Under the project's Node, without the shell's colours and accounts.
+ * Under the project's Node, without the shell's colours and accounts, and telling nobody.
  * @param {AbortSignal} stop
  * @param {...string} args
  */
 function node(stop, ...args) {
-  return run(projectNode, args, { stop, environment: wranglerEnvironment() });
+  const environment = {
+    ...wranglerEnvironment(),
+    REDOCLY_TELEMETRY: "off",
+    REDOCLY_SUPPRESS_UPDATE_NOTICE: "true",
+  };
+  return run(projectNode, args, { stop, environment });
 }
 
 /**
