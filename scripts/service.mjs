@@ -35,7 +35,10 @@ const GROUP_ENDS_WITHIN_MS = 500;
 const DEMO_CREDITS = 1000;
 const DEMO_EMAIL = "demo@example.com";
 
-/** What the Worker is told from the environment of `npm start`. ADMIN_TOKEN and AUTH_SECRET are too; they are made up when not given. */
+/**
+ * What the Worker is told from the environment of `npm start`. ADMIN_TOKEN and AUTH_SECRET are too; they are made up
+ * when not given.
+ */
 const WORKER_VARIABLES = [
   "IMAGE_PROVIDER",
   "OPENAI_BASE_URL",

@@ -71,5 +71,5 @@ export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: num
 function roundUp(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(value));
   const rounded = Math.ceil(value / unit) * unit;
-  return rounded % 2 === 0 ? rounded : rounded + Math.max(1, unit === 1 ? 1 : 0);
+  return rounded + (rounded % 2);
 }
