@@ -66,6 +66,8 @@ class ImageUpload {
   #bytes = 0;
   #header: ImageHeader | null = null;
   #multipart: R2MultipartUpload | null = null;
+  /** The object's key, once the write is under way that makes it whole. */
+  #lastWriteOf: string | null = null;
 
   constructor(bucket: R2Bucket, options: StoreOptions) {
     this.#bucket = bucket;
@@ -91,9 +93,11 @@ class ImageUpload {
     if (header === null) return { kind: "not_an_image" };
     const key = this.#options.keyFor(header);
     if (this.#multipart === null) {
+      this.#lastWriteOf = key;
       await this.#bucket.put(key, this.#buffer.subarray(0, this.#buffered), this.#objectOptions(header));
     } else {
       await this.#sendPart();
+      this.#lastWriteOf = key;
       await this.#multipart.complete(this.#parts);
     }
     return { kind: "stored", key, ...header, bytes: this.#bytes, sha256: this.#hash.digest("hex") };
@@ -101,9 +105,10 @@ class ImageUpload {
 
   /** Never throws: the caller has something more important to tell. */
   async abort(): Promise<void> {
-    if (this.#multipart === null) return;
     try {
-      await this.#multipart.abort();
+      // A write that failed may have been done, and only its answer lost: then nobody would ever name the object.
+      if (this.#lastWriteOf !== null) await this.#bucket.delete(this.#lastWriteOf);
+      else await this.#multipart?.abort();
     } catch (error) {
       // R2 drops an unfinished upload after seven days.
       log("upload_abort_failed", { error: describe(error) });
