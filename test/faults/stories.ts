@@ -1,0 +1,272 @@
+import { createExecutionContext, createMessageBatch, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, vi } from "vitest";
+import * as z from "zod";
+import type { Account } from "../../src/account/account.ts";
+import type { GenerationRecord } from "../../src/account/record.ts";
+import { consume } from "../../src/generations/consume.ts";
+import { reconcile } from "../../src/generations/reconcile.ts";
+import { app } from "../../src/http/app.ts";
+import { PART_BYTES } from "../../src/images/sink.ts";
+import { ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
+import { sketch } from "../../src/providers/sketch/index.ts";
+import { within } from "../../src/time.ts";
+import { png } from "../images/samples.ts";
+import { newUser } from "../support/user.ts";
+import { abortOf, dieNow, type Fault, Scene, setScene, step } from "./steps.ts";
+
+export const CREDITS = 100;
+export const PRICE = 8;
+/** Long enough for every lease, retry and sweep; shorter than what the account keeps. */
+const QUIET_AFTER_MS = 12 * 3_600_000;
+const ROUNDS_MAX = 60;
+/** When all is quiet, whoever still waits has been told. */
+const TOLD_MS = 3_000;
+const ORIGIN = "https://hub.test";
+
+/** What a provider call does next; `dies`: the one who called is gone. */
+type Line = Uint8Array | ProviderFailure | "dies";
+export type Story = {
+  name: string;
+  images: number;
+  async?: true;
+  references?: readonly Uint8Array[];
+  /** The lines of each provider call; beyond the last call it gives what is asked for. */
+  calls: readonly (readonly Line[])[];
+  /** Status of the answer, and what is left of {@link CREDITS}, when nothing is made to fail. */
+  told: number;
+  left: number;
+};
+
+const A = png(1, 1);
+const B = png(2, 1);
+
+function large(): Uint8Array {
+  const bytes = new Uint8Array(PART_BYTES + 1);
+  bytes.set(png(3, 1));
+  return bytes;
+}
+
+export const STORIES: readonly Story[] = [
+  { name: "sync", images: 1, calls: [[A]], told: 200, left: 92 },
+  { name: "async", images: 1, async: true, calls: [[A]], told: 202, left: 92 },
+  {
+    name: "references and a large image",
+    images: 1,
+    references: [A, B],
+    calls: [[large()]],
+    told: 200,
+    left: 92,
+  },
+  {
+    name: "partial",
+    images: 2,
+    calls: [[A, { reason: "unavailable", retryAfterMs: null }], [{ reason: "invalid" }]],
+    told: 200,
+    left: 92,
+  },
+  { name: "failing", images: 1, references: [A], calls: [[{ reason: "refused" }]], told: 400, left: 100 },
+  { name: "recovered", images: 2, references: [A], calls: [[A, "dies"], [B]], told: 200, left: 84 },
+];
+
+export type Played = {
+  scene: Scene;
+  userId: string;
+  key: string;
+  told: { status: number; body: unknown } | null;
+  calls: number;
+};
+
+/** The clock never goes back, so that each story's user is the newest, and its reconciliation finds nobody after it. */
+let playedUntil = 0;
+
+/** Plays a story from the request until nothing is left to do, as production would: queue, alarms, redelivery. */
+export async function play(story: Story, fault: Fault | null): Promise<Played> {
+  vi.setSystemTime(Math.max(Date.now(), playedUntil));
+  const user = await newUser(CREDITS);
+  const account = env.ACCOUNT.getByName(user.id);
+  // At rest, so that every alarm is the story's own.
+  await runInDurableObject<Account, void>(account, async (instance, { storage }) => {
+    await storage.deleteAlarm();
+    await instance.alarm();
+  });
+  const calls = perform(story);
+  const scene = new Scene(fault);
+  setScene(scene);
+  try {
+    const told = scene.play("door", () => request(story, user.key)).catch(() => null);
+    await untilQuiet(scene, user.id);
+    const answer = await within(TOLD_MS, told);
+    return { scene, userId: user.id, key: user.key, told: answer, calls: calls() };
+  } finally {
+    playedUntil = Date.now() + 1;
+    setScene(null);
+  }
+}
+
+async function request(story: Story, key: string) {
+  const { images: n, references = [] } = story;
+  const fields = { model: "gpt-image-2", prompt: "a lighthouse", n, async: story.async === true };
+  const headers = new Headers({ Authorization: `Bearer ${key}` });
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
+  for (const content of references) form.append("reference_image", new File([content], "a.png"));
+  if (references.length === 0) headers.set("Content-Type", "application/json");
+  const body = references.length === 0 ? JSON.stringify(fields) : form;
+  const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
+  const response = await app.fetch(sent, env, createExecutionContext());
+  return { status: response.status, body: await response.json() };
+}
+
+/** Puts the story's provider in the place of the embedded one. Returns how often it was called. */
+function perform({ calls, images }: Story): () => number {
+  let called = 0;
+  vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
+    let lines: readonly Line[] = [];
+    await step("provider call", () => {
+      called += 1;
+      const whole = Array.from({ length: n }, (_, at) => png(called, images + at));
+      lines = calls[called - 1] ?? whole;
+    });
+    for (const line of lines) {
+      if (line === "dies") return await dieNow();
+      if (!(line instanceof Uint8Array)) throw new ProviderError(line, "as the story has it");
+      yield { body: new Blob([line]).stream() };
+    }
+  });
+  return () => called;
+}
+
+async function untilQuiet(scene: Scene, userId: string): Promise<void> {
+  const until = Date.now() + QUIET_AFTER_MS;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    await vi.waitUntil(() => scene.running.size === 0, { timeout: 4_000, interval: 1 });
+    if (scene.messages.length > 0) await deliver(scene);
+    else if (!(await nextAlarm(scene, userId, until))) return;
+  }
+  throw new Error(`It never comes to rest: ${scene.steps.slice(-20).join("; ")}`);
+}
+
+/** Delivers what the queue holds: again what was not acknowledged. */
+async function deliver(scene: Scene): Promise<void> {
+  const bodies = scene.messages;
+  scene.messages = [];
+  const batch = createMessageBatch(
+    "generations",
+    bodies.map((body, at) => ({ id: String(at), timestamp: new Date(), attempts: 1, body })),
+  );
+  const acked = batch.messages.map((message) => vi.spyOn(message, "ack"));
+  await scene
+    .play("consumer", () => consume(batch, env))
+    .catch(() => {
+      for (const ack of acked) ack.mockClear();
+    });
+  scene.messages.push(...bodies.filter((_, at) => acked[at]?.mock.calls.length === 0));
+}
+
+/** Lets the time come for which the alarm is set, and the alarm with it; one that died comes again, as the platform has it. */
+async function nextAlarm(scene: Scene, userId: string, until: number): Promise<boolean> {
+  const open = () => env.ACCOUNT.getByName(userId);
+  const due = await runInDurableObject(open(), async (_, { storage }) => {
+    const time = await storage.getAlarm();
+    if (time === null || time > until) return false;
+    vi.setSystemTime(Math.max(time, Date.now()));
+    await storage.deleteAlarm();
+    return true;
+  });
+  if (!due) return false;
+  for (let attempt = 0; attempt < 6; attempt++) {
+    const ended = await runInDurableObject<Account, boolean>(open(), async (instance) => {
+      await scene.play("alarm", () => instance.alarm(), abortOf(instance));
+      return true;
+    }).catch(() => false);
+    if (ended) return true;
+    expect(scene.struck?.actor).toBe("alarm");
+  }
+  throw new Error("The alarm was given up.");
+}
+
+const Told = z.looseObject({
+  id: z.string().optional(),
+  images: z.array(z.looseObject({ url: z.string() })).optional(),
+  error: z.looseObject({ code: z.string(), generation_id: z.string().optional() }).optional(),
+});
+
+/** Holds what is left to what was promised: nothing lost, nothing doubled, nothing forgotten. */
+export async function audit(story: Story, played: Played): Promise<void> {
+  const { userId, scene, told } = played;
+  const account = env.ACCOUNT.getByName(userId);
+  const book = await account.audit("", 10);
+  expect([book.held, book.entries.credits], "the book balances").toEqual([book.balance, book.balance]);
+  const all = await account.generations(
+    { status: null, model: null, createdAfter: null, createdBefore: null },
+    null,
+    10,
+  );
+  expect(all.length, "one request makes one generation at most").toBeLessThanOrEqual(1);
+  expect(book.generations, "what was accepted has ended").toEqual(all);
+  const [made] = all;
+  const used = made ? PRICE * made.images.length : 0;
+  expect(book.balance, "paid is what was delivered").toBe(CREDITS - used);
+  const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
+  const charges = entries.filter(({ kind }) => kind === "charge").map(({ credits }) => credits);
+  expect(charges, "charged once").toEqual(made ? [-PRICE * story.images] : []);
+  if (made) expect(made.creditsCharged - made.creditsRefunded, "charged = used + refunded").toBe(used);
+  expect(played.calls, "provider calls").toBeLessThanOrEqual(3);
+  const from = { userId: userId.slice(0, -1), generationId: "" };
+  expect((await reconcile(env, from, false, Date.now())).differences, "the log is the book").toEqual([]);
+  await auditStorage(played, made);
+  await auditAnswer(played, made);
+  if (scene.struck === null) expect([told?.status, book.balance]).toEqual([story.told, story.left]);
+}
+
+async function auditStorage({ scene }: Played, made: GenerationRecord | undefined): Promise<void> {
+  const references = (await env.REFERENCES.list()).objects.map(({ key }) => key);
+  await env.REFERENCES.delete(references);
+  // A request that was not accepted, and whose door died or could not remove them: the lifecycle rule's.
+  const lifecycle = made === undefined && scene.struck?.actor === "door";
+  expect(lifecycle ? [] : references, "no reference is left").toEqual([]);
+  const images = (await env.IMAGES.list()).objects.map(({ key }) => key);
+  await env.IMAGES.delete(images);
+  expect(images, "every image named is there, and no other").toEqual(
+    (made?.images ?? []).map(({ key }) => key).toSorted(),
+  );
+}
+
+/** What the client was told holds for ever after. */
+async function auditAnswer({ told, key, scene }: Played, made: GenerationRecord | undefined): Promise<void> {
+  if (told === null) {
+    expect(scene.struck?.actor).toBe("door");
+    return;
+  }
+  const { id, images, error } = Told.parse(told.body);
+  const headers = { Authorization: `Bearer ${key}` };
+  const read = await app.fetch(
+    new Request(`${ORIGIN}/api/v1/generations/${made?.id}`, { headers }),
+    env,
+    createExecutionContext(),
+  );
+  const now = Told.parse(await read.json());
+  switch (`${told.status} ${error?.code ?? ""}`) {
+    case "200 ":
+      expect([id, images], "a 200 stays true").toEqual([now.id, now.images]);
+      return;
+    case "202 ":
+      expect(id).toBe(made?.id);
+      return;
+    case "500 generationFailed":
+    case "400 contentPolicyViolation":
+      expect(made).toMatchObject({ id: error?.generation_id, status: "failed", error: error?.code });
+      return;
+    case "500 internalError":
+      // Without an id, nothing may have been charged.
+      if (error?.generation_id === undefined) expect(made).toBeUndefined();
+      else if (made) expect(made.id).toBe(error.generation_id);
+      return;
+    case "503 serviceUnavailable":
+      expect(made, "nothing was charged").toBeUndefined();
+      return;
+    default:
+      throw new Error(`An answer that nobody promised: ${told.status} ${JSON.stringify(told.body)}`);
+  }
+}

@@ -1,0 +1,86 @@
+import { afterEach, expect, it, vi } from "vitest";
+import * as z from "zod";
+import { app } from "../../src/http/app.ts";
+import { newId } from "../../src/id.ts";
+import { call, newUser, operate, type TestUser } from "../support/http.ts";
+import { provide } from "../support/tiny-provider.ts";
+
+/** Whose things an id in a path may name; `open` and `operator` are not one user's. */
+type Ids = "generation" | "open" | "operator";
+
+/** Every route with a parameter in its path: a new one fails the first test until it is told here. */
+const ROUTES: Record<string, Ids> = {
+  "GET /api/v1/generations/:id": "generation",
+  "GET /api/v1/models/:id": "open",
+  "GET /images/:generation/:file": "open",
+  "PATCH /api/admin/users/:id": "operator",
+  "POST /api/admin/users/:id/credits": "operator",
+  "GET /api/admin/users/:id/credits": "operator",
+  "POST /api/admin/users/:id/api_keys": "operator",
+  "GET /api/admin/users/:id/api_keys": "operator",
+  "DELETE /api/admin/api_keys/:id": "operator",
+};
+
+const named = (kind: Ids) => Object.keys(ROUTES).filter((route) => ROUTES[route] === kind);
+const Made = z.looseObject({ id: z.string() });
+const Refused = z.looseObject({ error: z.looseObject({ request_id: z.string() }) });
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+it("knows every route with an id in its path", () => {
+  const routes = app.routes.filter(({ method, path }) => method !== "ALL" && path.includes(":"));
+  expect([...new Set(routes.map(({ method, path }) => `${method} ${path}`))].toSorted()).toEqual(
+    Object.keys(ROUTES).toSorted(),
+  );
+});
+
+/** Generations of somebody else: one that is in the log, one that failed, one that has not begun. */
+async function generationsOf(owner: TestUser): Promise<string[]> {
+  const json = { model: "gpt-image-2", prompt: "a hill" };
+  const ids: string[] = [];
+  for (const fields of [{}, { n: 2 }, { async: true }]) {
+    provide();
+    const { body } = await call("POST", "/api/v1/images/generations", {
+      key: owner.key,
+      json: { ...json, ...fields },
+    });
+    ids.push(Made.parse(body).id);
+  }
+  return ids;
+}
+
+/** The answer without what is every request's own. */
+async function answerTo(route: string, id: string, key: string) {
+  const [method = "", path = ""] = route.split(" ");
+  const answer = await call(method, path.replace(/:\w+/, id), { key });
+  const { error } = Refused.parse(answer.body);
+  return { status: answer.status, error: { ...error, request_id: "" } };
+}
+
+it.each(named("generation"))("%s: another user's id is one that never existed", async (route) => {
+  const [owner, other] = [await newUser(100), await newUser(100)];
+  const unknown = await answerTo(route, newId("gen"), other.key);
+  expect(unknown).toMatchObject({ status: 404, error: { code: "notFound" } });
+  for (const id of await generationsOf(owner)) {
+    expect(await answerTo(route, id, other.key)).toEqual(unknown);
+    const own = await call("GET", `/api/v1/generations/${id}`, { key: owner.key });
+    expect(own.status, "its own user finds it").toBe(200);
+  }
+});
+
+it("lists to nobody what is another user's", async () => {
+  const [owner, other] = [await newUser(100), await newUser(100)];
+  await generationsOf(owner);
+  expect((await call("GET", "/api/v1/generations", { key: other.key })).body).toMatchObject({ data: [] });
+});
+
+it.each(named("operator"))("%s: no user's key opens it", async (route) => {
+  const user = await newUser();
+  expect(await answerTo(route, user.id, user.key)).toMatchObject({
+    status: 401,
+    error: { code: "invalidApiKey" },
+  });
+  expect((await operate("GET", `/users/${user.id}/credits`)).status).toBe(200);
+});
