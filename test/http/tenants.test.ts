@@ -5,14 +5,21 @@ import { newId } from "../../src/id.ts";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** Whose things an id in a path may name; `open` and `operator` are not one user's. */
-type Ids = "generation" | "open" | "operator";
+/** Whose things an id in a path may name. `open` and `operator` are not one user's; `page` is tried in test/pages. */
+type Ids = "generation" | "open" | "operator" | "page";
 
 /** Every route with a parameter in its path: a new one fails the first test until it is told here. */
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
+  "GET /openai/v1/models/:id": "open",
+  "POST /sign-in/with/:site": "open",
+  "GET /sign-in/with/callback/:site": "open",
+  "GET /account/generations/:id": "page",
+  "GET /account/generations/:id/state": "page",
+  "GET /account/keys/:id/revoke": "page",
+  "POST /account/keys/:id/revoke": "page",
   "PATCH /api/admin/users/:id": "operator",
   "POST /api/admin/users/:id/credits": "operator",
   "GET /api/admin/users/:id/credits": "operator",

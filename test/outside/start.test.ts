@@ -215,7 +215,7 @@ describe("a stop", () => {
   });
 
   it("that nobody has asked after does not keep the state from the next start", async () => {
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+    const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 60"], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     try {
