@@ -147,7 +147,6 @@ class FormReading {
   readonly #delimiters: DelimiterCount;
   /** Aborted, with the reason, by whatever first makes further reading pointless. */
   readonly #stop = new AbortController();
-  readonly #stopped: Promise<void>;
   /** The files so far, one after the other. Never rejects: a failure goes to `#stop`. */
   #files: Promise<void> = Promise.resolve();
   #fileCount = 0;
@@ -161,9 +160,6 @@ class FormReading {
     this.#onFile = onFile;
     this.#fileFields = files;
     this.#delimiters = new DelimiterCount(boundary);
-    this.#stopped = new Promise((resolve) => {
-      this.#stop.signal.addEventListener("abort", () => resolve());
-    });
     this.#parser = busboy({
       headers: { "content-type": `multipart/form-data; boundary="${boundary}"` },
       defParamCharset: "utf8",
@@ -327,10 +323,20 @@ class FormReading {
     this.#stop.abort(reason);
   }
 
+  /** With a promise of its own each time: one that lasted as long as the reading would keep all that it ever raced. */
   async #unlessStopped<T>(promise: Promise<T>): Promise<T | undefined> {
-    const result = await Promise.race([promise, this.#stopped]);
-    this.#stop.signal.throwIfAborted();
-    return result ?? undefined;
+    const { signal } = this.#stop;
+    const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+    const stop = () => resolve(undefined);
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    try {
+      const result = await Promise.race([promise, stopped]);
+      signal.throwIfAborted();
+      return result ?? undefined;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 }
 
