@@ -10,12 +10,14 @@ import { startHub } from "./hub.mjs";
 const MB = 1_000_000;
 const MIB = 1024 * 1024;
 /**
- * How much more of live heap a request may take because more passes through it. The storage takes parts of 5 MiB, and
- * what is smaller than a part is never held in more than its own size.
+ * What a request may hold, however much passes through it: a part of 5 MiB, the smallest that R2 takes, the copy of it
+ * that the runtime sends, and a little besides. A look may catch the part before it too.
  */
-const GROWTH_BYTES_MAX = { median: 8 * MIB, peak: 16 * MIB };
+const LIVE_BYTES_MAX = { median: 12 * MIB, peak: 18 * MIB };
 const SAMPLE_EVERY_MS = 100;
 const SIDE_BY_SIDE = 8;
+/** The largest form alone; eight of it side by side would take a quarter of an hour and say no more. */
+const UPLOADED_BYTES_MAX = 1_300 * MB;
 
 /**
  * @typedef {{ name: string, family: "images" | "references", work: import("./hub.mjs").Work }} Case
@@ -31,7 +33,7 @@ const CASES = [
   references(16, 10),
   references(16, 50),
 ];
-const SMOKE = [images(1, 1), images(4, 15), references(16, 1), references(16, 5)];
+const SMOKE = [images(4, 15), references(16, 30)];
 
 const [directory = "", mode] = process.argv.slice(2);
 const smoke = mode === "--smoke";
@@ -60,8 +62,16 @@ async function measureAll() {
   try {
     /** @type {Row[]} */
     const measured = [];
-    for (const requests of smoke ? [2] : [1, SIDE_BY_SIDE]) {
-      for (const one of smoke ? SMOKE : CASES) measured.push(await measure(one, requests, double.url));
+    for (const requests of smoke ? [1] : [1, SIDE_BY_SIDE]) {
+      for (const one of smoke ? SMOKE : CASES) {
+        const { references, referenceBytes } = one.work;
+        if (requests * references * referenceBytes > UPLOADED_BYTES_MAX) continue;
+        const row = await measure(one, requests, double.url);
+        console.log(
+          `${row.requests} × ${row.name}: ${mib(row.median)} MiB, at most ${mib(row.peak)} (${row.seconds.toFixed(1)} s)`,
+        );
+        measured.push(row);
+      }
     }
     return measured;
   } finally {
@@ -120,21 +130,20 @@ async function watch(work, liveBytes) {
 }
 
 /**
- * Holds each case of a family to the smallest one of it with as many requests.
+ * Holds every case of a family to the same bound, and says how far the largest is from the smallest.
  * @param {string} family
  */
 function judge(family) {
   const members = rows.filter((row) => row.family === family);
   /** @param {"median" | "peak"} what */
-  const growth = (what) => {
-    const least = (/** @type {Row} */ row) =>
-      members.find(({ requests }) => requests === row.requests)?.[what];
-    return Math.max(...members.map((row) => row[what] - (least(row) ?? Number.NaN)));
+  const told = (what) => {
+    const values = members.map((row) => row[what]);
+    return `${what} ${mib(Math.min(...values))} to ${mib(Math.max(...values))} (at most ${mib(LIVE_BYTES_MAX[what])})`;
   };
-  const holds = growth("median") <= GROWTH_BYTES_MAX.median && growth("peak") <= GROWTH_BYTES_MAX.peak;
-  /** @param {"median" | "peak"} what */
-  const told = (what) => `${what} ${mib(growth(what))} MiB (at most ${mib(GROWTH_BYTES_MAX[what])})`;
-  const text = `Growth of live heap a request beyond the smallest case, ${family}: ${told("median")}, ${told("peak")}: ${holds ? "held" : "BROKEN"}.`;
+  const holds = members.every(
+    ({ median, peak }) => median <= LIVE_BYTES_MAX.median && peak <= LIVE_BYTES_MAX.peak,
+  );
+  const text = `Live MiB a request, ${family}: ${told("median")}, ${told("peak")}: ${holds ? "held" : "BROKEN"}.`;
   return { holds, text };
 }
 
