@@ -105,14 +105,12 @@ class ImageUpload {
 
   /** Never throws: the caller has something more important to tell. */
   async abort(): Promise<void> {
-    try {
-      // A write that failed may have been done, and only its answer lost: then nobody would ever name the object.
-      if (this.#lastWriteOf !== null) await this.#bucket.delete(this.#lastWriteOf);
-      else await this.#multipart?.abort();
-    } catch (error) {
-      // R2 drops an unfinished upload after seven days.
-      log("upload_abort_failed", { error: describe(error) });
-    }
+    const multipart = this.#multipart;
+    // R2 drops an unfinished upload after seven days.
+    if (multipart !== null) await attempt("upload_abort_failed", () => multipart.abort());
+    const key = this.#lastWriteOf;
+    // A write that failed may have been done, and only its answer lost: then nobody would ever name the object.
+    if (key !== null) await attempt("upload_remove_failed", () => this.#bucket.delete(key));
   }
 
   /** False when the bytes so far cannot become an image that we take. */
@@ -158,5 +156,13 @@ class ImageUpload {
       },
       customMetadata: { ...customMetadata, width: String(header.width), height: String(header.height) },
     };
+  }
+}
+
+async function attempt(event: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log(event, { error: describe(error) });
   }
 }
