@@ -10,6 +10,8 @@ const DEFAULTS = {
   RATE_LIMIT_PER_MINUTE: 0,
   MAX_CONCURRENT_GENERATIONS: 0,
   PROVIDER_ATTEMPTS: 3,
+  SIGNUP_CREDITS: 0,
+  MAIL_API_URL: "https://api.resend.com/emails",
 };
 
 describe("readConfig", () => {
@@ -40,6 +42,7 @@ describe("readConfig", () => {
     ["PROVIDER_ATTEMPTS", 1, 10],
     ["RATE_LIMIT_PER_MINUTE", 0, 100_000],
     ["MAX_CONCURRENT_GENERATIONS", 0, 100_000],
+    ["SIGNUP_CREDITS", 0, 1_000_000],
   ])("takes %s from %i to %i", (name, least, most) => {
     for (const value of [least, most])
       expect(readConfig({ [name]: String(value) })).toHaveProperty(name, value);
