@@ -134,3 +134,30 @@ export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Con
 );
 
 export const Empty: FC<{ children?: Child }> = ({ children }) => <div class="empty">{children}</div>;
+
+/** A part of a page that its heading names. */
+export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id, name, children }) => (
+  <section aria-labelledby={id}>
+    <h2 id={id}>{name}</h2>
+    {children}
+  </section>
+);
+
+export const Table: FC<{ label: string; head: readonly string[]; children?: Child }> = ({
+  label,
+  head,
+  children,
+}) => (
+  <div class="table" {...scrolls(label)}>
+    <table>
+      <thead>
+        <tr>
+          {head.map((name) => (
+            <th scope="col">{name}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
+  </div>
+);

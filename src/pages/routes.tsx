@@ -4,6 +4,7 @@ import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { socialProviders } from "../sessions/rules.ts";
 import { account } from "./account/routes.tsx";
+import { reference } from "./docs/reference.tsx";
 import { docs } from "./docs/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
@@ -44,6 +45,7 @@ pages.on(
 
 pages.route("/", landing);
 pages.route("/", docs);
+pages.route("/", reference);
 pages.route("/", signIn);
 pages.route("/account", account);
 

@@ -2,7 +2,7 @@ import * as z from "zod";
 import * as answers from "./answers.ts";
 import { type Body, type HeaderName, type Route, routes, type Tag } from "./routes.ts";
 
-/** The OpenAPI 3.1 document, made of the same schemas that read requests. Runs at build time only. */
+/** The OpenAPI 3.1 document, made of the same schemas that read requests. Runs at build time, and when its reference is first read. */
 
 type Json = { [member: string]: unknown };
 

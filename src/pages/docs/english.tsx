@@ -15,7 +15,7 @@ export const english: Guide = {
   title: "API documentation",
   description:
     "Make pictures over HTTP: authentication, requests, prices, errors and limits of GPT Image Hub.",
-  lead: "Make pictures, list models, read your balance and look up what you made: four addresses, JSON in and out, one key.",
+  lead: "Make pictures, list models, read your balance and look up what you made: a few addresses, JSON in and out, one key.",
   contents: "On this page",
   sections: {
     start: "Quick start",
@@ -124,10 +124,14 @@ export const english: Guide = {
   },
   endpoints: {
     models: "Lists the models with what they can do and cost.",
+    model: "Gives one model.",
     credits: "Tells the balance.",
     generate: "Makes pictures.",
+    list: "Lists your generations, newest first.",
     read: "Gives one generation with its pictures.",
+    openai: "The base URL for OpenAI's clients: pictures, edits and models.",
   },
+  reference: "API reference: every address, field by field",
   needsKey: "yes",
   needsNoKey: "no",
   fields: {

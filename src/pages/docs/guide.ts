@@ -58,7 +58,9 @@ export type Guide = {
     string
   >;
   /** What each endpoint is for. */
-  endpoints: Record<"models" | "credits" | "generate" | "read", string>;
+  endpoints: Record<"models" | "model" | "credits" | "generate" | "list" | "read" | "openai", string>;
+  /** What the link to the API reference says. */
+  reference: string;
   needsKey: string;
   needsNoKey: string;
   fields: Record<

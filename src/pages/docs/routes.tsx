@@ -17,7 +17,7 @@ import { MULTIPART_LIMITS } from "../../http/multipart.ts";
 import { PROMPT_CODE_POINTS_MAX } from "../../http/v1/schemas.ts";
 import { keepPublic, type PagesEnv, siteOrigin } from "../env.ts";
 import { PublicPage } from "../layout.tsx";
-import { Code, scrolls } from "../parts.tsx";
+import { Code, Section, Table } from "../parts.tsx";
 import { curlSample, javascriptSample, pythonSample } from "../samples.ts";
 import { english } from "./english.tsx";
 import type { Guide } from "./guide.ts";
@@ -100,6 +100,11 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
             </ol>
             <Code copy={labels.copy} label={labels.request} text={curlSample(origin, SAMPLE)} />
             <Endpoints guide={guide} />
+            <p>
+              <a href="/docs/reference" hreflang="en">
+                {guide.reference}
+              </a>
+            </p>
           </Section>
           <Section id="authentication" name={sections.authentication}>
             <Text of={guide.authentication} />
@@ -214,13 +219,6 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
   );
 };
 
-const Section: FC<{ id: string; name: string; children?: Child }> = ({ id, name, children }) => (
-  <section aria-labelledby={id}>
-    <h2 id={id}>{name}</h2>
-    {children}
-  </section>
-);
-
 const Text: FC<{ of: readonly Child[] }> = ({ of }) => (
   <>
     {of.map((paragraph) => (
@@ -229,32 +227,16 @@ const Text: FC<{ of: readonly Child[] }> = ({ of }) => (
   </>
 );
 
-const Table: FC<{ label: string; head: readonly string[]; children?: Child }> = ({
-  label,
-  head,
-  children,
-}) => (
-  <div class="table" {...scrolls(label)}>
-    <table>
-      <thead>
-        <tr>
-          {head.map((name) => (
-            <th scope="col">{name}</th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>{children}</tbody>
-    </table>
-  </div>
-);
-
 const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
   const { endpoints, columns } = guide;
   const rows = [
     ["GET", "/api/v1/models", false, endpoints.models],
+    ["GET", "/api/v1/models/:id", false, endpoints.model],
     ["GET", "/api/v1/credits", true, endpoints.credits],
     ["POST", "/api/v1/images/generations", true, endpoints.generate],
+    ["GET", "/api/v1/generations", true, endpoints.list],
     ["GET", "/api/v1/generations/:id", true, endpoints.read],
+    ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (
     <Table label={columns.endpoint} head={[columns.endpoint, columns.key, columns.does]}>

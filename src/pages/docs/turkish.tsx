@@ -15,7 +15,7 @@ export const turkish: Guide = {
   title: "API belgeleri",
   description:
     "HTTP üzerinden görsel oluşturma: GPT Image Hub'ın kimlik doğrulaması, istekleri, fiyatları, hataları ve sınırları.",
-  lead: "Görsel oluşturun, modelleri listeleyin, bakiyenizi okuyun, oluşturduklarınızı bulun: dört adres, JSON gider JSON gelir, tek anahtar.",
+  lead: "Görsel oluşturun, modelleri listeleyin, bakiyenizi okuyun, oluşturduklarınızı bulun: birkaç adres, JSON gider JSON gelir, tek anahtar.",
   contents: "Bu sayfada",
   sections: {
     start: "Hızlı başlangıç",
@@ -126,10 +126,14 @@ export const turkish: Guide = {
   },
   endpoints: {
     models: "Modelleri, yetenekleri ve fiyatlarıyla listeler.",
+    model: "Bir modeli verir.",
     credits: "Bakiyeyi bildirir.",
     generate: "Görsel oluşturur.",
+    list: "Oluşturmalarınızı yeniden eskiye doğru listeler.",
     read: "Bir oluşturmayı görselleriyle verir.",
+    openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
   },
+  reference: "API başvurusu: her adres, alan alan (İngilizce)",
   needsKey: "evet",
   needsNoKey: "hayır",
   fields: {
