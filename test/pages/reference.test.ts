@@ -46,6 +46,7 @@ const FIELDS = [
   ["/api", "id", "string", "Required. In path."],
   ["/api", "images[].url", "string", "Stable, and open to whoever has it."],
   ["/api", "data[].images[].width", "integer", "<code>≥ 1</code>"],
+  ["/api", "poll_url", "string", "Not always there. "],
   ["/api", "balance.next_expiration", "string or null", "soonest-expiring"],
   ["/openai", "quality", "string or null", "<code>auto</code>, <code>low</code>"],
   ["/openai", "images[].image_url", "string", "Required."],

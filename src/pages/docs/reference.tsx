@@ -5,7 +5,7 @@ import { toOpenAIError } from "../../http/openai/errors.ts";
 import { keepPublic, type PagesEnv } from "../env.ts";
 import { PublicPage } from "../layout.tsx";
 import { Section, Table } from "../parts.tsx";
-import { type Answer, type Api, type Field, type Operation, readApi } from "./openapi.ts";
+import type { Answer, Api, Field, Operation } from "./openapi.ts";
 
 /** The API reference, made of the OpenAPI document: in English, as that is. */
 export const reference = new Hono<PagesEnv>();
@@ -37,10 +37,18 @@ for (const base of BASES) {
 
 let api: Promise<Api> | undefined;
 
-/** The document is made of every schema there is: on first use, so that no call of the API waits for it. */
 function loadApi(): Promise<Api> {
-  api ??= import("../../http/openapi/document.ts").then(({ buildDocument }) => readApi(buildDocument()));
+  api ??= readDocument();
   return api;
+}
+
+/** The document is made of every schema there is: loaded here, on first use, so that no call of the API waits for it. */
+async function readDocument(): Promise<Api> {
+  const [{ buildDocument }, { readApi }] = await Promise.all([
+    import("../../http/openapi/document.ts"),
+    import("./openapi.ts"),
+  ]);
+  return readApi(buildDocument());
 }
 
 const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
@@ -61,7 +69,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
         </p>
         {BASES.map((base) => (
           <Section id={base.path.slice(INDEX.length + 1)} name={base.name}>
-            <Table label={base.name} head={["Address", "Authorization", "What it does"]}>
+            <Table label={base.name} head={["Address", "What it does", "Authorization"]}>
               {operations
                 .filter(({ tag }) => base.has(tag))
                 .map((operation) => (
@@ -73,8 +81,8 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
                         </code>
                       </a>
                     </td>
-                    <td>{AUTHORIZATION[operation.security ?? "none"]}</td>
                     <td>{operation.summary}</td>
+                    <td>{AUTHORIZATION[operation.security ?? "none"]}</td>
                   </tr>
                 ))}
             </Table>
@@ -125,6 +133,9 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations, tags }, bas
                 <li>{description}</li>
               ))}
           </ul>
+          <p>
+            What each model, size and quality is and costs is in <a href="/docs#fields">the guide</a>.
+          </p>
           {shown.map((operation) => (
             <OperationSection operation={operation} />
           ))}
@@ -133,7 +144,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations, tags }, bas
               Whatever is refused is told in this shape. What each code means is in{" "}
               <a href="/docs#errors">the guide</a>.
             </p>
-            <Fields label="Fields of an error" fields={refusal?.bodies[0]?.fields ?? []} />
+            <Fields isAnswer label="Fields of an error" fields={refusal?.bodies[0]?.fields ?? []} />
           </Section>
         </div>
       </div>
@@ -222,7 +233,7 @@ const AnswerFacts: FC<{ answer: Answer; summary: string }> = ({ answer, summary 
           <summary>
             Fields of {answer.status}, <code>{mediaType}</code>
           </summary>
-          <Fields label={`${answer.status}, ${mediaType}: ${summary}`} fields={fields} />
+          <Fields isAnswer label={`${answer.status}, ${mediaType}: ${summary}`} fields={fields} />
         </details>
       ),
     )}
@@ -247,7 +258,12 @@ const Refusals: FC<{ operation: Operation }> = ({ operation }) => (
   </Table>
 );
 
-const Fields: FC<{ label: string; fields: readonly Field[] }> = ({ label, fields }) => (
+/** What requests must have is said of them; of answers, what they may lack. */
+const Fields: FC<{ label: string; fields: readonly Field[]; isAnswer?: boolean }> = ({
+  label,
+  fields,
+  isAnswer = false,
+}) => (
   <Table label={label} head={["Field", "Type", "Notes"]}>
     {fields.map((field) => (
       <tr>
@@ -256,18 +272,19 @@ const Fields: FC<{ label: string; fields: readonly Field[] }> = ({ label, fields
         </td>
         <td>{field.type}</td>
         <td>
-          <FieldNotes field={field} />
+          <FieldNotes field={field} isAnswer={isAnswer} />
         </td>
       </tr>
     ))}
   </Table>
 );
 
-const FieldNotes: FC<{ field: Field }> = ({ field }) => {
+const FieldNotes: FC<{ field: Field; isAnswer: boolean }> = ({ field, isAnswer }) => {
   const { required, place, description, values, limits, fallback } = field;
   return (
     <>
-      {required ? "Required. " : ""}
+      {required && !isAnswer ? "Required. " : ""}
+      {!required && isAnswer ? "Not always there. " : ""}
       {place === undefined ? "" : `In ${place}. `}
       {description === undefined ? null : <Words text={`${description} `} />}
       {values.length === 0 ? null : (
