@@ -4,6 +4,8 @@ import { Failure } from "../lib.mjs";
 import { pick } from "../service.mjs";
 
 const TRIES_MAX = 5;
+/** Longer than any call has to wait for its answer. */
+const CALL_MS_MAX = 240_000;
 const AGAIN_AFTER_MS = 200;
 
 /**
@@ -25,14 +27,35 @@ export async function call(url, bearer, { json, form, idempotencyKey = null, sig
   if (idempotencyKey !== null) headers["idempotency-key"] = idempotencyKey;
   const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
   try {
-    const response = await fetch(url, {
-      ...{ headers, signal },
-      ...(body === undefined ? {} : { method: "POST", body }),
+    return await bounded(signal, async (end) => {
+      const response = await fetch(url, {
+        ...{ headers, signal: end },
+        ...(body === undefined ? {} : { method: "POST", body }),
+      });
+      return { kind: "answer", status: response.status, body: await response.json() };
     });
-    return { kind: "answer", status: response.status, body: await response.json() };
   } catch (error) {
     return { kind: pick(error, "cause", "code") === "ECONNREFUSED" ? "unreached" : "lost" };
   }
+}
+
+/**
+ * Rejects when it is aborted or takes too long, whatever becomes of the work: a fetch whose server is killed at the
+ * wrong moment never settles, not even when it is aborted.
+ * @template T
+ * @param {AbortSignal | null} signal
+ * @param {(end: AbortSignal) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function bounded(signal, work) {
+  const limit = AbortSignal.timeout(CALL_MS_MAX);
+  const end = signal ? AbortSignal.any([signal, limit]) : limit;
+  /** @type {Promise<never>} */
+  const ended = new Promise((_, reject) => {
+    if (end.aborted) reject(end.reason);
+    end.addEventListener("abort", () => reject(end.reason), { once: true });
+  });
+  return await Promise.race([work(end), ended]);
 }
 
 /**

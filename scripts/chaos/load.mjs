@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { numberOf, pick, textOf } from "../service.mjs";
 import { isEnded } from "./books.mjs";
-import { call, mustCall } from "./call.mjs";
+import { bounded, call, mustCall } from "./call.mjs";
 import { randomFrom } from "./random.mjs";
 
 /**
@@ -312,9 +312,15 @@ async function glance(client, generation, signal) {
  */
 export async function fetchPicture(url, signal = null) {
   try {
-    const response = await fetch(url, { signal });
-    const { byteLength } = await response.arrayBuffer();
-    return { status: response.status, contentType: response.headers.get("content-type"), bytes: byteLength };
+    return await bounded(signal, async (end) => {
+      const response = await fetch(url, { signal: end });
+      const { byteLength } = await response.arrayBuffer();
+      return {
+        status: response.status,
+        contentType: response.headers.get("content-type"),
+        bytes: byteLength,
+      };
+    });
   } catch {
     // Killed half-way, which is what this is for; the pictures are all fetched at the end.
     return null;
