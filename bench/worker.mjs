@@ -124,7 +124,11 @@ async function addUsers(database, execInAccount, count) {
   });
   await database.batch(
     users.flatMap(({ id, key }) => [
-      database.prepare("INSERT INTO users VALUES (?, ?, NULL, 'PRO', 1)").bind(id, `${id}@example.com`),
+      database
+        .prepare(
+          "INSERT INTO users (id, email, name, account_type, created_at) VALUES (?, ?, NULL, 'PRO', 1)",
+        )
+        .bind(id, `${id}@example.com`),
       database
         .prepare("INSERT INTO api_keys VALUES (?, ?, 'bench', ?, 'gih_live_0000', NULL, NULL, 1)")
         .bind(`key_${id}`, id, createHash("sha256").update(key).digest("hex")),

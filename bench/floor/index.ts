@@ -103,7 +103,7 @@ export class Account extends DurableObject<FloorEnv> {
       );
       if (line === undefined) throw new Error("The account has no credits.");
       this.#sql.exec(
-        `INSERT INTO generations VALUES (?, ?, ?, ?, ?, NULL, ?, ?, 0, 1, 1, 0, ?, 0, NULL, 0, 1, 1, ?, '[]', ?, NULL, NULL)`,
+        `INSERT INTO generations VALUES (?, ?, ?, ?, ?, NULL, ?, ?, 0, 1, 1, 0, ?, 0, NULL, 0, 1, 1, ?, '[]', ?, NULL, NULL, NULL, NULL)`,
         ...[id, isAsync ? "queued" : "processing", isAsync ? "async" : "sync", now, now],
         ...[now + 800_000, now + 150_000, PRICE, JSON.stringify([{ grantId: "bench", credits: PRICE }])],
         request,
