@@ -126,6 +126,8 @@ export const apiKeys = sqliteTable(
     expiresAt: integer("expires_at"),
     revokedAt: integer("revoked_at"),
     createdAt: integer("created_at").notNull(),
+    /** True to the day (UTC) only: it is written by the first request of a day that has the key. */
+    lastUsedAt: integer("last_used_at"),
   },
   (t) => [index("api_keys_user").on(t.userId)],
 );

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { hashKey, isWellFormed, readBearer } from "../keys/format.ts";
-import { type Caller, type KeyVerdict, lookUpKey } from "../keys/lookup.ts";
+import { type Caller, type KeyVerdict, lookUpKey, noteUse } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
@@ -76,11 +76,21 @@ function admit(c: Context<AppEnv>, verdict: KeyVerdict): Caller {
   switch (verdict.kind) {
     case "caller":
       c.set("userId", verdict.caller.userId);
+      if (verdict.firstOfDay) c.executionCtx.waitUntil(note(c, verdict.caller.keyId));
       return verdict.caller;
     case "invalid":
       throw refusal("invalidApiKey", "This API key is not valid.");
     case "expired":
       throw refusal("expiredApiKey", "This API key has expired.");
+  }
+}
+
+/** After the answer, and never in its way: it is only shown to the key's owner. */
+async function note(c: Context<AppEnv>, keyId: string): Promise<void> {
+  try {
+    await noteUse(c.env.DB, keyId, Date.now());
+  } catch (error) {
+    log("key_use_failed", { request_id: c.get("requestId"), error: describe(error) });
   }
 }
 

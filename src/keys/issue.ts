@@ -25,6 +25,7 @@ export async function issueKey(
     expiresAt,
     revokedAt: null,
     createdAt: now,
+    lastUsedAt: null,
   };
   await db.insert(apiKeys).values({ ...key, hash: await hashKey(secret) });
   return { key, secret };

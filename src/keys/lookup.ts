@@ -6,7 +6,11 @@ import { apiKeys, users } from "../db/schema.ts";
 /** Who is calling. */
 export type Caller = { userId: string; keyId: string; accountType: "FREE" | "PRO" };
 
-export type KeyVerdict = { kind: "caller"; caller: Caller } | { kind: "invalid" } | { kind: "expired" };
+export type KeyVerdict =
+  /** `firstOfDay`: no request of this day had the key before, as far as is known. */
+  { kind: "caller"; caller: Caller; firstOfDay: boolean } | { kind: "invalid" } | { kind: "expired" };
+
+const DAY_MS = 86_400_000;
 
 /**
  * Who calls with the key that hashes so. Asked on every request, never remembered: a revoked key is refused on the very
@@ -28,6 +32,11 @@ export async function lookUpKeyAnd<Q extends BatchItem<"sqlite">>(
   return { verdict: judge(keys, now), rows };
 }
 
+/** Writes down that a key was used: once a day, as a row written is what the platform bills. */
+export async function noteUse(d1: D1Database, keyId: string, now: number): Promise<void> {
+  await drizzle(d1).update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, keyId));
+}
+
 function keyQuery(db: DrizzleD1Database, hash: string) {
   return db
     .select({
@@ -36,6 +45,7 @@ function keyQuery(db: DrizzleD1Database, hash: string) {
       accountType: users.accountType,
       expiresAt: apiKeys.expiresAt,
       revokedAt: apiKeys.revokedAt,
+      lastUsedAt: apiKeys.lastUsedAt,
     })
     .from(apiKeys)
     .innerJoin(users, eq(users.id, apiKeys.userId))
@@ -46,6 +56,14 @@ function judge(rows: Awaited<ReturnType<typeof keyQuery>>, now: number): KeyVerd
   const [key] = rows;
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };
-  const { keyId, userId, accountType } = key;
-  return { kind: "caller", caller: { userId, keyId, accountType } };
+  const { keyId, userId, accountType, lastUsedAt } = key;
+  return {
+    kind: "caller",
+    caller: { userId, keyId, accountType },
+    firstOfDay: lastUsedAt === null || dayOf(lastUsedAt) !== dayOf(now),
+  };
+}
+
+function dayOf(milliseconds: number): number {
+  return Math.floor(milliseconds / DAY_MS);
 }

@@ -1,7 +1,7 @@
 import type { Child, FC } from "hono/jsx";
 import type { GenerationDetail } from "../account/record.ts";
 import type { Config } from "../config.ts";
-import { formatTime } from "./format.ts";
+import { formatDate, formatTime } from "./format.ts";
 import type { FormErrors } from "./forms.ts";
 
 /** An input with its label, and what is wrong with it where a screen reader says it with the field. */
@@ -57,6 +57,11 @@ export const FormError: FC<{ errors?: FormErrors | undefined }> = ({ errors = {}
 
 export const Time: FC<{ at: number }> = ({ at }) => (
   <time datetime={new Date(at).toISOString()}>{formatTime(at)}</time>
+);
+
+/** Where the hour is of no interest, or not known. */
+export const Day: FC<{ at: number }> = ({ at }) => (
+  <time datetime={new Date(at).toISOString().slice(0, 10)}>{formatDate(at)}</time>
 );
 
 /** What scrolls must be reachable by keyboard. */

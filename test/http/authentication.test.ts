@@ -1,6 +1,10 @@
-import { env } from "cloudflare:test";
+import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { eq } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { call, newKey, newUser, operate, type Settings } from "../support/http.ts";
+import { apiKeys } from "../../src/db/schema.ts";
+import { app } from "../../src/http/app.ts";
+import { call, newKey, newUser, ORIGIN, operate, type Settings } from "../support/http.ts";
 import { refusal } from "../support/shapes.ts";
 
 /** Every route that takes a key, and what a request that shows a good one and nothing else gets. */
@@ -107,6 +111,33 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
     if (method === "HEAD") expect(answer.text).toBe("");
     else expect(refusal(answer)).toEqual({ status: 401, code, param: null, message: expect.any(String) });
   }
+});
+
+describe("the day of a key's last use", () => {
+  const DAY_MS = 86_400_000;
+
+  it("is written by the first request of each day, and by no other", async () => {
+    const { key, keyId } = await newUser();
+    const lastUse = async () => {
+      const rows = await drizzle(env.DB).select().from(apiKeys).where(eq(apiKeys.id, keyId));
+      return rows[0]?.lastUsedAt;
+    };
+    expect(await lastUse()).toBe(null);
+    const midnight = Math.ceil(Date.now() / DAY_MS) * DAY_MS;
+    for (const [at, written] of [
+      [midnight, midnight],
+      [midnight + DAY_MS - 1, midnight],
+      [midnight + DAY_MS, midnight + DAY_MS],
+    ]) {
+      vi.spyOn(Date, "now").mockReturnValue(at ?? 0);
+      const context = createExecutionContext();
+      const headers = { Authorization: `Bearer ${key}` };
+      const request = new Request(`${ORIGIN}/api/v1/credits`, { headers });
+      expect((await app.fetch(request, env, context)).status).toBe(200);
+      await waitOnExecutionContext(context);
+      expect(await lastUse()).toBe(written);
+    }
+  });
 });
 
 describe("what the key opens", () => {

@@ -83,6 +83,16 @@ describe("API keys", () => {
     expect(await balanceWith(key)).toBe(401);
   });
 
+  it("say on what day they were last used, by whatever request", async () => {
+    const { visitor } = await member();
+    const { key } = await makeKey(visitor);
+    const page = async () => await (await visitor.get("/account/keys")).text();
+    expect(await page()).toContain("Never used");
+    expect(await balanceWith(key)).toBe(200);
+    const today = new Date().toISOString().slice(0, 10);
+    await vi.waitFor(async () => expect(await page()).toContain(`Last used <time datetime="${today}">`));
+  });
+
   it("of others can be neither seen nor revoked", async () => {
     const owner = await member();
     const { key } = await makeKey(owner.visitor, "mine");
@@ -118,11 +128,9 @@ describe("API keys", () => {
   it("are at most so many", async () => {
     const { visitor, userId } = await member(0);
     const rows = Array.from({ length: LIVE_KEYS_MAX - 1 }, (_, at) =>
-      env.DB.prepare("INSERT INTO api_keys VALUES (?, ?, 'many', ?, 'gih_live_0000', NULL, NULL, 1)").bind(
-        `key_${userId}${at}`,
-        userId,
-        `${userId}${at}`,
-      ),
+      env.DB.prepare(
+        "INSERT INTO api_keys VALUES (?, ?, 'many', ?, 'gih_live_0000', NULL, NULL, 1, NULL)",
+      ).bind(`key_${userId}${at}`, userId, `${userId}${at}`),
     );
     await env.DB.batch(rows);
     expect((await makeKey(visitor, "the last")).key).toMatch(KEY);

@@ -6,7 +6,7 @@ import type { SignedIn } from "../../sessions/sessions.ts";
 import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
 import { type FormErrors, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
-import { Code, Empty, Field, FieldError, FormError, scrolls, Time } from "../parts.tsx";
+import { Code, Day, Empty, Field, FieldError, FormError } from "../parts.tsx";
 import { curlSample } from "../samples.ts";
 
 export const keys = new Hono<PagesEnv>();
@@ -143,38 +143,35 @@ const KeysPage: FC<{
         <p>You have no keys yet.</p>
       </Empty>
     ) : (
-      <div class="table" {...scrolls("Your keys")}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Key</th>
-              <th scope="col">Created</th>
-              <th scope="col">Expires</th>
-              <th scope="col">
-                <span class="unseen">Revoke</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {list.map((key) => (
-              <tr class={works(key, now) ? undefined : "faded"}>
-                <td>{key.name}</td>
-                <td>
-                  <code>{shown(key)}</code>
-                </td>
-                <td>
-                  <Time at={key.createdAt} />
-                </td>
-                <td>{key.expiresAt === null ? "never" : <Time at={key.expiresAt} />}</td>
-                <td>
-                  <KeyEnd keyShown={key} now={now} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ul class="keys" aria-label="Your keys">
+        {list.map((key) => (
+          <li class={works(key, now) ? undefined : "faded"}>
+            <div>
+              <strong>{key.name}</strong> <code>{shown(key)}</code>
+              <p class="hint">
+                {key.lastUsedAt === null ? (
+                  "Never used"
+                ) : (
+                  <>
+                    Last used <Day at={key.lastUsedAt} />
+                  </>
+                )}
+                {" · created "}
+                <Day at={key.createdAt} />
+                {key.expiresAt === null ? (
+                  " · never expires"
+                ) : (
+                  <>
+                    {key.expiresAt > now ? " · expires " : " · expired "}
+                    <Day at={key.expiresAt} />
+                  </>
+                )}
+              </p>
+            </div>
+            <KeyEnd keyShown={key} now={now} />
+          </li>
+        ))}
+      </ul>
     )}
   </AccountPage>
 );
