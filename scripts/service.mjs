@@ -34,6 +34,9 @@ const READY_WITHIN_MS = 60_000;
 const GROUP_ENDS_WITHIN_MS = 500;
 const DEMO_CREDITS = 1000;
 const DEMO_EMAIL = "demo@example.com";
+const DEMO_PASSWORD_BYTES = 12;
+/** A sign-up that worked leads to the account. */
+const SIGNED_UP = 303;
 
 /**
  * What the Worker is told from the environment of `npm start`. ADMIN_TOKEN and AUTH_SECRET are too; they are made up
@@ -64,7 +67,7 @@ const WORKER_VARIABLES = [
 
 /**
  * @typedef {{ port: number, origin: string, stateDirectory: string }} Settings
- * @typedef {{ key: string, credits: number }} DemoAccount
+ * @typedef {{ key: string, credits: number, email: string, password: string | undefined }} DemoAccount
  * @typedef {{ demo: DemoAccount, showOutput: () => void, died: Promise<never>, stop: () => Promise<void> }} Service
  */
 
@@ -141,7 +144,7 @@ export async function findRunning({ origin, stateDirectory }) {
   if (key === undefined) return undefined;
   try {
     const answer = await callApi(`${origin}/api/v1/credits`, key);
-    return answer.status === 200 ? { key, credits: numberOf(answer.body, "credits") } : undefined;
+    return answer.status === 200 ? demoAccount(stateDirectory, key, answer.body) : undefined;
   } catch (error) {
     // Nothing listens there, or something that is no such service.
     if (error instanceof Failure) return undefined;
@@ -457,6 +460,7 @@ function keptSecret(stateDirectory, name) {
 async function ensureDemoAccount(settings, adminToken) {
   const found = await findRunning(settings);
   if (found) return found;
+  await signUpDemo(settings);
   const users = `${settings.origin}/api/admin/users`;
   const created = await callApi(users, adminToken, { email: DEMO_EMAIL, name: "Demo" });
   const userId =
@@ -478,7 +482,37 @@ async function ensureDemoAccount(settings, adminToken) {
   const key = textOf(accepted(issued), "api_key");
   writePrivate(demoKeyFile(settings.stateDirectory), key);
   const balance = await callApi(`${settings.origin}/api/v1/credits`, key);
-  return { key, credits: numberOf(accepted(balance), "credits") };
+  return demoAccount(settings.stateDirectory, key, accepted(balance));
+}
+
+/**
+ * So that a newcomer can see the pages as the owner of the demo account. Its password is made up here, as nobody else's
+ * is: whoever can read the state directory can do everything anyway. Not where mail is sent, as the demo's address is
+ * nobody's; nor where nobody can sign in: then the account is the operator's work, and has no password.
+ * @param {Settings} settings
+ */
+async function signUpDemo({ origin, stateDirectory }) {
+  if (process.env["MAIL_API_KEY"] && process.env["MAIL_FROM"]) return;
+  const password = randomBytes(DEMO_PASSWORD_BYTES).toString("base64url");
+  const response = await fetch(`${origin}/sign-up`, {
+    method: "POST",
+    headers: { origin },
+    body: new URLSearchParams({ email: DEMO_EMAIL, password }),
+    redirect: "manual",
+  });
+  await response.body?.cancel();
+  if (response.status === SIGNED_UP) writePrivate(demoPasswordFile(stateDirectory), password);
+}
+
+/**
+ * @param {string} stateDirectory
+ * @param {string} key
+ * @param {unknown} balance as the API tells it
+ * @returns {DemoAccount}
+ */
+function demoAccount(stateDirectory, key, balance) {
+  const password = readIfThere(demoPasswordFile(stateDirectory));
+  return { key, credits: numberOf(balance, "credits"), email: DEMO_EMAIL, password };
 }
 
 /**
@@ -489,6 +523,11 @@ export function accepted({ status, body }) {
   if (status < 300) return body;
   const message = pick(body, "error", "message");
   throw new Failure(typeof message === "string" ? message : `The service answered ${status}.`);
+}
+
+/** @param {string} stateDirectory */
+function demoPasswordFile(stateDirectory) {
+  return join(stateDirectory, "demo-password");
 }
 
 /** @param {string} stateDirectory */

@@ -23,7 +23,7 @@ async function serve(stop) {
  * @param {import("./service.mjs").Settings} settings
  * @param {import("./service.mjs").DemoAccount} demo
  */
-function welcome({ origin, stateDirectory }, { key, credits }) {
+function welcome({ origin, stateDirectory }, { key, credits, email, password }) {
   const state = relative(root, stateDirectory).startsWith("..")
     ? stateDirectory
     : relative(root, stateDirectory);
@@ -34,7 +34,7 @@ function welcome({ origin, stateDirectory }, { key, credits }) {
   return `
 GPT Image Hub
 
-  Address   ${origin}
+  Address   ${origin}${password ? `\n  Sign in   ${email}, password ${password}` : ""}
   API key   ${key}
   Balance   ${credits} credits
 

@@ -141,14 +141,26 @@ describe("a running start", () => {
     expect([image.status, image.headers.get("content-type")]).toEqual([200, "image/png"]);
   });
 
+  it("lets one sign in as the demo account with what it printed", async () => {
+    const [, email = "", password = ""] = /Sign in +(\S+), password (\S+)/.exec(first.output) ?? [];
+    const origin = `http://127.0.0.1:${port}`;
+    const signedIn = await fetch(`${origin}/sign-in`, {
+      method: "POST",
+      headers: { origin },
+      body: new URLSearchParams({ email, password }),
+      redirect: "manual",
+    });
+    expect([signedIn.status, signedIn.headers.get("location")]).toEqual([303, "/account"]);
+    const [session = ""] = signedIn.headers.getSetCookie();
+    const page = await fetch(`${origin}/account/keys`, { headers: { cookie: session.split(";", 1).join() } });
+    expect(await page.text()).toContain(`gih_live_…${first.key.slice(-4)}`);
+  });
+
   it("keeps its secrets to their owner and off every command line", async () => {
-    const secrets = ["admin-token", "auth-secret", "demo-key", "worker.env"];
-    expect(secrets.map((file) => (statSync(join(state, file)).mode & 0o777).toString(8))).toEqual([
-      "600",
-      "600",
-      "600",
-      "600",
-    ]);
+    const secrets = ["admin-token", "auth-secret", "demo-key", "demo-password", "worker.env"];
+    expect(secrets.map((file) => (statSync(join(state, file)).mode & 0o777).toString(8))).toEqual(
+      secrets.map(() => "600"),
+    );
     const { stdout } = await call("ps", ["-A", "-o", "args="], { maxBuffer: 64 * 1024 * 1024 });
     expect(stdout).toContain(state);
     expect(stdout).not.toContain(readFileSync(join(state, "admin-token"), "utf8"));
