@@ -62,7 +62,6 @@ const OperationObject = z.object({
 });
 
 const Document = z.object({
-  tags: z.array(z.object({ name: z.string(), description: z.string() })),
   paths: z.record(z.string(), z.record(z.string(), OperationObject)),
   components: z.object({
     headers: z.record(z.string(), z.object({ description: z.string() })),
@@ -109,7 +108,6 @@ export type Operation = {
 };
 
 export type Api = {
-  tags: readonly { name: string; description: string }[];
   headers: readonly { name: string; description: string }[];
   operations: readonly Operation[];
 };
@@ -119,9 +117,8 @@ export type Api = {
  * @param document as `buildDocument` makes it
  */
 export function readApi(document: unknown): Api {
-  const { tags, paths, components } = Document.parse(document);
+  const { paths, components } = Document.parse(document);
   return {
-    tags,
     headers: Object.entries(components.headers).map(([name, { description }]) => ({ name, description })),
     operations: Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, operation]) =>

@@ -14,9 +14,24 @@ const INDEX = "/docs/reference";
 
 /** One page a base. What has no tag named here is the API's own. */
 const BASES = [
-  { path: `${INDEX}/api`, name: "API", has: (tag: string) => tag !== "openai" && tag !== "operator" },
-  { path: `${INDEX}/openai`, name: "OpenAI-compatible", has: (tag: string) => tag === "openai" },
-  { path: `${INDEX}/operator`, name: "Operator", has: (tag: string) => tag === "operator" },
+  {
+    path: `${INDEX}/api`,
+    name: "Native API",
+    lead: "Images, models, credits: what a program needs, under /api/v1.",
+    has: (tag: string) => tag !== "openai" && tag !== "operator",
+  },
+  {
+    path: `${INDEX}/openai`,
+    name: "OpenAI-compatible",
+    lead: "OpenAI's image API. Its clients need another base URL and another key, and nothing else.",
+    has: (tag: string) => tag === "openai",
+  },
+  {
+    path: `${INDEX}/operator`,
+    name: "Operator API",
+    lead: "Users, their credits and their keys: for whoever runs the service.",
+    has: (tag: string) => tag === "operator",
+  },
 ] as const;
 
 type Base = (typeof BASES)[number];
@@ -69,7 +84,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
         </p>
         {BASES.map((base) => (
           <Section id={base.path.slice(INDEX.length + 1)} name={base.name}>
-            <Table label={base.name} head={["Address", "What it does", "Authorization"]}>
+            <Table stacked label={base.name} head={["Address", "Authorization", "What it does"]}>
               {operations
                 .filter(({ tag }) => base.has(tag))
                 .map((operation) => (
@@ -81,15 +96,15 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
                         </code>
                       </a>
                     </td>
+                    <td data-label="Authorization">{AUTHORIZATION[operation.security ?? "none"]}</td>
                     <td>{operation.summary}</td>
-                    <td>{AUTHORIZATION[operation.security ?? "none"]}</td>
                   </tr>
                 ))}
             </Table>
           </Section>
         ))}
         <Section id="headers" name="Headers">
-          <Table label="Headers" head={["Header", "What it says"]}>
+          <Table stacked label="Headers" head={["Header", "What it says"]}>
             {headers.map(({ name, description }) => (
               <tr>
                 <td>
@@ -109,7 +124,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
 
 const AUTHORIZATION = { apiKey: "API key", operator: "operator's token", none: "none" } as const;
 
-const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations, tags }, base }) => {
+const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) => {
   const shown = operations.filter(({ tag }) => base.has(tag));
   const refusal = shown
     .flatMap(({ answers }) => answers)
@@ -126,13 +141,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations, tags }, bas
         <div class="text">
           <Bases at={base.path} />
           <h1>{base.name}</h1>
-          <ul>
-            {tags
-              .filter(({ name }) => base.has(name))
-              .map(({ description }) => (
-                <li>{description}</li>
-              ))}
-          </ul>
+          <p class="lead">{base.lead}</p>
           <p>
             What each model, size and quality is and costs is in <a href="/docs#fields">the guide</a>.
           </p>
@@ -241,7 +250,7 @@ const AnswerFacts: FC<{ answer: Answer; summary: string }> = ({ answer, summary 
 );
 
 const Refusals: FC<{ operation: Operation }> = ({ operation }) => (
-  <Table label={`Errors: ${operation.summary}`} head={["HTTP", "Code", "Meaning"]}>
+  <Table stacked label={`Errors: ${operation.summary}`} head={["HTTP", "Code", "Meaning"]}>
     {operation.answers
       .filter(({ status }) => status >= 400)
       .map(({ status, description }) => (
@@ -264,7 +273,7 @@ const Fields: FC<{ label: string; fields: readonly Field[]; isAnswer?: boolean }
   fields,
   isAnswer = false,
 }) => (
-  <Table label={label} head={["Field", "Type", "Notes"]}>
+  <Table stacked label={label} head={["Field", "Type", "Notes"]}>
     {fields.map((field) => (
       <tr>
         <td>
