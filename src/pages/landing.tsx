@@ -11,9 +11,10 @@ export const landing = new Hono<PagesEnv>();
 const PICTURES = [
   { file: "lighthouse.webp", prompt: "a lighthouse at dusk" },
   { file: "cabin.webp", prompt: "a mountain cabin by a lake, evening" },
-  { file: "harbour.webp", prompt: "a harbour in the morning mist" },
+  { file: "city.webp", prompt: "a city skyline at night" },
   { file: "winter.webp", prompt: "a village in the snow under a full moon" },
   { file: "desert.webp", prompt: "desert dunes at noon" },
+  { file: "forest.webp", prompt: "a forest in autumn rain" },
   { file: "balloons.webp", prompt: "balloons over green hills" },
 ];
 const [FIRST_PICTURE, ...OTHER_PICTURES] = PICTURES;

@@ -64,11 +64,12 @@ const Brand: FC<{ href: string }> = ({ href }) => (
   </a>
 );
 
-type Words = { skip: string; docs: string; signIn: string; signUp: string; footer: string; main: string };
+type Words = Record<"skip" | "docs" | "reference" | "signIn" | "signUp" | "footer" | "main", string>;
 
 const ENGLISH: Words = {
   skip: "Skip to the content",
-  docs: "Documentation",
+  docs: "Docs",
+  reference: "API reference",
   signIn: "Sign in",
   signUp: "Create an account",
   footer: "Prepaid credits. What is not delivered is refunded by itself.",
@@ -103,6 +104,22 @@ export const PublicPage: FC<
     <footer class="foot">
       <div class="wrap">
         <p>{words.footer}</p>
+        <ul>
+          <li>
+            <a href={docsHref}>{words.docs}</a>
+          </li>
+          <li>
+            <a href="/docs/reference" hreflang="en">
+              {words.reference}
+            </a>
+          </li>
+          <li>
+            <a href="/openapi.json">OpenAPI</a>
+          </li>
+          <li>
+            <a href="/llms.txt">llms.txt</a>
+          </li>
+        </ul>
       </div>
     </footer>
   </Document>
@@ -137,7 +154,7 @@ export const AccountPage: FC<DocumentProps & { at: AccountPath; signedIn: Signed
       <div class="wrap top-row">
         <Brand href="/account" />
         <div class="top-nav">
-          <a href="/docs">Documentation</a>
+          <a href="/docs">{ENGLISH.docs}</a>
           <span class="who" title={signedIn.email}>
             {signedIn.email}
           </span>

@@ -140,6 +140,17 @@ export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Con
 
 export const Empty: FC<{ children?: Child }> = ({ children }) => <div class="empty">{children}</div>;
 
+/** Nothing here sells credits: whoever has none must hear whom to ask, before a picture is refused. */
+export const NoCredits: FC<{ credits: number; email: string }> = ({ credits, email }) =>
+  credits > 0 ? null : (
+    <div class="notice">
+      <p>
+        <strong>You have no credits.</strong> They are given by whoever runs this service: ask for some for
+        the account {email}. Meanwhile you can create a key and read <a href="/docs">the documentation</a>.
+      </p>
+    </div>
+  );
+
 /** A part of a page that its heading names. */
 export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id, name, children }) => (
   <section aria-labelledby={id}>
@@ -148,12 +159,14 @@ export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id
   </section>
 );
 
-export const Table: FC<{ label: string; head: readonly string[]; children?: Child }> = ({
+/** With `stacked`, a phone shows each row in lines of its own, the last cell below the others. */
+export const Table: FC<{ label: string; head: readonly string[]; stacked?: boolean; children?: Child }> = ({
   label,
   head,
+  stacked = false,
   children,
 }) => (
-  <div class="table" {...scrolls(label)}>
+  <div class={stacked ? "table stacked" : "table"} {...scrolls(label)}>
     <table>
       <thead>
         <tr>

@@ -114,6 +114,21 @@ describe("the credits for signing up", () => {
     await visitor.get("/account");
     expect((await balance(email)).balance.credits).toBe(0);
   });
+
+  it.each([
+    ["/account", "0"],
+    ["/account/playground", "0"],
+    ["/account/credits", "0"],
+    ["/account", "1"],
+    ["/account/playground", "1"],
+    ["/account/credits", "1"],
+  ])("%s says what to do without any, and nothing of it with one (%s)", async (path, SIGNUP_CREDITS) => {
+    const visitor = visit({ SIGNUP_CREDITS });
+    const email = await visitor.signUp();
+    const page = await (await visitor.get(path)).text();
+    expect(page.includes("You have no credits.")).toBe(SIGNUP_CREDITS === "0");
+    expect(page.includes(`ask for some for the account ${email}`)).toBe(SIGNUP_CREDITS === "0");
+  });
 });
 
 describe("signing in", () => {

@@ -57,7 +57,12 @@ export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: num
             />
           ) : null}
           {(today - day) % LABEL_EVERY_DAYS === 0 ? (
-            <text class="axis" x={x + step / 2} y={HEIGHT - 8} text-anchor="middle">
+            <text
+              class={(today - day) % (2 * LABEL_EVERY_DAYS) === 0 ? "axis" : "axis minor"}
+              x={x + step / 2}
+              y={HEIGHT - 8}
+              text-anchor="middle"
+            >
               {formatDate(day * DAY_MS).replace(/ \d+$/, "")}
             </text>
           ) : null}

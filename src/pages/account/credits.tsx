@@ -6,7 +6,7 @@ import { useByDay } from "../../generations/history.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatNumber } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
-import { Empty, scrolls, Time } from "../parts.tsx";
+import { Day, Empty, NoCredits, scrolls, Time } from "../parts.tsx";
 import { UseChart } from "./chart.tsx";
 
 export const credits = new Hono<PagesEnv>();
@@ -37,6 +37,7 @@ credits.get("/", async (c) => {
       </section>
       <section aria-labelledby="grants">
         <h2 id="grants">Credits you were given</h2>
+        <NoCredits credits={balance.credits} email={signedIn.email} />
         <Grants grants={grants} now={Date.now()} />
       </section>
       <section aria-labelledby="entries">
@@ -85,10 +86,10 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
               <td class="number">{formatNumber(remaining)}</td>
               <td class="number">{formatNumber(credits)}</td>
               <td>
-                <Time at={createdAt} />
+                <Day at={createdAt} />
               </td>
               <td>
-                {expiresAt === null ? "never" : <Time at={expiresAt} />}
+                {expiresAt === null ? "never" : <Day at={expiresAt} />}
                 {expiresAt !== null && expiresAt <= now ? " (expired)" : null}
               </td>
             </tr>
@@ -111,7 +112,7 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
       <p>None yet.</p>
     </Empty>
   ) : (
-    <div class="table" {...scrolls("Every entry")}>
+    <div class="table stacked" {...scrolls("Every entry")}>
       <table>
         <thead>
           <tr>
@@ -139,7 +140,9 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
                 {credits > 0 ? "+" : "−"}
                 {formatNumber(Math.abs(credits))}
               </td>
-              <td class="number">{formatNumber(balanceAfter)}</td>
+              <td class="number" data-label="Balance after">
+                {formatNumber(balanceAfter)}
+              </td>
               <td>
                 <Time at={createdAt} />
               </td>

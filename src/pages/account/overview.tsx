@@ -7,7 +7,7 @@ import { listEnded } from "../../generations/history.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatCredits, formatDate, formatNumber, formatUntil } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
-import { Empty, Gallery } from "../parts.tsx";
+import { Empty, Gallery, NoCredits } from "../parts.tsx";
 
 export const overview = new Hono<PagesEnv>();
 
@@ -28,6 +28,7 @@ overview.get("/", async (c) => {
       {welcome ? (
         <p class="lead">Your account is ready. Make a picture here, or create a key for your program.</p>
       ) : null}
+      <NoCredits credits={balance.credits} email={signedIn.email} />
       <div class="tiles">
         <section class="panel" aria-labelledby="balance">
           <h2 id="balance">Balance</h2>

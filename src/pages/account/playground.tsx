@@ -13,7 +13,7 @@ import { type PagesEnv, siteOrigin } from "../env.ts";
 import { counted, formatCredits } from "../format.ts";
 import { type FormErrors, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
-import { Code, FieldError, FormError } from "../parts.tsx";
+import { Code, FieldError, FormError, NoCredits } from "../parts.tsx";
 import { curlSample, javascriptSample, pythonSample, type SampleBody } from "../samples.ts";
 import { wantsJson } from "./guard.ts";
 
@@ -199,6 +199,7 @@ const PlaygroundPage: FC<PlaygroundProps> = ({ signedIn, wish, credits, origin, 
           {formatCredits(credits)} left
         </p>
       </div>
+      <NoCredits credits={credits} email={signedIn.email} />
       <div class="playground">
         <form method="post" action="/account/playground" id="playground" novalidate>
           <div data-form-error>
@@ -210,7 +211,7 @@ const PlaygroundPage: FC<PlaygroundProps> = ({ signedIn, wish, credits, origin, 
               id="prompt"
               name="prompt"
               rows={5}
-              placeholder={FIRST_PROMPT}
+              placeholder={`For example: ${FIRST_PROMPT}`}
               aria-invalid={errors?.["prompt"] ? "true" : undefined}
               aria-describedby={errors?.["prompt"] ? "prompt-error" : undefined}
               required
@@ -308,15 +309,15 @@ const Samples: FC<{ preview: Preview }> = ({ preview }) => (
       It takes an <a href="/account/keys">API key</a>.
     </p>
     <div class="samples">
-      <details open>
+      <details name="samples" open>
         <summary>curl</summary>
         <Code label="Request with curl" text={preview.curl} id="sample-curl" />
       </details>
-      <details>
+      <details name="samples">
         <summary>JavaScript</summary>
         <Code label="Request in JavaScript" text={preview.javascript} id="sample-javascript" />
       </details>
-      <details>
+      <details name="samples">
         <summary>Python</summary>
         <Code label="Request in Python" text={preview.python} id="sample-python" />
       </details>

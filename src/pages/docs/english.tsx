@@ -6,7 +6,8 @@ export const english: Guide = {
   path: "/docs",
   page: {
     skip: "Skip to the content",
-    docs: "Documentation",
+    docs: "Docs",
+    reference: "API reference",
     signIn: "Sign in",
     signUp: "Create an account",
     footer: "Prepaid credits. What is not delivered is refunded by itself.",

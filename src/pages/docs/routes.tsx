@@ -239,7 +239,7 @@ const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (
-    <Table label={columns.endpoint} head={[columns.endpoint, columns.key, columns.does]}>
+    <Table stacked label={columns.endpoint} head={[columns.endpoint, columns.key, columns.does]}>
       {rows.map(([method, path, needsKey, does]) => (
         <tr>
           <td>
@@ -247,7 +247,7 @@ const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
               {method} {path}
             </code>
           </td>
-          <td>{needsKey ? guide.needsKey : guide.needsNoKey}</td>
+          <td data-label={columns.key}>{needsKey ? guide.needsKey : guide.needsNoKey}</td>
           <td>{does}</td>
         </tr>
       ))}
@@ -299,6 +299,7 @@ const Fields: FC<{ guide: Guide }> = ({ guide }) => {
   const notes: Readonly<Record<string, Child>> = guide.fields;
   return (
     <Table
+      stacked
       label={guide.sections.fields}
       head={[guide.columns.field, guide.columns.value, guide.columns.notes]}
     >
@@ -351,6 +352,7 @@ const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
 
 const Errors: FC<{ guide: Guide }> = ({ guide }) => (
   <Table
+    stacked
     label={guide.sections.errors}
     head={[guide.columns.status, guide.columns.code, guide.columns.meaning]}
   >

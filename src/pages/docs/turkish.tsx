@@ -7,6 +7,7 @@ export const turkish: Guide = {
   page: {
     skip: "İçeriğe geç",
     docs: "Belgeler",
+    reference: "API başvurusu",
     signIn: "Giriş yap",
     signUp: "Hesap aç",
     footer: "Ön ödemeli kredi. Teslim edilmeyenin kredisi kendiliğinden iade edilir.",
