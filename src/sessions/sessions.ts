@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accounts, users } from "../db/schema.ts";
+import { sleep } from "../time.ts";
 import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
 import type { SocialProvider } from "./rules.ts";
 
@@ -23,6 +24,9 @@ export type SessionSummary = {
 };
 
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
+/** From the beginning of a sign-in to the answer that it is wrong: several times what the stretching takes. */
+export const WRONG_MS = 500;
+
 export type SignUpOutcome = { kind: "signed_in" } | { kind: "mailed" } | { kind: "taken" };
 
 /**
@@ -56,15 +60,22 @@ export class Sessions {
     };
   }
 
-  /** An unknown address and a wrong password are one outcome, and take the same time: both stretch the password. */
+  /**
+   * An unknown address and a wrong password are one outcome, and take the same time: both stretch the password, and the
+   * clock hides what their queries differ by.
+   */
   async signIn(email: string, password: string): Promise<SignInOutcome> {
+    const earliest = sleep(WRONG_MS);
     try {
       const body = { email, password };
       this.#take(await this.#auth.api.signInEmail({ body, headers: this.#headers, returnHeaders: true }));
       return { kind: "signed_in" };
     } catch (error) {
       const code = refusalCode(error);
-      if (code === "INVALID_EMAIL_OR_PASSWORD" || code === "INVALID_EMAIL") return { kind: "wrong" };
+      if (code === "INVALID_EMAIL_OR_PASSWORD" || code === "INVALID_EMAIL") {
+        await earliest;
+        return { kind: "wrong" };
+      }
       if (code === "EMAIL_NOT_VERIFIED") return { kind: "unverified" };
       throw error;
     }
