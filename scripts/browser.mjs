@@ -11,7 +11,14 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 /** No sandbox, as it needs what containers seldom give; only our own pages are opened. And no calls home. */
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
-const SIGNUP_CREDITS = 200;
+/** Nothing is ever asked of the other sites: the buttons are to be seen, and where they lead. */
+const SETTINGS = {
+  SIGNUP_CREDITS: "200",
+  GITHUB_CLIENT_ID: "id",
+  GITHUB_CLIENT_SECRET: "secret",
+  GOOGLE_CLIENT_ID: "id",
+  GOOGLE_CLIENT_SECRET: "secret",
+};
 
 export const PASSWORD = "correct horse battery staple";
 
@@ -27,7 +34,7 @@ export async function launchBrowser() {
 
 /** A service on a free port, with a state of its own that is gone after `stop`. Whoever signs up has credits. */
 export async function startFreshService() {
-  process.env["SIGNUP_CREDITS"] = String(SIGNUP_CREDITS);
+  Object.assign(process.env, SETTINGS);
   const stateDirectory = mkdtempSync(join(tmpdir(), "gpt-image-hub-browser-"));
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;

@@ -1,3 +1,8 @@
+// A browser may keep the page that it leaves, whole, for whoever comes back: what is shown once must not be on it.
+addEventListener("pagehide", () => {
+  for (const secret of document.querySelectorAll("output")) secret.textContent = "";
+});
+
 /** Buttons that copy: the text they name, or the code they stand with. Without scripts they are not there. */
 for (const button of document.querySelectorAll("button[data-copy]")) {
   if (!(button instanceof HTMLButtonElement)) continue;

@@ -99,13 +99,18 @@ async function makePicture(form, stage) {
 async function follow(stage, { page, state }) {
   const words = document.createElement("p");
   words.textContent = "Sent";
+  const clock = document.createElement("span");
+  // A screen reader is told of each step, not of each second.
+  clock.setAttribute("aria-hidden", "true");
   const track = document.createElement("div");
   track.className = "track";
   track.append(document.createElement("span"));
   stage.classList.remove("filled");
   stage.replaceChildren(words, track);
   const ended = await waitForEnd(state, ({ status }, seconds) => {
-    words.textContent = `${status === "queued" ? "Waiting" : "Drawing"}, ${seconds} s`;
+    const step = status === "queued" ? "Waiting" : "Drawing";
+    if (words.firstChild?.textContent !== step) words.replaceChildren(step, clock);
+    clock.textContent = `, ${seconds} s`;
   });
   const link = document.createElement("a");
   link.href = page;

@@ -26,23 +26,27 @@ if (!response.ok) throw new Error(generation.error.message);
 console.log(generation.images.map((image) => image.url));`;
 }
 
+/** With nothing to install: what Python brings along is enough. */
 export function pythonSample(origin: string, body: SampleBody): string {
   const fields = Object.entries(body).map(
-    ([name, value]) => `        ${JSON.stringify(name)}: ${pythonValue(value)},`,
+    ([name, value]) => `    ${JSON.stringify(name)}: ${pythonValue(value)},`,
   );
-  return `import requests
+  return `import json
+from urllib.request import Request, urlopen
 
-response = requests.post(
-    "${origin}/api/v1/images/generations",
-    headers={"Authorization": "Bearer ${KEY}"},
-    json={
+body = {
 ${fields.join("\n")}
+}
+request = Request(
+    "${origin}/api/v1/images/generations",
+    data=json.dumps(body).encode(),
+    headers={
+        "Authorization": "Bearer ${KEY}",
+        "Content-Type": "application/json",
     },
-    timeout=820,
 )
-generation = response.json()
-if not response.ok:
-    raise RuntimeError(generation["error"]["message"])
+with urlopen(request, timeout=820) as response:
+    generation = json.load(response)
 print([image["url"] for image in generation["images"]])`;
 }
 

@@ -43,6 +43,10 @@ it("signs up, makes a key that works, revokes it, and sees it refused", async ()
 
   await page.getByRole("link", { name: "I stored it" }).click();
   expect(await page.locator("body").textContent()).not.toContain(key);
+  expect(await page.locator(".keys").textContent()).toMatch(/a program.*Last used/);
+  await page.goBack().catch(() => {});
+  expect(await page.content()).not.toContain(key);
+  await page.goto(`${site}/account/keys`);
   await page.getByRole("link", { name: "Revoke a program" }).click();
   await page.getByRole("button", { name: "Revoke the key" }).click();
   await page.getByText("Revoked").waitFor();
@@ -84,6 +88,20 @@ it("comes from the landing page to a picture, and finds what it cost", async () 
   expect((await download).suggestedFilename()).toMatch(/^img_.*\.png$/);
   await page.goto(`${site}/account/credits`);
   await page.getByRole("link", { name: "Charge" }).waitFor();
+});
+
+it.each([
+  ["GitHub", "https://github.com/login/oauth/authorize"],
+  ["Google", "https://accounts.google.com/o/oauth2/v2/auth"],
+])("leads to %s, which the policy lets through, and to nowhere else", async (name, address) => {
+  // Nothing leaves this machine: what would be asked of the other site is answered here.
+  await page.route(/^https:/, (route) => route.fulfill({ body: "the other site" }));
+  await page.goto(`${site}/sign-in?next=/account/keys`);
+  await page.getByRole("button", { name: `Continue with ${name}` }).click();
+  await page.getByText("the other site").waitFor();
+  const url = new URL(page.url());
+  expect(url.origin + url.pathname).toBe(address);
+  expect(url.searchParams.get("redirect_uri")).toBe(`${site}/sign-in/with/callback/${name.toLowerCase()}`);
 });
 
 it("says at the field what is wrong, and leads there", async () => {

@@ -1,4 +1,4 @@
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page, Response } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createKey, launchBrowser, signUp } from "../../scripts/browser.mjs";
 import { expectAccessible, expectNoSidewaysScroll, openPage } from "./look.ts";
@@ -18,16 +18,32 @@ afterAll(async () => {
   await browser.close();
 });
 
-/** In both lights and at both widths. */
+/** At both widths and in both lights. */
 async function expectPresentable(page: Page) {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    await expectAccessible(page);
-  }
   for (const size of [PHONE, DESK]) {
     await page.setViewportSize(size);
     await expectNoSidewaysScroll(page);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await expectAccessible(page);
+    }
   }
+}
+
+/** Opens an address. Without what the browser has kept, the page and all that it loads, pictures aside, is small. */
+async function openLight(page: Page, path: string): Promise<Response | null> {
+  const loaded: Promise<number>[] = [];
+  const take = (response: Response) => {
+    if (!/html|css|javascript|svg/.test(response.headers()["content-type"] ?? "")) return;
+    loaded.push(response.body().then((body) => body.length));
+  };
+  page.on("response", take);
+  const response = await page.goto(`${site}${path}`);
+  await page.waitForLoadState("networkidle");
+  page.off("response", take);
+  const bytes = (await Promise.all(loaded)).reduce((sum, length) => sum + length, 0);
+  expect(bytes, path).toBeLessThanOrEqual(PAGE_BYTES_MAX);
+  return response;
 }
 
 describe.each([
@@ -48,18 +64,10 @@ describe.each([
   it("is accessible, narrow enough, obeys its policy and is light", async () => {
     const context = await browser.newContext({ viewport: DESK });
     const { page, complaints } = await openPage(context);
-    let bytes = 0;
-    page.on("response", async (response) => {
-      if (/html|css|javascript|svg/.test(response.headers()["content-type"] ?? "")) {
-        bytes += (await response.body()).length;
-      }
-    });
-    const response = await page.goto(`${site}${path}`);
-    await page.waitForLoadState("networkidle");
+    const response = await openLight(page, path);
     const missing = response?.status() === 404;
     expect(missing).toBe(path === "/nothing");
     await expectPresentable(page);
-    expect(bytes).toBeLessThan(PAGE_BYTES_MAX);
     expect(complaints.filter((text) => !(missing && text.includes("404")))).toEqual([]);
     await context.close();
   });
@@ -94,8 +102,8 @@ describe("an account's pages", () => {
     ["/account/keys", "API keys"],
     ["/account/credits", "Credits"],
     ["/account/settings", "Settings"],
-  ])("%s is accessible, narrow enough and obeys its policy", async (path, heading) => {
-    await page.goto(`${site}${path}`);
+  ])("%s is accessible, narrow enough, obeys its policy and is light", async (path, heading) => {
+    await openLight(page, path);
     await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
     await expectPresentable(page);
     expect(complaints).toEqual([]);

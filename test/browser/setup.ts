@@ -4,6 +4,8 @@ import { startFreshService } from "../../scripts/browser.mjs";
 declare module "vitest" {
   interface ProvidedContext {
     site: string;
+    /** Of the demo account. */
+    key: string;
   }
 }
 
@@ -11,5 +13,6 @@ declare module "vitest" {
 export default async function setup(project: TestProject) {
   const service = await startFreshService();
   project.provide("site", service.origin);
+  project.provide("key", service.key);
   return service.stop;
 }

@@ -121,7 +121,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           data-began={generation.createdAt}
         >
           <p role="status">
-            <Status status={status} /> <span data-seconds />
+            <Status status={status} /> <span data-seconds aria-hidden="true" />
           </p>
           <div class="track" aria-hidden="true">
             <span />

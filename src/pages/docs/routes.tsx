@@ -11,9 +11,10 @@ import {
   sizeOf,
   TIER_LIMITS,
 } from "../../catalogue/sizes.ts";
-import { readConfig } from "../../config.ts";
+import { type Config, readConfig } from "../../config.ts";
 import { STATUS } from "../../http/errors.ts";
 import { MULTIPART_LIMITS } from "../../http/multipart.ts";
+import { renderBalance, renderGeneration } from "../../http/v1/render.ts";
 import { PROMPT_CODE_POINTS_MAX } from "../../http/v1/schemas.ts";
 import { keepPublic, type PagesEnv, siteOrigin } from "../env.ts";
 import { PublicPage } from "../layout.tsx";
@@ -41,17 +42,11 @@ for (const guide of GUIDES) {
   docs.get(guide.path, (c) => {
     keepPublic(c);
     const origin = siteOrigin(c);
-    return c.html(
-      <GuidePage guide={guide} origin={origin} waitSeconds={readConfig(c.env).SYNC_WAIT_SECONDS} />,
-    );
+    return c.html(<GuidePage guide={guide} origin={origin} config={readConfig(c.env)} />);
   });
 }
 
-const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
-  guide,
-  origin,
-  waitSeconds,
-}) => {
+const GuidePage: FC<{ guide: Guide; origin: string; config: Config }> = ({ guide, origin, config }) => {
   const { lang, title, sections, labels } = guide;
   return (
     <PublicPage
@@ -128,7 +123,11 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
             <h3>Python</h3>
             <Code copy={labels.copy} label={labels.python} text={pythonSample(origin, SAMPLE)} />
             <h3>{labels.answer}</h3>
-            <Code copy={labels.copy} label={labels.answer} text={answerSample(origin)} />
+            <Code
+              copy={labels.copy}
+              label={labels.answer}
+              text={json({ ...sampleOf("succeeded", origin, config), balance: SAMPLE_BALANCE })}
+            />
           </Section>
           <Section id="fields" name={sections.fields}>
             <Fields guide={guide} />
@@ -163,7 +162,11 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
               label={labels.request}
               text={curlSample(origin, { ...SAMPLE, async: true })}
             />
-            <Code copy={labels.copy} label={labels.accepted} text={acceptedSample(origin)} />
+            <Code
+              copy={labels.copy}
+              label={labels.accepted}
+              text={json(sampleOf("queued", origin, config))}
+            />
           </Section>
           <Section id="read" name={sections.read}>
             <Text of={guide.read} />
@@ -179,7 +182,7 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
             <Code
               copy={labels.copy}
               label={labels.answer}
-              text={json({ object: "credit_balance", ...BALANCE })}
+              text={json({ object: "credit_balance", ...SAMPLE_BALANCE })}
             />
           </Section>
           <Section id="errors" name={sections.errors}>
@@ -202,7 +205,7 @@ const GuidePage: FC<{ guide: Guide; origin: string; waitSeconds: number }> = ({
             <ul>
               {guide
                 .limits({
-                  waitSeconds,
+                  waitSeconds: config.SYNC_WAIT_SECONDS,
                   imagesMax: Math.max(...models.map((model) => model.max_images)),
                   promptMax: number(guide, PROMPT_CODE_POINTS_MAX),
                   referencesMax: Math.max(...models.map((model) => model.reference_image_limit)),
@@ -371,47 +374,39 @@ const Errors: FC<{ guide: Guide }> = ({ guide }) => (
 );
 
 const SAMPLE_ID = "gen_01M4QK5Z2W8X9Y7V6T5S4R3P2N";
-const BALANCE = { credits: 112, account_type: "PRO", next_expiration: null };
-const RENDERED = {
-  object: "image_generation",
-  id: SAMPLE_ID,
-  model: "gpt-image-2",
-  aspect_ratio: "3:2",
-  quality: "1K",
-  created_at: "2026-11-22T08:00:00.000Z",
-};
+const SAMPLE_TIME = Date.UTC(2026, 10, 22, 8);
+const SAMPLE_SECONDS = 14;
+const SAMPLE_BALANCE = renderBalance({ credits: 112, nextExpiration: null }, "PRO");
 
-function answerSample(origin: string): string {
-  const key = `${SAMPLE_ID}/img_01M4QK61R8B7C6D5E4F3G2H1J0.png`;
-  return json({
-    ...RENDERED,
-    status: "succeeded",
-    completed_at: "2026-11-22T08:00:14.000Z",
-    images: [
-      {
-        id: "img_01M4QK61R8B7C6D5E4F3G2H1J0",
-        object: "image",
-        url: `${origin}/images/${key}`,
-        created_at: "2026-11-22T08:00:14.000Z",
-        width: 1536,
-        height: 1024,
-        content_type: "image/png",
-        bytes: 1_234_567,
-      },
-    ],
-    usage: { credits: 8, credits_requested: 8 },
-    balance: BALANCE,
-  });
-}
-
-function acceptedSample(origin: string): string {
-  return json({
-    ...RENDERED,
-    status: "queued",
-    images: [],
-    usage: { credits: 0, credits_requested: 8 },
-    poll_url: `${origin}/api/v1/generations/${SAMPLE_ID}`,
-  });
+/** The generation of the examples, put into words by the API's own code. */
+function sampleOf(status: "succeeded" | "queued", origin: string, config: Config) {
+  const ended = status === "succeeded";
+  const at = SAMPLE_TIME + SAMPLE_SECONDS * 1000;
+  const id = "img_01M4QK61R8B7C6D5E4F3G2H1J0";
+  const image = {
+    id,
+    key: `${SAMPLE_ID}/${id}.png`,
+    createdAt: at,
+    width: 1536,
+    height: 1024,
+    contentType: "image/png",
+    bytes: 1_234_567,
+  } as const;
+  const record = {
+    id: SAMPLE_ID,
+    status,
+    model: SAMPLE.model,
+    aspectRatio: "3:2",
+    tier: "1K",
+    createdAt: SAMPLE_TIME,
+    endedAt: ended ? at : null,
+    creditsCharged: 8,
+    creditsRefunded: 0,
+    error: null,
+    images: ended ? [image] : [],
+    origin,
+  };
+  return renderGeneration(record, config);
 }
 
 function referenceSample(origin: string): string {

@@ -1,0 +1,120 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { callApi } from "../../scripts/service.mjs";
+
+/** The examples that people copy from the pages, each run as it stands, but for the key. */
+
+const site = inject("site");
+const key = inject("key");
+const run = promisify(execFile);
+const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };
+const PLACEHOLDER_ID = /gen_01M4QK\w+/;
+
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-guide-"));
+});
+
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+async function examplesOf(path: string): Promise<string[]> {
+  const page = await (await fetch(site + path)).text();
+  return [...page.matchAll(/<pre[^>]*><code[^>]*>(.*?)<\/code>/gs)].map(([, html = ""]) =>
+    html.replace(/&(#?\w+);/g, (_, name: string) => ENTITIES[name] ?? "?").replace("YOUR_API_KEY", key),
+  );
+}
+
+async function shell(command: string): Promise<unknown> {
+  const { stdout } = await run("bash", ["-c", command.replace(/^curl /, "curl -sS ")], { cwd: directory });
+  return JSON.parse(stdout);
+}
+
+/** The value with what differs from one generation, or one account, to the next replaced by what it is. */
+function masked(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value)
+      .replace(/(gen|img|req)_[0-9A-Z]{26}/g, "$1_…")
+      .replace(/"[-\d]{10}T[:.\d]{12}Z"/g, '"a time"')
+      .replace(/"bytes":\d+/g, '"bytes":"some"')
+      .replace(/"balance":\{"credits":\d+,"account_type":"\w+"/g, '"balance":{"some":"credits"')
+      .replace(/(credit_balance","credits":)\d+,"account_type":"\w+"/g, '$1"some"'),
+  );
+}
+
+describe.each(["/docs", "/tr/docs"])("the examples of %s", (path) => {
+  let examples: string[];
+  let curls: string[];
+  let answers: unknown[];
+  let made: { id: string; images: { url: string }[] };
+
+  const example = (beginning: string) => examples.find((text) => text.startsWith(beginning)) ?? "";
+
+  beforeAll(async () => {
+    examples = await examplesOf(path);
+    curls = examples.filter((text) => text.startsWith("curl "));
+    answers = examples.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
+  });
+
+  it("are six requests with curl, one in JavaScript, one in Python, four answers and a header", () => {
+    expect([curls.length, answers.length, examples.length]).toEqual([6, 4, 13]);
+  });
+
+  it("make a picture, and get the answer that is shown", async () => {
+    const answer = await shell(curls[0] ?? "");
+    expect(masked(answer)).toEqual(masked(answers[0]));
+    made = JSON.parse(JSON.stringify(answer));
+    const picture = await fetch(made.images[0]?.url ?? "");
+    writeFileSync(join(directory, "cup.png"), Buffer.from(await picture.arrayBuffer()));
+  });
+
+  it("list the models", async () => {
+    expect(await shell(curls[1] ?? "")).toMatchObject({ object: "list", data: [{ id: "gpt-image-2" }] });
+  });
+
+  it("make a picture from JavaScript", async () => {
+    writeFileSync(join(directory, "example.mjs"), example("const "));
+    const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: directory });
+    expect(stdout).toContain(`${site}/images/gen_`);
+  });
+
+  it("make a picture from Python", async () => {
+    const { stdout } = await run("python3", ["-c", example("import json")], { cwd: directory });
+    expect(stdout).toContain(`${site}/images/gen_`);
+  });
+
+  it("make a picture after another", async () => {
+    expect(await shell(curls[2] ?? "")).toMatchObject({ status: "succeeded", images: [{ width: 1024 }] });
+  });
+
+  it("do not wait, and get the answer that is shown", async () => {
+    expect(masked(await shell(curls[3] ?? ""))).toEqual(masked(answers[1]));
+  });
+
+  it("look a generation up", async () => {
+    const answer = await shell((curls[4] ?? "").replace(PLACEHOLDER_ID, made.id));
+    expect(answer).toMatchObject({ id: made.id, status: "succeeded" });
+  });
+
+  it("read the balance, and get the answer that is shown", async () => {
+    expect(masked(await shell(curls[5] ?? ""))).toEqual(masked(answers[2]));
+  });
+
+  it("show what a request without a prompt is told", async () => {
+    const { status, body } = await callApi(`${site}/api/v1/images/generations`, key, {
+      model: "gpt-image-2",
+    });
+    expect([status, masked(body)]).toEqual([400, masked(answers[3])]);
+  });
+});
+
+it("the example of the landing page makes a picture", async () => {
+  const [example = ""] = await examplesOf("/");
+  expect(await shell(example)).toMatchObject({ status: "succeeded", images: [{ width: 1536 }] });
+});
