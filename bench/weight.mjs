@@ -15,20 +15,20 @@ export async function weigh(directory, stop) {
   return {
     kib: script.length / 1024,
     gzipKib: gzipSync(script).length / 1024,
-    startupMs: await startupMs(directory, stop),
+    startupMs: await startupMs(directory, "--env=", stop),
     parts: partsOf(join(directory, "bundle-meta.json")),
   };
 }
 
 /**
  * The processor time of the Worker's start, by wrangler's own profile of it; null when it could not be taken.
- * @param {string} directory @param {AbortSignal} stop
+ * @param {string} directory for the profile @param {string} args of the build @param {AbortSignal} stop
  */
-async function startupMs(directory, stop) {
+export async function startupMs(directory, args, stop) {
   const profile = join(directory, "startup.cpuprofile");
   const { code } = await run(
     projectNode,
-    [wrangler, "check", "startup", "--outfile", profile, "--args=--env="],
+    [wrangler, "check", "startup", "--outfile", profile, `--args=${args}`],
     {
       stop,
       environment: wranglerEnvironment(),

@@ -122,8 +122,11 @@ async function follow(stage, { page, state }) {
     stage.replaceChildren(words, last);
     return;
   }
+  const pictures = ended.images.map(pictureOf);
+  // Shown when they can be seen; what cannot be loaded is shown by its words.
+  await Promise.allSettled(pictures.map((picture) => picture.decode()));
   stage.classList.add("filled");
-  stage.replaceChildren(...ended.images.map(pictureOf), last);
+  stage.replaceChildren(...pictures, last);
   await showBalance();
 }
 
