@@ -59,9 +59,9 @@ export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: num
           {(today - day) % LABEL_EVERY_DAYS === 0 ? (
             <text
               class={(today - day) % (2 * LABEL_EVERY_DAYS) === 0 ? "axis" : "axis minor"}
-              x={x + step / 2}
+              x={day === today ? WIDTH : x + step / 2}
               y={HEIGHT - 8}
-              text-anchor="middle"
+              text-anchor={day === today ? "end" : "middle"}
             >
               {formatDate(day * DAY_MS).replace(/ \d+$/, "")}
             </text>
