@@ -55,5 +55,5 @@ export function passwordFault(password: string): string | null {
 
 /** A path of this site that a form may lead to; anything else, another site above all, becomes the account. */
 export function readNext(text: string | undefined): string {
-  return text !== undefined && /^\/account(\/[\w/.-]*)?(\?[\w=&%.+-]*)?$/.test(text) ? text : "/account";
+  return text !== undefined && /^\/account(\/[\w-]+)*(\?[\w=&%.+-]*)?$/.test(text) ? text : "/account";
 }

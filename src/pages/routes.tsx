@@ -26,6 +26,7 @@ pages.use(
       c.res = await c.html(<NotFound />, 404);
     }
     if (isHtml(c.res)) setHeaders(c);
+    else if (c.res.headers.has("Set-Cookie")) c.res.headers.set("Cache-Control", "private, no-store");
   }),
 );
 

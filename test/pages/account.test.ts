@@ -93,6 +93,17 @@ describe("API keys", () => {
     await vi.waitFor(async () => expect(await page()).toContain(`Last used <time datetime="${today}">`));
   });
 
+  it("are named by text, whatever it says", async () => {
+    const { visitor } = await member();
+    const name = `"><script>alert('x')</script>`;
+    const { page } = await makeKey(visitor, name);
+    const list = await (await visitor.get("/account/keys")).text();
+    for (const html of [page, list]) {
+      expect(html).not.toContain("<script>");
+      expect(html).toContain("&lt;script&gt;");
+    }
+  });
+
   it("of others can be neither seen nor revoked", async () => {
     const owner = await member();
     const { key } = await makeKey(owner.visitor, "mine");

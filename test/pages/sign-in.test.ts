@@ -152,12 +152,48 @@ describe("signing in", () => {
       "//evil.test",
       "/\\evil.test",
       "/account/../../evil",
+      "/account//evil.test",
+      "/account\r\nSet-Cookie: a=b",
+      "/accounts",
       "javascript:x",
     ]) {
       const response = await visit().post("/sign-in", { email, password: PASSWORD, next });
-      expect(new URL(response.headers.get("location") ?? "", SITE).origin).toBe(SITE);
+      expect(response.headers.get("location")).toBe("/account");
     }
   });
+
+  it("gives a cookie for this site alone that scripts cannot read, and a new one to whoever brings one", async () => {
+    const email = await visit().signUp();
+    const visitor = visit();
+    visitor.headers = {
+      ...visitor.headers,
+      cookie: "__Secure-gih.session_token=chosen-by-another.signature",
+    };
+    const response = await visitor.post("/sign-in", { email, password: PASSWORD });
+    const [cookie = "", ...others] = response.headers.getSetCookie();
+    expect(others).toEqual([]);
+    const [pair, ...attributes] = cookie.split("; ");
+    expect(pair).toMatch(/^__Secure-gih\.session_token=\w{32}\./);
+    expect(attributes.toSorted()).toEqual([
+      "HttpOnly",
+      "Max-Age=2592000",
+      "Path=/",
+      "SameSite=Lax",
+      "Secure",
+    ]);
+    expect(response.headers.get("cache-control")).toBe("private, no-store");
+  });
+
+  it.each(["a@example.com\r\nBcc: b@example.com", "a\n@example.com", "a@b@example.com", "a@example"])(
+    "takes %j for no address, at the field, wherever one is asked for",
+    async (email) => {
+      for (const path of ["/sign-in", "/sign-up", "/forgot-password"]) {
+        const response = await visit().post(path, { email, password: PASSWORD });
+        expect([path, response.status]).toEqual([path, 422]);
+        expect(await response.text()).toContain('id="email-error"');
+      }
+    },
+  );
 
   it("answers a wrong password and an unknown address alike, and as slowly", async () => {
     const email = await visit().signUp();
