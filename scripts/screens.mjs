@@ -24,9 +24,15 @@ const PAGES = [
   ["landing", "/"],
   ["docs", "/docs"],
   ["docs-tr", "/tr/docs"],
+  ["reference", "/docs/reference"],
+  ["reference-api", "/docs/reference/api"],
+  ["reference-openai", "/docs/reference/openai"],
+  ["reference-operator", "/docs/reference/operator"],
+  ["not-found", "/nothing"],
   ["sign-in", "/sign-in"],
   ["sign-up", "/sign-up"],
   ["forgot-password", "/forgot-password"],
+  ["reset-password", "/reset-password?token=x"],
   ["overview", "/account", { dark: true }],
   ["playground", "/account/playground", { dark: true }],
   ["generations", "/account/generations"],
@@ -34,6 +40,9 @@ const PAGES = [
   ["credits", "/account/credits"],
   ["settings", "/account/settings"],
 ];
+
+/** Whoever is signed in is led away from these. */
+const SIGNED_OUT = /^(sign-|forgot-|reset-)/;
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
@@ -59,7 +68,7 @@ await main(async (stop) => {
     }
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: HEIGHT });
-      for (const [name, path, options] of PAGES.filter(([name]) => !/sign|forgot/.test(name))) {
+      for (const [name, path, options] of PAGES.filter(([name]) => !SIGNED_OUT.test(name))) {
         for (const dark of options?.dark ? [false, true] : [false]) {
           await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
           await page.goto(service.origin + path);
@@ -84,7 +93,7 @@ await main(async (stop) => {
     await context.clearCookies();
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: HEIGHT });
-      for (const [name, path] of PAGES.filter(([name]) => /sign|forgot/.test(name))) {
+      for (const [name, path] of PAGES.filter(([name]) => SIGNED_OUT.test(name))) {
         await page.goto(service.origin + path);
         await shoot(`${name}-${width}`);
       }

@@ -73,7 +73,7 @@ export function createAuth({ env, config, origin, later }: AuthSettings) {
       onExistingUserSignUp: ({ user }) => send(knownMail(user.email, origin)),
     },
     emailVerification: {
-      sendOnSignUp: sendsRealMail(config),
+      sendOnSignUp: mailer !== null,
       sendOnSignIn: true,
       autoSignInAfterVerification: true,
       expiresIn: LINK_SECONDS,

@@ -398,6 +398,20 @@ describe("by mail", () => {
     expect((await visitor.get("/account")).status).toBe(200);
   });
 
+  it("goes to the console on a developer's machine, where nothing waits for it", async () => {
+    const said = vi.spyOn(console, "log").mockReturnValue();
+    const visitor = visit({ PUBLIC_BASE_URL: "http://localhost:8787" });
+    const email = await visitor.signUp();
+    expect((await visitor.get("/account")).status).toBe(200);
+    const link = "http://localhost:8787/verify-email?token=";
+    await vi.waitFor(() => {
+      const mail = expect.stringMatching(
+        new RegExp(`Mail to ${email}: Confirm[^]*${link.replace("?", ".")}`),
+      );
+      expect(said).toHaveBeenCalledWith(mail);
+    });
+  });
+
   it("a sign-up does not tell whether an address has an account; the mail does", async () => {
     const email = newEmail();
     const first = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
