@@ -31,13 +31,13 @@ credits.get("/", async (c) => {
           {formatNumber(balance.credits)} <span>left</span>
         </p>
       </div>
+      <NoCredits credits={balance.credits} email={signedIn.email} />
       <section class="panel" aria-labelledby="use">
         <h2 id="use">Used by day</h2>
         <UseChart days={days} count={DAYS_SHOWN} today={today} />
       </section>
       <section aria-labelledby="grants">
         <h2 id="grants">Credits you were given</h2>
-        <NoCredits credits={balance.credits} email={signedIn.email} />
         <Grants grants={grants} now={Date.now()} />
       </section>
       <section aria-labelledby="entries">

@@ -26,7 +26,10 @@ overview.get("/", async (c) => {
     <AccountPage title="Overview" at="/account" signedIn={signedIn}>
       <h1>{welcome ? "Welcome" : "Overview"}</h1>
       {welcome ? (
-        <p class="lead">Your account is ready. Make a picture here, or create a key for your program.</p>
+        <p class="lead">
+          Your account is ready.
+          {balance.credits > 0 ? " Make a picture here, or create a key for your program." : null}
+        </p>
       ) : null}
       <NoCredits credits={balance.credits} email={signedIn.email} />
       <div class="tiles">
