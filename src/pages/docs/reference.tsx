@@ -142,9 +142,11 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
           <Bases at={base.path} />
           <h1>{base.name}</h1>
           <p class="lead">{base.lead}</p>
-          <p>
-            What each model, size and quality is and costs is in <a href="/docs#fields">the guide</a>.
-          </p>
+          {base.has("operator") ? null : (
+            <p>
+              What each model, size and quality is and costs is in <a href="/docs#fields">the guide</a>.
+            </p>
+          )}
           {shown.map((operation) => (
             <OperationSection operation={operation} />
           ))}
