@@ -65,6 +65,8 @@ class ImageUpload {
   #buffered = 0;
   #bytes = 0;
   #header: ImageHeader | null = null;
+  /** How many bytes are worth a further look for the header: a long beginning is not walked again for each chunk. */
+  #lookAgainAt = 1;
   #multipart: R2MultipartUpload | null = null;
   /** The object's key, once the write is under way that makes it whole. */
   #lastWriteOf: string | null = null;
@@ -83,12 +85,14 @@ class ImageUpload {
       if (this.#buffered === PART_BYTES) await this.#sendPart();
       const taken = this.#take(chunk.subarray(offset));
       offset += taken;
-      if (this.#header === null && !this.#tellHeader()) return "not_an_image";
+      const worthALook = this.#buffered >= Math.min(this.#lookAgainAt, IMAGE_HEADER_BYTES_MAX);
+      if (this.#header === null && worthALook && !this.#tellHeader()) return "not_an_image";
     }
     return null;
   }
 
   async finish(): Promise<StoreOutcome> {
+    if (this.#header === null) this.#tellHeader();
     const header = this.#header;
     if (header === null) return { kind: "not_an_image" };
     const key = this.#options.keyFor(header);
@@ -116,6 +120,7 @@ class ImageUpload {
   /** False when the bytes so far cannot become an image that we take. */
   #tellHeader(): boolean {
     const told = inspectImageStart(this.#buffer.subarray(0, this.#buffered));
+    this.#lookAgainAt = 2 * this.#buffered;
     if (told === "incomplete") return this.#buffered < IMAGE_HEADER_BYTES_MAX;
     this.#header = told;
     return told !== null;
