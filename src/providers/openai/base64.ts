@@ -2,14 +2,18 @@ import { unavailable } from "./failure.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PAD = 0x3d;
-/** Negative for a byte outside the alphabet, so that one sign test covers four characters. */
-const SEXTETS = new Int32Array(256).fill(-1);
+/** Negative for a byte outside the alphabet. */
+const SEXTETS = new Int8Array(256).fill(-1);
 for (let value = 0; value < ALPHABET.length; value++) SEXTETS[ALPHABET.charCodeAt(value)] = value;
+
+/** What one call of {@link Base64Decoder.decodeRun} looks at, at most: its three searches never go far for nothing. */
+const RUN_BYTES_MAX = 16_384;
+const ASCII = new TextDecoder();
+const NOT_PLAIN = [...'"\\='].map((character) => character.charCodeAt(0));
 
 /**
  * Decodes base64 (RFC 4648 section 4) in pieces cut anywhere. Strict: padding is required, no white space, and the
- * bits that padding leaves over must be zero, so that damage shows. As fast here as `Uint8Array.fromBase64`, which
- * needs each piece as a string first.
+ * bits that padding leaves over must be zero, so that damage shows.
  */
 export class Base64Decoder {
   #bits = 0;
@@ -26,7 +30,10 @@ export class Base64Decoder {
     return Math.ceil((characters + 3) / 4) * 3;
   }
 
-  /** Decodes from `at` while whole groups of four characters of the alphabet follow. */
+  /**
+   * Decodes from `at` as long as whole groups of four characters follow with no quote, escape or padding in them. The
+   * runtime's own decoder does it: a loop of ours takes several times as long.
+   */
   decodeRun(
     input: Uint8Array,
     at: number,
@@ -34,28 +41,21 @@ export class Base64Decoder {
     written: number,
   ): { at: number; written: number } {
     if (this.#held > 0 || this.#pads > 0) return { at, written };
-    let from = at;
-    let to = written;
-    for (const last = input.length - 4; from <= last; from += 4) {
-      const group =
-        (sextet(input, from) << 18) |
-        (sextet(input, from + 1) << 12) |
-        (sextet(input, from + 2) << 6) |
-        sextet(input, from + 3);
-      if (group < 0) break;
-      output[to] = group >> 16;
-      output[to + 1] = group >> 8;
-      output[to + 2] = group;
-      to += 3;
-    }
-    return { at: from, written: to };
+    const window = input.subarray(at, at + RUN_BYTES_MAX);
+    const ends = NOT_PLAIN.map((byte) => window.indexOf(byte)).filter((end) => end >= 0);
+    const groups = Math.min(window.length, ...ends) >> 2;
+    if (groups === 0) return { at, written };
+    const to = written + 3 * groups;
+    const text = ASCII.decode(window.subarray(0, 4 * groups));
+    if (decodeInto(output.subarray(written, to), text) < 3 * groups) throw notBase64();
+    return { at: at + 4 * groups, written: to };
   }
 
   /** Decodes one character, and returns how much of `output` is written. */
   decodeUnit(unit: number, output: Uint8Array, written: number): number {
     if (unit === PAD) return this.#pad(output, written);
     const value = SEXTETS[unit] ?? -1;
-    if (value < 0 || this.#pads > 0) throw unavailable("a broken answer: not base64");
+    if (value < 0 || this.#pads > 0) throw notBase64();
     this.#bits = (this.#bits << 6) | value;
     this.#held++;
     if (this.#held < 4) return written;
@@ -85,6 +85,15 @@ export class Base64Decoder {
   }
 }
 
-function sextet(input: Uint8Array, at: number): number {
-  return SEXTETS[input[at] ?? 0] ?? -1;
+/** How many bytes the text gave: too few where white space stood in it. */
+function decodeInto(output: Uint8Array, text: string): number {
+  try {
+    return output.setFromBase64(text).written;
+  } catch {
+    throw notBase64();
+  }
+}
+
+function notBase64() {
+  return unavailable("a broken answer: not base64");
 }
