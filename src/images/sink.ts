@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { describe, log } from "../log.ts";
 import { IMAGE_HEADER_BYTES_MAX, type ImageHeader, inspectImageStart } from "./format.ts";
 
@@ -19,8 +18,6 @@ export type StoreOutcome =
       width: number;
       height: number;
       bytes: number;
-      /** Of the content, hex. */
-      sha256: string;
     }
   | { kind: "not_an_image" }
   | { kind: "too_large" };
@@ -59,7 +56,6 @@ const BUFFER_BYTES_MIN = 64 * 1024;
 class ImageUpload {
   readonly #bucket: R2Bucket;
   readonly #options: StoreOptions;
-  readonly #hash = createHash("sha256");
   readonly #parts: R2UploadedPart[] = [];
   #buffer = new Uint8Array(BUFFER_BYTES_MIN);
   #buffered = 0;
@@ -79,7 +75,6 @@ class ImageUpload {
   async write(chunk: Uint8Array): Promise<"not_an_image" | "too_large" | null> {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#options.bytesMax) return "too_large";
-    this.#hash.update(chunk);
     for (let offset = 0; offset < chunk.length; ) {
       // A full buffer is sent only when more follows, so that exactly one part's worth is still a single put.
       if (this.#buffered === PART_BYTES) await this.#sendPart();
@@ -104,7 +99,7 @@ class ImageUpload {
       this.#lastWriteOf = key;
       await this.#multipart.complete(this.#parts);
     }
-    return { kind: "stored", key, ...header, bytes: this.#bytes, sha256: this.#hash.digest("hex") };
+    return { kind: "stored", key, ...header, bytes: this.#bytes };
   }
 
   /** Never throws: the caller has something more important to tell. */
