@@ -203,12 +203,14 @@ async function openInspector(url) {
   };
   return {
     /**
-     * What is still referenced: V8's heap after a collection, and the memory behind its array buffers. The second
-     * collection waits for the first one's sweep; asked in one go, so that little new garbage comes in between.
+     * What is still referenced: V8's heap after a collection, and the memory behind its array buffers. The runtime lets
+     * go of buffers that it was given (a body that was sent) only between two turns, so the first collection's answer
+     * is waited for; the second one and the count are asked in one go, so that little new garbage comes in between.
      */
     async liveBytes() {
-      const asked = ["HeapProfiler.collectGarbage", "HeapProfiler.collectGarbage", "Runtime.getHeapUsage"];
-      const [, , usage] = await Promise.all(asked.map(ask));
+      await ask("HeapProfiler.collectGarbage");
+      const asked = ["HeapProfiler.collectGarbage", "Runtime.getHeapUsage"];
+      const [, usage] = await Promise.all(asked.map(ask));
       return (usage?.["usedSize"] ?? Number.NaN) + (usage?.["backingStorageSize"] ?? Number.NaN);
     },
     close: () => socket.close(),

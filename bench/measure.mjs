@@ -10,12 +10,14 @@ import { startHub } from "./hub.mjs";
 const MB = 1_000_000;
 const MIB = 1024 * 1024;
 /**
- * What a request may hold at the median look, however much passes through it: a part of 5 MiB, the smallest that R2
- * takes, what looks like a second one while it is sent, and a little besides. The peak is shown and not judged: it
- * counts garbage that was not collected yet, and the same case differed by 8 MiB from run to run.
+ * How much more a request may hold at the median look than the one of its kind that holds least, however much passes
+ * through it: a part of 5 MiB, the smallest that R2 takes, and a little besides. The peak is shown and not judged: it
+ * counts garbage that was not collected yet.
  */
-const LIVE_BYTES_MAX = 12 * MIB;
-const SAMPLE_EVERY_MS = 100;
+const GROWTH_BYTES_MAX = 8 * MIB;
+const SAMPLE_EVERY_MS = 50;
+/** A case that is over sooner is done again, until it was looked at so often. */
+const LOOKS_MIN = 20;
 const SIDE_BY_SIDE = 8;
 /** The largest form alone; eight of it side by side would take a quarter of an hour and say no more. */
 const UPLOADED_BYTES_MAX = 1_300 * MB;
@@ -34,7 +36,7 @@ const CASES = [
   references(16, 10),
   references(16, 50),
 ];
-const SMOKE = [images(4, 15), references(16, 30)];
+const SMOKE = [images(1, 1), images(4, 15), references(16, 1), references(16, 30)];
 
 const [directory = "", mode] = process.argv.slice(2);
 const smoke = mode === "--smoke";
@@ -94,8 +96,13 @@ async function measure({ name, family, work }, requests, providerUrl) {
     await hub.generate({ images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
     const idle = await hub.liveBytes();
     const began = performance.now();
-    const all = Promise.all(Array.from({ length: requests }, () => hub.generate(work)));
-    const looks = (await watch(all, hub.liveBytes)).sort((a, b) => a - b);
+    /** @type {number[]} */
+    const looks = [];
+    while (looks.length < LOOKS_MIN) {
+      const all = Promise.all(Array.from({ length: requests }, () => hub.generate(work)));
+      looks.push(...(await watch(all, hub.liveBytes)));
+    }
+    looks.sort((a, b) => a - b);
     const [median = Number.NaN, peak = Number.NaN] = [looks[looks.length >> 1], looks.at(-1)];
     return {
       ...{ family, name, requests, idle, samples: looks.length },
@@ -131,7 +138,7 @@ async function watch(work, liveBytes) {
 }
 
 /**
- * Holds every case of a family to the same bound, and says how far the largest is from the smallest.
+ * Holds the cases of a family to each other: what a request holds must not grow with what passes through it.
  * @param {string} family
  */
 function judge(family) {
@@ -141,8 +148,9 @@ function judge(family) {
     const values = members.map((row) => row[what]);
     return `${what} ${mib(Math.min(...values))} to ${mib(Math.max(...values))}`;
   };
-  const holds = members.every(({ median }) => median <= LIVE_BYTES_MAX);
-  const verdict = `the median may be ${mib(LIVE_BYTES_MAX)}: ${holds ? "held" : "BROKEN"}`;
+  const medians = members.map(({ median }) => median);
+  const holds = Math.max(...medians) - Math.min(...medians) <= GROWTH_BYTES_MAX;
+  const verdict = `the medians may differ by ${mib(GROWTH_BYTES_MAX)}: ${holds ? "held" : "BROKEN"}`;
   return { holds, text: `Live MiB a request, ${family}: ${told("median")}, ${told("peak")}; ${verdict}.` };
 }
 
@@ -197,7 +205,7 @@ function document(measured) {
 
 Written by \`npm run bench:memory\` on: ${machine}.
 
-The built Worker runs on workerd, with its Durable Objects, D1, R2 and queue on disk, and a stand-in for the provider that speaks its wire format over HTTP. Each row has a runtime of its own, warmed up by one small request. While the requests run, the inspector is asked every ${SAMPLE_EVERY_MS} ms to collect garbage and to tell what is left: V8's heap and the memory behind its array buffers, of the one isolate that all of the Worker runs in. What a look saw beyond idle, divided by the requests, is what a request holds: the median of the looks, and the most. A look also counts what became garbage between the collection and the count, so the most is an upper bound. On Cloudflare an isolate has 128 MB for all of its requests; workerd on a laptop does not enforce that. Peak RSS is of the whole process: the local R2 and D1, the requests' buffers and whatever V8 has not collected yet are in it, and it is shown only so that nothing hides there. The 16 × 50 MB form is measured alone only. A case of few looks, and one whose requests are soon out of step, tells less. 1 MB is 1,000,000 bytes, 1 MiB 1,048,576.
+The built Worker runs on workerd, with its Durable Objects, D1, R2 and queue on disk, and a stand-in for the provider that speaks its wire format over HTTP. Each row has a runtime of its own, warmed up by one small request. The requests are made again until there were ${LOOKS_MIN} looks; in a look the inspector is asked to collect garbage and to tell what is left: V8's heap and the memory behind its array buffers, of the one isolate that all of the Worker runs in. What a look saw beyond idle, divided by the requests, is what a request holds: the median of the looks, and the most. A look also counts what became garbage between the collection and the count, so the most is an upper bound. On Cloudflare an isolate has 128 MB for all of its requests; workerd on a laptop does not enforce that. Peak RSS is of the whole process: the local R2 and D1, the requests' buffers and whatever V8 has not collected yet are in it, and it is shown only so that nothing hides there. The 16 × 50 MB form is measured alone only. 1 MB is 1,000,000 bytes, 1 MiB 1,048,576.
 
 ${measured}
 `;

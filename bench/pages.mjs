@@ -2,40 +2,36 @@
  * `npm run bench:pages`: what the pages add to the Worker that answers the API, how long it takes from the landing page
  * to a first picture, and whether the time of a refused sign-in tells who has an account. Writes bench/pages.md.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 import { launchBrowser, PASSWORD, signUp, startFreshService } from "../scripts/browser.mjs";
-import {
-  Failure,
-  install,
-  main,
-  projectNode,
-  root,
-  run,
-  wrangler,
-  wranglerEnvironment,
-} from "../scripts/lib.mjs";
-import { startupMs } from "./weight.mjs";
+import { Failure, install, main, projectNode, root, run } from "../scripts/lib.mjs";
 
-const STARTS = 9;
 const VISITORS = 5;
 const SIGN_INS = 40;
 /** One address may be tried ten times. */
 const SIGN_INS_PER_ADDRESS = 8;
 
+const NODE_MAJOR = 22;
+
 await main(async (stop) => {
   await install({ stop, say: console.log });
-  const before = await weigh("bench/apiOnly/index.ts", stop);
-  const after = await weigh("src/index.ts", stop);
+  if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR) {
+    return (await run(projectNode, [...process.argv.slice(1)], { stop, show: true })).code;
+  }
+  // Loaded this late because it reads TypeScript.
+  const { weigh } = await import("./weight.mjs");
+  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-pages-"));
+  const { api, whole } = await weigh(directory, stop);
+  rmSync(directory, { recursive: true });
   const service = await startFreshService();
   const browser = await launchBrowser();
   try {
     const firsts = [];
     for (let at = 0; at < VISITORS; at++) firsts.push(await firstPicture(browser, service.origin, at));
     const refusals = await timeRefusals(browser, service.origin);
-    const report = render({ before, after, firsts, refusals });
+    const report = render({ api, whole, firsts, refusals });
     console.log(report);
     writeFileSync(join(root, "bench/pages.md"), report);
     return 0;
@@ -46,35 +42,10 @@ await main(async (stop) => {
 });
 
 /**
- * @typedef {{ kib: number, gzipKib: number, startMs: number[] }} Weight
+ * @typedef {import("./weight.mjs").Size} Size
  * @typedef {{ landing: number, account: number, picture: number }} FirstPicture seconds since the beginning
  * @typedef {{ wrong: number[], unknown: number[] }} Refusals milliseconds
  */
-
-/**
- * Of the Worker as it is deployed.
- * @param {string} entry
- * @param {AbortSignal} stop
- * @returns {Promise<Weight>}
- */
-async function weigh(entry, stop) {
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-pages-"));
-  try {
-    const args = ["deploy", entry, "--env", "production", "--dry-run", "--outdir", directory];
-    const environment = wranglerEnvironment();
-    const { code, output } = await run(projectNode, [wrangler, ...args], { stop, environment });
-    if (code !== 0) throw new Failure(`${entry} could not be built:\n${output}`);
-    const script = readFileSync(join(directory, "index.js"));
-    const startMs = [];
-    for (let count = 0; count < STARTS; count++) {
-      const ms = await startupMs(directory, `${entry} --env=production`, stop);
-      if (ms !== null) startMs.push(ms);
-    }
-    return { kib: script.length / 1024, gzipKib: gzipSync(script).length / 1024, startMs };
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
 
 /**
  * Somebody who has never been here, and whose browser has kept nothing: everything but the typing and the thinking.
@@ -147,26 +118,28 @@ async function timeRefusal(origin, email, at) {
 }
 
 /**
- * @param {{ before: Weight, after: Weight, firsts: FirstPicture[], refusals: Refusals }} measured
+ * @param {{ api: Size, whole: Size, firsts: FirstPicture[], refusals: Refusals }} measured
  */
-function render({ before, after, firsts, refusals }) {
+function render({ api, whole, firsts, refusals }) {
   const part = (/** @type {keyof FirstPicture} */ name) =>
     spread(
       firsts.map((first) => first[name]),
       1,
     );
+  const size = (/** @type {Size} */ { kib, gzipKib, startupMs: { median, low, high } }) =>
+    `${kib.toFixed(0)} | ${gzipKib.toFixed(1)} | ${median.toFixed(0)} (${low.toFixed(0)}–${high.toFixed(0)})`;
   return `# Pages
 
 Written by \`npm run bench:pages\` on ${cpus().length} cores, Node ${process.versions.node}. Each number is a median, with the least and the most behind it.
 
 ## What the pages add to the Worker
 
-As it is deployed, minified. The sign-in library and the schemas behind the reference are in the bundle, but run when a page first needs them. The start is the processor time of \`wrangler check startup\`, ${STARTS} times.
+As it is deployed, minified. The sign-in library and the schemas behind the reference are in the bundle, but run when a page first needs them. The start is the processor time of \`wrangler check startup\`.
 
 | | KiB | KiB, gzip | start, ms |
 |---|--:|--:|--:|
-| the API alone | ${before.kib.toFixed(0)} | ${before.gzipKib.toFixed(1)} | ${spread(before.startMs, 0)} |
-| with the pages | ${after.kib.toFixed(0)} | ${after.gzipKib.toFixed(1)} | ${spread(after.startMs, 0)} |
+| the API alone | ${size(api)} |
+| with the pages | ${size(whole)} |
 
 ## From the landing page to a first picture
 

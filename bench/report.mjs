@@ -91,12 +91,26 @@ ${renderPeer(peer)}
 
 ## Weight
 
-${number(weight.kib)} KiB, ${number(weight.gzipKib)} KiB compressed; ${weight.startupMs === null ? "start not measured" : `${number(weight.startupMs)} ms of processor time to start`}. What is in it, in KiB before compression:
+As it is deployed, minified. The pages and the sign-in library are loaded when a page first needs them; without them is
+what programs call, built by itself (\`bench/api\`).
+
+| | KiB | compressed | processor time to start |
+|---|--:|--:|--:|
+${weightLine("the whole Worker", weight.whole)}
+${weightLine("without pages and sign-in", weight.api)}
+
+What is in the whole of it, in KiB before compression:
 
 | part | KiB |
 |---|--:|
 ${weight.parts.map(({ name, kib }) => `| ${name} | ${number(kib)} |`).join("\n")}
 `;
+}
+
+/** @param {string} what @param {import("./weight.mjs").Size} size */
+function weightLine(what, { kib, gzipKib, startupMs: { median, low, high } }) {
+  const start = `${number(median)} ms (${number(low)}–${number(high)})`;
+  return `| ${[what, number(kib), number(gzipKib), start].join(" | ")} |`;
 }
 
 /** @param {import("./peer.mjs").PeerResult} peer */

@@ -45,7 +45,7 @@ async function measure(stop) {
     return 0;
   }
   const peer = await measurePeer(bench);
-  const weight = await weigh(directories.ours, stop);
+  const weight = await weigh(named("weight"), stop);
   const report = renderReport({ rows, peer, weight, rounds: bench.rounds });
   console.log(report);
   writeFileSync(resultsFile("md"), report);

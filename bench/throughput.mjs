@@ -68,7 +68,7 @@ async function rates({ directories, rounds, scale, say, stop }) {
   const floor = await contestant(directories.floor, provider.url);
   try {
     const made = { ours: await make(ours), floor: await make(floor) };
-    /** @type {[id: string, what: string, least: number, count: number, call: (worker: Contestant, ids: string[]) => (index: number) => Call][]} */
+    /** @type {[id: string, what: string, least: number | null, count: number, call: (worker: Contestant, ids: string[]) => (index: number) => Call][]} */
     const kinds = [
       [
         "async",
@@ -86,6 +86,13 @@ async function rates({ directories, rounds, scale, say, stop }) {
       ],
       ["credits", "credits", 0.8, 900, (worker) => (index) => get(worker, index, "/api/v1/credits")],
       ["models", "models", 0.9, 3_000, (worker) => (index) => get(worker, index, "/api/v1/models")],
+      [
+        "models-logged",
+        "models, beside a floor that writes a line in the log too",
+        null,
+        3_000,
+        (worker) => (index) => get(worker, index, worker === floor ? "/logged/models" : "/api/v1/models"),
+      ],
     ];
     const rows = [];
     for (const [id, what, least, base, call] of kinds) {

@@ -2,39 +2,59 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { projectNode, run, wrangler, wranglerEnvironment } from "../scripts/lib.mjs";
+import { Failure, projectNode, run, wrangler, wranglerEnvironment } from "../scripts/lib.mjs";
+import { spread } from "./load.mjs";
+import { build } from "./worker.mjs";
+
+/** Starts of each, in turn: one profile tells little. */
+const STARTS = 5;
+/** What is deployed, and the part of it that programs call: the difference is what the pages and sign-in weigh. */
+const ENTRIES = { whole: "src/index.ts", api: "bench/api/index.ts" };
 
 /**
- * @typedef {{ kib: number, gzipKib: number, startupMs: number | null, parts: { name: string, kib: number }[] }} Weight
- * @param {string} directory where the Worker was built
+ * @typedef {"whole" | "api"} Part
+ * @typedef {{ kib: number, gzipKib: number, startupMs: import("./load.mjs").Spread }} Size
+ * @typedef {Record<Part, Size> & { parts: { name: string, kib: number }[] }} Weight
+ * @param {string} directory for what is built
  * @param {AbortSignal} stop
  * @returns {Promise<Weight>}
  */
 export async function weigh(directory, stop) {
-  const script = readFileSync(join(directory, "index.js"));
-  return {
-    kib: script.length / 1024,
-    gzipKib: gzipSync(script).length / 1024,
-    startupMs: await startupMs(directory, "--env=", stop),
-    parts: partsOf(join(directory, "bundle-meta.json")),
+  const named = (/** @type {Part} */ part) => join(directory, part);
+  for (const part of PARTS) await build(ENTRIES[part], named(part), stop, "production");
+  /** @type {Record<Part, number[]>} */
+  const startups = { whole: [], api: [] };
+  for (let start = 0; start < STARTS; start++) {
+    for (const part of PARTS) startups[part].push(await startupMs(ENTRIES[part], named(part), stop));
+  }
+  const size = (/** @type {Part} */ part) => {
+    const script = readFileSync(join(named(part), "index.js"));
+    return {
+      kib: script.length / 1024,
+      gzipKib: gzipSync(script).length / 1024,
+      startupMs: spread(startups[part]),
+    };
   };
+  return { whole: size("whole"), api: size("api"), parts: partsOf(join(named("whole"), "bundle-meta.json")) };
 }
 
+/** @type {Part[]} */
+const PARTS = ["whole", "api"];
+
 /**
- * The processor time of the Worker's start, by wrangler's own profile of it; null when it could not be taken.
- * @param {string} directory for the profile @param {string} args of the build @param {AbortSignal} stop
+ * The processor time of the Worker's start, by wrangler's own profile of it.
+ * @param {string} entry
+ * @param {string} directory
+ * @param {AbortSignal} stop
  */
-export async function startupMs(directory, args, stop) {
+async function startupMs(entry, directory, stop) {
   const profile = join(directory, "startup.cpuprofile");
-  const { code } = await run(
+  const { code, output } = await run(
     projectNode,
-    [wrangler, "check", "startup", "--outfile", profile, `--args=${args}`],
-    {
-      stop,
-      environment: wranglerEnvironment(),
-    },
+    [wrangler, "check", "startup", "--outfile", profile, `--args=${entry} --env production`],
+    { stop, environment: wranglerEnvironment() },
   );
-  if (code !== 0) return null;
+  if (code !== 0) throw new Failure(`The start of ${entry} could not be profiled:\n${output}`);
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(profile, "utf8"));
   const idle = new Set(
     nodes

@@ -25,12 +25,13 @@ export const CREDITS = 1_000_000_000;
  * @param {string} entry from the project's directory
  * @param {string} directory
  * @param {AbortSignal} stop
+ * @param {string} [environment] of wrangler.toml; without it, the one for development
  * @returns {Promise<string>} what wrangler said
  */
-export async function build(entry, directory, stop) {
+export async function build(entry, directory, stop, environment = "") {
   const { code, output } = await run(
     projectNode,
-    [wrangler, "deploy", entry, "--env=", "--dry-run", "--metafile", "--outdir", directory],
+    [wrangler, "deploy", entry, `--env=${environment}`, "--dry-run", "--metafile", "--outdir", directory],
     { stop, environment: wranglerEnvironment() },
   );
   if (code !== 0) throw new Failure(`${entry} could not be built:\n${output}`);
@@ -130,7 +131,9 @@ async function addUsers(database, execInAccount, count) {
         )
         .bind(id, `${id}@example.com`),
       database
-        .prepare("INSERT INTO api_keys VALUES (?, ?, 'bench', ?, 'gih_live_0000', NULL, NULL, 1)")
+        .prepare(
+          "INSERT INTO api_keys VALUES (?, ?, 'bench', ?, 'gih_live_0000', NULL, NULL, 1, unixepoch() * 1000)",
+        )
         .bind(`key_${id}`, id, createHash("sha256").update(key).digest("hex")),
     ]),
   );

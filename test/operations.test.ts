@@ -101,9 +101,9 @@ describe("what each request asks of the platform", () => {
     [
       "an unknown generation",
       (key) => get(key, `/api/v1/generations/${newId("gen")}`),
-      { "d1.batch": 1, "object.generation": 1 },
+      { "d1.query": 1, "object.generation": 1 },
     ],
-    ["what is no id", (key) => get(key, "/api/v1/generations/x"), { "d1.batch": 1 }],
+    ["what is no id", (key) => get(key, "/api/v1/generations/x"), { "d1.query": 1 }],
     ["a wrong request", (key) => generateJson(key, { size: "1x1" }), { "d1.query": 1 }],
     [
       "too few credits",
@@ -144,7 +144,7 @@ describe("what each request asks of the platform", () => {
     const generation = await generateJson(key, { async: true });
     counter.stop();
     const path = `/api/v1/generations/${generation.id}`;
-    expect(await counted(() => get(key, path))).toEqual({ "d1.batch": 1, "object.generation": 1 });
+    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.generation": 1 });
     expect(await counted(() => deliver(id, generation.id))).toEqual({
       "object.begin": 1,
       "r2.put": 1,
@@ -154,14 +154,14 @@ describe("what each request asks of the platform", () => {
       "object.rows": 5,
     });
     expect(await counted(() => deliver(id, generation.id))).toEqual({ "object.begin": 1 });
-    expect(await counted(() => get(key, path))).toEqual({ "d1.batch": 1 });
+    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1 });
   });
 
   it("a generation that has ended, and its picture", async () => {
     const { key } = await idleUser();
     const { id, images } = await generateJson(key);
     const { pathname } = new URL(images[0]?.url ?? "");
-    expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.batch": 1 });
+    expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.query": 1 });
     expect(await counted(() => get(key, pathname))).toEqual({ "r2.get": 1 });
   });
 });

@@ -1,4 +1,4 @@
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
@@ -19,13 +19,21 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 export const app = new Hono<AppEnv>();
 
-/** Around every request: its id, and one line in the log. */
+/** Around every request: its id, what every answer says, and one line in the log. */
 app.use(async (c, next) => {
   const started = Date.now();
-  c.set("requestId", newId("req"));
-  await answerWith(c, next, { "X-Request-Id": c.get("requestId") });
+  const requestId = newId("req");
+  c.set("requestId", requestId);
+  await next();
+  const { headers } = c.res;
+  headers.set("X-Request-Id", requestId);
+  if (isForPrograms(c.req.path)) {
+    // For one caller, one time, and of the type it says.
+    headers.set("Cache-Control", "no-store");
+    headers.set("X-Content-Type-Options", "nosniff");
+  }
   log("request", {
-    request_id: c.get("requestId"),
+    request_id: requestId,
     method: c.req.method,
     // The one that answered: more may match.
     route: routePath(c),
@@ -36,13 +44,6 @@ app.use(async (c, next) => {
     generation_id: c.get("generationId"),
   });
 });
-
-/** Answers of the API are for one caller, one time, and of the type they say. */
-for (const api of ["/api/*", `${OPENAI_BASE}/*`]) {
-  app.use(api, (c, next) =>
-    answerWith(c, next, { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" }),
-  );
-}
 
 app.route("/api/v1", modelRoutes);
 app.route("/api/v1", credits);
@@ -64,20 +65,8 @@ app.notFound((c) => {
   return render(new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }), c);
 });
 
-/**
- * Puts headers on the answer, whatever made it. They are there before it is made, as Hono copies a finished response for
- * each header that it is given; only a response that a handler has made by itself gets them afterwards.
- */
-async function answerWith(
-  c: Context<AppEnv>,
-  next: () => Promise<void>,
-  headers: Readonly<Record<string, string>>,
-): Promise<void> {
-  for (const [name, value] of Object.entries(headers)) c.header(name, value);
-  await next();
-  for (const [name, value] of Object.entries(headers)) {
-    if (c.res.headers.get(name) !== value) c.header(name, value);
-  }
+function isForPrograms(path: string): boolean {
+  return path.startsWith("/api/") || path.startsWith(`${OPENAI_BASE}/`);
 }
 
 /** Whether a route, and not only what is around all of them, answers this method at this path. */

@@ -16,14 +16,14 @@ export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
   return guarded(c, async () => admit(c, await lookUp(c, look)));
 }
 
-/** The same, by a look-up that brings rows of the handler's own with it. */
-export async function authenticateAnd<Rows>(
+/** The same, by a look-up that finds something of the handler's own with it. */
+export async function authenticateAnd<Found>(
   c: Context<AppEnv>,
-  lookUpAnd: LookUp<{ verdict: KeyVerdict; rows: Rows }>,
-): Promise<{ caller: Caller; rows: Rows }> {
+  lookUpAnd: LookUp<{ verdict: KeyVerdict; found: Found }>,
+): Promise<{ caller: Caller; found: Found }> {
   return guarded(c, async () => {
-    const { verdict, rows } = await lookUp(c, lookUpAnd);
-    return { caller: admit(c, verdict), rows };
+    const { verdict, found } = await lookUp(c, lookUpAnd);
+    return { caller: admit(c, verdict), found };
   });
 }
 

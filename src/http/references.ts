@@ -1,3 +1,4 @@
+import { createHash, type Hash } from "node:crypto";
 import type { ImageHeader } from "../images/format.ts";
 import { referenceKey, removeReferences } from "../images/references.ts";
 import { storeImage } from "../images/sink.ts";
@@ -70,11 +71,12 @@ async function storing<Read extends { kind: string }>(
   const references: StoredReference[] = [];
   const store = async ({ position, content }: UploadedFile): Promise<FileRefusal | null> => {
     const key = referenceKey(generationId, position);
-    const outcome = await storeImage(bucket, content, { keyFor: () => key, bytesMax });
+    const hash = createHash("sha256");
+    const outcome = await storeImage(bucket, hashed(content, hash), { keyFor: () => key, bytesMax });
     if (outcome.kind === "not_an_image") return "is not a PNG, JPEG or WebP image.";
     if (outcome.kind === "too_large") return `is larger than ${bytesMax / (1024 * 1024)} MB.`;
     const { kind: _, ...reference } = outcome;
-    references.push(reference);
+    references.push({ ...reference, sha256: hash.digest("hex") });
     return null;
   };
   try {
@@ -85,6 +87,13 @@ async function storing<Read extends { kind: string }>(
   } catch (error) {
     await discard(bucket, references);
     throw error;
+  }
+}
+
+async function* hashed(content: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of content) {
+    hash.update(chunk);
+    yield chunk;
   }
 }
 

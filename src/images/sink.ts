@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { describe, log } from "../log.ts";
 import { IMAGE_HEADER_BYTES_MAX, type ImageHeader, inspectImageStart } from "./format.ts";
 
@@ -19,8 +18,6 @@ export type StoreOutcome =
       width: number;
       height: number;
       bytes: number;
-      /** Of the content, hex. */
-      sha256: string;
     }
   | { kind: "not_an_image" }
   | { kind: "too_large" };
@@ -59,12 +56,13 @@ const BUFFER_BYTES_MIN = 64 * 1024;
 class ImageUpload {
   readonly #bucket: R2Bucket;
   readonly #options: StoreOptions;
-  readonly #hash = createHash("sha256");
   readonly #parts: R2UploadedPart[] = [];
   #buffer = new Uint8Array(BUFFER_BYTES_MIN);
   #buffered = 0;
   #bytes = 0;
   #header: ImageHeader | null = null;
+  /** How many bytes are worth a further look for the header: a long beginning is not walked again for each chunk. */
+  #lookAgainAt = 1;
   #multipart: R2MultipartUpload | null = null;
   /** The object's key, once the write is under way that makes it whole. */
   #lastWriteOf: string | null = null;
@@ -77,18 +75,19 @@ class ImageUpload {
   async write(chunk: Uint8Array): Promise<"not_an_image" | "too_large" | null> {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#options.bytesMax) return "too_large";
-    this.#hash.update(chunk);
     for (let offset = 0; offset < chunk.length; ) {
       // A full buffer is sent only when more follows, so that exactly one part's worth is still a single put.
       if (this.#buffered === PART_BYTES) await this.#sendPart();
       const taken = this.#take(chunk.subarray(offset));
       offset += taken;
-      if (this.#header === null && !this.#tellHeader()) return "not_an_image";
+      const worthALook = this.#buffered >= Math.min(this.#lookAgainAt, IMAGE_HEADER_BYTES_MAX);
+      if (this.#header === null && worthALook && !this.#tellHeader()) return "not_an_image";
     }
     return null;
   }
 
   async finish(): Promise<StoreOutcome> {
+    if (this.#header === null) this.#tellHeader();
     const header = this.#header;
     if (header === null) return { kind: "not_an_image" };
     const key = this.#options.keyFor(header);
@@ -100,7 +99,7 @@ class ImageUpload {
       this.#lastWriteOf = key;
       await this.#multipart.complete(this.#parts);
     }
-    return { kind: "stored", key, ...header, bytes: this.#bytes, sha256: this.#hash.digest("hex") };
+    return { kind: "stored", key, ...header, bytes: this.#bytes };
   }
 
   /** Never throws: the caller has something more important to tell. */
@@ -116,6 +115,7 @@ class ImageUpload {
   /** False when the bytes so far cannot become an image that we take. */
   #tellHeader(): boolean {
     const told = inspectImageStart(this.#buffer.subarray(0, this.#buffered));
+    this.#lookAgainAt = 2 * this.#buffered;
     if (told === "incomplete") return this.#buffered < IMAGE_HEADER_BYTES_MAX;
     this.#header = told;
     return told !== null;

@@ -1,7 +1,8 @@
-import { eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
-import { apiKeys, users } from "../db/schema.ts";
+import { once } from "../db/once.ts";
+import { apiKeys, generations, users } from "../db/schema.ts";
 
 /** Who is calling. */
 export type Caller = { userId: string; keyId: string; accountType: "FREE" | "PRO" };
@@ -12,12 +13,26 @@ export type KeyVerdict =
 
 const DAY_MS = 86_400_000;
 
+/** The log's row of a generation. */
+export type LoggedGeneration = typeof generations.$inferSelect;
+
 /**
  * Who calls with the key that hashes so. Asked on every request, never remembered: a revoked key is refused on the very
  * next one.
  */
 export async function lookUpKey(d1: D1Database, hash: string, now: number): Promise<KeyVerdict> {
-  return judge(await keyQuery(drizzle(d1), hash), now);
+  return judge(await keyOnly(d1).get({ hash }), now);
+}
+
+/** The same, with the log's row of one generation in the same query: null where it is not there, or not the caller's. */
+export async function lookUpKeyAndGeneration(
+  d1: D1Database,
+  hash: string,
+  now: number,
+  generationId: string,
+): Promise<{ verdict: KeyVerdict; found: LoggedGeneration | null }> {
+  const row = await keyAndGeneration(d1).get({ hash, generationId });
+  return { verdict: judge(row, now), found: row?.generation ?? null };
 }
 
 /** The same, with a query of the caller's own in the same round trip. Its rows are worth nothing without a caller. */
@@ -26,10 +41,15 @@ export async function lookUpKeyAnd<Q extends BatchItem<"sqlite">>(
   hash: string,
   now: number,
   query: (db: DrizzleD1Database) => Q,
-): Promise<{ verdict: KeyVerdict; rows: Q["_"]["result"] }> {
+): Promise<{ verdict: KeyVerdict; found: Q["_"]["result"] }> {
   const db = drizzle(d1);
-  const [keys, rows] = await db.batch([keyQuery(db, hash), query(db)]);
-  return { verdict: judge(keys, now), rows };
+  const key = db
+    .select(KEY)
+    .from(apiKeys)
+    .innerJoin(users, eq(users.id, apiKeys.userId))
+    .where(eq(apiKeys.hash, hash));
+  const [[row], found] = await db.batch([key, query(db)]);
+  return { verdict: judge(row, now), found };
 }
 
 /** Writes down that a key was used: once a day, as a row written is what the platform bills. */
@@ -37,23 +57,37 @@ export async function noteUse(d1: D1Database, keyId: string, now: number): Promi
   await drizzle(d1).update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, keyId));
 }
 
-function keyQuery(db: DrizzleD1Database, hash: string) {
-  return db
-    .select({
-      keyId: apiKeys.id,
-      userId: apiKeys.userId,
-      accountType: users.accountType,
-      expiresAt: apiKeys.expiresAt,
-      revokedAt: apiKeys.revokedAt,
-      lastUsedAt: apiKeys.lastUsedAt,
-    })
+const KEY = {
+  keyId: apiKeys.id,
+  userId: apiKeys.userId,
+  accountType: users.accountType,
+  expiresAt: apiKeys.expiresAt,
+  revokedAt: apiKeys.revokedAt,
+  lastUsedAt: apiKeys.lastUsedAt,
+};
+
+const isPresentedKey = eq(apiKeys.hash, sql.placeholder("hash"));
+
+const keyOnly = once((db) =>
+  db.select(KEY).from(apiKeys).innerJoin(users, eq(users.id, apiKeys.userId)).where(isPresentedKey).prepare(),
+);
+
+const keyAndGeneration = once((db) =>
+  db
+    .select({ ...KEY, generation: generations })
     .from(apiKeys)
     .innerJoin(users, eq(users.id, apiKeys.userId))
-    .where(eq(apiKeys.hash, hash));
-}
+    .leftJoin(
+      generations,
+      and(eq(generations.userId, apiKeys.userId), eq(generations.id, sql.placeholder("generationId"))),
+    )
+    .where(isPresentedKey)
+    .prepare(),
+);
 
-function judge(rows: Awaited<ReturnType<typeof keyQuery>>, now: number): KeyVerdict {
-  const [key] = rows;
+type KeyRow = Caller & { expiresAt: number | null; revokedAt: number | null; lastUsedAt: number | null };
+
+function judge(key: KeyRow | undefined, now: number): KeyVerdict {
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };
   const { keyId, userId, accountType, lastUsedAt } = key;

@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
-import { drizzle } from "drizzle-orm/d1";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { loggedGenerationQuery, readGeneration } from "../../src/generations/read.ts";
+import { readGeneration } from "../../src/generations/read.ts";
 import { newId } from "../../src/id.ts";
 import { hashKey } from "../../src/keys/format.ts";
+import { lookUpKeyAndGeneration } from "../../src/keys/lookup.ts";
 import { anOrder } from "../support/account.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
@@ -19,8 +19,8 @@ afterEach(() => {
 
 /** What the caller with that key reads, and whether the log had it. */
 async function read(caller: { id: string; key: string }, id: string) {
-  const logged = await loggedGenerationQuery(drizzle(env.DB), await hashKey(caller.key), id);
-  return { logged: logged.length === 1, record: await readGeneration(logged, caller.id, id, env) };
+  const { found } = await lookUpKeyAndGeneration(env.DB, await hashKey(caller.key), Date.now(), id);
+  return { logged: found !== null, record: await readGeneration(found, caller.id, id, env) };
 }
 
 it("reads an unfinished generation from its account, an ended one from the log: the same record", async () => {

@@ -154,10 +154,19 @@ function expectNothingLeaked(): void {
 /** Lets nobody wait: neither between calls, nor for the timers of minutes that end both kinds of silence. */
 function shortenWaits({ silence, retryAfterMs }: FaultRow): void {
   const { setTimeout } = globalThis;
+  const { now } = Date;
+  // The clock goes on by the minute that is not waited for.
+  let skipped = 0;
+  vi.spyOn(Date, "now").mockImplementation(() => now() + skipped);
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) => {
     const endsWork = milliseconds > WORK_MS - 60_000 && milliseconds <= WORK_MS;
     if (silence === "never answers" && endsWork) return setTimeout(work, SILENCE_MS);
-    if (silence === "stops answering" && milliseconds === IDLE_MS) return setTimeout(work, SILENCE_MS);
+    if (silence === "stops answering" && milliseconds > IDLE_MS - 5_000 && milliseconds <= IDLE_MS) {
+      return setTimeout(() => {
+        skipped += milliseconds - SILENCE_MS;
+        work();
+      }, SILENCE_MS);
+    }
     const backsOff = milliseconds >= BACKOFF_MS.least && milliseconds <= BACKOFF_MS.most;
     const obeys = milliseconds >= retryAfterMs && milliseconds < retryAfterMs + 2_000;
     if (!backsOff && !(obeys && retryAfterMs > BACKOFF_MS.most)) return setTimeout(work, milliseconds);

@@ -3,12 +3,11 @@ import { readConfig } from "../../config.ts";
 import {
   findByIdempotencyKey,
   listGenerations,
-  loggedGenerationQuery,
   loggedGenerationsQuery,
   readGeneration,
 } from "../../generations/read.ts";
 import { isGenerationId } from "../../id.ts";
-import { lookUpKeyAnd } from "../../keys/lookup.ts";
+import { lookUpKeyAnd, lookUpKeyAndGeneration } from "../../keys/lookup.ts";
 import { authenticate, authenticateAnd } from "../authenticate.ts";
 import { parse } from "../body.ts";
 import type { AppEnv } from "../env.ts";
@@ -27,10 +26,10 @@ generations.get("/generations", async (c) => {
     const data = record ? [renderGeneration(record, config)] : [];
     return c.json({ object: "list", data, has_more: false, next_cursor: null });
   }
-  const { caller, rows } = await authenticateAnd(c, (hash, now) =>
+  const { caller, found } = await authenticateAnd(c, (hash, now) =>
     lookUpKeyAnd(c.env.DB, hash, now, (db) => loggedGenerationsQuery(db, hash, filter, cursor, limit)),
   );
-  const page = await listGenerations(rows, caller.userId, filter, cursor, limit, c.env);
+  const page = await listGenerations(found, caller.userId, filter, cursor, limit, c.env);
   return c.json({
     object: "list",
     data: page.records.map((record) => renderGeneration(record, config)),
@@ -41,10 +40,10 @@ generations.get("/generations", async (c) => {
 
 generations.get("/generations/:id", async (c) => {
   const id = c.req.param("id");
-  const { caller, rows } = await authenticateAnd(c, (hash, now) =>
-    lookUpKeyAnd(c.env.DB, hash, now, (db) => loggedGenerationQuery(db, hash, id)),
+  const { caller, found } = await authenticateAnd(c, (hash, now) =>
+    lookUpKeyAndGeneration(c.env.DB, hash, now, id),
   );
-  const record = isGenerationId(id) ? await readGeneration(rows, caller.userId, id, c.env) : null;
+  const record = isGenerationId(id) ? await readGeneration(found, caller.userId, id, c.env) : null;
   if (!record) throw notFound();
   c.set("generationId", record.id);
   if (record.endedAt === null) c.header("Retry-After", POLL_AFTER_SECONDS);

@@ -5,7 +5,10 @@ import { notFound } from "../errors.ts";
 
 export const modelRoutes = new Hono<AppEnv>();
 
-modelRoutes.get("/models", (c) => c.json({ object: "list", data: models }));
+/** The same for everybody and at all times. */
+const LIST = JSON.stringify({ object: "list", data: models });
+
+modelRoutes.get("/models", (c) => c.body(LIST, 200, { "Content-Type": "application/json" }));
 
 modelRoutes.get("/models/:id", (c) => {
   const model = findModel(c.req.param("id"));

@@ -20,11 +20,15 @@ export function readBytes(
   { idleMs, signal, bytesMax }: { idleMs: number; signal: AbortSignal; bytesMax: number },
 ): ByteSource {
   const reader = body.getReader({ mode: "byob" });
+  const watch = new Watch(idleMs, signal);
   // A read takes the buffer away and brings it back; without it no further read is possible.
   let buffer: ArrayBufferLike | null = new ArrayBuffer(READ_BYTES);
   let ended = false;
   let left = bytesMax;
-  const cancel = () => reader.cancel().catch(() => undefined);
+  const cancel = () => {
+    watch.end();
+    return reader.cancel().catch(() => undefined);
+  };
   return {
     cancel,
     async next() {
@@ -32,15 +36,15 @@ export function readBytes(
       if (buffer === null) throw unavailable("stopped");
       const view = new Uint8Array(buffer, 0, READ_BYTES);
       buffer = null;
-      const read = reader.read(view).catch(() => {
-        throw unavailable("the connection broke");
-      });
-      const { done, value } = await within(read, idleMs, signal).catch(async (error: unknown) => {
+      const { done, value } = await watch.over(reader.read(view)).catch(async (error: unknown) => {
         await cancel();
         throw error;
       });
       ended = done;
-      if (done) return null;
+      if (done) {
+        watch.end();
+        return null;
+      }
       buffer = value.buffer;
       left -= value.byteLength;
       if (left < 0) throw unavailable("an answer that is too long");
@@ -49,17 +53,47 @@ export function readBytes(
   };
 }
 
-/** The work's result, or an `unavailable` failure as soon as the time is over or the signal aborts. */
-async function within<T>(work: Promise<T>, idleMs: number, signal: AbortSignal): Promise<T> {
-  const { promise: interrupted, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(unavailable("stopped"));
-  const timer = setTimeout(() => reject(unavailable("the answer stalled")), idleMs);
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work, interrupted]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
+/** Interrupts a read that takes too long. One timer and one listener serve all reads: an image has hundreds. */
+class Watch {
+  readonly #idleMs: number;
+  readonly #signal: AbortSignal;
+  readonly #onAbort = () => this.#interrupt?.(unavailable("stopped"));
+  #timer: ReturnType<typeof setTimeout>;
+  #since = 0;
+  /** Ends the read at hand; null while there is none. */
+  #interrupt: ((error: Error) => void) | null = null;
+
+  constructor(idleMs: number, signal: AbortSignal) {
+    this.#idleMs = idleMs;
+    this.#signal = signal;
+    this.#timer = this.#lookAfter(idleMs);
+    signal.addEventListener("abort", this.#onAbort);
+  }
+
+  /** What the read gives, or an `unavailable` failure as soon as it has taken too long or the signal aborts. */
+  async over<T>(read: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    read.then(resolve, () => reject(unavailable("the connection broke")));
+    this.#since = Date.now();
+    this.#interrupt = reject;
+    if (this.#signal.aborted) this.#onAbort();
+    try {
+      return await promise;
+    } finally {
+      this.#interrupt = null;
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
+
+  #lookAfter(milliseconds: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const left = this.#interrupt ? this.#since + this.#idleMs - Date.now() : this.#idleMs;
+      if (left > 0) this.#timer = this.#lookAfter(left);
+      else this.#interrupt?.(unavailable("the answer stalled"));
+    }, milliseconds);
   }
 }
