@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import { once } from "../db/once.ts";
@@ -52,9 +52,16 @@ export async function lookUpKeyAnd<Q extends BatchItem<"sqlite">>(
   return { verdict: judge(row, now), found };
 }
 
-/** Writes down that a key was used: once a day, as a row written is what the platform bills. */
+/**
+ * Writes down that a key was used: once a day, as a row written is what the platform bills. Of many requests at once the
+ * first one writes it.
+ */
 export async function noteUse(d1: D1Database, keyId: string, now: number): Promise<void> {
-  await drizzle(d1).update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, keyId));
+  const notToday = or(isNull(apiKeys.lastUsedAt), lt(apiKeys.lastUsedAt, dayOf(now) * DAY_MS));
+  await drizzle(d1)
+    .update(apiKeys)
+    .set({ lastUsedAt: now })
+    .where(and(eq(apiKeys.id, keyId), notToday));
 }
 
 const KEY = {
@@ -94,7 +101,7 @@ function judge(key: KeyRow | undefined, now: number): KeyVerdict {
   return {
     kind: "caller",
     caller: { userId, keyId, accountType },
-    firstOfDay: lastUsedAt === null || dayOf(lastUsedAt) !== dayOf(now),
+    firstOfDay: lastUsedAt === null || dayOf(lastUsedAt) < dayOf(now),
   };
 }
 
