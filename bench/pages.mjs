@@ -1,37 +1,27 @@
 /**
- * `npm run bench:pages`: what the pages add to the Worker that answers the API, how long it takes from the landing page
- * to a first picture, and whether the time of a refused sign-in tells who has an account. Writes bench/pages.md.
+ * `npm run bench:pages`: how long it takes from the landing page to a first picture, and whether the time of a refused
+ * sign-in tells who has an account. Writes bench/pages.md.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { launchBrowser, PASSWORD, signUp, startFreshService } from "../scripts/browser.mjs";
-import { Failure, install, main, projectNode, root, run } from "../scripts/lib.mjs";
+import { Failure, install, main, root } from "../scripts/lib.mjs";
 
 const VISITORS = 5;
 const SIGN_INS = 40;
 /** One address may be tried ten times. */
 const SIGN_INS_PER_ADDRESS = 8;
 
-const NODE_MAJOR = 22;
-
 await main(async (stop) => {
   await install({ stop, say: console.log });
-  if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR) {
-    return (await run(projectNode, [...process.argv.slice(1)], { stop, show: true })).code;
-  }
-  // Loaded this late because it reads TypeScript.
-  const { weigh } = await import("./weight.mjs");
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-pages-"));
-  const { api, whole } = await weigh(directory, stop);
-  rmSync(directory, { recursive: true });
   const service = await startFreshService();
   const browser = await launchBrowser();
   try {
     const firsts = [];
     for (let at = 0; at < VISITORS; at++) firsts.push(await firstPicture(browser, service.origin, at));
     const refusals = await timeRefusals(browser, service.origin);
-    const report = render({ api, whole, firsts, refusals });
+    const report = render({ firsts, refusals });
     console.log(report);
     writeFileSync(join(root, "bench/pages.md"), report);
     return 0;
@@ -42,7 +32,6 @@ await main(async (stop) => {
 });
 
 /**
- * @typedef {import("./weight.mjs").Size} Size
  * @typedef {{ landing: number, account: number, picture: number }} FirstPicture seconds since the beginning
  * @typedef {{ wrong: number[], unknown: number[] }} Refusals milliseconds
  */
@@ -118,28 +107,17 @@ async function timeRefusal(origin, email, at) {
 }
 
 /**
- * @param {{ api: Size, whole: Size, firsts: FirstPicture[], refusals: Refusals }} measured
+ * @param {{ firsts: FirstPicture[], refusals: Refusals }} measured
  */
-function render({ api, whole, firsts, refusals }) {
+function render({ firsts, refusals }) {
   const part = (/** @type {keyof FirstPicture} */ name) =>
     spread(
       firsts.map((first) => first[name]),
       1,
     );
-  const size = (/** @type {Size} */ { kib, gzipKib, startupMs: { median, low, high } }) =>
-    `${kib.toFixed(0)} | ${gzipKib.toFixed(1)} | ${median.toFixed(0)} (${low.toFixed(0)}–${high.toFixed(0)})`;
   return `# Pages
 
 Written by \`npm run bench:pages\` on ${cpus().length} cores, Node ${process.versions.node}. Each number is a median, with the least and the most behind it.
-
-## What the pages add to the Worker
-
-As it is deployed, minified. The sign-in library and the schemas behind the reference are in the bundle, but run when a page first needs them. The start is the processor time of \`wrangler check startup\`.
-
-| | KiB | KiB, gzip | start, ms |
-|---|--:|--:|--:|
-| the API alone | ${size(api)} |
-| with the pages | ${size(whole)} |
 
 ## From the landing page to a first picture
 
