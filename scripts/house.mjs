@@ -56,7 +56,7 @@ const EXACT_VERSION = /^(npm:(@[^/]+\/)?[^@]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/;
 /**
  * Everything that breaks a rule, one line each; nothing when all is well.
  * @param {ReadonlyMap<string, string>} files text by path from the project's directory: the TypeScript of src and test,
- * what else may import from src, package.json, package-lock.json and wrangler.toml
+ * what else may import from src, package.json and package-lock.json
  * @returns {string[]}
  */
 export function findViolations(files) {
@@ -65,7 +65,7 @@ export function findViolations(files) {
   return [
     ...read.flatMap(({ problems }) => problems),
     ...read.flatMap(checkArrows),
-    ...findDead(read, files),
+    ...findDead(read),
     ...findCycles(read),
     ...checkPackages(files),
   ];
@@ -147,26 +147,14 @@ function checkArrows({ path, imports }) {
   });
 }
 
-/**
- * What the bundle has in the place of a package's module.
- * @param {ReadonlyMap<string, string>} files
- */
-function standIns(files) {
-  const [, aliases = ""] = /^\[alias\]\n((?:.+\n?)*)/m.exec(files.get("wrangler.toml") ?? "") ?? [];
-  return [...aliases.matchAll(/= "\.\/(.+)"/g)].map(([, path = ""]) => path);
-}
-
-/**
- * @param {Module[]} modules
- * @param {ReadonlyMap<string, string>} files
- */
-function findDead(modules, files) {
+/** @param {Module[]} modules */
+function findDead(modules) {
   const byPath = new Map(modules.map((module) => [module.path, module]));
   const reached = new Set(
     modules
       .map(({ path }) => path)
       .filter((path) => !/^(src|test)\//.test(path))
-      .concat(ENTRY, standIns(files)),
+      .concat(ENTRY),
   );
   for (const path of reached) for (const target of byPath.get(path)?.imports ?? []) reached.add(target);
   return modules
@@ -264,7 +252,7 @@ function readProject() {
       .map((entry) => relative(root, join(entry.parentPath, entry.name))),
   );
   const top = readdirSync(root).filter((name) => /\.(ts|mjs)$/.test(name));
-  for (const path of [...folders, ...top, "package.json", "package-lock.json", "wrangler.toml"]) {
+  for (const path of [...folders, ...top, "package.json", "package-lock.json"]) {
     files.set(path.replaceAll("\\", "/"), readFileSync(join(root, path), "utf8"));
   }
   return files;
