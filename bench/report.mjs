@@ -78,6 +78,10 @@ The provider answers at once with the same picture of 1 MB; what it takes by its
 
 ${renderTable(rows.filter((row) => !isGrowth(row)))}
 
+*Models* reads nothing, so that it shows what surrounds every request: finding the route, an id, three headers and the
+line in the log. The line is the platform's \`console.log\`, and the largest part: a floor that writes one as well stands in
+the row below it. Every answer has an id that the log carries, so it is not left out.
+
 ## Beside itself when it was small
 
 One request at a time. *Service*: 1,000,000 generations in the log; an account with 100,000 entries and 1,000 live grants.

@@ -36,7 +36,7 @@ async function measure(stop) {
   const say = (/** @type {string} */ line) => console.log(`  ${line}`);
   const bench = SMOKE
     ? { directories, rounds: 3, scale: 0.25, large: 100_000, say, stop }
-    : { directories, rounds: 5, scale: 0.5, large: 1_000_000, say, stop };
+    : { directories, rounds: 9, scale: 1, large: 1_000_000, say, stop };
   const rows = [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
   if (SMOKE) {
     console.log(renderTable(rows));

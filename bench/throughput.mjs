@@ -71,13 +71,6 @@ async function rates({ directories, rounds, scale, say, stop }) {
     /** @type {[id: string, what: string, least: number | null, count: number, call: (worker: Contestant, ids: string[]) => (index: number) => Call][]} */
     const kinds = [
       [
-        "async",
-        "async generation, accepted",
-        0.7,
-        600,
-        (worker) => (index) => post(worker, index, ASYNC, 202),
-      ],
-      [
         "read",
         "reading a generation back",
         0.8,
@@ -92,6 +85,14 @@ async function rates({ directories, rounds, scale, say, stop }) {
         null,
         3_000,
         (worker) => (index) => get(worker, index, worker === floor ? "/logged/models" : "/api/v1/models"),
+      ],
+      // The last one: what it leaves waiting, its accounts look after, in the time of whatever would come next.
+      [
+        "async",
+        "async generation, accepted",
+        0.7,
+        600,
+        (worker) => (index) => post(worker, index, ASYNC, 202),
       ],
     ];
     const rows = [];

@@ -8,7 +8,7 @@ export const modelRoutes = new Hono<AppEnv>();
 /** The same for everybody and at all times. */
 const LIST = JSON.stringify({ object: "list", data: models });
 
-modelRoutes.get("/models", (c) => c.body(LIST, 200, { "Content-Type": "application/json" }));
+modelRoutes.get("/models", () => new Response(LIST, { headers: { "Content-Type": "application/json" } }));
 
 modelRoutes.get("/models/:id", (c) => {
   const model = findModel(c.req.param("id"));
