@@ -78,12 +78,12 @@ async function rates({ directories, rounds, scale, say, stop }) {
         (worker, ids) => (index) => get(worker, index, `/api/v1/generations/${ids[index % ids.length]}`),
       ],
       ["credits", "credits", 0.8, 900, (worker) => (index) => get(worker, index, "/api/v1/credits")],
-      ["models", "models", 0.9, 3_000, (worker) => (index) => get(worker, index, "/api/v1/models")],
+      ["models", "models", 0.9, 12_000, (worker) => (index) => get(worker, index, "/api/v1/models")],
       [
         "models-logged",
         "models, beside a floor that writes a line in the log too",
         null,
-        3_000,
+        12_000,
         (worker) => (index) => get(worker, index, worker === floor ? "/logged/models" : "/api/v1/models"),
       ],
       // The last one: what it leaves waiting, its accounts look after, in the time of whatever would come next.
