@@ -34,12 +34,13 @@ export async function launchBrowser() {
 
 /** A service on a free port, with a state of its own that is gone after `stop`. Whoever signs up has credits. */
 export async function startFreshService() {
-  Object.assign(process.env, SETTINGS);
   const stateDirectory = mkdtempSync(join(tmpdir(), "gpt-image-hub-browser-"));
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const stop = new AbortController();
-  const service = await startService({ port, origin, stateDirectory }, { stop: stop.signal, say: () => {} });
+  const service = await withSettings(() =>
+    startService({ port, origin, stateDirectory }, { stop: stop.signal, say: () => {} }),
+  );
   return {
     origin,
     key: service.demo.key,
@@ -48,6 +49,26 @@ export async function startFreshService() {
       rmSync(stateDirectory, { recursive: true });
     },
   };
+}
+
+/**
+ * A service reads its settings from the environment as it starts. What else runs in this process, tests of `npm start`
+ * among them, must not have them.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function withSettings(work) {
+  const before = { ...process.env };
+  Object.assign(process.env, SETTINGS);
+  try {
+    return await work();
+  } finally {
+    for (const name of Object.keys(SETTINGS)) {
+      if (before[name] === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = before[name];
+    }
+  }
 }
 
 /**
