@@ -64,7 +64,7 @@ export function unavailable(): ApiError {
 export const FAILURE_MESSAGES = {
   generationFailed: "The images could not be generated. The credits were returned.",
   contentPolicyViolation:
-    "The provider refused the prompt or a reference image: by its content policy, or as it cannot read the image. The credits were returned.",
+    "The provider refused the prompt or a reference image under its content policy. The credits were returned.",
 } as const;
 
 /** Renders whatever a handler threw, in the native API's form. */

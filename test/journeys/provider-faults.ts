@@ -34,7 +34,7 @@ export const FAULT_ROWS: readonly FaultRow[] = [
   refused("moderation-input"),
   refused("moderation-output"),
   refused("content-policy"),
-  refused("bad-image"),
+  failed("bad-image", "invalid"),
   failed("bad-size", "invalid"),
   failed("unknown-parameter", "invalid"),
   failed("400-billing", "misconfigured"),

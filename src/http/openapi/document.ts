@@ -72,7 +72,7 @@ const FIELDS: Readonly<Record<string, string>> = {
 };
 
 const ERRORS: Readonly<Record<number, string>> = {
-  400: "The request is not valid, or the provider refused the prompt or a reference image.",
+  400: "The request is not valid, or the provider refused it under its content policy.",
   401: "No API key, or one that is not valid or has expired.",
   402: "The credits do not suffice.",
   404: "There is no such thing.",

@@ -10,8 +10,6 @@ export const RETRY_AFTER_MS_MAX = 900_000;
 const REASON_BY_NAME = new Map<string, ProviderFailure["reason"]>([
   ["moderation_blocked", "refused"],
   ["content_policy_violation", "refused"],
-  // A reference that begins like an image and cannot be read as one: only its owner can mend that.
-  ["invalid_image_file", "refused"],
   ["insufficient_quota", "misconfigured"],
   ["credit_balance_exhausted", "misconfigured"],
   ["project_spend_limit_exceeded", "misconfigured"],

@@ -7,7 +7,7 @@ it.each([
   [400, named("moderation_blocked", "image_generation_user_error"), "refused"],
   [400, named("content_policy_violation", "invalid_request_error"), "refused"],
   [200, named("moderation_blocked"), "refused"],
-  [400, named("invalid_image_file"), "refused"],
+  [400, named("invalid_image_file"), "invalid"],
   [400, named("invalid_value", "image_generation_user_error"), "invalid"],
   [400, named("unknown_parameter"), "invalid"],
   [400, named(null), "invalid"],

@@ -146,7 +146,7 @@ it.each([
   ["moderation-output", { reason: "refused" }, 400, "moderation_blocked"],
   ["content-policy", { reason: "refused" }, 400, "content_policy_violation"],
   ["error-in-200", { reason: "refused" }, 200, "moderation_blocked"],
-  ["bad-image", { reason: "refused" }, 400, "invalid_image_file"],
+  ["bad-image", { reason: "invalid" }, 400, "invalid_image_file"],
   ["bad-size", { reason: "invalid" }, 400, "invalid_value"],
   ["unknown-parameter", { reason: "invalid" }, 400, "unknown_parameter"],
   ["400-billing", { reason: "misconfigured" }, 400, "billing_hard_limit_reached"],
