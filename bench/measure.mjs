@@ -15,6 +15,8 @@ const MIB = 1024 * 1024;
  * counts garbage that was not collected yet.
  */
 const GROWTH_BYTES_MAX = 8 * MIB;
+/** And how much it may hold at all: what is held alike by every request would not show as growth. */
+const LIVE_BYTES_MAX = 12 * MIB;
 const SAMPLE_EVERY_MS = 50;
 /** A case that is over sooner is done again, until it was looked at so often. */
 const LOOKS_MIN = 20;
@@ -149,8 +151,10 @@ function judge(family) {
     return `${what} ${mib(Math.min(...values))} to ${mib(Math.max(...values))}`;
   };
   const medians = members.map(({ median }) => median);
-  const holds = Math.max(...medians) - Math.min(...medians) <= GROWTH_BYTES_MAX;
-  const verdict = `the medians may differ by ${mib(GROWTH_BYTES_MAX)}: ${holds ? "held" : "BROKEN"}`;
+  const [least, most] = [Math.min(...medians), Math.max(...medians)];
+  const holds = most - least <= GROWTH_BYTES_MAX && most <= LIVE_BYTES_MAX;
+  const rule = `the medians may differ by ${mib(GROWTH_BYTES_MAX)} and be ${mib(LIVE_BYTES_MAX)}`;
+  const verdict = `${rule}: ${holds ? "held" : "BROKEN"}`;
   return { holds, text: `Live MiB a request, ${family}: ${told("median")}, ${told("peak")}; ${verdict}.` };
 }
 

@@ -7,8 +7,10 @@ import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 export function once<Query>(build: (db: DrizzleD1Database) => Query): (d1: D1Database) => Query {
   const built = new WeakMap<D1Database, { query: Query }>();
   return (d1) => {
-    const known = built.get(d1) ?? { query: build(drizzle(d1)) };
-    built.set(d1, known);
-    return known.query;
+    const known = built.get(d1);
+    if (known) return known.query;
+    const query = build(drizzle(d1));
+    built.set(d1, { query });
+    return query;
   };
 }

@@ -85,7 +85,7 @@ function admit(c: Context<AppEnv>, verdict: KeyVerdict): Caller {
   }
 }
 
-/** After the answer, and never in its way: it is only shown to the key's owner. */
+/** Beside the request, which does not wait for it: it is only shown to the key's owner. */
 async function note(c: Context<AppEnv>, keyId: string): Promise<void> {
   try {
     await noteUse(c.env.DB, keyId, Date.now());

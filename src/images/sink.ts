@@ -24,8 +24,8 @@ export type StoreOutcome =
 
 /**
  * Writes one image of unknown length to R2 as it arrives, holding at most {@link PART_BYTES} of it. Up to that size it
- * is one put, beyond it a multipart upload. Refuses what is no PNG, JPEG or WebP and what is over `bytesMax`, as soon as
- * that shows, and then cancels the source. On a refusal or an error nothing is left in the bucket.
+ * is one put, beyond it a multipart upload. Refuses what is no PNG, JPEG or WebP and what is over `bytesMax`, within
+ * twice the bytes that show it, and then cancels the source. On a refusal or an error nothing is left in the bucket.
  * @throws whatever the source or R2 throws.
  */
 export async function storeImage(

@@ -32,6 +32,7 @@ export function pythonSample(origin: string, body: SampleBody): string {
     ([name, value]) => `    ${JSON.stringify(name)}: ${pythonValue(value)},`,
   );
   return `import json
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 body = {
@@ -45,8 +46,11 @@ request = Request(
         "Content-Type": "application/json",
     },
 )
-with urlopen(request, timeout=820) as response:
-    generation = json.load(response)
+try:
+    with urlopen(request, timeout=820) as response:
+        generation = json.load(response)
+except HTTPError as error:
+    raise SystemExit(json.load(error)["error"]["message"])
 print([image["url"] for image in generation["images"]])`;
 }
 

@@ -304,7 +304,7 @@ const SignUpPage: FC<Asked & { sites: readonly SocialProvider[]; credits: number
     {credits > 0 ? (
       <p class="hint">It is free, and {credits} credits for 30 days come with it.</p>
     ) : (
-      <p class="hint">It is free. Pictures cost credits, which whoever runs this service gives you.</p>
+      <p class="hint">It is free. Pictures cost credits: ask whoever runs this service for some.</p>
     )}
     <FormError errors={errors} />
     <Sites sites={sites} next="/account" />

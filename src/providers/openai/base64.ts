@@ -43,7 +43,7 @@ export class Base64Decoder {
       at += characters;
       end += bytes;
     }
-    // What is less than a group, and padding; or damage, which shows here.
+    // What is less than a group, or a piece with padding in it; or damage, which shows here.
     while (at < to) end = this.decodeUnit(text.charCodeAt(at++), output, end);
     return end;
   }
@@ -86,8 +86,9 @@ export class Base64Decoder {
 function decodesWhole(text: string, output: Uint8Array): boolean {
   try {
     return output.setFromBase64(text).written === output.length;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
   }
 }
 
