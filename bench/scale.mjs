@@ -9,31 +9,32 @@ import { randomFrom } from "../scripts/chaos/random.mjs";
 
 /** How long generations come; whoever is still waiting then is followed to the end. */
 const HOURS = 2;
-/** Messages that a consumer takes at once: `max_batch_size` in wrangler.toml. It takes more when all of them are done. */
-const BATCH = 5;
 /** `PROVIDER_ATTEMPTS` and `QUEUE_DEADLINE_SECONDS`, as they are by default. */
 const CALLS = 3;
 const QUEUE_SECONDS = 3_600;
+/** When the account sends again what has not begun: after 30 s, then doubling to 10 min, in seconds from acceptance. */
+const SENT_AT = [0, 30, 90, 210, 450, 930, 1_530, 2_130, 2_730, 3_330];
+/** What a message takes whose generation has begun by then. */
+const STALE_SECONDS = 0.02;
 /** A provider's time, log-normal: half within 58.7 s, 95 % within 142.8 s (lumenfall.ai on gpt-image-2, 2026-11). */
 const MEDIAN_SECONDS = 58.7;
 const SIGMA = Math.log(142.8 / 58.7) / 1.645;
 const SECOND_BITS = 1_000_000;
 
 /**
- * @typedef {{ what: string, consumers: number, quotaPerMinute: number }} Setting
+ * @typedef {{ what: string, consumers: number, batch: number, quotaPerMinute: number }} Setting `batch` is the messages
+ * that a consumer takes at once; it takes more when all of them are done
  * @typedef {{ succeeded: number, median: number, p95: number, consumersBusy: number }} Outcome
  * `succeeded` and `consumersBusy` are parts of 1, `median` and `p95` seconds from acceptance to the pictures
  */
 
+const NO_QUOTA = Number.POSITIVE_INFINITY;
 /** @type {Setting[]} */
 const SETTINGS = [
-  { what: "250 consumers, a provider of 250 a minute", consumers: 250, quotaPerMinute: 250 },
-  { what: "`max_concurrency` 80, a provider of 250 a minute", consumers: 80, quotaPerMinute: 250 },
-  {
-    what: "250 consumers, a provider without a limit",
-    consumers: 250,
-    quotaPerMinute: Number.POSITIVE_INFINITY,
-  },
+  { what: "as configured, a provider of 250 a minute", consumers: 250, batch: 5, quotaPerMinute: 250 },
+  { what: "`max_concurrency` 80, the same provider", consumers: 80, batch: 5, quotaPerMinute: 250 },
+  { what: "`max_batch_size` 1, the same provider", consumers: 250, batch: 1, quotaPerMinute: 250 },
+  { what: "as configured, a provider without a limit", consumers: 250, batch: 5, quotaPerMinute: NO_QUOTA },
 ];
 const LOADS = [100, 200, 300, 600, 1_200];
 
@@ -43,31 +44,47 @@ const LOADS = [100, 200, 300, 600, 1_200];
  * @param {number} perMinute
  * @returns {Outcome}
  */
-export function simulate({ consumers, quotaPerMinute }, perMinute) {
+export function simulate({ consumers, batch, quotaPerMinute }, perMinute) {
   const random = randomFrom(perMinute);
   const chance = () => (random.between(0, SECOND_BITS - 1) + 0.5) / SECOND_BITS;
   const arrivals = [];
   const gap = () => (-Math.log(chance()) * 60) / perMinute;
   for (let at = gap(); at < HOURS * 3_600; at += gap()) arrivals.push(at);
+  const messages = arrivals
+    .flatMap((arrived, id) => SENT_AT.map((after) => ({ id, arrived, sent: arrived + after })))
+    .sort((a, b) => a.sent - b.sent);
+  /** @type {Map<number, number>} when each generation began, or was given up */
+  const beganAt = new Map();
   const freeAt = Array.from({ length: consumers }, () => 0);
   /** @type {Map<number, number>} how many pictures the provider has begun in each minute */
   const begun = new Map();
   /** @type {number[]} */
   const waits = [];
   let worked = 0;
-  for (let next = 0; next < arrivals.length; ) {
+  // What had begun by then was not sent again.
+  const wasSent = ({ id = 0, sent = 0 }) => (beganAt.get(id) ?? Number.POSITIVE_INFINITY) > sent;
+  for (let next = 0; next < messages.length; ) {
+    const head = messages[next];
+    if (head && !wasSent(head)) {
+      next++;
+      continue;
+    }
     const consumer = freeAt.indexOf(Math.min(...freeAt));
-    const start = Math.max(freeAt[consumer] ?? 0, arrivals[next] ?? 0);
+    const start = Math.max(freeAt[consumer] ?? 0, head?.sent ?? 0);
     let end = start;
-    for (
-      let taken = 0;
-      taken < BATCH && (arrivals[next] ?? Number.POSITIVE_INFINITY) <= start;
-      taken++, next++
-    ) {
-      const arrived = arrivals[next] ?? start;
-      if (start - arrived > QUEUE_SECONDS) continue;
+    for (let taken = 0; taken < batch; next++) {
+      const message = messages[next];
+      if (message === undefined || message.sent > start) break;
+      if (!wasSent(message)) continue;
+      taken++;
+      if (beganAt.has(message.id)) {
+        end = Math.max(end, start + STALE_SECONDS);
+        continue;
+      }
+      beganAt.set(message.id, start);
+      if (start - message.arrived > QUEUE_SECONDS) continue;
       const { done, over } = callProvider(start);
-      if (done) waits.push(over - arrived);
+      if (done) waits.push(over - message.arrived);
       end = Math.max(end, over);
     }
     worked += end - start;

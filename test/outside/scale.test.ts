@@ -11,7 +11,7 @@ it.each([
   // Of 300 a minute a provider of 250 takes five in six, chance aside.
   [300, 250, 5 / 6],
 ])("delivers of %i a minute what a provider of %f takes", (load, quotaPerMinute, part) => {
-  const { succeeded, median } = simulate({ what: "", consumers: 250, quotaPerMinute }, load);
+  const { succeeded, median } = simulate({ what: "", consumers: 250, batch: 5, quotaPerMinute }, load);
   expect(succeeded).toBeCloseTo(part, 1);
   expect(median).toBeGreaterThan(50);
 });
