@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { type ByteSource, READ_BYTES, readBytes } from "../../../src/providers/openai/bytes.ts";
 
 const never = new AbortController().signal;
@@ -60,6 +60,28 @@ it.each([
 ])("ends a stream that %s", async (failure, open) => {
   const stop = new AbortController();
   expect(await failureOf(readBytes(open(stop), { ...patient, signal: stop.signal }))).toBe(failure);
+});
+
+it("is stopped in the middle of a read that brings nothing", async () => {
+  const stop = new AbortController();
+  const source = readBytes(new ReadableStream({ type: "bytes" }), { ...patient, signal: stop.signal });
+  setTimeout(() => stop.abort(), 20);
+  expect(await failureOf(source)).toBe("stopped");
+});
+
+it.each<[string, (source: ByteSource) => Promise<unknown>]>([
+  ["read to its end", failureOf],
+  ["cancelled", (source) => source.cancel()],
+])("leaves no timer behind when it is %s", async (_, use) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const source = readBytes(new Blob([new Uint8Array(1000)]).stream(), patient);
+    expect(vi.getTimerCount()).toBe(1);
+    await use(source);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 type Pull = (controller: ReadableByteStreamController, turn: number) => void | Promise<void>;
