@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { AccountStore } from "../../src/account/store.ts";
+import { migrate } from "../../src/account/schema.ts";
 import { models } from "../../src/catalogue/models.ts";
 
 /**
@@ -85,8 +85,8 @@ export class Account extends DurableObject<FloorEnv> {
   constructor(state: DurableObjectState, env: FloorEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    // Only for its tables, so that both write the same ones.
-    new AccountStore(this.#sql);
+    // The same tables as the service's, so that both write the same rows.
+    migrate(state.storage);
   }
 
   async submit(userId: string, order: Order): Promise<Line> {
@@ -107,7 +107,10 @@ export class Account extends DurableObject<FloorEnv> {
       );
       if (line === undefined) throw new Error("The account has no credits.");
       this.#sql.exec(
-        `INSERT INTO generations VALUES (?, ?, ?, ?, ?, NULL, ?, ?, 0, 1, 1, 0, ?, 0, NULL, 0, 1, 1, ?, '[]', ?, NULL, NULL, NULL, NULL)`,
+        `INSERT INTO generations (id, status, mode, created_at, began_at, ended_at, deadline, due_at, leased, fence, calls,
+           tries, charged, refunded, error, copied, cleared, swept, paid, images, request, idempotency_key, fingerprint,
+           sdk_count, joined_by)
+         VALUES (?, ?, ?, ?, ?, NULL, ?, ?, 0, 1, 1, 0, ?, 0, NULL, 0, 1, 1, ?, '[]', ?, NULL, NULL, NULL, NULL)`,
         ...[id, isAsync ? "queued" : "processing", isAsync ? "async" : "sync", now, now],
         ...[now + 800_000, now + 150_000, PRICE, JSON.stringify([{ grantId: "bench", credits: PRICE }])],
         request,

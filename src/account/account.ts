@@ -29,6 +29,7 @@ import {
 import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
 import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
 import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./record.ts";
+import { migrate } from "./schema.ts";
 import { AccountStore, type EntriesSum, type Entry, type GenerationFilter } from "./store.ts";
 
 /** What somebody has, this moment. */
@@ -97,6 +98,7 @@ export class Account extends DurableObject<Env> {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
+    migrate(state.storage);
     this.#store = new AccountStore(state.storage.sql);
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();

@@ -2,68 +2,6 @@ import type { Grant, Posting } from "./ledger.ts";
 import { mustHold } from "./ledger.ts";
 import type { FailureCode, Generation, GenerationStatus } from "./lifecycle.ts";
 
-/**
- * The Account object's tables. WITHOUT ROWID, and no index but the two partial ones that the alarm and the charge walk:
- * every row and index entry written is billed.
- */
-const TABLES = `
-  CREATE TABLE IF NOT EXISTS grants (
-    id TEXT PRIMARY KEY,
-    credits INTEGER NOT NULL,
-    remaining INTEGER NOT NULL CHECK (remaining BETWEEN 0 AND credits),
-    expires_at INTEGER NOT NULL, -- NEVER stands for none, so that the index has the order of charging
-    reason TEXT,
-    created_at INTEGER NOT NULL,
-    spent INTEGER NOT NULL -- 1 where remaining is 0: a column of its own, so that a charge leaves the index alone
-  ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS live_grants ON grants (expires_at) WHERE spent = 0;
-
-  CREATE TABLE IF NOT EXISTS entries (
-    seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    credits INTEGER NOT NULL,
-    balance_after INTEGER NOT NULL CHECK (balance_after >= 0),
-    generation_id TEXT,
-    grant_id TEXT NOT NULL,
-    created_at INTEGER NOT NULL
-  );
-
-  CREATE TABLE IF NOT EXISTS generations (
-    id TEXT PRIMARY KEY,
-    status TEXT NOT NULL,
-    mode TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    began_at INTEGER,
-    ended_at INTEGER,
-    deadline INTEGER NOT NULL,
-    due_at INTEGER,
-    leased INTEGER NOT NULL,
-    fence INTEGER NOT NULL,
-    calls INTEGER NOT NULL,
-    tries INTEGER NOT NULL,
-    charged INTEGER NOT NULL,
-    refunded INTEGER NOT NULL,
-    error TEXT,
-    copied INTEGER NOT NULL,
-    cleared INTEGER NOT NULL,
-    swept INTEGER NOT NULL,
-    paid TEXT NOT NULL,
-    images TEXT NOT NULL,
-    request TEXT NOT NULL,
-    idempotency_key TEXT,
-    fingerprint TEXT,
-    sdk_count INTEGER,
-    joined_by TEXT
-  ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS due_generations ON generations (due_at) WHERE due_at IS NOT NULL;
-  CREATE UNIQUE INDEX IF NOT EXISTS keyed_generations ON generations (idempotency_key)
-    WHERE idempotency_key IS NOT NULL;
-
-  -- One row: how far the log has the entries.
-  CREATE TABLE IF NOT EXISTS told (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER NOT NULL);
-  INSERT OR IGNORE INTO told VALUES (1, 0);
-`;
-
 /** The latest moment a Date can hold. */
 const NEVER = 8_640_000_000_000_000;
 
@@ -142,7 +80,6 @@ export class AccountStore {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(TABLES);
   }
 
   /** What the last entry left. */

@@ -9,6 +9,7 @@ import {
 } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
+import { isSchemaTooNew } from "../account/schema.ts";
 import { cheapestPrice, type Model, models } from "../catalogue/models.ts";
 import { type InvalidShape, resolveShape, type ShapeRequest } from "../catalogue/resolve.ts";
 import type { Config } from "../config.ts";
@@ -205,7 +206,7 @@ async function submitToAccount(
       // A stub that has thrown stays broken: each try takes a new one.
       return await env.ACCOUNT.getByName(userId).submit(order);
     } catch (error) {
-      mayHaveArrived ||= !isOverloaded(error);
+      mayHaveArrived ||= !isOverloaded(error) && !isSchemaTooNew(error);
       log("submit_failed", { user_id: userId, generation_id: order.id, attempt, error: describe(error) });
     }
   }

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { isSchemaTooNew } from "../account/schema.ts";
 import { ConfigError } from "../config.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
@@ -76,7 +77,7 @@ export function renderError(error: Error, c: Context<AppEnv>): Response {
 export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof ApiError) return error;
   log("request_failed", { request_id: c.get("requestId"), error: describe(error) });
-  if (error instanceof ConfigError) return unavailable();
+  if (error instanceof ConfigError || isSchemaTooNew(error)) return unavailable();
   const generationId = c.get("generationId");
   const extra = generationId === undefined ? {} : { generation_id: generationId };
   return new ApiError("internalError", "Something went wrong on our side.", { extra });

@@ -1,0 +1,205 @@
+import { env, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Account } from "../../src/account/account.ts";
+import { LEASE_MS } from "../../src/account/lifecycle.ts";
+import { isSchemaTooNew, migrate, SCHEMA_VERSION } from "../../src/account/schema.ts";
+import { anOrder, aRequest, imagesOf } from "../support/account.ts";
+import { call, newUser } from "../support/http.ts";
+import schema1 from "./fixtures/schema-1.sql?raw";
+
+/** The moment after the last that the fixtures hold. */
+const NOW = Date.parse("2026-11-27T08:00:10Z");
+const queue: Queue = Object.getPrototypeOf(env.GENERATIONS);
+const id = (n: number) => `gen_01M8TCH20000000000000000${String(n).padStart(2, "0")}`;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"], now: NOW });
+  vi.spyOn(console, "log").mockImplementation(() => {});
+  vi.spyOn(queue, "sendBatch").mockImplementation(async () => ({
+    metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } },
+  }));
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** An account as an older release left it: its tables, its rows, and an object that wakes with today's code. */
+async function accountOf(fixture: string): Promise<DurableObjectStub<Account>> {
+  const account = env.ACCOUNT.getByName(`user_${crypto.randomUUID()}`);
+  await runInDurableObject(account, (_, { storage }) => {
+    const tables = storage.sql
+      .exec<{ name: string }>(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
+      )
+      .toArray();
+    for (const { name } of tables) storage.sql.exec(`DROP TABLE ${name}`);
+    storage.sql.exec(fixture);
+  });
+  await evictDurableObject(account);
+  return account;
+}
+
+function versionOf(account: DurableObjectStub<Account>) {
+  return runInDurableObject(account, (_, { storage }) =>
+    storage.sql.exec<{ version: number }>("SELECT version FROM schema_version").one(),
+  );
+}
+
+describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
+  it("is brought up to date when it wakes, and keeps every row", async () => {
+    const account = await accountOf(fixture);
+    const { balance, grants, entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
+    expect(balance).toEqual({ credits: 1114, nextExpiration: Date.parse("2027-01-26T08:00:00Z") });
+    expect(grants.map((grant) => [grant.id, grant.remaining])).toEqual([
+      ...[
+        ["later", 64],
+        ["never", 1000],
+        ["untold", 50],
+      ],
+      ...[
+        ["refund_gen_01M8TCH2000000000000000002", 0],
+        ["expired", 0],
+        ["soon", 0],
+        ["spent", 0],
+      ],
+    ]);
+    expect(entries.map((entry) => entry.seq)).toEqual(Array.from({ length: 22 }, (_, at) => 22 - at));
+    expect(await versionOf(account)).toEqual({ version: SCHEMA_VERSION });
+    const statuses = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((n) => account.generation(id(n))));
+    expect(statuses.map((generation) => generation?.status)).toEqual([
+      ...["succeeded", "failed", "failed", "succeeded", "queued", "processing", "processing", "succeeded"],
+    ]);
+  });
+
+  it("goes on with the work and the money that it holds", async () => {
+    const account = await accountOf(fixture);
+    // New work.
+    const accepted = await account.submit(anOrder("gen_new", "sync", aRequest(), 8));
+    expect(accepted).toMatchObject({ kind: "accepted", job: { fence: 1 } });
+    // What nobody has begun.
+    const work = await account.begin(id(5));
+    if (work.kind !== "run") throw new Error(`The work is ${work.kind}.`);
+    expect(work.job.request).toMatchObject({ prompt: "A lighthouse at dusk", n: 1, references: [] });
+    const all = { images: imagesOf(id(5), 1), failure: null };
+    expect(await account.finish(id(5), work.job.fence, all)).toMatchObject({ kind: "settled" });
+    // What was leased by a run of the older release, which brings its result to this one.
+    expect(await account.renew(id(6), 1, 0)).toBe("yours");
+    const failed = { images: [], failure: "generationFailed" } as const;
+    expect(await account.finish(id(6), 1, failed)).toMatchObject({
+      kind: "settled",
+      generation: { status: "failed", creditsRefunded: 8 },
+      balance: { credits: 1114 },
+    });
+    // What was asked with an idempotency key is still known by it.
+    expect(await account.generationOfKey("k-2")).toMatchObject({ id: id(2), status: "failed" });
+    const { balance, held, entries } = await account.audit("", 100);
+    expect([held, entries.credits]).toEqual([balance, balance]);
+  });
+
+  it("has its alarm tell the log what the older release could not", async () => {
+    const account = await accountOf(fixture);
+    vi.setSystemTime(NOW + LEASE_MS);
+    await runInDurableObject<Account, void>(account, (instance) => instance.alarm());
+    const { results } = await env.DB.prepare("SELECT id FROM generations WHERE id = ?").bind(id(8)).all();
+    expect(results).toEqual([{ id: id(8) }]);
+  });
+});
+
+describe("migrate", () => {
+  it("changes nothing the second time", async () => {
+    const account = await accountOf(schema1);
+    const schema = () =>
+      runInDurableObject(account, (_, { storage }) => {
+        migrate(storage);
+        return storage.sql.exec("SELECT name, sql FROM sqlite_master ORDER BY name").toArray();
+      });
+    expect(await schema()).toEqual(await schema());
+  });
+
+  it("makes the same tables for a new account as for one of version 1", async () => {
+    const columnsOf = (account: DurableObjectStub<Account>) =>
+      runInDurableObject(account, (_, { storage }) =>
+        storage.sql
+          .exec(
+            `SELECT t.name AS tableName, c.name, c.type, c."notnull", c.dflt_value, t.wr
+             FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c
+             WHERE t.name NOT LIKE '\\_cf%' ESCAPE '\\' AND t.name NOT LIKE 'sqlite%' ORDER BY 1, c.cid`,
+          )
+          .toArray(),
+      );
+    const fresh = env.ACCOUNT.getByName(`user_${crypto.randomUUID()}`);
+    expect(await columnsOf(await accountOf(schema1))).toEqual(await columnsOf(fresh));
+  });
+
+  it("takes back every step when one fails, and notes no version", async () => {
+    const account = await accountOf(schema1);
+    const outcome = await runInDurableObject(account, (_, { storage }) => {
+      const { version } = storage.sql.exec<{ version: number }>("SELECT version FROM schema_version").one();
+      const steps = Array.from({ length: version }, () => "");
+      const more = [...steps, "CREATE TABLE half (id INTEGER)", "CREATE TABLE half (id INTEGER)"];
+      let failure = "none";
+      try {
+        migrate(storage, more);
+      } catch (error) {
+        failure = String(error);
+      }
+      const tables = storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'half'").toArray();
+      return { failure, tables, version: storage.sql.exec("SELECT version FROM schema_version").one() };
+    });
+    expect(outcome.failure).toContain("half already exists");
+    expect(outcome.tables).toEqual([]);
+    expect(outcome.version).toEqual({ version: SCHEMA_VERSION });
+  });
+
+  it("leaves tables that a newer release has extended to the older one, after a rollback", async () => {
+    const account = await accountOf(schema1);
+    await runInDurableObject(account, (_, { storage }) => {
+      storage.sql.exec("ALTER TABLE generations ADD COLUMN of_a_newer_release TEXT");
+      storage.sql.exec("UPDATE schema_version SET version = ?", SCHEMA_VERSION + 1);
+    });
+    await evictDurableObject(account);
+    expect(await account.submit(anOrder("gen_new", "sync", aRequest(), 8))).toMatchObject({
+      kind: "accepted",
+    });
+    expect(await versionOf(account)).toEqual({ version: SCHEMA_VERSION + 1 });
+  });
+
+  it("touches nothing that only a newer release can read, and says so", async () => {
+    const account = await accountOf(schema1);
+    const failure = await runInDurableObject(account, (_, { storage }) => {
+      storage.sql.exec("UPDATE schema_version SET version = ?1, oldest_reader = ?1", SCHEMA_VERSION + 1);
+      try {
+        migrate(storage);
+        return null;
+      } catch (error) {
+        return { tooNew: isSchemaTooNew(error), message: String(error) };
+      }
+    });
+    expect(failure).toEqual({
+      tooNew: true,
+      message: `SchemaTooNewError: the tables need code of version ${SCHEMA_VERSION + 1}, and this is version ${SCHEMA_VERSION}`,
+    });
+  });
+
+  it("lets the API answer 503 for such an account, charging nothing", async () => {
+    const user = await newUser(50);
+    const account = env.ACCOUNT.getByName(user.id);
+    const readers = (oldest: number) =>
+      runInDurableObject(account, (_, { storage }) => {
+        storage.sql.exec("UPDATE schema_version SET oldest_reader = ?", oldest);
+      });
+    await readers(SCHEMA_VERSION + 1);
+    await evictDurableObject(account);
+    const json = { model: "gpt-image-2", prompt: "A lighthouse" };
+    const answers = [
+      await call("GET", "/api/v1/credits", { key: user.key }),
+      await call("POST", "/api/v1/images/generations", { key: user.key, json }),
+    ];
+    expect(answers.map(({ status, body }) => [status, body])).toEqual([
+      [503, { error: expect.objectContaining({ code: "serviceUnavailable" }) }],
+      [503, { error: expect.objectContaining({ code: "serviceUnavailable" }) }],
+    ]);
+  });
+});
