@@ -13,7 +13,6 @@ import {
   chores,
   end,
   type Generation,
-  type Idempotency,
   isEnded,
   JOIN_MS,
   type Job,
@@ -23,14 +22,23 @@ import {
   lapse,
   type Order,
   type RunResult,
+  release,
   renew,
   type SdkCall,
 } from "./lifecycle.ts";
 import { judgeLimits, type LimitSettings, type LimitUse, type Quota, quotaOf, WINDOW_MS } from "./limits.ts";
-import { ENTRIES_A_WRITE, writeLog } from "./log.ts";
+import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
 import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./record.ts";
 import { migrate } from "./schema.ts";
 import { AccountStore, type EntriesSum, type Entry, type GenerationFilter } from "./store.ts";
+import {
+  closeUpload,
+  currentUploads,
+  NO_UPLOADS,
+  openUpload,
+  type Uploads,
+  uploadWaitSeconds,
+} from "./uploads.ts";
 
 /** What somebody has, this moment. */
 export type Balance = { credits: number; nextExpiration: number | null };
@@ -38,6 +46,23 @@ export type Balance = { credits: number; nextExpiration: number | null };
 export type SubmitRefusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
   | { kind: "insufficient"; available: number; quota: Quota };
+
+/** An upload of references that asks to be admitted. */
+export type UploadRequest = {
+  id: string;
+  /** What the request says its body has, or null. */
+  bytes: number | null;
+  /** Where an SDK makes the call: what a refusal is noted under. */
+  call: { orderId: string; sdkCall: SdkCall } | null;
+};
+
+export type AdmitOutcome =
+  | { kind: "admitted" }
+  | SubmitRefusal
+  /** Too many uploads that came to nothing, or too many at once. */
+  | { kind: "uploads_limited"; retryAfterSeconds: number }
+  /** The idempotency key was used for a request whose references were much smaller. */
+  | { kind: "conflict" };
 
 export type SubmitOutcome =
   | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
@@ -79,6 +104,12 @@ const ALARM_LATE_MS_MAX = 60_000;
 /** The most that one alarm takes up; the rest follows in the next, at once. */
 const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
+/** An id is made this much before its acceptance at most: bounds the rows that are read for the rate limit. */
+const ID_AGE_MS_MAX = 60_000;
+/** Refused SDK calls that are remembered, of the last 15 minutes. */
+const REFUSED_CALLS_MAX = 1_000;
+/** What a form has beside its files: text, part headers and boundaries. */
+const FORM_BYTES_BESIDE_FILES_MAX = 4 * 1024 * 1024;
 const UNFINISHED_LISTED_MAX = 100;
 
 /**
@@ -95,6 +126,10 @@ export class Account extends DurableObject<Env> {
   #justEnded: Ended[] = [];
   /** When the alarm is set for. It is only ever moved earlier: moving it is a billed write. */
   #alarmAt: number | null = null;
+  /** Uploads under way and lately failed. In memory only: the charge is what counts exactly. */
+  #uploads: Uploads = NO_UPLOADS;
+  /** Ends when no rows of the log are being removed: what is written meanwhile could be among them. */
+  #trimming: Promise<void> = Promise.resolve();
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -113,19 +148,60 @@ export class Account extends DurableObject<Env> {
    * Whether a request of at least this price has a chance: asked before anything is uploaded for it.
    * @param sdkCount how often the SDK says that it has tried before; 0 where none says so
    */
-  admit(credits: number, idempotencyKey: string | null, sdkCount = 0): { kind: "admitted" } | SubmitRefusal {
-    return this.#commit((now): { kind: "admitted" } | SubmitRefusal => {
-      if (idempotencyKey !== null && this.#store.generationOfKey(idempotencyKey)) return { kind: "admitted" };
-      if (sdkCount > 0 && this.#store.joinable(null, sdkCount, joinableSince(now)))
-        return { kind: "admitted" };
-      this.#bookExpired(now);
-      const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
-      if (verdict.kind === "limited") return verdict;
-      const available = this.#store.balance();
-      return available < credits
-        ? { kind: "insufficient", available, quota: verdict.quota }
-        : { kind: "admitted" };
-    });
+  admit(credits: number, idempotencyKey: string | null, sdkCount = 0, upload?: UploadRequest): AdmitOutcome {
+    const outcome = this.#commit((now) => this.#judgeUpload(credits, idempotencyKey, sdkCount, upload, now));
+    if (outcome.kind === "admitted" && upload)
+      this.#uploads = openUpload(this.#uploads, upload.id, Date.now());
+    return outcome;
+  }
+
+  #judgeUpload(
+    credits: number,
+    idempotencyKey: string | null,
+    sdkCount: number,
+    upload: UploadRequest | undefined,
+    now: number,
+  ): AdmitOutcome {
+    const retryAfterSeconds = uploadWaitSeconds(this.#uploads, now);
+    if (retryAfterSeconds !== null) return { kind: "uploads_limited", retryAfterSeconds };
+    this.#bookExpired(now);
+    const repeated = idempotencyKey === null ? null : this.#store.generationOfKey(idempotencyKey);
+    if (repeated) {
+      const most = referenceBytes(repeated) + FORM_BYTES_BESIDE_FILES_MAX;
+      return (upload?.bytes ?? 0) > most ? { kind: "conflict" } : { kind: "admitted" };
+    }
+    const since = joinableSince(now);
+    const call = upload?.call;
+    const refusedBefore =
+      call && this.#store.refusedCall(call.orderId, [call.sdkCall.fingerprint], sdkCount - 1, since) !== null;
+    if (sdkCount > 0 && !refusedBefore && this.#store.joinable([], sdkCount, since))
+      return { kind: "admitted" };
+    const refusal = this.#refusalOf(credits, now);
+    if (refusal === null) return { kind: "admitted" };
+    if (call) this.#store.noteRefusedCall(call.orderId, call.sdkCall, since, REFUSED_CALLS_MAX);
+    return refusal;
+  }
+
+  /** Why one more upload of at least this price may not begin; those that are under way count as accepted. */
+  #refusalOf(credits: number, now: number): SubmitRefusal | null {
+    const opened = currentUploads(this.#uploads, now).open.map(({ openedAt }) => openedAt);
+    const settings = this.#limitSettings();
+    const { accepted, unfinished } = this.#limitUse(now);
+    const recent = opened.filter((time) => time > now - WINDOW_MS);
+    const use = {
+      accepted: [...accepted, ...recent].sort((a, b) => b - a).slice(0, settings.perMinute),
+      unfinished: unfinished + opened.length,
+    };
+    const verdict = judgeLimits(settings, use, now);
+    if (verdict.kind === "limited") return verdict;
+    const available = this.#store.balance();
+    const enough = available >= credits * (opened.length + 1);
+    return enough ? null : { kind: "insufficient", available, quota: verdict.quota };
+  }
+
+  /** An upload that was admitted is over and no order came of it. */
+  uploadEnded(id: string): void {
+    this.#uploads = closeUpload(this.#uploads, id, false, Date.now());
   }
 
   /**
@@ -134,30 +210,42 @@ export class Account extends DurableObject<Env> {
    * and so is an SDK's retry of a call. In this order: idempotency, retries, rate, concurrency, credits.
    */
   async submit(order: Order): Promise<SubmitOutcome> {
-    const { id, credits, idempotency, sdkCall } = order;
-    const outcome = this.#commit((now): SubmitOutcome => {
-      const known = this.#store.generation(id);
-      if (known) return this.#accepted(known, now);
-      this.#bookExpired(now);
-      const repeated = idempotency && this.#repeated(idempotency);
-      if (repeated) return repeated;
-      const joined = sdkCall && sdkCall.count > 0 ? this.#join(id, sdkCall, now) : null;
-      if (joined) return { kind: "repeated", generation: recordOf(joined), balance: this.#balance() };
-      const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
-      if (verdict.kind === "limited") return verdict;
-      const charged = charge(this.#store.balance(), this.#store.liveGrants(), credits, id);
-      if (charged.kind === "insufficient") return { ...charged, quota: verdict.quota };
-      this.#store.post(charged.postings, now);
-      const generation = accept(order, charged.paid, now, this.#limits());
-      this.#store.insertGeneration(generation);
-      this.#armFor(generation.dueAt);
-      return this.#accepted(generation, now);
-    });
+    const { id, uploadId } = order;
+    const outcome = this.#commit((now) => this.#decide(order, now));
+    if (uploadId)
+      this.#uploads = closeUpload(this.#uploads, uploadId, outcome.kind === "accepted", Date.now());
     if (outcome.kind === "accepted" && outcome.generation.status === "queued") {
       // If the queue is not told now, the alarm tells it.
       await this.#try("queue_send", id, () => within(TELL_MS, this.#sendToQueue([id])));
     }
     return outcome;
+  }
+
+  #decide(order: Order, now: number): SubmitOutcome {
+    const { id, credits, sdkCall } = order;
+    const known = this.#store.generation(id);
+    if (known) return this.#accepted(known, now);
+    this.#bookExpired(now);
+    const repeated = this.#repeated(order);
+    if (repeated) return repeated;
+    const refusedBefore = this.#refusedBefore(order, now);
+    const joined = refusedBefore === null ? this.#join(order, now) : null;
+    if (joined) return { kind: "repeated", generation: recordOf(joined), balance: this.#balance() };
+    const refuse = <Refusal extends SubmitRefusal>(refusal: Refusal): Refusal => {
+      if (refusedBefore !== null) this.#store.forgetRefusedCall(refusedBefore);
+      if (sdkCall) this.#store.noteRefusedCall(id, sdkCall, joinableSince(now), REFUSED_CALLS_MAX);
+      return refusal;
+    };
+    const verdict = judgeLimits(this.#limitSettings(), this.#limitUse(now), now);
+    if (verdict.kind === "limited") return refuse(verdict);
+    const charged = charge(this.#store.balance(), this.#store.liveGrants(), credits, id);
+    if (charged.kind === "insufficient") return refuse({ ...charged, quota: verdict.quota });
+    if (refusedBefore !== null) this.#store.forgetRefusedCall(refusedBefore);
+    this.#store.post(charged.postings, now, order.keyId);
+    const generation = accept(order, charged.paid, now, this.#limits());
+    this.#store.insertGeneration(generation);
+    this.#armFor(generation.dueAt);
+    return this.#accepted(generation, now);
   }
 
   /** Somebody offers to run it: the job, unless it is taken or over. */
@@ -170,6 +258,28 @@ export class Account extends DurableObject<Env> {
       this.#store.updateGeneration(generation, outcome.generation);
       this.#armFor(outcome.generation.dueAt);
       return { kind: "run", job: outcome.job };
+    });
+  }
+
+  /** Whoever waited for the run with that fence saw it die, and offers to run what is left of it, at once. */
+  takeOver(id: string, fence: number): WorkOutcome {
+    return this.#commit((now): WorkOutcome => {
+      const generation = this.#store.generation(id);
+      if (!generation) return { kind: "unknown" };
+      const outcome = begin(release(generation, fence), now, this.#limits());
+      if (outcome.kind !== "run") return outcome;
+      this.#store.updateGeneration(generation, outcome.generation);
+      this.#armFor(outcome.generation.dueAt);
+      return { kind: "run", job: outcome.job };
+    });
+  }
+
+  /** The answer with this generation was written to its end: no retry can be after it any more. */
+  delivered(id: string): void {
+    this.#commit(() => {
+      const generation = this.#store.generation(id);
+      if (!generation || generation.sdkCall === null) return;
+      this.#store.updateGeneration(generation, { ...generation, delivered: true });
     });
   }
 
@@ -286,7 +396,10 @@ export class Account extends DurableObject<Env> {
     };
   }
 
-  /** The book in figures, and the ended generations that are here from the one after that id, oldest first. */
+  /**
+   * The ledger in figures, and the ended generations that are here from the one after that id, oldest first. `logged` is
+   * what the log in D1 should have: entries up to and with `seq`, and the generations that are marked so.
+   */
   audit(
     afterId: string,
     limit: number,
@@ -296,28 +409,68 @@ export class Account extends DurableObject<Env> {
     entries: EntriesSum;
     generations: GenerationRecord[];
     hasMore: boolean;
+    lastSeq: number;
+    logged: { seq: number; entries: EntriesSum; generations: string[] };
   } {
-    const ended = this.#store.endedGenerations(afterId, limit + 1);
+    const found = this.#store.endedGenerations(afterId, limit + 1);
+    const ended = found.slice(0, limit);
+    const seq = this.#store.toldSeq();
     return {
       balance: this.#store.balance(),
       held: this.#store.held(),
-      entries: this.#store.entriesSum(),
-      generations: ended.slice(0, limit).map(recordOf),
-      hasMore: ended.length > limit,
+      entries: this.#store.entriesSum(0, Number.MAX_SAFE_INTEGER),
+      generations: ended.map(recordOf),
+      hasMore: found.length > limit,
+      lastSeq: this.#store.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0,
+      logged: {
+        seq,
+        entries: this.#store.entriesSum(0, seq),
+        generations: ended.filter(({ copied }) => copied).map(({ id }) => id),
+      },
     };
   }
 
-  /** Has the alarm tell the log these generations, and all entries if wanted, as if it had never been told. */
-  tellAgain(ids: readonly string[], entries: boolean): void {
+  /** The entries after `afterSeq` up to and with `lastSeq`, as figures that change with any of them. */
+  entriesSum(afterSeq: number, lastSeq: number): EntriesSum {
+    return this.#store.entriesSum(afterSeq, lastSeq);
+  }
+
+  /** Has the alarm write these generations to the log again. */
+  tellAgain(ids: readonly string[]): void {
     this.#commit((now) => {
       for (const id of ids) {
         const generation = this.#store.generation(id);
         if (!generation || !isEnded(generation)) continue;
         this.#store.updateGeneration(generation, { ...generation, copied: false, dueAt: now });
       }
-      if (entries) this.#store.forgetTold();
       this.#armFor(now);
     });
+  }
+
+  /**
+   * Writes the entries after `afterSeq` up to and with `lastSeq` to the log again: what is missing is inserted, what
+   * differs is changed. Entries never change here, so that it does no harm beside any other write.
+   * @throws when D1 fails
+   */
+  async writeEntriesAgain(afterSeq: number, lastSeq: number): Promise<void> {
+    const entries = this.#store.entriesBetween(afterSeq, lastSeq);
+    for (let at = 0; at < entries.length; at += ENTRIES_A_WRITE) {
+      await writeLog(this.env.DB, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
+    }
+  }
+
+  /**
+   * Removes from the log the entries that this account does not have: those beyond its last one. Nothing is written to
+   * the log meanwhile.
+   * @throws when D1 fails
+   */
+  async trimEntries(): Promise<void> {
+    const trimmed = this.#trimming.then(() => {
+      const last = this.#store.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
+      return removeEntriesAfter(this.env.DB, this.#userId, last);
+    });
+    this.#trimming = trimmed.catch(() => {});
+    await trimmed;
   }
 
   /**
@@ -344,7 +497,7 @@ export class Account extends DurableObject<Env> {
   #decideDue(): { queue: string[]; ended: string[] } {
     const due: { queue: string[]; ended: string[] } = { queue: [], ended: [] };
     for (const generation of this.#store.dueGenerations(Date.now(), ALARM_ROWS_MAX)) {
-      const decided = this.#decide(generation);
+      const decided = this.#decideOn(generation);
       if (decided !== "waits") due[decided].push(generation.id);
     }
     this.#commit((now) => {
@@ -356,7 +509,7 @@ export class Account extends DurableObject<Env> {
   }
 
   /** One generation, in a transaction of its own: one that breaks a rule of the book must not hold up the others. */
-  #decide(generation: Generation): "queue" | "ended" | "waits" {
+  #decideOn(generation: Generation): "queue" | "ended" | "waits" {
     const ids = { user_id: this.#userId, generation_id: generation.id };
     if (isEnded(generation)) return "ended";
     try {
@@ -402,6 +555,7 @@ export class Account extends DurableObject<Env> {
           this.#store.post(
             refund(this.#store.balance(), generation.paid, credits, cause, generation.id, now, find),
             now,
+            generation.keyId,
           );
         }
         this.#store.updateGeneration(generation, outcome.generation);
@@ -446,6 +600,7 @@ export class Account extends DurableObject<Env> {
 
   /** Writes to the log the entries that it has not been told, with a generation that has ended where there is one. */
   async #tellEntries(generation: Generation | null = null): Promise<void> {
+    await this.#trimming;
     for (let write = 0; write < LOG_WRITES_MAX; write++) {
       const entries = this.#store.untoldEntries(ENTRIES_A_WRITE);
       const ended = write === 0 ? generation : null;
@@ -484,11 +639,11 @@ export class Account extends DurableObject<Env> {
     };
   }
 
-  #repeated({ key, fingerprint }: Idempotency): SubmitOutcome | null {
-    const generation = this.#store.generationOfKey(key);
+  #repeated({ idempotency, unversionedFingerprint }: Order): SubmitOutcome | null {
+    const generation = idempotency && this.#store.generationOfKey(idempotency.key);
     if (!generation) return null;
-    const same = generation.idempotency?.fingerprint === fingerprint;
-    return same
+    const known = generation.idempotency?.fingerprint;
+    return known === idempotency.fingerprint || known === unversionedFingerprint
       ? { kind: "repeated", generation: recordOf(generation), balance: this.#balance() }
       : { kind: "conflict" };
   }
@@ -497,15 +652,27 @@ export class Account extends DurableObject<Env> {
    * Lets an SDK's retry have the generation of an earlier try. Its count is noted there, so that the retry of another,
    * equal call takes another generation; and its order, so that the same order again is the same answer.
    */
-  #join(id: string, { fingerprint, count }: SdkCall, now: number): Generation | null {
+  #join({ id, sdkCall, unversionedFingerprint }: Order, now: number): Generation | null {
+    if (!sdkCall || sdkCall.count === 0) return null;
     const since = joinableSince(now);
     const before = this.#store.joinedBy(id, since);
     if (before) return before;
-    const generation = this.#store.joinable(fingerprint, count, since);
+    const fingerprints = [sdkCall.fingerprint, unversionedFingerprint].filter((one) => one !== undefined);
+    const generation = this.#store.joinable(fingerprints, sdkCall.count, since);
     if (!generation) return null;
-    const joined = { ...generation, sdkCall: { fingerprint, count, joinedBy: id } };
+    const joined = { ...generation, sdkCall: { ...sdkCall, joinedBy: id } };
     this.#store.updateGeneration(generation, joined);
     return joined;
+  }
+
+  /**
+   * The note that the earlier try of this retry was refused, or that this very order was: then there is nothing that it
+   * could join. Of equal calls any may take the note: as many are left to join as have a generation.
+   */
+  #refusedBefore({ id, sdkCall, unreadCall }: Order, now: number): string | null {
+    if (!sdkCall || sdkCall.count === 0) return null;
+    const fingerprints = [sdkCall.fingerprint, unreadCall?.fingerprint].filter((one) => one !== undefined);
+    return this.#store.refusedCall(id, fingerprints, sdkCall.count - 1, joinableSince(now));
   }
 
   #read(id: string): Ended | null {
@@ -540,7 +707,14 @@ export class Account extends DurableObject<Env> {
   #limitUse(now: number): LimitUse {
     const { perMinute, concurrent } = this.#limitSettings();
     return {
-      accepted: perMinute === 0 ? [] : this.#store.acceptedSince(now - WINDOW_MS, perMinute),
+      accepted:
+        perMinute === 0
+          ? []
+          : this.#store.acceptedSince(
+              now - WINDOW_MS,
+              lowestGenerationId(now - WINDOW_MS - ID_AGE_MS_MAX),
+              perMinute,
+            ),
       unfinished: concurrent === 0 ? 0 : this.#store.unfinished(concurrent),
     };
   }
@@ -589,6 +763,10 @@ export class Account extends DurableObject<Env> {
     ].filter((time) => time !== null);
     if (times.length > 0) this.#armFor(Math.max(Math.min(...times), notBefore));
   }
+}
+
+function referenceBytes({ request }: Generation): number {
+  return request.references.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function joinableSince(now: number): string {

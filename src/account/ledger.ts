@@ -6,8 +6,9 @@
  */
 
 const DAY_MS = 86_400_000;
-/** Credits that a fault of ours returns are worth nothing if they lapse at once: nearer than this, they are renewed. */
+/** After a failure of ours, credits that expire within this time come back as a new grant. */
 export const RENEW_WITHIN_MS = 7 * DAY_MS;
+/** How long such a grant lasts. It is given once: what it pays for is refunded with its own expiry. */
 export const RENEWED_FOR_MS = 30 * DAY_MS;
 
 export type Grant = {
@@ -95,7 +96,8 @@ export function charge(
 /**
  * Returns credits to the grants that paid, the last taken first.
  * After a `fault`, what would return to a grant that has expired or soon will ({@link RENEW_WITHIN_MS}) comes back as
- * one new grant instead. After the caller's `own` doing it returns with its own expiry, which may be at once.
+ * one new grant instead, unless that grant is itself a renewed one. After the caller's `own` doing it returns with its
+ * own expiry, which may be at once.
  * @param find the grant of an id in `paid`, as it stands
  */
 export function refund(
@@ -122,7 +124,8 @@ export function refund(
     if (returned === 0) break;
     const grant = find(part.grantId);
     const expired = grant.expiresAt !== null && grant.expiresAt <= now;
-    if (cause === "fault" && grant.expiresAt !== null && grant.expiresAt <= now + RENEW_WITHIN_MS) {
+    const expiresSoon = grant.expiresAt !== null && grant.expiresAt <= now + RENEW_WITHIN_MS;
+    if (cause === "fault" && expiresSoon && !isRenewed(grant)) {
       renewed += returned;
       continue;
     }
@@ -161,9 +164,15 @@ export function expire(balance: number, grants: readonly Grant[], now: number): 
   });
 }
 
-/** The id of the grant that renews what a generation's fault returns: an operator cannot choose one of this form. */
+const RENEWED_PREFIX = "refund_";
+
+/** The id of the grant that renews what a failed generation returns: an operator cannot choose one of this form. */
 export function renewedGrantId(generationId: string): string {
-  return `refund_${generationId}`;
+  return RENEWED_PREFIX + generationId;
+}
+
+function isRenewed(grant: Grant): boolean {
+  return grant.id.startsWith(RENEWED_PREFIX);
 }
 
 /** Breaking a rule of the book is a defect of ours: the transaction is rolled back and nothing is posted. */

@@ -3,6 +3,8 @@
  * `queued` → `processing` → `succeeded` | `failed` | `canceled`; whoever works on it holds a lease, told apart by its
  * fence: a number that grows each time the lease is taken away.
  */
+import type { Tier } from "../catalogue/models.ts";
+import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";
 import { mustHold, type Paid, type RefundCause } from "./ledger.ts";
 
@@ -36,6 +38,8 @@ export type GenerationRequest = {
   aspectRatio: string;
   /** The resolution that was priced. */
   tier: string;
+  /** Credits for one image of each tier when it was priced. Requests that older releases accepted have none. */
+  prices?: Readonly<Record<Tier, number>>;
   size: { width: number; height: number } | "auto";
   renderQuality: "auto" | "low" | "medium" | "high";
   n: number;
@@ -65,6 +69,9 @@ export type Idempotency = { key: string; fingerprint: string };
  */
 export type SdkCall = { fingerprint: string; count: number };
 
+/** What an SDK call is known by before its body is read: a refusal then is noted under it. */
+export type UnreadCall = { fingerprint: string };
+
 /** What a caller wants accepted, priced. The id is the caller's, so that it can be asked for again. */
 export type Order = {
   id: string;
@@ -74,6 +81,14 @@ export type Order = {
   credits: number;
   idempotency: Idempotency | null;
   sdkCall?: SdkCall | null;
+  /** Of the same SDK call before its body was read, where that is when it may be refused. */
+  unreadCall?: UnreadCall | null;
+  /** The fingerprint as releases before fingerprints had versions wrote it: a repeat of a request to one of them. */
+  unversionedFingerprint?: string;
+  /** The API key that pays, or null: the pages'. */
+  keyId?: string | null;
+  /** The upload that brought the references: it is over when the order is decided. */
+  uploadId?: string | null;
 };
 
 /** What a run brings back. Images and a failure together: some were delivered before it failed. */
@@ -113,6 +128,10 @@ export type Generation = {
   cleared: boolean;
   /** Whether images that no answer names are gone from storage. */
   swept: boolean;
+  /** The API key that paid, or null. */
+  keyId: string | null;
+  /** Whether its answer was written to its end, so that no retry can be after it. Noted of SDK calls only. */
+  delivered: boolean;
 };
 
 export type Limits = { runDeadlineMs: number; queueDeadlineMs: number; providerAttempts: number };
@@ -160,6 +179,8 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     copied: false,
     cleared: request.references.length === 0,
     swept: true,
+    keyId: order.keyId ?? null,
+    delivered: false,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
@@ -182,6 +203,12 @@ export function jobOf(generation: Generation, limits: Limits): Job {
     workUntil: generation.beganAt + limits.runDeadlineMs * WORK_PART,
     mayCall: generation.fence === 1,
   };
+}
+
+/** The lease of that fence is given back, because its holder is gone: the next one gets another fence. */
+export function release(generation: Generation, fence: number): Generation {
+  if (isEnded(generation) || !generation.leased || generation.fence !== fence) return generation;
+  return { ...generation, leased: false, fence: fence + 1 };
 }
 
 export type RenewOutcome =
@@ -256,7 +283,9 @@ export function end(
   const held = generation.leased && fence === generation.fence;
   if (!held && fence !== null && images.length < request.n) return { kind: "stale" };
   const error = images.length === 0 ? (result.failure ?? "generationFailed") : null;
-  const refunded = (charged / request.n) * (request.n - images.length);
+  const used = images.reduce((sum, image) => sum + costOf(image, request, charged / request.n), 0);
+  const refunded = charged - used;
+  mustHold(Number.isSafeInteger(refunded) && refunded >= 0, "an image costs at most what was charged for it");
   return {
     kind: "ended",
     generation: {
@@ -278,6 +307,11 @@ export function end(
         ? null
         : { credits: refunded, cause: result.failure === "contentPolicyViolation" ? "own" : "fault" },
   };
+}
+
+/** What a delivered image costs: the price that was charged for it, or its own tier's where it came smaller. */
+function costOf(image: StoredImage, { prices }: GenerationRequest, charged: number): number {
+  return prices === undefined ? charged : Math.min(charged, prices[tierOf(image)]);
 }
 
 /** What is still to be done about a generation that has ended. */

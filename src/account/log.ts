@@ -1,4 +1,6 @@
+import { and, eq, gt, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { creditEntries, generations } from "../db/schema.ts";
 import type { Generation } from "./lifecycle.ts";
 import { entryRowOf, rowOf } from "./record.ts";
@@ -10,8 +12,9 @@ const ENTRIES_A_STATEMENT = 12;
 export const ENTRIES_A_WRITE = 10 * ENTRIES_A_STATEMENT;
 
 /**
- * Writes ended generations and entries to the log in D1, as one batch: all of it or nothing. Neither ever changes, so
- * what is there already is left alone, and repeating a write does no harm.
+ * Writes an ended generation and entries to the log in D1, as one batch: all of it or nothing. Neither ever changes in
+ * the account: a row that is there already is left alone where it is the same, and set right where it is not.
+ * @throws when D1 fails
  */
 export async function writeLog(
   d1: D1Database,
@@ -22,16 +25,57 @@ export async function writeLog(
   const db = drizzle(d1);
   const row = generation && rowOf(userId, generation);
   const statements = [
-    ...(row ? [db.insert(generations).values(row).onConflictDoNothing()] : []),
+    ...(row
+      ? [
+          db
+            .insert(generations)
+            .values(row)
+            .onConflictDoUpdate({
+              target: [generations.userId, generations.id],
+              ...setToGiven(generations, GENERATION_COLUMNS),
+            }),
+        ]
+      : []),
     ...chunk(entries, ENTRIES_A_STATEMENT).map((part) =>
       db
         .insert(creditEntries)
         .values(part.map((entry) => entryRowOf(userId, entry)))
-        .onConflictDoNothing(),
+        .onConflictDoUpdate({
+          target: [creditEntries.userId, creditEntries.seq],
+          ...setToGiven(creditEntries, ENTRY_COLUMNS),
+        }),
     ),
   ];
   const [first, ...rest] = statements;
   if (first) await db.batch([first, ...rest]);
+}
+
+/** Removes the user's entries beyond that one. @throws when D1 fails */
+export async function removeEntriesAfter(d1: D1Database, userId: string, lastSeq: number): Promise<void> {
+  const beyond = and(eq(creditEntries.userId, userId), gt(creditEntries.seq, lastSeq));
+  await drizzle(d1).delete(creditEntries).where(beyond);
+}
+
+const GENERATION_COLUMNS = {
+  ...{ status: "status", model: "model", createdAt: "created_at", endedAt: "ended_at", error: "error" },
+  ...{ creditsCharged: "credits_charged", creditsRefunded: "credits_refunded" },
+  ...{ images: "images", request: "request" },
+};
+const ENTRY_COLUMNS = {
+  ...{ kind: "kind", credits: "credits", balanceAfter: "balance_after", createdAt: "created_at" },
+  ...{ generationId: "generation_id", grantId: "grant_id" },
+};
+
+/** What an upsert does with a row that is there: sets these columns, and writes nothing where all are the same. */
+function setToGiven(table: SQLiteTable, columns: Readonly<Record<string, string>>) {
+  const set: Record<string, SQL> = {};
+  const differs: SQL[] = [];
+  for (const [field, column] of Object.entries(columns)) {
+    const given = sql.raw(`excluded.${column}`);
+    set[field] = given;
+    differs.push(sql`${table}.${sql.identifier(column)} IS NOT ${given}`);
+  }
+  return { set, setWhere: sql.join(differs, sql` OR `) };
 }
 
 function chunk<T>(items: readonly T[], size: number): T[][] {

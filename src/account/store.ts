@@ -1,6 +1,6 @@
 import type { Grant, Posting } from "./ledger.ts";
 import { mustHold } from "./ledger.ts";
-import type { FailureCode, Generation, GenerationStatus } from "./lifecycle.ts";
+import type { FailureCode, Generation, GenerationStatus, SdkCall } from "./lifecycle.ts";
 
 /** The latest moment a Date can hold. */
 const NEVER = 8_640_000_000_000_000;
@@ -50,6 +50,9 @@ type GenerationRow = {
   fingerprint: string | null;
   sdk_count: number | null;
   joined_by: string | null;
+  key_id: string | null;
+  livemode: number;
+  delivered: number;
 };
 
 /** Which generations a list shows; what is null does not matter. Times in milliseconds since 1970, both exclusive. */
@@ -60,6 +63,7 @@ export type GenerationFilter = {
   createdBefore: number | null;
 };
 
+/** What tells whether two copies of a run of entries are the same. */
 export type EntriesSum = { count: number; credits: number; balances: number };
 
 /** A line of the book as it is kept. */
@@ -138,8 +142,11 @@ export class AccountStore {
       .map(toGrant);
   }
 
-  /** Writes each posting's line and its grant, then holds the book against its rules. */
-  post(postings: readonly Posting[], now: number): void {
+  /**
+   * Writes each posting's entry and its grant, then asserts that the balance is what the grants hold.
+   * @param keyId the API key of the generation that the postings belong to, or null
+   */
+  post(postings: readonly Posting[], now: number, keyId: string | null = null): void {
     for (const { kind, credits, balanceAfter, generationId, grant } of postings) {
       const expiresAt = grant.expiresAt ?? NEVER;
       const before = this.grant(grant.id);
@@ -161,8 +168,8 @@ export class AccountStore {
       }
       mustHold(this.balance() + credits === balanceAfter, "each entry continues the one before");
       this.#sql.exec(
-        "INSERT INTO entries (kind, credits, balance_after, generation_id, grant_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        ...[kind, credits, balanceAfter, generationId, grant.id, now],
+        "INSERT INTO entries (kind, credits, balance_after, generation_id, grant_id, created_at, key_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        ...[kind, credits, balanceAfter, generationId, grant.id, now, keyId],
       );
     }
     mustHold(this.balance() === this.held(), "the balance is what the grants hold");
@@ -192,17 +199,28 @@ export class AccountStore {
     this.#sql.exec("UPDATE told SET entries = ? WHERE entries < ?", seq, seq);
   }
 
-  /** All entries as figures that change with any of them. */
-  entriesSum(): EntriesSum {
-    return this.#one<EntriesSum>(
-      `SELECT count(*) AS count, coalesce(sum(credits), 0) AS credits, coalesce(sum(balance_after), 0) AS balances
-       FROM entries`,
-    );
+  /** Up to which entry the log is complete. */
+  toldSeq(): number {
+    return this.#one<{ entries: number }>("SELECT entries FROM told").entries;
   }
 
-  /** The log is to be told every entry again. */
-  forgetTold(): void {
-    this.#sql.exec("UPDATE told SET entries = 0");
+  /** The entries after `afterSeq` up to and with `lastSeq` as figures that change with any of them. */
+  entriesSum(afterSeq: number, lastSeq: number): EntriesSum {
+    const [sum] = this.#sql.exec<EntriesSum>(
+      `SELECT count(*) AS count, coalesce(sum(credits), 0) AS credits, coalesce(sum(balance_after), 0) AS balances
+       FROM entries WHERE seq > ? AND seq <= ?`,
+      afterSeq,
+      lastSeq,
+    );
+    return sum ?? { count: 0, credits: 0, balances: 0 };
+  }
+
+  /** The entries after `afterSeq` up to and with `lastSeq`, oldest first. */
+  entriesBetween(afterSeq: number, lastSeq: number): Entry[] {
+    return this.#sql
+      .exec<EntryRow>("SELECT * FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq", afterSeq, lastSeq)
+      .toArray()
+      .map(toEntry);
   }
 
   generation(id: string): Generation | null {
@@ -227,18 +245,55 @@ export class AccountStore {
   }
 
   /**
-   * The newest generation, not older than `sinceId`, that an SDK's retry with that count may join: unfinished or
-   * succeeded, and joined by no retry with as high a count. Without a fingerprint: of any request.
+   * The newest generation, not older than `sinceId`, that an SDK's retry with that count may join: unfinished, or
+   * succeeded with an answer that was not written to its end, and joined by no retry with as high a count.
+   * @param fingerprints of the request, any of them; none: of any request
    */
-  joinable(fingerprint: string | null, count: number, sinceId: string): Generation | null {
+  joinable(fingerprints: readonly string[], count: number, sinceId: string): Generation | null {
+    const [first = null, second = first] = fingerprints;
     const [row] = this.#sql.exec<GenerationRow>(
       `SELECT * FROM generations
-       WHERE id >= ?1 AND sdk_count < ?2 AND (?3 IS NULL OR fingerprint = ?3)
+       WHERE id >= ?1 AND sdk_count < ?2 AND (?3 IS NULL OR fingerprint IN (?3, ?4)) AND delivered = 0
          AND status IN ('queued', 'processing', 'succeeded')
        ORDER BY id DESC LIMIT 1`,
-      ...[sinceId, count, fingerprint],
+      ...[sinceId, count, first, second],
     );
     return row ? toGeneration(row) : null;
+  }
+
+  /** The refused SDK call that has this order's id, or else one of these fingerprints and this count; or null. */
+  refusedCall(
+    orderId: string,
+    fingerprints: readonly string[],
+    count: number,
+    sinceId: string,
+  ): string | null {
+    const [first = null, second = first] = fingerprints;
+    const [row] = this.#sql.exec<{ order_id: string }>(
+      `SELECT order_id FROM refused_calls
+       WHERE order_id = ?1 OR (order_id >= ?2 AND fingerprint IN (?3, ?4) AND sdk_count = ?5)
+       ORDER BY order_id = ?1 DESC, order_id LIMIT 1`,
+      ...[orderId, sinceId, first, second, count],
+    );
+    return row?.order_id ?? null;
+  }
+
+  /** Notes that an SDK call was refused; a call of the same order id is noted once. Keeps at most `most`, the newest. */
+  noteRefusedCall(orderId: string, { fingerprint, count }: SdkCall, sinceId: string, most: number): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO refused_calls (order_id, fingerprint, sdk_count) VALUES (?, ?, ?)",
+      ...[orderId, fingerprint, count],
+    );
+    this.#sql.exec("DELETE FROM refused_calls WHERE order_id < ?", sinceId);
+    this.#sql.exec(
+      `DELETE FROM refused_calls WHERE order_id <=
+         (SELECT order_id FROM refused_calls ORDER BY order_id DESC LIMIT 1 OFFSET ?)`,
+      most,
+    );
+  }
+
+  forgetRefusedCall(orderId: string): void {
+    this.#sql.exec("DELETE FROM refused_calls WHERE order_id = ?", orderId);
   }
 
   /** Generations that the filter lets through: newest first, from the one before `beforeId`. */
@@ -268,13 +323,18 @@ export class AccountStore {
       .map(toGeneration);
   }
 
-  /** When the latest generations were accepted, at most `limit` of them, those after that time only. */
-  acceptedSince(time: number, limit: number): number[] {
+  /**
+   * When generations were accepted after that time, newest first, at most `limit` of them. Looked for among the ids from
+   * `sinceId` on: an id is made some time before its acceptance, so that one must be old enough.
+   */
+  acceptedSince(time: number, sinceId: string, limit: number): number[] {
     return this.#sql
-      .exec<{ created_at: number }>("SELECT created_at FROM generations ORDER BY id DESC LIMIT ?", limit)
+      .exec<{ created_at: number }>(
+        "SELECT created_at FROM generations WHERE id >= ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
+        ...[sinceId, time, limit],
+      )
       .toArray()
-      .map((row) => row.created_at)
-      .filter((created) => created > time);
+      .map((row) => row.created_at);
   }
 
   /** How many generations have not ended, counted as far as `limit`. */
@@ -419,6 +479,8 @@ function toGeneration(row: GenerationRow): Generation {
       row.sdk_count === null || row.fingerprint === null
         ? null
         : { fingerprint: row.fingerprint, count: row.sdk_count, joinedBy: row.joined_by },
+    keyId: row.key_id,
+    delivered: row.delivered === 1,
   };
 }
 
@@ -449,5 +511,8 @@ function toRow(generation: Generation): GenerationRow {
     fingerprint: generation.idempotency?.fingerprint ?? generation.sdkCall?.fingerprint ?? null,
     sdk_count: generation.sdkCall?.count ?? null,
     joined_by: generation.sdkCall?.joinedBy ?? null,
+    key_id: generation.keyId,
+    livemode: 1,
+    delivered: generation.delivered ? 1 : 0,
   };
 }

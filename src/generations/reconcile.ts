@@ -1,13 +1,14 @@
-import { and, asc, eq, gt, inArray, lte, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, lte, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import type { Account } from "../account/account.ts";
 import { KEEP_MS } from "../account/lifecycle.ts";
 import { type GenerationRecord, recordOfRow } from "../account/record.ts";
 import type { EntriesSum } from "../account/store.ts";
 import { creditEntries, generations, users } from "../db/schema.ts";
 
 /**
- * What is not as the book has it. Everything but a missing image can be repaired: the log is written again from the
- * book, never the other way round.
+ * A difference between an account and what belongs to it. Those in the log can be repaired: it is written again from the
+ * account, never the other way round.
  */
 export type Difference = { userId: string } & (
   | { kind: "book_broken"; balance: number; entriesSum: number; held: number }
@@ -29,6 +30,10 @@ export type Page = {
 /** Well within the 10,000 outside calls that a request may make: each generation has up to four images to look for. */
 const GENERATIONS_A_PAGE = 200;
 const ACCOUNTS_A_PAGE = 100;
+/** Entries that are written again at once. */
+const ENTRIES_A_RANGE = 480;
+/** Two calls each: far below what a request may make, and enough for 20 ranges among a million entries. */
+const RANGES_COMPARED_MAX = 400;
 /** A row younger than what the account keeps must be in the book; nearer to the edge it may just have been let go. */
 const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
 
@@ -69,7 +74,10 @@ async function userAfter(db: DrizzleD1Database, id: string): Promise<string | nu
   return user?.id ?? null;
 }
 
-/** Adds to the page what it finds. Returns the generation it stopped at, or "" when the account is done. */
+/**
+ * Adds to the page what it finds. Returns the generation it stopped at, or "" when the account is done. Only what the
+ * account says it has logged is compared: what it has still to tell is no difference.
+ */
 async function reconcileAccount(
   env: Env,
   db: DrizzleD1Database,
@@ -81,29 +89,57 @@ async function reconcileAccount(
   page: Page,
 ): Promise<string> {
   const account = env.ACCOUNT.getByName(userId);
+  // Read before the account is: its entries only grow, so one beyond its last is none of its own.
+  const lastLoggedSeq = afterId === "" ? await lastSeqInLog(db, userId) : 0;
   const audit = await account.audit(afterId, limit);
+  const { logged } = audit;
   const found: Difference[] = [];
+  const surplus = lastLoggedSeq > audit.lastSeq;
   if (afterId === "") {
     page.checked.accounts += 1;
     const { balance, held, entries } = audit;
     if (balance !== held || balance !== entries.credits) {
       found.push({ userId, kind: "book_broken", balance, entriesSum: entries.credits, held });
     }
-    const inLog = await entriesInLog(db, userId);
-    if (!sameEntries(entries, inLog)) found.push({ userId, kind: "entries_differ", inBook: entries, inLog });
+    const inLog = await entriesInLog(db, userId, 0, logged.seq);
+    if (surplus || !sameEntries(logged.entries, inLog)) {
+      found.push({ userId, kind: "entries_differ", inBook: logged.entries, inLog });
+    }
   }
   const ids = audit.generations.map(({ id }) => id);
   const lastId = audit.hasMore ? (ids.at(-1) ?? "") : "";
-  const logged = await loggedBetween(db, userId, afterId, lastId, now);
-  found.push(...compareGenerations(userId, audit.generations, logged));
+  const rows = await loggedBetween(db, userId, afterId, lastId, now);
+  found.push(...compareGenerations(userId, audit.generations, new Set(logged.generations), rows));
+  const known = new Set(ids);
+  for (const { id } of rows) {
+    // What the account has logged since it was asked is its own; it is asked again before it is called unknown.
+    if (known.has(id) || (await account.generation(id)) !== null) continue;
+    found.push({ userId, kind: "generation_unknown", generationId: id });
+  }
   found.push(...(await missingImages(env.IMAGES, userId, audit.generations, page)));
   page.checked.generations += ids.length;
   page.differences.push(...found);
-  if (repair) page.repaired += await repairAccount(env, db, userId, found);
+  if (repair) page.repaired += await repairAccount(env, db, userId, found, logged.seq, surplus);
   return lastId;
 }
 
-async function entriesInLog(db: DrizzleD1Database, userId: string): Promise<EntriesSum> {
+async function lastSeqInLog(db: DrizzleD1Database, userId: string): Promise<number> {
+  const [last] = await db
+    .select({ seq: creditEntries.seq })
+    .from(creditEntries)
+    .where(eq(creditEntries.userId, userId))
+    .orderBy(desc(creditEntries.seq))
+    .limit(1);
+  return last?.seq ?? 0;
+}
+
+/** The log's entries after `afterSeq` up to and with `lastSeq`, in figures. */
+async function entriesInLog(
+  db: DrizzleD1Database,
+  userId: string,
+  afterSeq: number,
+  lastSeq: number,
+): Promise<EntriesSum> {
   const [row] = await db
     .select({
       count: sql<number>`count(*)`,
@@ -111,7 +147,9 @@ async function entriesInLog(db: DrizzleD1Database, userId: string): Promise<Entr
       balances: sql<number>`coalesce(sum(${creditEntries.balanceAfter}), 0)`,
     })
     .from(creditEntries)
-    .where(eq(creditEntries.userId, userId));
+    .where(
+      and(eq(creditEntries.userId, userId), gt(creditEntries.seq, afterSeq), lte(creditEntries.seq, lastSeq)),
+    );
   return row ?? { count: 0, credits: 0, balances: 0 };
 }
 
@@ -144,20 +182,20 @@ async function loggedBetween(
 function compareGenerations(
   userId: string,
   inBook: readonly GenerationRecord[],
+  logged: ReadonlySet<string>,
   inLog: readonly GenerationRecord[],
 ): Difference[] {
-  const logged = new Map(inLog.map((record) => [record.id, record]));
-  const known = new Set(inBook.map(({ id }) => id));
+  const rows = new Map(inLog.map((record) => [record.id, record]));
   const differences: Difference[] = [];
   for (const record of inBook) {
-    const copy = logged.get(record.id);
-    if (!copy) differences.push({ userId, kind: "generation_missing", generationId: record.id });
-    else if (JSON.stringify(copy) !== JSON.stringify(record)) {
+    const row = rows.get(record.id);
+    if (row === undefined) {
+      if (logged.has(record.id)) {
+        differences.push({ userId, kind: "generation_missing", generationId: record.id });
+      }
+    } else if (JSON.stringify(row) !== JSON.stringify(record)) {
       differences.push({ userId, kind: "generation_differs", generationId: record.id });
     }
-  }
-  for (const { id } of inLog) {
-    if (!known.has(id)) differences.push({ userId, kind: "generation_unknown", generationId: id });
   }
   return differences;
 }
@@ -180,28 +218,66 @@ async function missingImages(
   return differences;
 }
 
-/** Removes from the log what is wrong, then has the account tell it again. Returns how many differences that mends. */
+/**
+ * Has the account write again what is missing in the log or differs, and removes from it what the account does not have.
+ * Returns how many differences that repairs.
+ */
 async function repairAccount(
   env: Env,
   db: DrizzleD1Database,
   userId: string,
   differences: readonly Difference[],
+  loggedSeq: number,
+  surplus: boolean,
 ): Promise<number> {
   const account = env.ACCOUNT.getByName(userId);
-  const entries = differences.filter(({ kind }) => kind === "entries_differ").length;
-  const ids = differences.flatMap((difference) =>
-    difference.kind === "generation_missing" ||
-    difference.kind === "generation_differs" ||
-    difference.kind === "generation_unknown"
-      ? [difference.generationId]
-      : [],
-  );
+  const idsOf = (...kinds: Difference["kind"][]) =>
+    differences.flatMap((difference) =>
+      kinds.includes(difference.kind) && "generationId" in difference ? [difference.generationId] : [],
+    );
+  const unknown = idsOf("generation_unknown");
   // D1 binds at most 100 values a statement.
-  for (let at = 0; at < ids.length; at += 90) {
-    const some = ids.slice(at, at + 90);
+  for (let at = 0; at < unknown.length; at += 90) {
+    const some = unknown.slice(at, at + 90);
     await db.delete(generations).where(and(eq(generations.userId, userId), inArray(generations.id, some)));
   }
-  if (entries > 0) await db.delete(creditEntries).where(eq(creditEntries.userId, userId));
-  if (ids.length > 0 || entries > 0) await account.tellAgain(ids, entries > 0);
-  return ids.length + entries;
+  const again = idsOf("generation_missing", "generation_differs");
+  if (again.length > 0) await account.tellAgain(again);
+  const entries = differences.filter(({ kind }) => kind === "entries_differ").length;
+  if (entries === 0) return unknown.length + again.length;
+  if (surplus) await account.trimEntries();
+  const whole = await repairEntries(account, db, userId, loggedSeq);
+  return unknown.length + again.length + (whole ? entries : 0);
+}
+
+/**
+ * Looks for the ranges of entries that differ by halves, and has the account write those again.
+ * @returns false when there are more than one request should repair: the next one goes on
+ */
+async function repairEntries(
+  account: DurableObjectStub<Account>,
+  db: DrizzleD1Database,
+  userId: string,
+  lastSeq: number,
+): Promise<boolean> {
+  const ranges = [{ after: 0, last: lastSeq }];
+  let compared = 0;
+  for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
+    if (compared === RANGES_COMPARED_MAX) return false;
+    compared += 1;
+    const { after, last } = range;
+    const [inBook, inLog] = await Promise.all([
+      account.entriesSum(after, last),
+      entriesInLog(db, userId, after, last),
+    ]);
+    if (sameEntries(inBook, inLog)) continue;
+    if (last - after <= ENTRIES_A_RANGE) {
+      await account.writeEntriesAgain(after, last);
+      continue;
+    }
+    const middle = after + Math.floor((last - after) / 2);
+    // The older half is taken up first.
+    ranges.push({ after: middle, last }, { after, last: middle });
+  }
+  return true;
 }

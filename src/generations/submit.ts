@@ -1,12 +1,5 @@
 import type { Account, Balance, Ended, FinishOutcome, SubmitOutcome } from "../account/account.ts";
-import {
-  type GenerationRequest,
-  type Idempotency,
-  isEnded,
-  type Job,
-  type Order,
-  type SdkCall,
-} from "../account/lifecycle.ts";
+import { type GenerationRequest, isEnded, type Job, type Order } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
 import { isSchemaTooNew } from "../account/schema.ts";
@@ -14,6 +7,7 @@ import { cheapestPrice, type Model, models } from "../catalogue/models.ts";
 import { type InvalidShape, resolveShape, type ShapeRequest } from "../catalogue/resolve.ts";
 import type { Config } from "../config.ts";
 import { sha256Hex } from "../hash.ts";
+import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
 import type { OutputFormat } from "../providers/provider.ts";
 import { chooseProvider } from "../providers/registry.ts";
@@ -33,9 +27,28 @@ export type Submission = ShapeRequest & {
   references: GenerationRequest["references"];
   /** What the caller repeats when it repeats the request, or null. */
   idempotencyKey: string | null;
-  /** What an SDK says of the call, which its retries may join; null for callers that are told apart by their keys alone. */
-  sdk: { keyId: string; count: number } | null;
+  /** What an SDK says of the call; null for calls that an SDK's retry can never be after. */
+  sdk: SdkHeaders | null;
+  /** The API key that pays, or null on the pages. */
+  keyId: string | null;
+  /** The upload that brought the references, or null. */
+  uploadId: string | null;
   origin: string;
+};
+
+/**
+ * How often the SDK has tried this call before. `bodyBytes` is the length that it gives for the body of an upload, or
+ * null: all that a call is known by before its body is read.
+ */
+export type SdkHeaders = { keyId: string; count: number; bodyBytes: number | null };
+
+/** An upload that asks to be admitted. */
+export type Upload = {
+  id: string;
+  /** The length that the request gives for its body, or null. */
+  bodyBytes: number | null;
+  idempotencyKey: string | null;
+  sdk: SdkHeaders | null;
 };
 
 /** `quota` is what is left of the limits; null where the request did not come so far as to be held against them. */
@@ -43,11 +56,13 @@ export type Submitted =
   | { kind: "ended"; generation: GenerationRecord; balance: Balance; replayed: boolean; quota: Quota | null }
   | { kind: "pending"; generation: GenerationRecord; replayed: boolean; quota: Quota | null }
   | InvalidField
-  /** The idempotency key belongs to another request. */
-  | { kind: "mismatch" }
+  | Mismatch
   | Refusal
   /** It may have been charged: the id tells, once the account answers again. */
   | { kind: "unknown" };
+
+/** The idempotency key belongs to another request. */
+export type Mismatch = { kind: "mismatch" };
 
 /** Nothing was charged. */
 export type Refusal =
@@ -56,11 +71,16 @@ export type Refusal =
   /** It may work later. */
   | { kind: "unavailable" };
 
+/** Why an upload may not begin. Nothing was charged. */
+export type UploadRefusal = Refusal | Mismatch | { kind: "uploads_limited"; retryAfterSeconds: number };
+
 export type InvalidField = InvalidShape | { kind: "invalid"; param: string; message: string };
 
 /** How often the account is asked to take a submission, with the same id, before its fate is called unknown. */
 const SUBMIT_ATTEMPTS = 3;
 const AGAIN_AFTER_MS = 200;
+/** How often a run that died is taken over by whoever waits for it: then it is left to the queue. */
+const TAKE_OVERS_MAX = 5;
 /** A generation that ends just as the wait is over is worth this much more of it. */
 const WAIT_GRACE_MS = 5_000;
 /** An account that does not answer is not crowded by those who wait for it. */
@@ -81,8 +101,12 @@ export async function submit(
   if (priced.kind !== "priced") return priced;
   const { request, credits } = priced;
   const mode = submission.async ? "async" : "sync";
-  const { idempotency, sdkCall } = await repetitionOf(submission, request);
-  const outcome = await submitToAccount(env, userId, { id, mode, request, credits, idempotency, sdkCall });
+  const { keyId, uploadId } = submission;
+  const repetition = await repetitionOf(submission, request);
+  const outcome = await submitToAccount(env, userId, {
+    ...{ id, mode, request, credits, keyId, uploadId },
+    ...repetition,
+  });
   switch (outcome.kind) {
     case "insufficient":
       return { ...outcome, required: credits };
@@ -105,6 +129,10 @@ export async function submit(
       if (mode === "async") return { kind: "pending", generation, ...rest };
       return { ...(await awaitEnd(env, userId, generation, job, config)), ...rest };
     }
+    default:
+      // An account of a newer release may answer what this one does not know: it may have charged.
+      log("submit_outcome_unknown", { user_id: userId, generation_id: id });
+      return { kind: "unknown" };
   }
 }
 
@@ -114,19 +142,49 @@ export async function submit(
  */
 export async function admit(
   userId: string,
-  idempotencyKey: string | null,
+  { id, bodyBytes, idempotencyKey, sdk }: Upload,
   env: Env,
   config: Config,
-  sdkCount = 0,
-): Promise<{ kind: "admitted" } | Refusal> {
+): Promise<{ kind: "admitted" } | UploadRefusal> {
   if (!chooseProvider(config)) return { kind: "unavailable" };
   const required = Math.min(...models.map((model) => cheapestPrice(model)));
+  const sdkCall = sdk && { fingerprint: await unreadFingerprint(sdk), count: sdk.count };
+  const call = sdkCall && { orderId: newId("gen"), sdkCall };
   try {
-    const admission = await env.ACCOUNT.getByName(userId).admit(required, idempotencyKey, sdkCount);
-    return admission.kind === "insufficient" ? { ...admission, required } : admission;
+    const account = env.ACCOUNT.getByName(userId);
+    const upload = { id, bytes: bodyBytes, call };
+    const admission = await account.admit(required, idempotencyKey, sdk?.count ?? 0, upload);
+    switch (admission.kind) {
+      case "insufficient":
+        return { ...admission, required };
+      case "conflict":
+        return { kind: "mismatch" };
+      case "admitted":
+      case "limited":
+      case "uploads_limited":
+        return admission;
+    }
   } catch (error) {
     log("admit_failed", { user_id: userId, error: describe(error) });
-    return { kind: "unavailable" };
+  }
+  return { kind: "unavailable" };
+}
+
+/** The upload is over and made no generation. Its account forgets it by itself, only later, when this fails. */
+export async function endUpload(userId: string, uploadId: string, env: Env): Promise<void> {
+  try {
+    await env.ACCOUNT.getByName(userId).uploadEnded(uploadId);
+  } catch (error) {
+    log("upload_end_failed", { user_id: userId, error: describe(error) });
+  }
+}
+
+/** The answer with the generation was written to its end: no SDK retry can be after it. */
+export async function noteDelivered(userId: string, generationId: string, env: Env): Promise<void> {
+  try {
+    await env.ACCOUNT.getByName(userId).delivered(generationId);
+  } catch (error) {
+    log("delivered_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
   }
 }
 
@@ -156,6 +214,7 @@ function priceSubmission(
       prompt,
       aspectRatio,
       tier,
+      prices: model.credits,
       size,
       renderQuality,
       n,
@@ -170,25 +229,60 @@ function priceSubmission(
   };
 }
 
+type Repetition = Pick<Order, "idempotency" | "sdkCall" | "unreadCall" | "unversionedFingerprint">;
+
 /** What lets a repeated request join. A key of the caller's own says more than what its SDK counts. */
 async function repetitionOf(
   { idempotencyKey: key, sdk }: Submission,
   request: GenerationRequest,
-): Promise<{ idempotency: Idempotency | null; sdkCall: SdkCall | null }> {
+): Promise<Repetition> {
+  if (key === null && sdk === null) return { idempotency: null, sdkCall: null };
+  const fingerprint = await fingerprintOf(request);
+  const unversioned = await unversionedFingerprintOf(request);
   if (key !== null) {
-    return { idempotency: { key, fingerprint: await fingerprintOf(request) }, sdkCall: null };
+    return { idempotency: { key, fingerprint }, sdkCall: null, unversionedFingerprint: unversioned };
   }
   if (sdk === null) return { idempotency: null, sdkCall: null };
-  const fingerprint = await sha256Hex(`${sdk.keyId}\n${await fingerprintOf(request)}`);
-  return { idempotency: null, sdkCall: { fingerprint, count: sdk.count } };
+  return {
+    idempotency: null,
+    sdkCall: { fingerprint: await ofKey(sdk.keyId, fingerprint), count: sdk.count },
+    unreadCall: { fingerprint: await unreadFingerprint(sdk) },
+    unversionedFingerprint: await sha256Hex(`${sdk.keyId}\n${unversioned}`),
+  };
+}
+
+/** Calls of two keys are never taken for the same. */
+async function ofKey(keyId: string, fingerprint: string): Promise<string> {
+  return `v1:${await sha256Hex(`${keyId}\n${fingerprint}`)}`;
+}
+
+async function unreadFingerprint({ keyId, bodyBytes }: SdkHeaders): Promise<string> {
+  return ofKey(keyId, `unread upload of ${bodyBytes ?? "unknown"} bytes`);
 }
 
 /**
- * The same request is the same picture at the same price: all that was asked, as it was understood, and the content of
- * each reference. Where the caller waits, and which host it called, are no part of it.
+ * What tells whether two requests are the same: all that the caller asked, as it was understood, and the content of each
+ * reference. How the caller waits, which host it called and how a provider is asked are no part of it.
+ *
+ * Stored for 24 hours, so it must stay the same from release to release. A field that is new is added to the end, and
+ * only where it has another value than a request without it; what cannot be added so takes the next version, and repeats
+ * of the version before are compared by both for a day.
  */
 async function fingerprintOf(request: GenerationRequest): Promise<string> {
-  const { origin: _, references, ...asked } = request;
+  const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
+    request;
+  const { background, moderation, endUser, references } = request;
+  const asked = [
+    ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
+    ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
+    references.map(({ sha256 }) => sha256),
+  ];
+  return `v1:${await sha256Hex(JSON.stringify(asked))}`;
+}
+
+/** The same as releases before fingerprints had versions wrote it: accounts hold such ones for 24 hours. */
+async function unversionedFingerprintOf(request: GenerationRequest): Promise<string> {
+  const { origin: _origin, prices: _prices, references, ...asked } = request;
   const content = { ...asked, references: references.map(({ sha256 }) => sha256) };
   return await sha256Hex(JSON.stringify(content));
 }
@@ -231,11 +325,17 @@ async function awaitEnd(
   { SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS }: Config,
 ): Promise<AwaitedEnd> {
   const until = Date.now() + SYNC_WAIT_SECONDS * 1000 + WAIT_GRACE_MS;
-  if (job !== null) {
-    // At the deadline the account ends it whatever the runner is held up by, and the account is where that is told.
-    const seconds = Math.min(SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS);
-    const outcome = await runInRunner(env, userId, job, seconds * 1000);
+  // At the deadline the account ends it whatever holds the runner up, and the account is asked then.
+  const runUntil = Date.now() + Math.min(SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS) * 1000;
+  let next = job;
+  for (let takeOvers = 0; next !== null; takeOvers++) {
+    const outcome = await runInRunner(env, userId, next, runUntil - Date.now());
     if (outcome?.kind === "settled") return { kind: "ended", ...pick(outcome) };
+    const pause = AGAIN_AFTER_MS * 2 ** takeOvers;
+    const mayGoOn = takeOvers < TAKE_OVERS_MAX && Date.now() + pause < runUntil;
+    if (outcome?.kind !== "died" || !mayGoOn) break;
+    await sleep(pause);
+    next = await takeOver(env, userId, next);
   }
   // Somebody else has the lease now, or the runner is gone: the account knows when it ends.
   for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
@@ -251,16 +351,32 @@ async function runInRunner(
   userId: string,
   job: Job,
   milliseconds: number,
-): Promise<FinishOutcome | null> {
+): Promise<FinishOutcome | { kind: "died" } | null> {
   const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
   try {
     return await within(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
   } catch (error) {
-    if (!(error instanceof TimeoutError)) {
-      log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });
-    }
-    return null;
+    if (error instanceof TimeoutError) return null;
+    log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });
+    return { kind: "died" };
   }
+}
+
+/**
+ * The job of a run that died, as by a deployment, which resets every object: with a lease of its own, so that nobody
+ * waits until the old one lapses. Null when somebody else has it, or the account does not answer.
+ */
+async function takeOver(env: Env, userId: string, { generationId, fence }: Job): Promise<Job | null> {
+  for (let attempt = 0; attempt < SUBMIT_ATTEMPTS; attempt++) {
+    if (attempt > 0) await sleep(AGAIN_AFTER_MS * 2 ** attempt);
+    try {
+      const work = await env.ACCOUNT.getByName(userId).takeOver(generationId, fence);
+      return work.kind === "run" ? work.job : null;
+    } catch (error) {
+      log("take_over_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
+    }
+  }
+  return null;
 }
 
 async function waitInAccount(

@@ -32,19 +32,19 @@ export type ReceivedReferences =
 type ReceivedJson = { kind: "json"; value: unknown; references: StoredReference[] } | MultipartRefusal;
 
 /**
- * Reads a form and stores its reference images under the generation's id, in the order in which they came. When the
+ * Reads a form and stores its reference images under the upload's id, in the order in which they came. When the
  * form is refused, or this throws, what was stored has been removed again.
  * @throws when R2 fails.
  */
 export async function receiveReferences(
   request: Request,
   bucket: R2Bucket,
-  generationId: string,
+  uploadId: string,
   filesMax: number,
   limits: Omit<MultipartLimits, "filesMax"> = MULTIPART_LIMITS,
   files?: FileFields,
 ): Promise<ReceivedReferences> {
-  return await storing(bucket, generationId, limits.fileBytesMax, (store) =>
+  return await storing(bucket, uploadId, limits.fileBytesMax, (store) =>
     readMultipart(request, { ...limits, filesMax }, store, files),
   );
 }
@@ -53,24 +53,24 @@ export async function receiveReferences(
 export async function receiveDataUrls(
   request: Request,
   bucket: R2Bucket,
-  generationId: string,
+  uploadId: string,
   filesMax: number,
   limits: Omit<MultipartLimits, "filesMax"> = MULTIPART_LIMITS,
 ): Promise<ReceivedJson> {
-  return await storing(bucket, generationId, limits.fileBytesMax, (store) =>
+  return await storing(bucket, uploadId, limits.fileBytesMax, (store) =>
     readJsonWithDataUrls(request, { ...limits, filesMax }, store),
   );
 }
 
 async function storing<Read extends { kind: string }>(
   bucket: R2Bucket,
-  generationId: string,
+  uploadId: string,
   bytesMax: number,
   read: (store: FileHandler) => Promise<Read | MultipartRefusal>,
 ): Promise<(Read & { references: StoredReference[] }) | MultipartRefusal> {
   const references: StoredReference[] = [];
   const store = async ({ position, content }: UploadedFile): Promise<FileRefusal | null> => {
-    const key = referenceKey(generationId, position);
+    const key = referenceKey(uploadId, position);
     const hash = createHash("sha256");
     const outcome = await storeImage(bucket, hashed(content, hash), { keyFor: () => key, bytesMax });
     if (outcome.kind === "not_an_image") return "is not a PNG, JPEG or WebP image.";

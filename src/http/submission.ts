@@ -4,7 +4,13 @@ import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
 import { findModel, models } from "../catalogue/models.ts";
 import type { Config } from "../config.ts";
-import type { Refusal, Submission, Submitted } from "../generations/submit.ts";
+import {
+  endUpload,
+  type Refusal,
+  type Submission,
+  type Submitted,
+  type UploadRefusal,
+} from "../generations/submit.ts";
 import { sha256Hex } from "../hash.ts";
 import { removeReferences } from "../images/references.ts";
 import type { Caller } from "../keys/lookup.ts";
@@ -20,6 +26,7 @@ export type Circumstances = {
   referenceField: string;
   idempotencyKey: string | null;
   sdk: Submission["sdk"];
+  uploadId: string | null;
 };
 
 /** The same for every door: a request's fields, in the words of the native API, as what is to be made. */
@@ -28,7 +35,7 @@ export async function toSubmission(
   caller: Caller,
   config: Config,
   body: GenerationBody,
-  { references, referenceField, idempotencyKey, sdk }: Circumstances,
+  { references, referenceField, idempotencyKey, sdk, uploadId }: Circumstances,
 ): Promise<Submission> {
   const model = findModel(body.model);
   if (!model) {
@@ -56,6 +63,8 @@ export async function toSubmission(
     references,
     idempotencyKey,
     sdk,
+    keyId: caller.keyId,
+    uploadId,
     origin: config.PUBLIC_BASE_URL ?? new URL(c.req.url).origin,
   };
 }
@@ -111,8 +120,18 @@ function tellQuota(c: Context<AppEnv>, { rate, concurrency }: Quota): void {
 }
 
 /** The answer to a refusal by the account, or before it: nothing was charged. */
-export function refuse(c: Context<AppEnv>, refusal: Refusal): ApiError {
+export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
   switch (refusal.kind) {
+    case "uploads_limited": {
+      const message = "Too many uploads at once, or too many that were refused. Nothing was charged.";
+      return new ApiError("rateLimited", message, {
+        headers: { "Retry-After": String(refusal.retryAfterSeconds) },
+      });
+    }
+    case "mismatch": {
+      const message = "This Idempotency-Key was used for another request within the last 24 hours.";
+      return new ApiError("idempotencyMismatch", message, { param: "Idempotency-Key" });
+    }
     case "limited": {
       tellQuota(c, refusal.quota);
       const message = limitMessage(refusal);
@@ -146,10 +165,7 @@ export function refuseOutcome(
     }
     case "invalid":
       return invalidRequest(outcome.message, outcome.param);
-    case "mismatch": {
-      const message = "This Idempotency-Key was used for another request within the last 24 hours.";
-      return new ApiError("idempotencyMismatch", message, { param: "Idempotency-Key" });
-    }
+    case "mismatch":
     case "limited":
     case "insufficient":
     case "unavailable":
@@ -164,6 +180,23 @@ function limitMessage({ by, quota }: Extract<Refusal, { kind: "limited" }>): str
     case "concurrency":
       return `At most ${quota.concurrency?.limit} generations may run at once. Nothing was charged.`;
   }
+}
+
+/** An upload that made no generation: its account counts it, and its references go. */
+export async function giveUp(
+  c: Context<AppEnv>,
+  userId: string,
+  uploadId: string | null,
+  references: GenerationRequest["references"],
+): Promise<void> {
+  if (uploadId !== null) await endUpload(userId, uploadId, c.env);
+  await discard(c, references);
+}
+
+/** The length that the request gives for its body, or null where it gives none. */
+export function declaredBytes(c: Context<AppEnv>): number | null {
+  const header = c.req.header("Content-Length");
+  return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : null;
 }
 
 /** The refusal at hand is what the caller must hear; what cannot be removed goes by the bucket's lifecycle rule. */

@@ -1,6 +1,6 @@
-/** Where the reference images of a generation lie in their private bucket: `<generation>/<position, from 1>`. */
-export function referenceKey(generationId: string, position: number): string {
-  return `${generationId}/${position}`;
+/** Where the reference images of one request lie in their private bucket: `<upload>/<position, from 1>`. */
+export function referenceKey(uploadId: string, position: number): string {
+  return `${uploadId}/${position}`;
 }
 
 /** Removes stored references in one call; those that are gone already do no harm. */

@@ -1,8 +1,7 @@
-import { env, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { judgeLimits, type LimitSettings } from "../../src/account/limits.ts";
-import { call, creditsOf, newUser, type TestUser } from "../support/http.ts";
+import { call, creditsOf, limitedUser, newUser, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const request = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
@@ -44,15 +43,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   vi.useRealTimers();
 });
-
-/** A user whose account has limits of its own: the object's environment is another than the Worker's. */
-async function limitedUser(credits: number, limits: Record<string, string>): Promise<TestUser> {
-  const user = await newUser(credits);
-  await runInDurableObject(env.ACCOUNT.getByName(user.id), (account) => {
-    Reflect.set(account, "env", { ...env, ...limits });
-  });
-  return user;
-}
 
 function post(user: TestUser, json: object = request) {
   return call("POST", "/api/v1/images/generations", { key: user.key, json });

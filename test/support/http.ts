@@ -1,4 +1,4 @@
-import { createExecutionContext, env } from "cloudflare:test";
+import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { vi } from "vitest";
 import * as z from "zod";
@@ -68,6 +68,15 @@ export async function newUser(credits = 0, accountType: "FREE" | "PRO" = "FREE")
     .parse((await operate("POST", "/users", { email, account_type: accountType })).body);
   if (credits > 0) await operate("POST", `/users/${user.id}/credits`, { credits });
   return { id: user.id, email, ...(await newKey(user.id)) };
+}
+
+/** A user whose account has limits of its own: the object's environment is another than the Worker's. */
+export async function limitedUser(credits: number, limits: Record<string, string>): Promise<TestUser> {
+  const user = await newUser(credits);
+  await runInDurableObject(env.ACCOUNT.getByName(user.id), (account) => {
+    Reflect.set(account, "env", { ...env, ...limits });
+  });
+  return user;
 }
 
 export async function newKey(userId: string, expiresAt?: string): Promise<{ key: string; keyId: string }> {

@@ -33,8 +33,10 @@ export class NaiveCredits {
     this.#taken.delete(generation);
     for (const credit of taken.slice(taken.length - returned)) {
       const soon = credit.expiresAt !== null && credit.expiresAt - now <= 7 * DAY;
+      // Once: what was renewed is not renewed again.
+      const renewable = whose === "fault" && soon && !credit.grant.startsWith("refund_");
       const renewed = { grant: `refund_${generation}`, expiresAt: now + 30 * DAY };
-      this.#free.push(whose === "fault" && soon ? renewed : credit);
+      this.#free.push(renewable ? renewed : credit);
     }
     this.#forgetExpired(now);
   }

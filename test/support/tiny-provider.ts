@@ -1,11 +1,17 @@
 import { vi } from "vitest";
-import { type ProvidedImage, ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
+import {
+  type ImageRequest,
+  type ProvidedImage,
+  ProviderError,
+  type ProviderFailure,
+} from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
 
-/** One picture, as small as can be. */
-export function tinyImage(): ProvidedImage {
-  return { body: new Blob([png(1024, 1024)]).stream() };
+/** One picture of few bytes, of the size that was asked for. */
+export function tinyImage(size: ImageRequest["size"] = "auto"): ProvidedImage {
+  const { width, height } = size === "auto" ? { width: 1024, height: 1024 } : size;
+  return { body: new Blob([png(width, height)]).stream() };
 }
 
 /**
@@ -13,8 +19,8 @@ export function tinyImage(): ProvidedImage {
  * fails if told to. The spy tells what it was asked.
  */
 export function provide(imagesMax = Number.POSITIVE_INFINITY, failure?: ProviderFailure) {
-  return vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
-    for (let made = 0; made < Math.min(n, imagesMax); made++) yield tinyImage();
+  return vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n, size }) {
+    for (let made = 0; made < Math.min(n, imagesMax); made++) yield tinyImage(size);
     if (failure) throw new ProviderError(failure, "a double fails as it was told");
   });
 }

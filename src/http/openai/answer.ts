@@ -21,11 +21,15 @@ const STATUS_WITHIN_MS = 3_000;
 const KEEP_ALIVE_MS = 10_000;
 const KEEP_ALIVE = new TextEncoder().encode(": keep-alive\n\n");
 
+/** Called once an answer with the generation has been written to its end. Must not reject. */
+type Delivered = (generation: GenerationRecord) => Promise<void>;
+
 /** Answers with all images in one JSON object, of known length, out of storage. */
 export async function sendWhole(
   c: Context<AppEnv>,
   generation: GenerationRecord,
   fields: ImageFields,
+  delivered: Delivered,
 ): Promise<Response> {
   const parts = imagesResponse(generation, fields);
   const bytes = encodeParts(parts, c.env.IMAGES);
@@ -34,7 +38,8 @@ export async function sendWhole(
   c.header("X-Generation-Id", generation.id);
   c.header("Content-Length", String(length));
   c.header("Content-Type", "application/json");
-  void pump(c, bytes, writable);
+  const sent = pump(c, bytes, writable).then((whole) => (whole ? delivered(generation) : undefined));
+  c.executionCtx.waitUntil(sent);
   return c.body(readable);
 }
 
@@ -49,6 +54,7 @@ export async function sendStream(
   operation: Operation,
   fields: ImageFields,
   id: string | null,
+  delivered: Delivered,
 ): Promise<Response> {
   const soon = await within(STATUS_WITHIN_MS, work).catch((error: unknown) => {
     if (error instanceof TimeoutError) return null;
@@ -60,47 +66,71 @@ export async function sendStream(
   // Proxies that gather answers before they pass them on are asked not to.
   c.header("X-Accel-Buffering", "no");
   const { readable, writable } = new IdentityTransformStream();
-  void pump(c, events(c, work, operation, fields), writable);
+  const stream = new EventStream(c, work, operation, fields);
+  const sent = pump(c, stream.events(), writable).then((whole) =>
+    whole && stream.shown !== null ? delivered(stream.shown) : undefined,
+  );
+  c.executionCtx.waitUntil(sent);
   return c.body(readable);
 }
 
-async function* events(
-  c: Context<AppEnv>,
-  work: Promise<GenerationRecord>,
-  operation: Operation,
-  fields: ImageFields,
-): AsyncGenerator<Uint8Array, void> {
-  try {
-    for (;;) {
-      const generation = await within(KEEP_ALIVE_MS, work).catch((error: unknown) => {
-        if (error instanceof TimeoutError) return null;
-        throw error;
-      });
-      if (generation !== null) {
-        yield* encodeParts(completedEvents(operation, generation, fields), c.env.IMAGES);
-        return;
+class EventStream {
+  /** The generation, once all its images have been handed over: an error is told in place of the rest. */
+  shown: GenerationRecord | null = null;
+  readonly #c: Context<AppEnv>;
+  readonly #work: Promise<GenerationRecord>;
+  readonly #operation: Operation;
+  readonly #fields: ImageFields;
+
+  constructor(
+    c: Context<AppEnv>,
+    work: Promise<GenerationRecord>,
+    operation: Operation,
+    fields: ImageFields,
+  ) {
+    this.#c = c;
+    this.#work = work;
+    this.#operation = operation;
+    this.#fields = fields;
+  }
+
+  async *events(): AsyncGenerator<Uint8Array, void> {
+    try {
+      for (;;) {
+        const generation = await within(KEEP_ALIVE_MS, this.#work).catch((error: unknown) => {
+          if (error instanceof TimeoutError) return null;
+          throw error;
+        });
+        if (generation !== null) {
+          const parts = completedEvents(this.#operation, generation, this.#fields);
+          yield* encodeParts(parts, this.#c.env.IMAGES);
+          this.shown = generation;
+          return;
+        }
+        yield KEEP_ALIVE;
       }
-      yield KEEP_ALIVE;
+    } catch (error) {
+      const told = toApiError(error, this.#c);
+      log("stream_failed", { request_id: this.#c.get("requestId"), code: told.code });
+      yield new TextEncoder().encode(errorEvent(toOpenAIError(told)));
     }
-  } catch (error) {
-    const told = toApiError(error, c);
-    log("stream_failed", { request_id: c.get("requestId"), code: told.code });
-    yield new TextEncoder().encode(errorEvent(toOpenAIError(told)));
   }
 }
 
-/** Never rejects: what goes wrong breaks the answer off, which is all that a caller who reads it can be told. */
+/** Whether the answer was written to its end. Never rejects: what goes wrong breaks the answer off. */
 async function pump(
   c: Context<AppEnv>,
   bytes: AsyncIterable<Uint8Array>,
   writable: WritableStream<Uint8Array>,
-): Promise<void> {
+): Promise<boolean> {
   const writer = writable.getWriter();
   try {
     for await (const piece of bytes) await writer.write(piece);
     await writer.close();
+    return true;
   } catch (error) {
     log("answer_broken", { request_id: c.get("requestId"), error: describe(error) });
     await writer.abort(error).catch(() => null);
+    return false;
   }
 }

@@ -3,7 +3,14 @@ import * as z from "zod";
 import type { GenerationRecord } from "../../account/record.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
-import { admit, type Submitted, submit } from "../../generations/submit.ts";
+import {
+  admit,
+  endUpload,
+  noteDelivered,
+  type SdkHeaders,
+  type Submitted,
+  submit,
+} from "../../generations/submit.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
 import { authenticate } from "../authenticate.ts";
@@ -13,7 +20,9 @@ import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
 import { MULTIPART_LIMITS, type MultipartRefusal } from "../multipart.ts";
 import { isRefusal, receiveDataUrls, receiveReferences, type StoredReference } from "../references.ts";
 import {
+  declaredBytes,
   discard,
+  giveUp,
   isUsed,
   readIdempotencyKey,
   refuse,
@@ -54,36 +63,54 @@ openai.post("/images/generations", async (c) => {
   const call = await open(c);
   const value = await readJson(c, z.unknown());
   refuseUnsupported(value);
-  return await answer(c, call, "image_generation", { fields: parse(CreateImageBody, value), references: [] });
+  return await answer(c, call, "image_generation", {
+    fields: parse(CreateImageBody, value),
+    references: [],
+    uploadId: null,
+  });
 });
 
 openai.post("/images/edits", async (c) => {
   const call = await open(c);
-  // Nobody should have to upload hundreds of megabytes to learn that the credits do not suffice.
-  const admission = await admit(call.caller.userId, call.idempotencyKey, c.env, call.config, call.retries);
+  const { caller, config, idempotencyKey, sdk } = call;
+  // Before hundreds of megabytes are uploaded that there are no credits for.
+  const uploadId = newId("upload");
+  const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
+  const admission = await admit(caller.userId, upload, c.env, config);
   if (admission.kind !== "admitted") throw refuse(c, admission);
-  return await answer(c, call, "image_edit", await receiveEdit(c, call.id));
+  return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, uploadId));
 });
 
-/** What is known of a request before its body is read. `retries` is how often its SDK has tried before. */
+/** What is known of a request before its body is read. */
 type Call = {
   caller: Caller;
   config: Config;
-  id: string;
   idempotencyKey: string | null;
-  retries: number;
+  /** Null where no SDK makes the call. */
+  sdk: SdkHeaders | null;
 };
 
 async function open(c: Context<AppEnv>): Promise<Call> {
   const caller = await authenticate(c);
   const config = readConfig(c.env);
-  const retries = Number(/^\d{1,3}$/.exec(c.req.header("X-Stainless-Retry-Count") ?? "")?.[0] ?? 0);
-  return { caller, config, id: newId("gen"), idempotencyKey: readIdempotencyKey(c), retries };
+  const retries = c.req.header("X-Stainless-Retry-Count");
+  const count = Number(/^\d{1,3}$/.exec(retries ?? "")?.[0] ?? 0);
+  const sdk = retries === undefined ? null : { keyId: caller.keyId, count, bodyBytes: declaredBytes(c) };
+  return { caller, config, idempotencyKey: readIdempotencyKey(c), sdk };
 }
 
-type Received = { fields: ImageFields; references: StoredReference[] };
+type Received = { fields: ImageFields; references: StoredReference[]; uploadId: string | null };
 
-async function receiveEdit(c: Context<AppEnv>, id: string): Promise<Received> {
+async function receiveEdit(c: Context<AppEnv>, userId: string, uploadId: string): Promise<Received> {
+  try {
+    return { ...(await readEdit(c, uploadId)), uploadId };
+  } catch (error) {
+    await endUpload(userId, uploadId, c.env);
+    throw error;
+  }
+}
+
+async function readEdit(c: Context<AppEnv>, id: string): Promise<Omit<Received, "uploadId">> {
   switch (mediaType(c.req.raw)) {
     case "multipart/form-data": {
       const files = { name: "image", refused: REFUSED_FILES };
@@ -135,32 +162,37 @@ async function answer(
   received: Received,
 ): Promise<Response> {
   const { fields } = received;
-  const work = make(c, call, received).then((outcome) => endedOf(c, outcome, call.id));
-  if (!fields.stream) return await sendWhole(c, await work, fields);
+  // Made once the body is here: ids sort by age, and a body may be held open for minutes.
+  const id = newId("gen");
+  const work = make(c, call, id, received).then((outcome) => endedOf(c, outcome, id));
+  const delivered = async (generation: GenerationRecord) => {
+    if (call.sdk !== null) await noteDelivered(call.caller.userId, generation.id, c.env);
+  };
+  if (!fields.stream) return await sendWhole(c, await work, fields, delivered);
   // A stream that its reader has left hears no more of the work, which goes on.
   work.catch(() => null);
-  const mayJoin = call.retries > 0 || call.idempotencyKey !== null;
-  return await sendStream(c, work, operation, fields, mayJoin ? null : call.id);
+  const mayJoin = (call.sdk?.count ?? 0) > 0 || call.idempotencyKey !== null;
+  return await sendStream(c, work, operation, fields, mayJoin ? null : id, delivered);
 }
 
-async function make(c: Context<AppEnv>, call: Call, { fields, references }: Received): Promise<Submitted> {
-  const { caller, config, id, idempotencyKey, retries } = call;
+async function make(
+  c: Context<AppEnv>,
+  { caller, config, idempotencyKey, sdk }: Call,
+  id: string,
+  { fields, references, uploadId }: Received,
+): Promise<Submitted> {
   let used = false;
   try {
     const body = toGenerationBody(fields);
     mustFindModel(body.model);
-    const isSdk = c.req.header("X-Stainless-Retry-Count") !== undefined;
     const submission = await toSubmission(c, caller, config, body, {
-      references,
-      referenceField: "image",
-      idempotencyKey,
-      sdk: isSdk ? { keyId: caller.keyId, count: retries } : null,
+      ...{ references, referenceField: "image", idempotencyKey, sdk, uploadId },
     });
     const outcome = await submit(id, caller.userId, submission, c.env, config);
     used = isUsed(outcome);
     return outcome;
   } finally {
-    if (!used) await discard(c, references);
+    if (!used) await giveUp(c, caller.userId, uploadId, references);
   }
 }
 

@@ -13,7 +13,8 @@ import { ApiError, FAILURE_MESSAGES } from "../errors.ts";
 import { FILE_FIELD } from "../multipart.ts";
 import { receiveReferences } from "../references.ts";
 import {
-  discard,
+  declaredBytes,
+  giveUp,
   isUsed,
   readIdempotencyKey,
   refuse,
@@ -30,8 +31,9 @@ generate.post("/images/generations", async (c) => {
   const caller = await authenticate(c);
   const config = readConfig(c.env);
   const idempotencyKey = readIdempotencyKey(c);
+  const { body, references, uploadId } = await readSubmission(c, caller, idempotencyKey, config);
+  // Made once the body is here: ids sort by age, and a body may be held open for minutes.
   const id = newId("gen");
-  const { body, references } = await readSubmission(c, caller, id, idempotencyKey, config);
   let used = false;
   try {
     const submission = await toSubmission(c, caller, config, body, {
@@ -39,39 +41,47 @@ generate.post("/images/generations", async (c) => {
       referenceField: FILE_FIELD,
       idempotencyKey,
       sdk: null,
+      uploadId,
     });
     const outcome = await submit(id, caller.userId, submission, c.env, config);
     used = isUsed(outcome);
     return answer(c, outcome, id, submission.async, caller, config);
   } finally {
-    if (!used) await discard(c, references);
+    if (!used) await giveUp(c, caller.userId, uploadId, references);
   }
 });
 
-type Received = { body: GenerationBody; references: GenerationRequest["references"] };
+type Received = {
+  body: GenerationBody;
+  references: GenerationRequest["references"];
+  uploadId: string | null;
+};
 
-/** The body, in either form it may have. The references of a form are stored by then, under the generation's id. */
+/** The body, in either form it may have. The references of a form are stored by then, under the upload's id. */
 async function readSubmission(
   c: Context<AppEnv>,
   caller: Caller,
-  id: string,
   idempotencyKey: string | null,
   config: Config,
 ): Promise<Received> {
   switch (mediaType(c.req.raw)) {
     case "application/json":
-      return { body: await readJson(c, GenerationBody), references: [] };
+      return { body: await readJson(c, GenerationBody), references: [], uploadId: null };
     case "multipart/form-data": {
-      // Nobody should have to upload 800 MB to learn that the credits do not suffice.
-      const admission = await admit(caller.userId, idempotencyKey, c.env, config);
+      // Before 800 MB are uploaded that there are no credits for.
+      const uploadId = newId("upload");
+      const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
+      const admission = await admit(caller.userId, upload, c.env, config);
       if (admission.kind !== "admitted") throw refuse(c, admission);
       const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
-      const form = await receiveReferences(c.req.raw, c.env.REFERENCES, id, referencesMax);
-      if (form.kind === "refused") throw new ApiError(form.code, form.message, { param: form.param });
+      let references: GenerationRequest["references"] = [];
       try {
-        return { body: parse(GenerationBody, fromForm(form.fields)), references: form.references };
+        const form = await receiveReferences(c.req.raw, c.env.REFERENCES, uploadId, referencesMax);
+        if (form.kind === "refused") throw new ApiError(form.code, form.message, { param: form.param });
+        references = form.references;
+        return { body: parse(GenerationBody, fromForm(form.fields)), references, uploadId };
       } catch (error) {
-        await discard(c, form.references);
+        await giveUp(c, caller.userId, uploadId, references);
         throw error;
       }
     }

@@ -141,6 +141,8 @@ function toSubmission(wish: Wish, origin: string): Submission | { errors: FormEr
     references: [],
     idempotencyKey: null,
     sdk: null,
+    keyId: null,
+    uploadId: null,
     origin,
   };
 }

@@ -1,3 +1,4 @@
+import { env, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { ProviderError, type ProviderFailure } from "../../../src/providers/provider.ts";
@@ -7,8 +8,10 @@ import {
   type Answer,
   call,
   creditsOf,
+  limitedUser,
   newKey,
   newUser,
+  operate,
   respond,
   storedReferences,
   type TestUser,
@@ -411,16 +414,105 @@ describe("a retry by an SDK", () => {
   const sdk = (count: number) => ({ "X-Stainless-Retry-Count": String(count) });
   const idOf = ({ headers }: Answer) => headers.get("x-generation-id");
   const one = () => [png(1024, 1024)];
+  /** A call whose answer does not reach its caller: the connection is gone. */
+  const lost = async (path: string, json: object, headers: Record<string, string>) => {
+    const answer = await respond("POST", path, { key: user.key, json, headers });
+    await answer.body?.cancel();
+    return answer.headers.get("x-generation-id");
+  };
+  /** The generation's answer is noted as delivered beside the answer. */
+  const isDelivered = (id: string | null) =>
+    vi.waitUntil(() =>
+      runInDurableObject(env.ACCOUNT.getByName(user.id), (_, { storage }) => {
+        const rows = storage.sql.exec("SELECT 1 FROM generations WHERE id = ? AND delivered = 1", id);
+        return rows.toArray().length === 1;
+      }),
+    );
 
-  it("joins the call that it repeats, however often, and buys once", async () => {
+  it("joins the call whose answer was lost, however often, and buys once", async () => {
     const spy = provide(one());
-    const first = await post(GENERATIONS, ASKED, sdk(0));
-    const second = await post(GENERATIONS, ASKED, sdk(1));
+    const first = await lost(GENERATIONS, ASKED, sdk(0));
+    expect(await lost(GENERATIONS, ASKED, sdk(1))).toBe(first);
     const third = await post(GENERATIONS, ASKED, sdk(2));
-    expect([second, third].map(idOf)).toEqual([idOf(first), idOf(first)]);
-    expect([second.text, third.text]).toEqual([first.text, first.text]);
-    expect(second.headers.get("idempotent-replayed")).toBe("true");
+    expect([idOf(third), third.status, third.headers.get("idempotent-replayed")]).toEqual([
+      first,
+      200,
+      "true",
+    ]);
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([1, 92]);
+  });
+
+  it.each([
+    ["one object", {}],
+    ["a stream", { stream: true }],
+  ])("never joins an answer that was written to its end: %s", async (_, fields) => {
+    const spy = provide(one(), one());
+    const json = { ...ASKED, ...fields };
+    const first = await post(GENERATIONS, json, sdk(0));
+    await isDelivered(idOf(first));
+    const second = await post(GENERATIONS, json, sdk(1));
+    expect([second.status, idOf(second) === idOf(first)]).toEqual([200, false]);
+    expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2, 84]);
+  });
+
+  it.each([
+    ["429", { MAX_CONCURRENT_GENERATIONS: "1" }, 100, 429],
+    ["402", { MAX_CONCURRENT_GENERATIONS: "9" }, 8, 402],
+  ])("is a new call after a %s, beside an equal call under way", async (_, limits, credits, status) => {
+    user = await limitedUser(credits, limits);
+    const held = Promise.withResolvers<void>();
+    const spy = vi.spyOn(sketch, "generate").mockImplementation(async function* () {
+      await held.promise;
+      yield { body: new Blob([png(1024, 1024)]).stream() };
+    });
+    const call = (count: number) => post(GENERATIONS, ASKED, sdk(count));
+    const running = call(0);
+    await vi.waitUntil(() => spy.mock.calls.length === 1);
+    expect((await call(0)).status).toBe(status);
+    expect((await call(1)).status).toBe(status);
+    held.resolve();
+    const first = await running;
+    await operate("POST", `/users/${user.id}/credits`, { credits: 8 });
+    const retry = await call(2);
+    expect([first.status, retry.status, idOf(retry) === idOf(first)]).toEqual([200, 200, false]);
+    expect(spy.mock.calls.length).toBe(2);
+  });
+
+  it("of an upload that was refused before it was read is a new call, too", async () => {
+    user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "1" });
+    const held = Promise.withResolvers<void>();
+    const spy = vi.spyOn(sketch, "generate").mockImplementation(async function* () {
+      await held.promise;
+      yield { body: new Blob([png(1024, 1024)]).stream() };
+    });
+    const json = { ...ASKED, images: [dataUrl(png(8, 8))] };
+    const length = { "Content-Length": String(JSON.stringify(json).length) };
+    const call = (count: number) => post(EDITS, json, { ...sdk(count), ...length });
+    const running = call(0);
+    await vi.waitUntil(() => spy.mock.calls.length === 1);
+    expect((await call(0)).status).toBe(429);
+    expect((await call(1)).status).toBe(429);
+    held.resolve();
+    const first = await running;
+    const retry = await call(2);
+    expect([retry.status, idOf(retry) === idOf(first)]).toEqual([200, false]);
+  });
+
+  it("of many equal calls of which some were refused gives each caller a picture of its own", async () => {
+    user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "2" });
+    const spy = vi.spyOn(sketch, "generate").mockImplementation(async function* () {
+      yield { body: new Blob([png(1024, 1024)]).stream() };
+    });
+    const call = async () => {
+      for (let count = 0; ; count++) {
+        const answer = await post(GENERATIONS, ASKED, sdk(count));
+        if (answer.status === 200) return idOf(answer);
+        expect(answer.status).toBe(429);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const ids = await Promise.all(Array.from({ length: 6 }, call));
+    expect([new Set(ids).size, spy.mock.calls.length, await creditsOf(user)]).toEqual([6, 6, 52]);
   });
 
   it("joins what is still being made", async () => {
@@ -442,11 +534,11 @@ describe("a retry by an SDK", () => {
 
   it("of two equal calls joins one each, the newest first, and a third buys", async () => {
     const spy = provide(one(), one(), one());
-    const a = await post(GENERATIONS, ASKED, sdk(0));
-    const b = await post(GENERATIONS, ASKED, sdk(0));
-    const retries = [await post(GENERATIONS, ASKED, sdk(1)), await post(GENERATIONS, ASKED, sdk(1))];
-    expect(retries.map(idOf)).toEqual([idOf(b), idOf(a)]);
-    expect([idOf(a), idOf(b)]).not.toContain(idOf(await post(GENERATIONS, ASKED, sdk(1))));
+    const a = await lost(GENERATIONS, ASKED, sdk(0));
+    const b = await lost(GENERATIONS, ASKED, sdk(0));
+    const retries = [await lost(GENERATIONS, ASKED, sdk(1)), await lost(GENERATIONS, ASKED, sdk(1))];
+    expect(retries).toEqual([b, a]);
+    expect([a, b]).not.toContain(idOf(await post(GENERATIONS, ASKED, sdk(1))));
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([3, 76]);
   });
 
@@ -467,8 +559,8 @@ describe("a retry by an SDK", () => {
     user = await newUser(8);
     provide(one());
     const json = { ...ASKED, images: [dataUrl(png(8, 8))] };
-    const first = await post(EDITS, json, sdk(0));
-    expect(idOf(await post(EDITS, json, sdk(1)))).toBe(idOf(first));
+    const first = await lost(EDITS, json, sdk(0));
+    expect(idOf(await post(EDITS, json, sdk(1)))).toBe(first);
     expect((await post(EDITS, json, sdk(0))).status).toBe(402);
     expect(await storedReferences()).toEqual([]);
   });
