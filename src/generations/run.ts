@@ -126,7 +126,7 @@ async function storePicture(
 ): Promise<StoredImage | null> {
   const id = newId("img");
   const stored = await storeImage(bucket, body, {
-    keyFor: ({ contentType }) => `${generationId}/${id}.${EXTENSIONS[contentType]}`,
+    keyFor: (contentType) => `${generationId}/${id}.${EXTENSIONS[contentType]}`,
     bytesMax: IMAGE_BYTES_MAX,
     cacheControl: "public, max-age=31536000, immutable",
   });
