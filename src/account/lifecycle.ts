@@ -26,7 +26,7 @@ export const JOIN_MS = 15 * 60_000;
 
 export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" | "canceled";
 
-export type FailureCode = "generationFailed" | "contentPolicyViolation";
+export type FailureCode = "generationFailed" | "contentPolicyViolation" | "unreadableReference";
 
 /** What was asked for, as it was priced and as the provider is to be asked. */
 export type GenerationRequest = {
@@ -76,8 +76,15 @@ export type Order = {
   sdkCall?: SdkCall | null;
 };
 
-/** What a run brings back. Images and a failure together: some were delivered before it failed. */
-export type RunResult = { images: readonly StoredImage[]; failure: FailureCode | null };
+/**
+ * What a run brings back. Images and a failure together: some were delivered before it failed. `permanent`: the same
+ * request will fail again until an operator or the caller changes something.
+ */
+export type RunResult = {
+  images: readonly StoredImage[];
+  failure: FailureCode | null;
+  permanent?: boolean;
+};
 
 export type Generation = {
   id: string;
@@ -273,11 +280,20 @@ export function end(
       // Somebody else than the one and only holder may have stored, or be storing, images that the answer does not name.
       swept: generation.fence === 0 || (held && fence === 1),
     },
-    refund:
-      refunded === 0
-        ? null
-        : { credits: refunded, cause: result.failure === "contentPolicyViolation" ? "own" : "fault" },
+    refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
   };
+}
+
+/** What the caller asked for itself is refunded as it was paid; what we or the provider did may be renewed. */
+function refundCause(failure: FailureCode | null): RefundCause {
+  switch (failure) {
+    case "contentPolicyViolation":
+    case "unreadableReference":
+      return "own";
+    case "generationFailed":
+    case null:
+      return "fault";
+  }
 }
 
 /** What is still to be done about a generation that has ended. */

@@ -16,6 +16,8 @@ export type GenerationRecord = {
   creditsCharged: number;
   creditsRefunded: number;
   error: FailureCode | null;
+  /** Whether the same request will fail again. Told only to the caller that waits for the run: it is not stored. */
+  permanent?: boolean;
   images: readonly StoredImage[];
   origin: string;
 };

@@ -145,7 +145,7 @@ describe("receiveReferences", () => {
       refused("reference_image 1 is cut off or damaged: it is not a whole PNG, JPEG or WebP image."),
     ],
     [
-      "an image that is cut off",
+      "an image without its end",
       [...good, ...file(jpegOf(frame(9, 9), SCAN.slice(0, -2)))],
       refused("reference_image 2 is cut off or damaged: it is not a whole PNG, JPEG or WebP image."),
     ],
