@@ -46,7 +46,9 @@ export type Generation = {
     credits_charged: number;
     credits_refunded: number;
   };
-  error?: { message: string; code: "generationFailed" | "contentPolicyViolation" } | undefined;
+  error?:
+    | { message: string; code: "generationFailed" | "contentPolicyViolation" | "unreadableReference" }
+    | undefined;
   poll_url?: string | undefined;
 };
 

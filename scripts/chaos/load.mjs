@@ -246,6 +246,7 @@ function outcomeOf(reply, client) {
   switch (code) {
     case "generationFailed":
     case "contentPolicyViolation":
+    case "unreadableReference":
       return { kind: "failed", id: textOf(body, "error", "generation_id"), code };
     case "insufficientCredits": {
       const [required, available] = [

@@ -28,7 +28,7 @@ export const JOIN_MS = 15 * 60_000;
 
 export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" | "canceled";
 
-export type FailureCode = "generationFailed" | "contentPolicyViolation";
+export type FailureCode = "generationFailed" | "contentPolicyViolation" | "unreadableReference";
 
 /** What was asked for, as it was priced and as the provider is to be asked. */
 export type GenerationRequest = {
@@ -91,8 +91,15 @@ export type Order = {
   uploadId?: string | null;
 };
 
-/** What a run brings back. Images and a failure together: some were delivered before it failed. */
-export type RunResult = { images: readonly StoredImage[]; failure: FailureCode | null };
+/**
+ * What a run brings back. Images and a failure together: some were delivered before it failed. `permanent`: the same
+ * request will fail again until an operator or the caller changes something.
+ */
+export type RunResult = {
+  images: readonly StoredImage[];
+  failure: FailureCode | null;
+  permanent?: boolean;
+};
 
 export type Generation = {
   id: string;
@@ -130,6 +137,8 @@ export type Generation = {
   swept: boolean;
   /** The API key that paid, or null. */
   keyId: string | null;
+  /** Whether the same request would fail again until something is changed. */
+  permanent: boolean;
   /** Whether its answer was written to its end, so that no retry can be after it. Noted of SDK calls only. */
   delivered: boolean;
 };
@@ -180,6 +189,7 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     cleared: request.references.length === 0,
     swept: true,
     keyId: order.keyId ?? null,
+    permanent: false,
     delivered: false,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
@@ -293,6 +303,7 @@ export function end(
       status: error === null ? "succeeded" : "failed",
       images,
       error,
+      permanent: error !== null && result.permanent === true,
       endedAt: now,
       refunded,
       leased: false,
@@ -302,16 +313,25 @@ export function end(
       // Somebody else than the one and only holder may have stored, or be storing, images that the answer does not name.
       swept: generation.fence === 0 || (held && fence === 1),
     },
-    refund:
-      refunded === 0
-        ? null
-        : { credits: refunded, cause: result.failure === "contentPolicyViolation" ? "own" : "fault" },
+    refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
   };
 }
 
 /** What a delivered image costs: the price that was charged for it, or its own tier's where it came smaller. */
 function costOf(image: StoredImage, { prices }: GenerationRequest, charged: number): number {
   return prices === undefined ? charged : Math.min(charged, prices[tierOf(image)]);
+}
+
+/** What the caller asked for itself is refunded as it was paid; what we or the provider did may be renewed. */
+function refundCause(failure: FailureCode | null): RefundCause {
+  switch (failure) {
+    case "contentPolicyViolation":
+    case "unreadableReference":
+      return "own";
+    case "generationFailed":
+    case null:
+      return "fault";
+  }
 }
 
 /** What is still to be done about a generation that has ended. */

@@ -16,6 +16,8 @@ export type GenerationRecord = {
   creditsCharged: number;
   creditsRefunded: number;
   error: FailureCode | null;
+  /** Whether the same request would fail again. The account knows it for a day; the log does not keep it. */
+  permanent?: boolean;
   images: readonly StoredImage[];
   origin: string;
 };
@@ -39,6 +41,7 @@ export function recordOf(generation: Generation): GenerationRecord {
     creditsCharged: generation.charged,
     creditsRefunded: generation.refunded,
     error: generation.error,
+    ...(generation.permanent ? { permanent: true } : {}),
     images: generation.images,
     origin: request.origin,
   };

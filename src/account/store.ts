@@ -52,6 +52,7 @@ type GenerationRow = {
   joined_by: string | null;
   key_id: string | null;
   livemode: number;
+  permanent: number;
   delivered: number;
 };
 
@@ -480,6 +481,7 @@ function toGeneration(row: GenerationRow): Generation {
         ? null
         : { fingerprint: row.fingerprint, count: row.sdk_count, joinedBy: row.joined_by },
     keyId: row.key_id,
+    permanent: row.permanent === 1,
     delivered: row.delivered === 1,
   };
 }
@@ -513,6 +515,7 @@ function toRow(generation: Generation): GenerationRow {
     joined_by: generation.sdkCall?.joinedBy ?? null,
     key_id: generation.keyId,
     livemode: 1,
+    permanent: generation.permanent ? 1 : 0,
     delivered: generation.delivered ? 1 : 0,
   };
 }

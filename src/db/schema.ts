@@ -149,7 +149,7 @@ export const generations = sqliteTable(
     creditsRefunded: integer("credits_refunded").notNull(),
     /** JSON: what was asked, the prompt cut short. */
     request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
-    error: text({ enum: ["generationFailed", "contentPolicyViolation"] }),
+    error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
     /** JSON: the images delivered. */
     images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
   },

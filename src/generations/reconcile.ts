@@ -193,11 +193,16 @@ function compareGenerations(
       if (logged.has(record.id)) {
         differences.push({ userId, kind: "generation_missing", generationId: record.id });
       }
-    } else if (JSON.stringify(row) !== JSON.stringify(record)) {
+    } else if (comparable(row) !== comparable(record)) {
       differences.push({ userId, kind: "generation_differs", generationId: record.id });
     }
   }
   return differences;
+}
+
+/** What both have: the log does not keep whether a failure is permanent. */
+function comparable(record: GenerationRecord): string {
+  return JSON.stringify({ ...record, permanent: undefined });
 }
 
 async function missingImages(

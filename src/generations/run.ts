@@ -2,7 +2,7 @@ import type { FinishOutcome, LeaseOutcome } from "../account/account.ts";
 import type { FailureCode, Job, RunResult } from "../account/lifecycle.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
-import { storeImage } from "../images/sink.ts";
+import { StorageError, storeImage } from "../images/sink.ts";
 import { type StoredImage, storedImages } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
 import { type Provider, ProviderError, type ProviderFailure, type Reference } from "../providers/provider.ts";
@@ -12,6 +12,8 @@ import { sleep } from "../time.ts";
 const RENEW_EVERY_MS = 60_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LAST_MS = 30_000;
+/** How often a call is repeated that may have made, and billed, pictures which did not arrive. */
+const UNDELIVERED_RETRIES_MAX = 1;
 /** How often a result is brought to the account before it is left to the next run, which finds the images stored. */
 const FINISH_ATTEMPTS = 4;
 /** Four times the largest picture seen: what is larger is not one. */
@@ -63,6 +65,8 @@ async function makeImages(
   const images = job.fence === 1 ? [] : await storedImages(env.IMAGES, generationId);
   let mayCall = job.mayCall;
   let wait = 0;
+  // A run that takes over does so because another died, perhaps in mid-call: that call's pictures did not arrive either.
+  let undelivered = job.fence > 1 ? 1 : 0;
   for (let retry = 0; images.length < request.n; retry++) {
     // Asked before the wait: there is nothing to wait for when no further call is allowed.
     if (!mayCall && (await openAccount().renew(generationId, job.fence, 1)) !== "yours") {
@@ -74,12 +78,18 @@ async function makeImages(
     const failure = await callProvider(job, provider, env, images, signal);
     if (failure === null) break;
     log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: images.length });
-    if (failure.reason !== "unavailable") return { images, failure: failureCode(failure) };
-    wait = Math.max(backoffMs(retry), failure.retryAfterMs ?? 0);
+    if (failure.reason === "undelivered") undelivered++;
+    const mayHelp = failure.reason === "unavailable" || failure.reason === "undelivered";
+    if (!mayHelp || undelivered > UNDELIVERED_RETRIES_MAX) return { images, ...endOf(failure, request) };
+    wait = backoffMs(retry);
+    if (failure.reason === "unavailable") wait = Math.max(wait, failure.retryAfterMs ?? 0);
     if (signal.aborted || Date.now() + wait >= job.workUntil) return { images, failure: "generationFailed" };
   }
   return { images, failure: null };
 }
+
+/** Why a call brought fewer images than it might have: the provider, or our own storage (`unstored`). */
+type CallFailure = ProviderFailure | { reason: "unstored" };
 
 /** One call: adds to `images` each image that is stored whole. Null when the provider gave a whole answer. */
 async function callProvider(
@@ -88,7 +98,7 @@ async function callProvider(
   env: RunBindings,
   images: StoredImage[],
   signal: AbortSignal,
-): Promise<ProviderFailure | null> {
+): Promise<CallFailure | null> {
   const { generationId, request } = job;
   const wanted = request.n - images.length;
   const references: Reference[] = request.references.map(({ key, contentType, bytes }) => ({
@@ -96,6 +106,7 @@ async function callProvider(
     bytes,
     open: () => openReference(env.REFERENCES, key),
   }));
+  let unstored = false;
   try {
     const provided = provider.generate(
       { ...request, quality: request.renderQuality, generationId, n: wanted, offset: images.length },
@@ -105,10 +116,13 @@ async function callProvider(
       // Only here: a provider that is left after its last image cannot say that its answer was whole.
       if (images.length === request.n) break;
       const image = await storePicture(env.IMAGES, generationId, body);
-      if (image) images.push(image);
+      if (image === "unstored") unstored = true;
+      else if (image !== null) images.push(image);
     }
-    return null;
+    return unstored ? { reason: "unstored" } : null;
   } catch (error) {
+    // A further call would buy again what was lost by a fault of ours.
+    if (unstored) return { reason: "unstored" };
     if (!(error instanceof ProviderError)) {
       log("run_failed", { generation_id: generationId, error: describe(error) });
       return { reason: "unavailable", retryAfterMs: null };
@@ -118,24 +132,32 @@ async function callProvider(
   }
 }
 
-/** What is no picture, or too large for one, is left out: it counts as not delivered. */
+/**
+ * What is no whole picture, or too large for one, is left out: it counts as not delivered. So does what storage refuses
+ * to take, but the pictures after it are still to be had.
+ * @throws what the body throws
+ */
 async function storePicture(
   bucket: R2Bucket,
   generationId: string,
   body: ReadableStream<Uint8Array>,
-): Promise<StoredImage | null> {
+): Promise<StoredImage | "unstored" | null> {
   const id = newId("img");
-  const stored = await storeImage(bucket, body, {
-    keyFor: ({ contentType }) => `${generationId}/${id}.${EXTENSIONS[contentType]}`,
-    bytesMax: IMAGE_BYTES_MAX,
-    cacheControl: "public, max-age=31536000, immutable",
-  });
-  if (stored.kind !== "stored") {
+  const keyFor = (contentType: keyof typeof EXTENSIONS) => `${generationId}/${id}.${EXTENSIONS[contentType]}`;
+  const cacheControl = "public, max-age=31536000, immutable";
+  try {
+    const stored = await storeImage(bucket, body, { keyFor, bytesMax: IMAGE_BYTES_MAX, cacheControl });
+    if (stored.kind === "stored") {
+      const { key, contentType, width, height, bytes } = stored;
+      return { id, key, contentType, width, height, bytes, createdAt: Date.now() };
+    }
     log("image_refused", { generation_id: generationId, reason: stored.kind });
     return null;
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    log("image_not_stored", { generation_id: generationId, error: describe(error) });
+    return "unstored";
   }
-  const { key, contentType, width, height, bytes } = stored;
-  return { id, key, contentType, width, height, bytes, createdAt: Date.now() };
 }
 
 async function openReference(bucket: R2Bucket, key: string): Promise<ReadableStream<Uint8Array>> {
@@ -175,13 +197,24 @@ function backoffMs(retry: number): number {
   return (0.5 + Math.random() / 2) * Math.min(RETRY_FIRST_MS * 2 ** retry, RETRY_LAST_MS);
 }
 
-function failureCode(failure: ProviderFailure): FailureCode {
+/** How a generation ends that this failure ends. */
+function endOf(
+  failure: CallFailure,
+  { references }: Job["request"],
+): { failure: FailureCode; permanent?: boolean } {
   switch (failure.reason) {
     case "refused":
-      return "contentPolicyViolation";
+      return { failure: "contentPolicyViolation" };
+    case "unreadable":
+      // Without a reference there is nothing of the caller's that could not be read.
+      if (references.length > 0) return { failure: "unreadableReference" };
+      return { failure: "generationFailed", permanent: true };
     case "invalid":
-    case "unavailable":
     case "misconfigured":
-      return "generationFailed";
+      return { failure: "generationFailed", permanent: true };
+    case "unavailable":
+    case "undelivered":
+    case "unstored":
+      return { failure: "generationFailed" };
   }
 }

@@ -9,6 +9,7 @@ import type { AppEnv } from "./env.ts";
 export const STATUS = {
   invalid_request: 400,
   contentPolicyViolation: 400,
+  unreadableReference: 400,
   missingApiKey: 401,
   invalidApiKey: 401,
   expiredApiKey: 401,
@@ -33,6 +34,8 @@ type ErrorDetails = {
   /** Further members of the answer's `error`. */
   extra?: Record<string, string | number>;
   headers?: Record<string, string>;
+  /** Whether the same request will fail again, though its status suggests a retry. */
+  permanent?: boolean;
 };
 
 /** A refusal that the caller is to see: `message` is public text, written by us. Thrown in this room only. */
@@ -66,6 +69,7 @@ export const FAILURE_MESSAGES = {
   generationFailed: "The images could not be generated. The credits were returned.",
   contentPolicyViolation:
     "The provider refused the prompt or a reference image under its content policy. The credits were returned.",
+  unreadableReference: "The provider could not read a reference image. The credits were returned.",
 } as const;
 
 /** Renders whatever a handler threw, in the native API's form. */

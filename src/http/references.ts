@@ -73,8 +73,16 @@ async function storing<Read extends { kind: string }>(
     const key = referenceKey(uploadId, position);
     const hash = createHash("sha256");
     const outcome = await storeImage(bucket, hashed(content, hash), { keyFor: () => key, bytesMax });
-    if (outcome.kind === "not_an_image") return "is not a PNG, JPEG or WebP image.";
-    if (outcome.kind === "too_large") return `is larger than ${bytesMax / (1024 * 1024)} MB.`;
+    switch (outcome.kind) {
+      case "not_an_image":
+        return "is not a PNG, JPEG or WebP image.";
+      case "not_whole":
+        return "is cut off or damaged: it is not a whole PNG, JPEG or WebP image.";
+      case "too_large":
+        return `is larger than ${bytesMax / (1024 * 1024)} MB.`;
+      case "stored":
+        break;
+    }
     const { kind: _, ...reference } = outcome;
     references.push({ ...reference, sha256: hash.digest("hex") });
     return null;

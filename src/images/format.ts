@@ -1,5 +1,6 @@
 /**
- * Tells PNG, JPEG and WebP, and their width and height, from their bytes. Names and declared types are never asked.
+ * Tells PNG, JPEG and WebP from their bytes, with width and height, and whether an image is whole. File names and
+ * declared types are never used.
  */
 
 export type ImageHeader = {
@@ -9,87 +10,248 @@ export type ImageHeader = {
   height: number;
 };
 
-/**
- * With this many bytes at hand, more cannot be asked for. PNG and WebP need 30; a JPEG says its size only after its
- * metadata (EXIF, colour profile, thumbnails), which may be megabytes long.
- */
-export const IMAGE_HEADER_BYTES_MAX = 5 * 1024 * 1024;
-
 /** File name extensions, as the keys of stored images have them. */
 export const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" } as const;
 
-/** The header of a whole image, or of a beginning long enough to tell; null for anything else. */
-export function readImageHeader(bytes: Uint8Array): ImageHeader | null {
-  const header = inspectImageStart(bytes);
-  return header === "incomplete" ? null : header;
-}
+/** What a walk over an image asks for next: so many bytes to read, so many to pass over, or the next JPEG marker. */
+type Want = { read: number } | { skip: number } | "marker";
 
 /**
- * What the first bytes of a stream say: the header, null (no image that we take, whatever follows), or `incomplete`
- * (ask again with more bytes, at most {@link IMAGE_HEADER_BYTES_MAX}).
+ * Walks one format. Yields what it wants next and gets back the bytes that it asked to read (for a marker: its code).
+ * Returns whether the image is whole; what follows a whole image is not looked at.
  */
-export function inspectImageStart(bytes: Uint8Array): ImageHeader | "incomplete" | null {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (startsLike(bytes, PNG_SIGNATURE)) return readPng(view, bytes);
-  if (startsLike(bytes, JPEG_SIGNATURE)) return readJpeg(view);
-  if (startsLike(bytes, RIFF)) return readWebp(view, bytes);
-  return null;
-}
+type Walk = Generator<Want, boolean, DataView>;
 
-const ascii = (text: string) => new TextEncoder().encode(text);
-const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-const JPEG_SIGNATURE = Uint8Array.of(0xff, 0xd8, 0xff);
-const RIFF = ascii("RIFF");
-const WEBP = ascii("WEBP");
-/** An IHDR chunk of 13 bytes comes first in every PNG (PNG, third edition, 5.6). */
-const IHDR = Uint8Array.of(0, 0, 0, 13, ...ascii("IHDR"));
-const VP8_LOSSY = ascii("VP8 ");
-const VP8_LOSSLESS = ascii("VP8L");
-const VP8_EXTENDED = ascii("VP8X");
-const VP8_START_CODE = Uint8Array.of(0x9d, 0x01, 0x2a);
-
-/** Whether the bytes from `at` on agree with `expected` as far as they go: a short beginning may still become it. */
-function startsLike(bytes: Uint8Array, expected: Uint8Array, at = 0): boolean {
-  return expected.every((byte, i) => at + i >= bytes.length || bytes[at + i] === byte);
-}
-
-function header(contentType: ImageHeader["contentType"], width: number, height: number): ImageHeader | null {
-  return width > 0 && height > 0 ? { contentType, width, height } : null;
-}
-
-function readPng(view: DataView, bytes: Uint8Array): ImageHeader | "incomplete" | null {
-  if (!startsLike(bytes, IHDR, 8)) return null;
-  if (view.byteLength < 24) return "incomplete";
-  const width = view.getUint32(16);
-  const height = view.getUint32(20);
-  return width > PNG_EDGE_MAX || height > PNG_EDGE_MAX ? null : header("image/png", width, height);
-}
-
-const PNG_EDGE_MAX = 2 ** 31 - 1;
+/** No format reads more than this in one piece. */
+const READ_BYTES_MAX = 32;
+const NOTHING = new DataView(new ArrayBuffer(0));
 
 /**
- * Walks the marker segments (ITU-T T.81, B.1 and B.2) to the frame header. Whole segments are stepped over, so a
- * thumbnail inside EXIF is never taken for the picture. Image data or the end before a frame header: not a picture.
+ * Reads an image in chunks cut anywhere, in constant memory: it steps over the segments and chunks of a file by their
+ * lengths and holds at most {@link READ_BYTES_MAX} bytes. Pixels are not decoded and checksums not verified.
  */
-function readJpeg(view: DataView): ImageHeader | "incomplete" | null {
-  let at = 2;
-  while (at < view.byteLength) {
-    if (view.getUint8(at) !== 0xff) return null;
-    // Any number of fill bytes 0xFF may stand before a marker.
-    while (at < view.byteLength && view.getUint8(at) === 0xff) at += 1;
-    if (at + 3 > view.byteLength) return "incomplete";
-    const marker = view.getUint8(at);
-    if (!hasSegment(marker)) return null;
-    const length = view.getUint16(at + 1);
-    if (isFrame(marker)) {
-      if (length < 8) return null;
-      if (at + 8 > view.byteLength) return "incomplete";
-      return header("image/jpeg", view.getUint16(at + 6), view.getUint16(at + 4));
-    }
-    if (length < 2) return null;
-    at += 1 + length;
+export class ImageScanner {
+  readonly #held = new Uint8Array(READ_BYTES_MAX);
+  #heldBytes = 0;
+  #walk: Walk = this.#start();
+  #want: Want;
+  #skipped = 0;
+  #afterFF = false;
+  #ended = false;
+  #contentType: ImageHeader["contentType"] | null = null;
+  #header: ImageHeader | null = null;
+  #complete = false;
+
+  constructor() {
+    const first = this.#walk.next();
+    this.#want = first.done ? { skip: 0 } : first.value;
   }
-  return "incomplete";
+
+  /** Known from the first 12 bytes; null before, and for anything that is no PNG, JPEG or WebP. */
+  get contentType(): ImageHeader["contentType"] | null {
+    return this.#contentType;
+  }
+
+  /** Known once the bytes that state the size have come: in a JPEG they may stand after megabytes of metadata. */
+  get header(): ImageHeader | null {
+    return this.#header;
+  }
+
+  /** Whether the image has come to its end, with picture data in it. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * Takes the next bytes.
+   * @returns `invalid` as soon as no further bytes could make this a whole image
+   */
+  write(chunk: Uint8Array): "invalid" | null {
+    for (let at = 0; at < chunk.length && !this.#ended; ) at = this.#advance(chunk, at);
+    return this.#ended && !this.#complete ? "invalid" : null;
+  }
+
+  /** Serves what is wanted from the chunk, as far as it goes. Returns how much of the chunk is used. */
+  #advance(chunk: Uint8Array, at: number): number {
+    if (this.#want === "marker") return this.#seekMarker(chunk, at);
+    if ("skip" in this.#want) {
+      const end = Math.min(chunk.length, at + this.#want.skip - this.#skipped);
+      this.#skipped += end - at;
+      if (this.#skipped === this.#want.skip) this.#resume(NOTHING);
+      return end;
+    }
+    const end = Math.min(chunk.length, at + this.#want.read - this.#heldBytes);
+    this.#held.set(chunk.subarray(at, end), this.#heldBytes);
+    this.#heldBytes += end - at;
+    if (this.#heldBytes === this.#want.read)
+      this.#resume(new DataView(this.#held.buffer, 0, this.#heldBytes));
+    return end;
+  }
+
+  /**
+   * The next marker of a JPEG: 0xFF, repeated or not, then its code. Everything else is passed over, as decoders do:
+   * entropy-coded data with its stuffed zeros and restart markers, and stray bytes between segments.
+   */
+  #seekMarker(chunk: Uint8Array, from: number): number {
+    let at = from;
+    while (at < chunk.length) {
+      if (!this.#afterFF) {
+        const place = chunk.indexOf(0xff, at);
+        if (place < 0) return chunk.length;
+        at = place + 1;
+        this.#afterFF = true;
+        continue;
+      }
+      const code = chunk[at++] ?? 0;
+      if (code === 0xff) continue;
+      this.#afterFF = false;
+      if (!isMarker(code)) continue;
+      this.#held[0] = code;
+      this.#resume(new DataView(this.#held.buffer, 0, 1));
+      break;
+    }
+    return at;
+  }
+
+  #resume(bytes: DataView): void {
+    this.#heldBytes = 0;
+    this.#skipped = 0;
+    let step = this.#walk.next(bytes);
+    while (!step.done && typeof step.value === "object" && "skip" in step.value && step.value.skip === 0) {
+      step = this.#walk.next(NOTHING);
+    }
+    if (step.done) {
+      this.#ended = true;
+      this.#complete = step.value;
+    } else {
+      this.#want = step.value;
+    }
+  }
+
+  *#start(): Walk {
+    const start = yield* read(3);
+    if (start.getUint8(0) === 0xff && start.getUint8(1) === 0xd8 && start.getUint8(2) === 0xff) {
+      this.#contentType = "image/jpeg";
+      // The third byte already belongs to the first marker.
+      this.#afterFF = true;
+      return yield* this.#walkJpeg();
+    }
+    if (start.getUint8(0) === 0x89 && textOf(start, 1, 2) === "PN") {
+      const rest = yield* read(5);
+      if (textOf(rest, 0, 5) !== "G\r\n\x1a\n") return false;
+      this.#contentType = "image/png";
+      return yield* this.#walkPng();
+    }
+    if (textOf(start, 0, 3) === "RIF") {
+      const rest = yield* read(9);
+      if (textOf(rest, 0, 1) !== "F" || textOf(rest, 5, 4) !== "WEBP") return false;
+      const bytes = rest.getUint32(1, true);
+      this.#contentType = "image/webp";
+      return yield* this.#walkWebp(bytes);
+    }
+    return false;
+  }
+
+  /** PNG, third edition, 5.2 to 5.6: IHDR first, then chunks of stated lengths, IDAT among them, and IEND last. */
+  *#walkPng(): Walk {
+    const start = yield* read(16);
+    if (start.getUint32(0) !== 13 || textOf(start, 4, 4) !== "IHDR") return false;
+    const [width, height] = [start.getUint32(8), start.getUint32(12)];
+    if (Math.max(width, height) > PNG_NUMBER_MAX || !this.#tell(width, height)) return false;
+    yield { skip: 5 + 4 };
+    for (let hasPixels = false; ; ) {
+      const chunk = yield* read(8);
+      const [length, type] = [chunk.getUint32(0), textOf(chunk, 4, 4)];
+      if (length > PNG_NUMBER_MAX || !/^[A-Za-z]{4}$/.test(type)) return false;
+      hasPixels ||= type === "IDAT" && length > 0;
+      // The checksum follows the data.
+      yield { skip: length + 4 };
+      if (type === "IEND") return hasPixels;
+    }
+  }
+
+  /**
+   * ITU-T T.81, B.1 and B.2: marker segments, a frame header among them, then scans, up to the end marker. Whole segments
+   * are stepped over, so that a thumbnail inside EXIF is never taken for the picture.
+   */
+  *#walkJpeg(): Walk {
+    for (let hasScan = false; ; ) {
+      const marker = (yield "marker").getUint8(0);
+      if (marker === EOI) return hasScan;
+      if (!hasSegment(marker)) return false;
+      const length = (yield* read(2)).getUint16(0);
+      if (length < 2) return false;
+      if (isFrame(marker)) {
+        if (this.#header !== null || length < 8) return false;
+        const frame = yield* read(5);
+        if (!this.#tell(frame.getUint16(3), frame.getUint16(1))) return false;
+        yield { skip: length - 2 - 5 };
+        continue;
+      }
+      if (marker === SOS) {
+        if (this.#header === null) return false;
+        hasScan = true;
+      }
+      yield { skip: length - 2 };
+    }
+  }
+
+  /**
+   * RFC 9649: `bytes` are stated for all that follows the RIFF size; the chunks within them must fit, and one must hold
+   * picture data. The size is that of the first chunk: lossy, lossless, or extended, which states its canvas.
+   */
+  *#walkWebp(bytes: number): Walk {
+    let left = bytes - 4;
+    for (let hasPixels = false, first = true; ; first = false) {
+      if (left < 8) {
+        // Less than a chunk's header: nothing, or padding.
+        yield { skip: Math.max(0, left) };
+        return hasPixels;
+      }
+      const chunk = yield* read(8);
+      const [kind, length] = [textOf(chunk, 0, 4), chunk.getUint32(4, true)];
+      left -= 8;
+      if (length > left) return false;
+      let rest = length;
+      if (first) {
+        const needed = kind === "VP8L" ? 5 : 10;
+        if (length < needed) return false;
+        const size = sizeOfWebp(kind, yield* read(needed));
+        if (size === null || !this.#tell(size.width, size.height)) return false;
+        rest -= needed;
+      }
+      hasPixels ||= WEBP_PIXELS.includes(kind) && length > 0;
+      // Chunks are padded to even lengths; the padding of the last one may be missing.
+      const padded = Math.min(left, length + (length % 2));
+      yield { skip: rest + padded - length };
+      left -= padded;
+    }
+  }
+
+  /** False for an image without pixels. */
+  #tell(width: number, height: number): boolean {
+    if (this.#contentType === null || width === 0 || height === 0) return false;
+    this.#header = { contentType: this.#contentType, width, height };
+    return true;
+  }
+}
+
+function* read(bytes: number): Generator<Want, DataView, DataView> {
+  return yield { read: bytes };
+}
+
+function textOf(view: DataView, at: number, length: number): string {
+  return String.fromCharCode(...new Uint8Array(view.buffer, view.byteOffset + at, length));
+}
+
+const PNG_NUMBER_MAX = 2 ** 31 - 1;
+
+const EOI = 0xd9;
+const SOS = 0xda;
+
+/** What may follow 0xFF and means nothing between segments: a stuffed zero, TEM, and restart markers. */
+function isMarker(code: number): boolean {
+  return code !== 0 && code !== 0x01 && !(code >= 0xd0 && code <= 0xd7);
 }
 
 /** SOF0 to SOF15, without DHT, JPG and DAC, which lie among them. */
@@ -97,31 +259,36 @@ function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
-/** Segments that may stand before the frame header: tables, application data and comments, and the frame header. */
+/** Frame headers, tables, scans, DNL, application data and comments. Decoders stop at every other marker. */
 function hasSegment(marker: number): boolean {
-  const isTable = marker === 0xdb || marker === 0xdd || marker === 0xc4 || marker === 0xcc;
+  const isTable = marker === 0xc4 || marker === 0xcc || (marker >= 0xda && marker <= 0xdd);
   const isComment = (marker >= 0xe0 && marker <= 0xef) || marker === 0xfe;
   return isTable || isComment || isFrame(marker);
 }
 
-/** The three kinds of WebP (RFC 9649): lossy, lossless, and extended, which gives the size of its canvas. */
-function readWebp(view: DataView, bytes: Uint8Array): ImageHeader | "incomplete" | null {
-  if (!startsLike(bytes, WEBP, 8)) return null;
-  const isKind = (kind: Uint8Array) => startsLike(bytes, kind, 12);
-  if (!isKind(VP8_LOSSY) && !isKind(VP8_LOSSLESS) && !isKind(VP8_EXTENDED)) return null;
-  if (view.byteLength < 30) return "incomplete";
-  if (isKind(VP8_EXTENDED)) {
-    const uint24 = (at: number) => view.getUint16(at, true) + view.getUint8(at + 2) * 0x10000;
-    return header("image/webp", uint24(24) + 1, uint24(27) + 1);
+/** `ANMF` is a frame of an animation. */
+const WEBP_PIXELS = ["VP8 ", "VP8L", "ANMF"];
+
+/** Width and height from the start of a WebP's first chunk (5 bytes if lossless, else 10); null for what is no WebP. */
+function sizeOfWebp(kind: string, start: DataView): { width: number; height: number } | null {
+  switch (kind) {
+    case "VP8 ": {
+      const isKeyFrame = (start.getUint8(0) & 1) === 0;
+      if (!isKeyFrame || textOf(start, 3, 3) !== "\x9d\x01\x2a") return null;
+      return { width: start.getUint16(6, true) & 0x3fff, height: start.getUint16(8, true) & 0x3fff };
+    }
+    case "VP8L": {
+      if (start.getUint8(0) !== 0x2f) return null;
+      const packed = start.getUint32(1, true);
+      // 14 bits each, then one for alpha; the last three are the version, of which only 0 is defined.
+      if (packed >>> 29 !== 0) return null;
+      return { width: (packed & 0x3fff) + 1, height: ((packed >>> 14) & 0x3fff) + 1 };
+    }
+    case "VP8X": {
+      const uint24 = (at: number) => start.getUint16(at, true) + start.getUint8(at + 2) * 0x10000;
+      return { width: uint24(4) + 1, height: uint24(7) + 1 };
+    }
+    default:
+      return null;
   }
-  if (isKind(VP8_LOSSLESS)) {
-    if (view.getUint8(20) !== 0x2f) return null;
-    const packed = view.getUint32(21, true);
-    // Fourteen bits each, then one for alpha; the last three are the version, of which only 0 is defined.
-    if (packed >>> 29 !== 0) return null;
-    return header("image/webp", (packed & 0x3fff) + 1, ((packed >>> 14) & 0x3fff) + 1);
-  }
-  const isKeyFrame = (view.getUint8(20) & 1) === 0;
-  if (!isKeyFrame || !startsLike(bytes, VP8_START_CODE, 23)) return null;
-  return header("image/webp", view.getUint16(26, true) & 0x3fff, view.getUint16(28, true) & 0x3fff);
 }

@@ -1,9 +1,10 @@
 import { describe, log } from "../log.ts";
-import { IMAGE_HEADER_BYTES_MAX, type ImageHeader, inspectImageStart } from "./format.ts";
+import { sleep } from "../time.ts";
+import { type ImageHeader, ImageScanner } from "./format.ts";
 
 export type StoreOptions = {
-  /** Where to store it; asked once, when the first bytes have told what it is. */
-  keyFor: (header: ImageHeader) => string;
+  /** Where to store it; called once, when the first bytes have told the format. */
+  keyFor: (contentType: ImageHeader["contentType"]) => string;
   bytesMax: number;
   cacheControl?: string;
   /** Kept beside `width` and `height`. */
@@ -20,13 +21,21 @@ export type StoreOutcome =
       bytes: number;
     }
   | { kind: "not_an_image" }
+  /** It begins like an image, and is cut off or damaged. */
+  | { kind: "not_whole" }
   | { kind: "too_large" };
+
+/** R2 failed {@link STORAGE_ATTEMPTS} times in a row. The source was read no further and is not to blame. */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+}
 
 /**
  * Writes one image of unknown length to R2 as it arrives, holding at most {@link PART_BYTES} of it. Up to that size it
- * is one put, beyond it a multipart upload. Refuses what is no PNG, JPEG or WebP and what is over `bytesMax`, within
- * twice the bytes that show it, and then cancels the source. On a refusal or an error nothing is left in the bucket.
- * @throws whatever the source or R2 throws.
+ * is one put, beyond it a multipart upload. Refuses what is not a whole PNG, JPEG or WebP and what is over `bytesMax`,
+ * and then cancels the source. An R2 operation that fails is repeated from the buffer. On a refusal or an error nothing
+ * is left in the bucket.
+ * @throws {StorageError} when R2 goes on failing; otherwise whatever the source throws
  */
 export async function storeImage(
   bucket: R2Bucket,
@@ -42,7 +51,9 @@ export async function storeImage(
         return { kind: refusal };
       }
     }
-    return await upload.finish();
+    const outcome = await upload.finish();
+    if (outcome.kind !== "stored") await upload.abort();
+    return outcome;
   } catch (error) {
     await upload.abort();
     throw error;
@@ -52,19 +63,24 @@ export async function storeImage(
 /** R2 takes parts of at least 5 MiB, all equal but the last. */
 export const PART_BYTES = 5 * 1024 * 1024;
 const BUFFER_BYTES_MIN = 64 * 1024;
+/** How often an R2 operation is tried in all. */
+export const STORAGE_ATTEMPTS = 3;
+/** The wait before the second attempt; doubled before each further one. */
+const STORAGE_AGAIN_MS = 300;
+
+type Refusal = Exclude<StoreOutcome["kind"], "stored">;
 
 class ImageUpload {
   readonly #bucket: R2Bucket;
   readonly #options: StoreOptions;
+  readonly #scanner = new ImageScanner();
   readonly #parts: R2UploadedPart[] = [];
   #buffer = new Uint8Array(BUFFER_BYTES_MIN);
   #buffered = 0;
   #bytes = 0;
-  #header: ImageHeader | null = null;
-  /** How many bytes are worth a further look for the header: a long beginning is not walked again for each chunk. */
-  #lookAgainAt = 1;
+  #key: string | null = null;
   #multipart: R2MultipartUpload | null = null;
-  /** The object's key, once the write is under way that makes it whole. */
+  /** The object's key, once the write that makes it whole is under way. */
   #lastWriteOf: string | null = null;
 
   constructor(bucket: R2Bucket, options: StoreOptions) {
@@ -72,32 +88,31 @@ class ImageUpload {
     this.#options = options;
   }
 
-  async write(chunk: Uint8Array): Promise<"not_an_image" | "too_large" | null> {
+  async write(chunk: Uint8Array): Promise<Refusal | null> {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#options.bytesMax) return "too_large";
+    if (this.#scanner.write(chunk) === "invalid") return this.#refusal();
     for (let offset = 0; offset < chunk.length; ) {
       // A full buffer is sent only when more follows, so that exactly one part's worth is still a single put.
       if (this.#buffered === PART_BYTES) await this.#sendPart();
-      const taken = this.#take(chunk.subarray(offset));
-      offset += taken;
-      const worthALook = this.#buffered >= Math.min(this.#lookAgainAt, IMAGE_HEADER_BYTES_MAX);
-      if (this.#header === null && worthALook && !this.#tellHeader()) return "not_an_image";
+      offset += this.#take(chunk.subarray(offset));
     }
     return null;
   }
 
   async finish(): Promise<StoreOutcome> {
-    if (this.#header === null) this.#tellHeader();
-    const header = this.#header;
-    if (header === null) return { kind: "not_an_image" };
-    const key = this.#options.keyFor(header);
-    if (this.#multipart === null) {
+    const { header, complete } = this.#scanner;
+    if (header === null || !complete) return { kind: this.#refusal() };
+    const key = this.#keyOf(header.contentType);
+    const multipart = this.#multipart;
+    if (multipart === null) {
       this.#lastWriteOf = key;
-      await this.#bucket.put(key, this.#buffer.subarray(0, this.#buffered), this.#objectOptions(header));
+      const content = this.#buffer.subarray(0, this.#buffered);
+      await persist("put", () => this.#bucket.put(key, content, this.#objectOptions(header.contentType)));
     } else {
       await this.#sendPart();
       this.#lastWriteOf = key;
-      await this.#multipart.complete(this.#parts);
+      await persist("complete", () => this.#complete(multipart, key));
     }
     return { kind: "stored", key, ...header, bytes: this.#bytes };
   }
@@ -112,13 +127,13 @@ class ImageUpload {
     if (key !== null) await attempt("upload_remove_failed", () => this.#bucket.delete(key));
   }
 
-  /** False when the bytes so far cannot become an image that we take. */
-  #tellHeader(): boolean {
-    const told = inspectImageStart(this.#buffer.subarray(0, this.#buffered));
-    this.#lookAgainAt = 2 * this.#buffered;
-    if (told === "incomplete") return this.#buffered < IMAGE_HEADER_BYTES_MAX;
-    this.#header = told;
-    return told !== null;
+  #refusal(): Refusal {
+    return this.#scanner.contentType === null ? "not_an_image" : "not_whole";
+  }
+
+  #keyOf(contentType: ImageHeader["contentType"]): string {
+    this.#key ??= this.#options.keyFor(contentType);
+    return this.#key;
   }
 
   /** Copies what fits into the part, growing the buffer by doubling: most images are far smaller than a part. */
@@ -136,26 +151,51 @@ class ImageUpload {
   }
 
   async #sendPart(): Promise<void> {
-    // The header is known by now: it is refused above once a whole part does not hold it.
-    if (this.#header === null) throw new Error("A part is sent before the image's header is known.");
-    this.#multipart ??= await this.#bucket.createMultipartUpload(
-      this.#options.keyFor(this.#header),
-      this.#objectOptions(this.#header),
+    const { contentType } = this.#scanner;
+    if (contentType === null) throw new Error("A part is sent before the image's format is known.");
+    const key = this.#keyOf(contentType);
+    this.#multipart ??= await persist("createMultipartUpload", () =>
+      this.#bucket.createMultipartUpload(key, this.#objectOptions(contentType)),
     );
+    const multipart = this.#multipart;
     const part = this.#buffer.subarray(0, this.#buffered);
-    this.#parts.push(await this.#multipart.uploadPart(this.#parts.length + 1, part));
+    const number = this.#parts.length + 1;
+    this.#parts.push(await persist("uploadPart", () => multipart.uploadPart(number, part)));
     this.#buffered = 0;
   }
 
-  #objectOptions(header: ImageHeader) {
+  /** A completion whose answer was lost cannot be repeated: the upload is gone, and the object is there. */
+  async #complete(multipart: R2MultipartUpload, key: string): Promise<void> {
+    try {
+      await multipart.complete(this.#parts);
+    } catch (error) {
+      const object = await this.#bucket.head(key);
+      if (object?.size !== this.#bytes) throw error;
+    }
+  }
+
+  /** A JPEG whose metadata fills the first part is stored without width and height: its header has not come yet. */
+  #objectOptions(contentType: ImageHeader["contentType"]) {
     const { cacheControl, customMetadata } = this.#options;
+    const { header } = this.#scanner;
+    const size = header === null ? {} : { width: String(header.width), height: String(header.height) };
     return {
-      httpMetadata: {
-        contentType: header.contentType,
-        ...(cacheControl === undefined ? {} : { cacheControl }),
-      },
-      customMetadata: { ...customMetadata, width: String(header.width), height: String(header.height) },
+      httpMetadata: { contentType, ...(cacheControl === undefined ? {} : { cacheControl }) },
+      customMetadata: { ...customMetadata, ...size },
     };
+  }
+}
+
+/** Repeats an R2 operation that may be done twice. @throws {StorageError} after the last attempt */
+async function persist<T>(operation: string, work: () => Promise<T>): Promise<T> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await work();
+    } catch (error) {
+      log("storage_failed", { operation, attempts, error: describe(error) });
+      if (attempts === STORAGE_ATTEMPTS) throw new StorageError(`R2 ${operation} failed`, { cause: error });
+      await sleep(STORAGE_AGAIN_MS * 2 ** (attempts - 1));
+    }
   }
 }
 

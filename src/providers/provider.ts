@@ -40,15 +40,20 @@ export type ProvidedImage = { body: ReadableStream<Uint8Array> };
 
 /**
  * Why a provider gave no (further) image.
- * - `refused`: its content policy, or the person's reference, was the reason. Never retried.
+ * - `refused`: its content policy was the reason. Never retried.
+ * - `unreadable`: it cannot read a reference. Never retried.
  * - `invalid`: it does not accept the request as we sent it. Never retried.
- * - `unavailable`: overload, network, time-out, a broken answer. Worth another try, not before `retryAfterMs`.
+ * - `unavailable`: it turned the call away, or was not reached. Worth another try, not before `retryAfterMs`.
+ * - `undelivered`: it may have made pictures, and billed them, that did not arrive: a time-out, an answer that breaks
+ *   off or stalls, or one without a usable picture. Another try may pay twice.
  * - `misconfigured`: our account, key or billing there. Never retried; an operator must look.
  */
 export type ProviderFailure =
   | { reason: "refused" }
+  | { reason: "unreadable" }
   | { reason: "invalid" }
   | { reason: "unavailable"; retryAfterMs: number | null }
+  | { reason: "undelivered" }
   | { reason: "misconfigured" };
 
 /** Thrown by {@link Provider.generate} and by the bodies it yields. `detail` is for the log, never for a caller. */

@@ -363,6 +363,8 @@ describe("end", () => {
     [0, null, "failed", "generationFailed", { credits: 16, cause: "fault" }],
     [0, "generationFailed", "failed", "generationFailed", { credits: 16, cause: "fault" }],
     [0, "contentPolicyViolation", "failed", "contentPolicyViolation", { credits: 16, cause: "own" }],
+    [1, "unreadableReference", "succeeded", null, { credits: 8, cause: "own" }],
+    [0, "unreadableReference", "failed", "unreadableReference", { credits: 16, cause: "own" }],
   ] as const)("with %i of 2 images and %s: %s", (images, failure, status, error, refund) => {
     const outcome = ended(leased, 1, images, failure);
     expect(outcome.refund).toEqual(refund);

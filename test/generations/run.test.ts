@@ -2,7 +2,10 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FinishOutcome, LeaseOutcome } from "../../src/account/account.ts";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
+import type { GenerationRecord } from "../../src/account/record.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
+import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
+import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { filled, png, watched } from "../images/samples.ts";
 import { type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
@@ -46,6 +49,8 @@ type AccountScript = {
   lease?: LeaseOutcome;
   failingRenewals?: number;
   failingFinishes?: number;
+  /** How the generation has ended once the result is there; stale unless told. */
+  settled?: Pick<GenerationRecord, "error">;
 };
 
 type Seen = {
@@ -64,6 +69,7 @@ function accountDouble({
   lease = "yours",
   failingRenewals = 0,
   failingFinishes = 0,
+  settled,
 }: AccountScript = {}) {
   const seen: Seen = { results: [], renewals: [], asked: 0, finishes: 0 };
   const stale: FinishOutcome = { kind: "stale" };
@@ -90,11 +96,30 @@ function accountDouble({
         seen.finishes++;
         attempt(seen.finishes <= failingFinishes);
         seen.results.push(structuredClone(result));
-        return stale;
+        return settled ? settledAs(settled) : stale;
       },
     };
   };
   return { open, seen };
+}
+
+function settledAs({ error }: Pick<GenerationRecord, "error">): FinishOutcome {
+  const balance = { credits: 0, nextExpiration: null };
+  const generation: GenerationRecord = {
+    id: "gen_1",
+    status: error === null ? "succeeded" : "failed",
+    model: "gpt-image-2",
+    aspectRatio: "1:1",
+    tier: "1K",
+    createdAt: 0,
+    endedAt: 1,
+    creditsCharged: 8,
+    creditsRefunded: 8,
+    error,
+    images: [],
+    origin: "https://hub.test",
+  };
+  return { kind: "settled", generation, balance };
 }
 
 async function keysOf(job: Job): Promise<string[]> {
@@ -121,6 +146,9 @@ async function runScripted(job: Job, scripts: Step[][], script: AccountScript = 
 }
 
 const U = UNAVAILABLE;
+const LOST = { reason: "undelivered" } as const;
+/** A picture whose second half never came. */
+const CUT = A.subarray(0, A.length - 12);
 
 describe("what a run brings the account", () => {
   it.each<[what: string, n: number, Step[][], widths: number[], failure: string | null, asked: number[][]]>([
@@ -178,6 +206,50 @@ describe("what a run brings the account", () => {
         [1, 1],
       ],
     ],
+    [
+      "undelivered: one call more",
+      1,
+      [[LOST], [LOST], [A]],
+      [],
+      "generationFailed",
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    ],
+    [
+      "undelivered once: one call more",
+      2,
+      [[A, LOST], [B]],
+      [1, 2],
+      null,
+      [
+        [2, 0],
+        [1, 1],
+      ],
+    ],
+    [
+      "undelivered and unavailable: one call more after the second of the first",
+      1,
+      [[LOST], [U], [LOST], [A]],
+      [],
+      "generationFailed",
+      [
+        [1, 0],
+        [1, 0],
+        [1, 0],
+      ],
+    ],
+    ["what is not whole counts as not delivered", 2, [[CUT, B]], [2], null, [[2, 0]]],
+    ["nothing whole: final", 1, [[CUT], [A]], [], null, [[1, 0]]],
+    [
+      "unreadable without a reference",
+      1,
+      [[{ reason: "unreadable" }], [A]],
+      [],
+      "generationFailed",
+      [[1, 0]],
+    ],
     ["refused: no retry", 1, [[{ reason: "refused" }], [A]], [], "contentPolicyViolation", [[1, 0]]],
     ["refused after an image", 2, [[A, { reason: "refused" }]], [1], "contentPolicyViolation", [[2, 0]]],
     ["invalid: no retry", 1, [[{ reason: "invalid" }], [A]], [], "generationFailed", [[1, 0]]],
@@ -215,6 +287,78 @@ describe("what a run brings the account", () => {
     expect(stored).toMatchObject({ contentType: "image/png", bytes: B.length });
     expect(await new Response(await stored?.open()).bytes()).toEqual(B);
     await expect(gone?.open()).rejects.toMatchObject({ failure: { reason: "invalid" } });
+  });
+});
+
+describe("a failure that will come again", () => {
+  it.each<[ProviderFailure, boolean]>([
+    [{ reason: "invalid" }, true],
+    [{ reason: "misconfigured" }, true],
+    [{ reason: "unreadable" }, true],
+    [{ reason: "unavailable", retryAfterMs: null }, false],
+    [{ reason: "undelivered" }, false],
+    [{ reason: "refused" }, false],
+  ])("%j: %s", async (failure, permanent) => {
+    const { result } = await runScripted(jobOf(1), [[failure], [failure], [failure]]);
+    expect(result?.permanent ?? false).toBe(permanent);
+  });
+
+  it("is told with the generation that it ends, and with no other", async () => {
+    const generation = { error: "generationFailed" } as const;
+    for (const [failure, error, permanent] of [
+      [{ reason: "invalid" }, "generationFailed", true],
+      [{ reason: "invalid" }, null, undefined],
+      [LOST, "generationFailed", undefined],
+    ] as const) {
+      const account = accountDouble({ settled: { ...generation, error } });
+      const outcome = await settled(run(jobOf(1), account.open, scripted([failure], [failure]), env));
+      expect(outcome).toMatchObject({ kind: "settled", generation: { error } });
+      expect(outcome?.kind === "settled" ? outcome.generation.permanent : null).toBe(permanent);
+    }
+  });
+
+  it("is the caller's when it sent the reference that cannot be read", async () => {
+    const job = jobOf(1);
+    const reference = { key: "gone/1", contentType: "image/png", bytes: B.length, sha256: "0" } as const;
+    const request = { ...job.request, references: [reference] };
+    const { result, asked } = await runScripted({ ...job, request }, [[{ reason: "unreadable" }], [A]]);
+    expect([result, asked.length]).toEqual([{ images: [], failure: "unreadableReference" }, 1]);
+  });
+});
+
+describe("storage that fails", () => {
+  it.each([1, STORAGE_ATTEMPTS - 1])("%i times: the picture is stored, and bought once", async (times) => {
+    const { bucket } = watched(env.IMAGES, "put", times);
+    const account = accountDouble();
+    const provider = scripted([A, B]);
+    await settled(run(jobOf(2), account.open, provider, { ...env, IMAGES: bucket }));
+    expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 2]);
+    expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
+  });
+
+  it.each<[what: string, Step[], widths: number[]]>([
+    ["for one picture: the others of the answer are kept", [A, B, C], [2, 3]],
+    ["and then the provider: nothing is bought again", [A, B, U], [2]],
+  ])("%s", async (_, script, widths) => {
+    const { bucket } = watched(env.IMAGES, "put", STORAGE_ATTEMPTS);
+    const job = jobOf(3);
+    const account = accountDouble();
+    const provider = scripted(script, [A, B, C]);
+    await settled(run(job, account.open, provider, { ...env, IMAGES: bucket }));
+    const [result] = account.seen.results;
+    expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([widths, "generationFailed"]);
+    expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
+    expect(await keysOf(job)).toHaveLength(widths.length);
+  });
+
+  it("in the middle of a large picture, for good: the rest of the answer is read on", async () => {
+    const { bucket, unfinished } = watched(env.IMAGES, "uploadPart", STORAGE_ATTEMPTS);
+    const account = accountDouble();
+    const provider = scripted([() => filled(A, 12 * 1024 * 1024), B]);
+    await settled(run(jobOf(2), account.open, provider, { ...env, IMAGES: bucket }));
+    const [result] = account.seen.results;
+    expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([[2], "generationFailed"]);
+    expect([provider.requests.length, unfinished.size]).toEqual([1, 0]);
   });
 });
 
@@ -319,6 +463,11 @@ describe("a later run", () => {
     expect(ran.result?.images.map(facts)).toEqual(
       expect.arrayContaining(earlier.result?.images.map(facts) ?? []),
     );
+  });
+
+  it("does not call again after pictures that did not arrive: the run before may have paid for some", async () => {
+    const { asked, result } = await runScripted(rerunOf(1), [[LOST], [A]]);
+    expect([asked, result?.failure]).toEqual([[[1, 0]], "generationFailed"]);
   });
 
   it("leaves it to the lease when what is stored cannot be listed", async () => {

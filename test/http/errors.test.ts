@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { png } from "../images/samples.ts";
 import {
   type Answer,
   type CallOptions,
@@ -79,6 +80,14 @@ const codes: Record<string, (user: TestUser) => Promise<{ answer: Answer; status
   contentPolicyViolation: async ({ key }) => {
     provide(0, { reason: "refused" });
     const answer = await call("POST", GENERATE, { key, json: plain });
+    return { status: 400, answer, has: { generation_id: expect.stringMatching(/^gen_/) } };
+  },
+  unreadableReference: async ({ key }) => {
+    provide(0, { reason: "unreadable" });
+    const body = new FormData();
+    for (const [name, value] of Object.entries(plain)) body.append(name, String(value));
+    body.append("reference_image", new File([png(8, 8)], "reference.png"));
+    const answer = await call("POST", GENERATE, { key, body });
     return { status: 400, answer, has: { generation_id: expect.stringMatching(/^gen_/) } };
   },
   internalError: async () => ({

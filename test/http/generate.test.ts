@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { png } from "../images/samples.ts";
 import { type CallOptions, call, creditsOf, newUser, type TestUser } from "../support/http.ts";
 import { Generated, invalid, Pending, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -41,7 +42,7 @@ describe("a request that is taken", () => {
       model: "gpt-image-2",
       aspect_ratio: "auto",
       quality: "1K",
-      images: [{ width: 1024, height: 1024, content_type: "image/png", bytes: 33 }],
+      images: [{ width: 1024, height: 1024, content_type: "image/png", bytes: png(1024, 1024).length }],
       usage: { credits: 8, credits_requested: 8, credits_charged: 8, credits_refunded: 0 },
       balance: { credits: 92, account_type: "PRO", next_expiration: null },
     });

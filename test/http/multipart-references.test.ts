@@ -4,7 +4,19 @@ import { describe, expect, it, vi } from "vitest";
 import { MULTIPART_LIMITS } from "../../src/http/multipart.ts";
 import { receiveReferences } from "../../src/http/references.ts";
 import { removeReferences } from "../../src/images/references.ts";
-import { filled, frame, jpeg, mutate, png, seeded, watched, webpLossy } from "../images/samples.ts";
+import { StorageError } from "../../src/images/sink.ts";
+import {
+  filled,
+  frame,
+  jpeg,
+  jpegOf,
+  mutate,
+  png,
+  SCAN,
+  seeded,
+  watched,
+  webpLossy,
+} from "../images/samples.ts";
 import {
   bytesOf,
   cut,
@@ -130,7 +142,12 @@ describe("receiveReferences", () => {
     [
       "half a header",
       file(png(1, 1).subarray(0, 20)),
-      refused("reference_image 1 is not a PNG, JPEG or WebP image."),
+      refused("reference_image 1 is cut off or damaged: it is not a whole PNG, JPEG or WebP image."),
+    ],
+    [
+      "an image without its end",
+      [...good, ...file(jpegOf(frame(9, 9), SCAN.slice(0, -2)))],
+      refused("reference_image 2 is cut off or damaged: it is not a whole PNG, JPEG or WebP image."),
     ],
     [
       "17 files",
@@ -166,13 +183,13 @@ describe("receiveReferences", () => {
   });
 
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
-    "keeps nothing when %s fails",
+    "keeps nothing when %s goes on failing",
     async (failOn) => {
       const bytes = failOn === "put" ? 1000 : 12 * 1024 * 1024;
       const { outcome, stored, unfinished } = await receive([...file(filled(png(1, 1), bytes)), ...END], {
         failOn,
       });
-      expect(outcome).toEqual({ kind: "failed", error: new Error(`R2 fails on ${failOn}`) });
+      expect(outcome).toEqual({ kind: "failed", error: new StorageError(`R2 ${failOn} failed`) });
       expect([stored, unfinished]).toEqual([[], 0]);
     },
   );

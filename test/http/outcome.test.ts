@@ -79,6 +79,7 @@ describe("a generation without any image", () => {
     ["cannot take the request", 0, { reason: "invalid" }, 500, "generationFailed", 1],
     ["refuses our account", 0, { reason: "misconfigured" }, 500, "generationFailed", 1],
     ["refuses the prompt", 0, { reason: "refused" }, 400, "contentPolicyViolation", 1],
+    ["loses what it may have made", 0, { reason: "undelivered" }, 500, "generationFailed", 2],
     ["is down", 0, { reason: "unavailable", retryAfterMs: null }, 500, "generationFailed", 3],
   ];
 

@@ -1,4 +1,7 @@
-/** Little images made by hand, streams of any length, and a bucket that tells what was done to it. */
+/**
+ * Little images made by hand, whole in structure though nobody could decode their pixels; streams of any length; and a
+ * bucket that tells what was done to it.
+ */
 
 const ascii = (text: string) => [...new TextEncoder().encode(text)];
 const uint16 = (n: number) => [n >>> 8, n & 0xff];
@@ -8,7 +11,17 @@ const uint24Little = (n: number) => [n & 0xff, (n >>> 8) & 0xff, n >>> 16];
 export function png(width: number, height: number, ihdrLength = 13): Uint8Array {
   const signature = [0x89, ...ascii("PNG\r\n"), 0x1a, 0x0a];
   const ihdr = [...uint32(ihdrLength), ...ascii("IHDR"), ...uint32(width), ...uint32(height), 8, 2, 0, 0, 0];
-  return Uint8Array.of(...signature, ...ihdr, 1, 2, 3, 4);
+  const chunk = (type: string, data: number[]) => [
+    ...uint32(data.length),
+    ...ascii(type),
+    ...data,
+    1,
+    2,
+    3,
+    4,
+  ];
+  const rest = [...chunk("IDAT", [0x78, 0x9c, 0x03]), ...chunk("IEND", [])];
+  return Uint8Array.of(...signature, ...ihdr, 1, 2, 3, 4, ...rest);
 }
 
 /** A marker segment with a true length. */
@@ -21,25 +34,27 @@ export function frame(width: number, height: number, marker = 0xc0): number[] {
   return segment(marker, [8, ...uint16(height), ...uint16(width), 1, 1, 0x11, 0]);
 }
 
-export function jpeg(...pieces: number[][]): Uint8Array {
-  return Uint8Array.of(0xff, 0xd8, ...pieces.flat());
+/** A scan of a few bytes, and the end of the image. */
+export const SCAN = [...segment(0xda, [1, 1, 0, 0, 63, 0]), 0x55, 0xff, 0x00, 0xaa, 0xff, 0xd9];
+
+/** The start of a JPEG, then the pieces. */
+export function jpegOf(...pieces: number[][]): Uint8Array {
+  return Uint8Array.from([0xff, 0xd8, ...pieces.flat()]);
 }
 
-function webp(kind: string, content: number[]): Uint8Array {
-  return Uint8Array.of(
-    ...ascii("RIFF"),
-    100,
-    0,
-    0,
-    0,
-    ...ascii("WEBP"),
-    ...ascii(kind),
-    50,
-    0,
-    0,
-    0,
-    ...content,
-  );
+/** A JPEG with these segments, a scan and its end. */
+export function jpeg(...segments: number[][]): Uint8Array {
+  return jpegOf(...segments, SCAN);
+}
+
+function webp(kind: string, content: number[], ...chunks: number[][]): Uint8Array {
+  const body = [...ascii("WEBP"), ...riffChunk(kind, content), ...chunks.flat()];
+  return Uint8Array.of(...ascii("RIFF"), ...uint32(body.length).reverse(), ...body);
+}
+
+function riffChunk(kind: string, content: number[]): number[] {
+  const padding = content.length % 2 === 0 ? [] : [0];
+  return [...ascii(kind), ...uint32(content.length).reverse(), ...content, ...padding];
 }
 
 export function webpLossy(width: number, height: number, firstByte = 0): Uint8Array {
@@ -52,8 +67,14 @@ export function webpLossless(width: number, height: number, version = 0): Uint8A
   return webp("VP8L", [0x2f, ...uint32(packed).reverse(), 0, 0, 0, 0, 0]);
 }
 
+/** A WebP whose only chunk states its canvas; more chunks come after it. */
+export function webpCanvas(width: number, height: number, ...chunks: number[][]): Uint8Array {
+  const canvas = [0, 0, 0, 0, ...uint24Little(width - 1), ...uint24Little(height - 1)];
+  return webp("VP8X", canvas, ...chunks);
+}
+
 export function webpExtended(width: number, height: number): Uint8Array {
-  return webp("VP8X", [0, 0, 0, 0, ...uint24Little(width - 1), ...uint24Little(height - 1)]);
+  return webpCanvas(width, height, riffChunk("ANMF", [1, 2, 3]));
 }
 
 /** The bytes of `start`, then filler up to `bytes` in all, made as it is read. */
@@ -94,14 +115,15 @@ export function mutate(bytes: Uint8Array, random: (n: number) => number): Uint8A
 
 /**
  * The same bucket, with a list of the calls made, and of the multipart uploads begun and neither completed nor aborted
- * (R2 offers no way to list those). `failOn` names a call that is to fail.
+ * (R2 offers no way to list those). `failOn` names a call that is to fail, the first `times` times.
  */
-export function watched(bucket: R2Bucket, failOn?: string) {
+export function watched(bucket: R2Bucket, failOn?: string, times = Number.POSITIVE_INFINITY) {
   const calls: string[] = [];
+  let failures = 0;
   const unfinished = new Set<string>();
   const called = (name: string) => {
     calls.push(name);
-    if (name === failOn) throw new Error(`R2 fails on ${name}`);
+    if (name === failOn && failures++ < times) throw new Error(`R2 fails on ${name}`);
   };
   const watchUpload = (upload: R2MultipartUpload): R2MultipartUpload => {
     unfinished.add(upload.uploadId);

@@ -1,12 +1,12 @@
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
-import { EXTENSIONS, IMAGE_HEADER_BYTES_MAX } from "../../src/images/format.ts";
-import { PART_BYTES, storeImage } from "../../src/images/sink.ts";
-import { filled, frame, jpeg, png, segment, watched, webpLossy } from "./samples.ts";
+import { EXTENSIONS } from "../../src/images/format.ts";
+import { PART_BYTES, STORAGE_ATTEMPTS, StorageError, storeImage } from "../../src/images/sink.ts";
+import { filled, frame, jpeg, jpegOf, png, SCAN, segment, watched, webpLossy } from "./samples.ts";
 
 const options = (name: string, bytesMax = 64 * 1024 * 1024) => ({
-  keyFor: ({ contentType }: { contentType: keyof typeof EXTENSIONS }) => `${name}.${EXTENSIONS[contentType]}`,
+  keyFor: (contentType: keyof typeof EXTENSIONS) => `${name}.${EXTENSIONS[contentType]}`,
   bytesMax,
 });
 
@@ -77,23 +77,43 @@ describe("storeImage", () => {
   });
 
   const endless = (header: Uint8Array) => filled(header, Number.POSITIVE_INFINITY);
-  const metadata = Uint8Array.from(segment(0xe1, new Array(65533).fill(0)));
-  async function* longMetadata() {
-    yield jpeg();
-    for (let bytes = 2; bytes <= IMAGE_HEADER_BYTES_MAX; bytes += metadata.length) yield metadata;
-    yield* endless(Uint8Array.from(frame(1, 1)));
-  }
+  const large = (bytes: number) => {
+    const image = png(8, 9);
+    // A chunk that states more bytes than will come.
+    const chunk = Uint8Array.of(0x7f, 0xff, 0xff, 0xff, 0x70, 0x61, 0x44, 0x64);
+    return filled(Uint8Array.of(...image.subarray(0, 33), ...chunk), bytes);
+  };
   it.each([
     ["nothing", filled(new Uint8Array(0), 0), "not_an_image"],
     ["text, at once", endless(new TextEncoder().encode("hello")), "not_an_image"],
-    ["half a header", filled(png(1, 1).subarray(0, 20), 20), "not_an_image"],
-    ["a JPEG that hides its size too deep", longMetadata(), "not_an_image"],
+    ["half a header", filled(png(1, 1).subarray(0, 20), 20), "not_whole"],
+    ["a header alone", filled(png(1, 1).subarray(0, 33), 33), "not_whole"],
+    ["a small image without its last byte", filled(png(1, 1).subarray(0, -1), 0), "not_whole"],
+    ["a large image that is cut off", large(2 * PART_BYTES + 1), "not_whole"],
+    ["a damaged image, at once", endless(jpeg([0xff, 0xd8])), "not_whole"],
     ["an image without an end", endless(png(1, 1)), "too_large"],
   ])("refuses %s, and leaves nothing behind", async (_name, source, kind) => {
     const { bucket, unfinished } = watched(env.IMAGES);
     expect(await storeImage(bucket, source, options("refused", 11 * 1024 * 1024))).toEqual({ kind });
     expect([unfinished.size, (await env.IMAGES.list({ prefix: "refused" })).objects]).toEqual([0, []]);
     expect(await source.next(), "the source is told to stop").toEqual({ done: true, value: undefined });
+  });
+
+  it.each([
+    ["less than a part", 60, ["put"], { width: "5", height: "6" }],
+    ["more than a part", 110, ["createMultipartUpload", "uploadPart", "uploadPart", "complete"], {}],
+  ])("stores a JPEG whose metadata is %s", async (_name, segments, expected, customMetadata) => {
+    const metadata = Uint8Array.from(segment(0xe1, new Array(65533).fill(0)));
+    async function* source() {
+      yield jpegOf();
+      for (let count = 0; count < segments; count++) yield metadata;
+      yield Uint8Array.of(...frame(5, 6), ...SCAN);
+    }
+    const { bucket, calls } = watched(env.IMAGES);
+    const stored = await storeImage(bucket, source(), options("metadata"));
+    expect(stored).toMatchObject({ kind: "stored", key: "metadata.jpg", width: 5, height: 6 });
+    expect(calls).toEqual(expected);
+    expect((await env.IMAGES.head("metadata.jpg"))?.customMetadata).toEqual(customMetadata);
   });
 
   it.each([1000, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])(
@@ -119,15 +139,61 @@ describe("storeImage", () => {
     expect([unfinished.size, await env.IMAGES.head("broken.png")]).toEqual([0, null]);
   });
 
-  it.each(["createMultipartUpload", "uploadPart", "complete"])(
-    "leaves nothing when %s fails",
+  it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
+    "repeats %s from the buffer",
     async (call) => {
-      const { bucket, unfinished } = watched(env.IMAGES, call);
-      const stored = storeImage(bucket, filled(png(1, 1), 3 * PART_BYTES), options("failed"));
-      await expect(stored).rejects.toThrow(`R2 fails on ${call}`);
-      expect([unfinished.size, await env.IMAGES.head("failed.png")]).toEqual([0, null]);
+      const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+      const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
+      const { bucket, calls, unfinished } = watched(env.IMAGES, call, STORAGE_ATTEMPTS - 1);
+      const stored = await storeImage(bucket, filled(png(1, 1), bytes), options("again"));
+      expect(stored).toMatchObject({ kind: "stored", bytes });
+      expect(calls.filter((name) => name === call).length).toBeGreaterThanOrEqual(STORAGE_ATTEMPTS);
+      expect(unfinished.size).toBe(0);
+      const object = await env.IMAGES.get("again.png");
+      expect(await digestOf(object?.body ?? [])).toBe(await digestOf(filled(png(1, 1), bytes)));
+      expect(log).toHaveBeenCalledTimes(STORAGE_ATTEMPTS - 1);
+      await env.IMAGES.delete("again.png");
+      log.mockRestore();
     },
   );
+
+  it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
+    "leaves nothing when %s goes on failing",
+    async (call) => {
+      const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+      const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
+      const { bucket, calls, unfinished } = watched(env.IMAGES, call, STORAGE_ATTEMPTS);
+      const stored = storeImage(bucket, filled(png(1, 1), bytes), options("failed"));
+      await expect(stored).rejects.toThrow(new StorageError(`R2 ${call} failed`));
+      expect(calls.filter((name) => name === call)).toHaveLength(STORAGE_ATTEMPTS);
+      expect([unfinished.size, await env.IMAGES.head("failed.png")]).toEqual([0, null]);
+      log.mockRestore();
+    },
+  );
+
+  it("takes a completion whose answer was lost for done", async () => {
+    const { bucket, calls } = watched(env.IMAGES);
+    const create = bucket.createMultipartUpload.bind(bucket);
+    const losing = new Proxy(bucket, {
+      get(target, name) {
+        if (name !== "createMultipartUpload") return Reflect.get(target, name);
+        return async (key: string, given?: R2MultipartOptions) => {
+          const upload = await create(key, given);
+          return {
+            ...upload,
+            async complete(parts: R2UploadedPart[]) {
+              await upload.complete(parts);
+              throw new Error("the answer was lost");
+            },
+          };
+        };
+      },
+    });
+    const stored = await storeImage(losing, filled(png(1, 1), 2 * PART_BYTES), options("done"));
+    expect(stored).toMatchObject({ kind: "stored", key: "done.png" });
+    expect(calls.filter((name) => name === "complete")).toHaveLength(1);
+    expect(await env.IMAGES.head("done.png")).toMatchObject({ size: 2 * PART_BYTES });
+  });
 
   it("tells the refusal, and logs, when the upload cannot be aborted", async () => {
     const log = vi.spyOn(console, "log").mockReturnValue(undefined);

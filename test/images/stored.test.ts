@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { newId } from "../../src/id.ts";
 import { storeImage } from "../../src/images/sink.ts";
 import { removeImagesExcept, storedImages } from "../../src/images/stored.ts";
-import { filled, frame, jpeg, png, watched } from "./samples.ts";
+import { filled, frame, jpeg, jpegOf, png, SCAN, segment, watched } from "./samples.ts";
 
 async function store(generationId: string, name: string, bytes: Uint8Array) {
   const key = `${generationId}/${name}`;
@@ -47,6 +47,16 @@ it("tells of a large image, stored in parts, what it tells of a small one", asyn
   expect(await storedImages(env.IMAGES, id)).toMatchObject([
     { contentType: "image/png", width: 7, height: 8, bytes },
   ]);
+});
+
+it("reads the size of an image that was stored without it", async () => {
+  const id = newId("gen");
+  const metadata = segment(
+    0xe1,
+    Array.from({ length: 60_000 }, () => 0),
+  );
+  await env.IMAGES.put(`${id}/img_1.jpg`, jpegOf(...Array(9).fill(metadata), frame(5, 6), SCAN));
+  expect(await storedImages(env.IMAGES, id)).toMatchObject([{ id: "img_1", width: 5, height: 6 }]);
 });
 
 it.each([

@@ -44,7 +44,9 @@ it("has a row for every fault of the double", () => {
 it.each(FAULT_ROWS)("sync: $fault", async (row) => {
   shortenWaits(row);
   const account = await openAccount();
-  const answer = await account.call("/api/v1/images/generations", { body: JSON.stringify(bodyFor(row)) });
+  const ofReferences = row.ends === "unreadableReference";
+  const body = ofReferences ? formFor(bodyFor(row), [reference(1_000, 1)]) : JSON.stringify(bodyFor(row));
+  const answer = await account.call("/api/v1/images/generations", { body });
 
   const { status, code } = answerOf(row);
   expect(answer.status).toBe(status);
@@ -85,6 +87,35 @@ it("sends the references again with a retry, keeps what the first call brought, 
   for (const { uploads } of calls) expect(uploads.map((upload) => upload.sha256)).toEqual(sent);
   expect((await env.REFERENCES.list({ prefix: id })).objects).toEqual([]);
   expectNothingLeaked();
+});
+
+it.each([
+  ["401", true],
+  ["403", true],
+  ["429-quota", true],
+  ["bad-size", true],
+  ["500", false],
+  ["empty-data", false],
+])("tells an SDK whether a retry is in vain: %s", async (fault, permanent) => {
+  const row = FAULT_ROWS.find((one) => one.fault === fault);
+  if (!row) throw new Error("no such row");
+  shortenWaits(row);
+  const account = await openAccount();
+  const body = JSON.stringify({ model: "gpt-image-2", prompt: `${PROMPT} [fault:${fault}]` });
+  const answer = await account.call("/openai/v1/images/generations", { body });
+  expect(answer).toMatchObject({ status: 500, body: { error: { code: "image_generation_failed" } } });
+  expect(answer.headers.get("x-should-retry")).toBe(permanent ? "false" : null);
+});
+
+it("tells an SDK of a reference that the provider cannot read", async () => {
+  const account = await openAccount();
+  const body = new FormData();
+  body.append("prompt", `${PROMPT} [fault:bad-image]`);
+  body.append("image", new File([reference(1_000, 1)], "reference.png"));
+  const answer = await account.call("/openai/v1/images/edits", { body });
+  const error = { type: "image_generation_user_error", code: "invalid_image_file" };
+  expect(answer).toMatchObject({ status: 400, body: { error } });
+  expect(answer.headers.get("x-should-retry")).toBe("false");
 });
 
 /** Holds the generation, its money, its images and its lines in the log to the row. */
@@ -160,12 +191,13 @@ function shortenWaits({ silence, retryAfterMs }: FaultRow): void {
   vi.spyOn(Date, "now").mockImplementation(() => now() + skipped);
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) => {
     const endsWork = milliseconds > WORK_MS - 60_000 && milliseconds <= WORK_MS;
-    if (silence === "never answers" && endsWork) return setTimeout(work, SILENCE_MS);
+    const skip = () => {
+      skipped += milliseconds - SILENCE_MS;
+      work();
+    };
+    if (silence === "never answers" && endsWork) return setTimeout(skip, SILENCE_MS);
     if (silence === "stops answering" && milliseconds > IDLE_MS - 5_000 && milliseconds <= IDLE_MS) {
-      return setTimeout(() => {
-        skipped += milliseconds - SILENCE_MS;
-        work();
-      }, SILENCE_MS);
+      return setTimeout(skip, SILENCE_MS);
     }
     const backsOff = milliseconds >= BACKOFF_MS.least && milliseconds <= BACKOFF_MS.most;
     const obeys = milliseconds >= retryAfterMs && milliseconds < retryAfterMs + 2_000;
@@ -224,7 +256,7 @@ async function openAccount() {
     const text = new TextDecoder().decode(await response.arrayBuffer());
     said.answers.push(`${JSON.stringify([...response.headers])} ${text}`);
     const json = response.headers.get("content-type")?.startsWith("application/json");
-    return { status: response.status, body: json ? JSON.parse(text) : null };
+    return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : null };
   };
   return { call, statement: () => operate(`/users/${id}/credits`) };
 }

@@ -71,7 +71,7 @@ export const Failed = z.strictObject({
   usage: receipt(z.literal(0)),
   error: z.strictObject({
     message: z.string().min(1),
-    code: z.enum(["generationFailed", "contentPolicyViolation"]),
+    code: z.enum(["generationFailed", "contentPolicyViolation", "unreadableReference"]),
   }),
 });
 

@@ -13,6 +13,7 @@ export type OpenAIError = { message: string; type: string; param: string | null;
 const DIALECT = {
   invalid_request: { type: "invalid_request_error", code: null, retry: false },
   contentPolicyViolation: { type: "image_generation_user_error", code: "moderation_blocked", retry: false },
+  unreadableReference: { type: "image_generation_user_error", code: "invalid_image_file", retry: false },
   missingApiKey: { type: "invalid_request_error", code: "missing_api_key", retry: false },
   invalidApiKey: { type: "invalid_request_error", code: "invalid_api_key", retry: false },
   expiredApiKey: { type: "invalid_request_error", code: "expired_api_key", retry: false },
@@ -36,7 +37,7 @@ export function renderOpenAIError(thrown: Error, c: Context<AppEnv>): Response {
   for (const [name, value] of Object.entries(error.details.headers ?? {})) c.header(name, value);
   const generationId = error.details.extra?.["generation_id"];
   if (typeof generationId === "string") c.header("X-Generation-Id", generationId);
-  if (!DIALECT[error.code].retry) c.header("X-Should-Retry", "false");
+  if (!DIALECT[error.code].retry || error.details.permanent === true) c.header("X-Should-Retry", "false");
   const status: ContentfulStatusCode = STATUS[error.code];
   return c.json({ error: toOpenAIError(error) }, status);
 }

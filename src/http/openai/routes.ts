@@ -204,7 +204,8 @@ function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): Generation
       tellAccepted(c, generation, replayed, quota);
       if (generation.error === null) return generation;
       const extra = { generation_id: generation.id };
-      throw new ApiError(generation.error, FAILURE_MESSAGES[generation.error], { extra });
+      const { error, permanent = false } = generation;
+      throw new ApiError(error, FAILURE_MESSAGES[error], { extra, permanent });
     }
     case "pending": {
       tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);

@@ -54,7 +54,7 @@ const image = z.strictObject({
   bytes: z.int().min(1),
 });
 
-const failureCode = z.enum(["generationFailed", "contentPolicyViolation"]);
+const failureCode = z.enum(["generationFailed", "contentPolicyViolation", "unreadableReference"]);
 
 export const Generation = z.strictObject({
   object: z.literal("image_generation"),

@@ -161,6 +161,7 @@ export const english: Guide = {
     invalid_request: "The body or a parameter is not valid; param names it.",
     contentPolicyViolation:
       "The provider refused the prompt or a reference image. The credits were returned.",
+    unreadableReference: "The provider could not read a reference image. The credits were returned.",
     missingApiKey: "There is no Authorization header.",
     invalidApiKey: "There is no such key, or it was revoked.",
     expiredApiKey: "The key has expired.",

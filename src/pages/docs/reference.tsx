@@ -334,7 +334,11 @@ const Words: FC<{ text: string }> = ({ text }) => (
   <>{text.split("`").map((part, index) => (index % 2 === 0 ? part : <code>{part}</code>))}</>
 );
 
-const OF_PAID_WORK: readonly ErrorCode[] = ["contentPolicyViolation", "generationFailed"];
+const OF_PAID_WORK: readonly ErrorCode[] = [
+  "contentPolicyViolation",
+  "unreadableReference",
+  "generationFailed",
+];
 
 /** The codes of a status that this operation can give, in the words of its dialect. */
 function codesOf({ tag, security, answers }: Operation, status: number): string[] {

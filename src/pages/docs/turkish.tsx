@@ -162,6 +162,7 @@ export const turkish: Guide = {
   codes: {
     invalid_request: "Gövde veya bir parametre geçersiz; hangisi olduğunu param söyler.",
     contentPolicyViolation: "Sağlayıcı istemi veya bir referans görseli reddetti. Krediler iade edildi.",
+    unreadableReference: "Sağlayıcı bir referans görseli okuyamadı. Krediler iade edildi.",
     missingApiKey: "Authorization başlığı yok.",
     invalidApiKey: "Böyle bir anahtar yok veya iptal edilmiş.",
     expiredApiKey: "Anahtarın süresi dolmuş.",

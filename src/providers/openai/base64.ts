@@ -1,22 +1,31 @@
-import { unavailable } from "./failure.ts";
+import { undelivered } from "./failure.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PAD = 0x3d;
-/** Negative for a byte outside the alphabet. */
-const SEXTETS = new Int8Array(256).fill(-1);
+const MINUS = 0x2d;
+const UNDERSCORE = 0x5f;
+const FOREIGN = -1;
+const WHITE_SPACE = -2;
+/** The value of each character, of either alphabet; negative for other bytes. */
+const SEXTETS = new Int8Array(256).fill(FOREIGN);
 for (let value = 0; value < ALPHABET.length; value++) SEXTETS[ALPHABET.charCodeAt(value)] = value;
+SEXTETS[MINUS] = 62;
+SEXTETS[UNDERSCORE] = 63;
+for (const space of " \t\r\n") SEXTETS[space.charCodeAt(0)] = WHITE_SPACE;
 
 /**
- * Decodes base64 (RFC 4648 section 4) in pieces cut anywhere. Strict: padding is required, no white space, and the
- * bits that padding leaves over must be zero, so that damage shows.
+ * Decodes base64 (RFC 4648) in pieces cut anywhere, as gateways write it: of either alphabet (sections 4 and 5), with or
+ * without padding, broken into lines or not. Other characters, padding in the wrong place and set bits that padding
+ * leaves over are damage.
  */
 export class Base64Decoder {
   #bits = 0;
   #held = 0;
   #pads = 0;
+  /** Of what came last, for the runtime's decoder, which takes one alphabet at a time. */
+  #alphabet: "base64" | "base64url" = "base64";
 
-  /** Whether the characters so far are a whole text. */
-  get complete(): boolean {
+  get #complete(): boolean {
     return this.#pads > 0 ? this.#held + this.#pads === 4 : this.#held === 0;
   }
 
@@ -39,7 +48,7 @@ export class Base64Decoder {
     while (at < to && !this.#betweenGroups) end = this.decodeUnit(text.charCodeAt(at++), output, end);
     const characters = (to - at) & ~3;
     const bytes = (characters / 4) * 3;
-    if (decodesWhole(text.slice(at, at + characters), output.subarray(end, end + bytes))) {
+    if (decodesWhole(text.slice(at, at + characters), output.subarray(end, end + bytes), this.#alphabet)) {
       at += characters;
       end += bytes;
     }
@@ -51,8 +60,10 @@ export class Base64Decoder {
   /** Decodes one character, and returns how much of `output` is written. */
   decodeUnit(unit: number, output: Uint8Array, written: number): number {
     if (unit === PAD) return this.#pad(output, written);
-    const value = SEXTETS[unit] ?? -1;
+    const value = SEXTETS[unit] ?? FOREIGN;
+    if (value === WHITE_SPACE) return written;
     if (value < 0 || this.#pads > 0) throw notBase64();
+    if (value >= 62) this.#alphabet = unit === MINUS || unit === UNDERSCORE ? "base64url" : "base64";
     this.#bits = (this.#bits << 6) | value;
     this.#held++;
     if (this.#held < 4) return written;
@@ -64,13 +75,23 @@ export class Base64Decoder {
     return written + 3;
   }
 
+  /** Ends the text, and returns how much of `output` is written: padding may have been left out. */
+  finish(output: Uint8Array, written: number): number {
+    let end = written;
+    if (this.#pads === 0 && this.#held > 0) {
+      for (let missing = 4 - this.#held; missing > 0; missing--) end = this.#pad(output, end);
+    }
+    if (!this.#complete) throw undelivered("a broken answer: base64 that ends early");
+    return end;
+  }
+
   #pad(output: Uint8Array, written: number): number {
     this.#pads++;
     const spare = this.#held === 2 ? 4 : 2;
     if (this.#held < 2 || this.#held + this.#pads > 4 || this.#bits & ((1 << spare) - 1)) {
-      throw unavailable("a broken answer: bad base64 padding");
+      throw undelivered("a broken answer: bad base64 padding");
     }
-    if (!this.complete) return written;
+    if (!this.#complete) return written;
     const bits = this.#bits >> spare;
     if (this.#held === 2) {
       output[written] = bits;
@@ -83,9 +104,9 @@ export class Base64Decoder {
 }
 
 /** Whether the text is nothing but whole groups, without padding or white space, and so fills the output. */
-function decodesWhole(text: string, output: Uint8Array): boolean {
+function decodesWhole(text: string, output: Uint8Array, alphabet: "base64" | "base64url"): boolean {
   try {
-    return output.setFromBase64(text).written === output.length;
+    return output.setFromBase64(text, { alphabet }).written === output.length;
   } catch (error) {
     if (error instanceof SyntaxError) return false;
     throw error;
@@ -93,5 +114,5 @@ function decodesWhole(text: string, output: Uint8Array): boolean {
 }
 
 function notBase64() {
-  return unavailable("a broken answer: not base64");
+  return undelivered("a broken answer: not base64");
 }

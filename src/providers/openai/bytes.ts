@@ -1,4 +1,4 @@
-import { unavailable } from "./failure.ts";
+import { undelivered } from "./failure.ts";
 
 /** What one read asks for. A plain reader gets 4 KiB at a time from workerd, at a tenth of the speed. */
 export const READ_BYTES = 65_536;
@@ -12,7 +12,7 @@ export type ByteSource = {
 
 /**
  * Reads a byte stream in pieces of up to {@link READ_BYTES}, one read at a time, with nothing ahead of the reader.
- * `next` rejects with an `unavailable` ProviderError when no byte comes for `idleMs`, when `signal` aborts, when the
+ * `next` rejects with an `undelivered` ProviderError when no byte comes for `idleMs`, when `signal` aborts, when the
  * stream breaks, and beyond `bytesMax`.
  */
 export function readBytes(
@@ -33,7 +33,7 @@ export function readBytes(
     cancel,
     async next() {
       if (ended) return null;
-      if (buffer === null) throw unavailable("stopped");
+      if (buffer === null) throw undelivered("stopped");
       const view = new Uint8Array(buffer, 0, READ_BYTES);
       buffer = null;
       const { done, value } = await watch.over(reader.read(view)).catch(async (error: unknown) => {
@@ -47,7 +47,7 @@ export function readBytes(
       }
       buffer = value.buffer;
       left -= value.byteLength;
-      if (left < 0) throw unavailable("an answer that is too long");
+      if (left < 0) throw undelivered("an answer that is too long");
       return value;
     },
   };
@@ -57,7 +57,7 @@ export function readBytes(
 class Watch {
   readonly #idleMs: number;
   readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.#interrupt?.(unavailable("stopped"));
+  readonly #onAbort = () => this.#interrupt?.(undelivered("stopped"));
   #timer: ReturnType<typeof setTimeout>;
   #since = 0;
   /** Ends the read at hand; null while there is none. */
@@ -70,10 +70,10 @@ class Watch {
     signal.addEventListener("abort", this.#onAbort);
   }
 
-  /** What the read gives, or an `unavailable` failure as soon as it has taken too long or the signal aborts. */
+  /** What the read gives, or an `undelivered` failure as soon as it has taken too long or the signal aborts. */
   async over<T>(read: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    read.then(resolve, () => reject(unavailable("the connection broke")));
+    read.then(resolve, () => reject(undelivered("the connection broke")));
     this.#since = Date.now();
     this.#interrupt = reject;
     if (this.#signal.aborted) this.#onAbort();
@@ -93,7 +93,7 @@ class Watch {
     return setTimeout(() => {
       const left = this.#interrupt ? this.#since + this.#idleMs - Date.now() : this.#idleMs;
       if (left > 0) this.#timer = this.#lookAfter(left);
-      else this.#interrupt?.(unavailable("the answer stalled"));
+      else this.#interrupt?.(undelivered("the answer stalled"));
     }, milliseconds);
   }
 }

@@ -7,8 +7,9 @@ import {
 } from "../provider.ts";
 import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
 import { type ByteSource, readBytes } from "./bytes.ts";
-import { failureOf, retryAfterMs, type UpstreamError, unavailable } from "./failure.ts";
+import { failureOf, LONG_MS, retryAfterMs, type UpstreamError, unavailable, undelivered } from "./failure.ts";
 import { JsonReader } from "./json.ts";
+import { openPicture } from "./picture.ts";
 import { buildRequest } from "./request.ts";
 
 /** How long an answer that has begun may stay silent. Until it begins, only the caller's signal ends the wait. */
@@ -26,7 +27,12 @@ export type OpenAIOptions = {
 };
 
 /** What a call has shown so far, for the log and for the detail of its error. */
-type Call = Progress & { status: number | null; code: string | null; requestId: string | null };
+type Call = Progress & {
+  startedAt: number;
+  status: number | null;
+  code: string | null;
+  requestId: string | null;
+};
 
 /** The OpenAI Images API, and whatever speaks its wire format. One `generate` is one call upstream, never repeated. */
 export function createOpenAI(options: OpenAIOptions): Provider {
@@ -42,19 +48,29 @@ async function* generate(
   references: readonly Reference[],
   signal: AbortSignal,
 ): AsyncGenerator<ProvidedImage, void> {
-  const call: Call = { status: null, code: null, requestId: null, images: 0, broken: null };
+  const call: Call = {
+    startedAt: Date.now(),
+    status: null,
+    code: null,
+    requestId: null,
+    images: 0,
+    broken: null,
+  };
+  const { baseUrl, idleMs = IDLE_MS } = options;
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
   let ended = false;
   let source: ByteSource | null = null;
   try {
-    const response = await send(options, request, references, stopped);
+    const response = await send(options, request, references, stopped, call);
     call.status = response.status;
     call.requestId = printable(response.headers.get("x-request-id"), /^[!-~]{1,128}$/);
-    source = sourceOf(response, options.idleMs ?? IDLE_MS, stopped);
+    const elapsedMs = Date.now() - call.startedAt;
+    source = sourceOf(response, idleMs, stopped);
     const json = new JsonReader(source?.next ?? (async () => null));
-    const error = response.ok ? yield* readAnswer(json, request.n, call) : await readRefusal(json);
-    if (error !== null || !response.ok) throw refusal(response, error, call);
+    const openUrl = (url: string) => openPicture(url, { baseUrl, idleMs, signal: stopped });
+    const error = response.ok ? yield* readAnswer(json, request.n, call, openUrl) : await readRefusal(json);
+    if (error !== null || !response.ok) throw refusal(response, error, call, elapsedMs);
     ended = true;
   } catch (error) {
     call.broken = error;
@@ -64,8 +80,7 @@ async function* generate(
     stop.abort();
     // A reader who is told of a broken body leaves the iteration at once, as one does who wants no more images.
     const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
-    const event = outcome === "misconfigured" ? "provider_misconfigured" : "provider_call";
-    options.log(event, logFields(outcome, call, request.generationId));
+    options.log(eventOf(outcome), logFields(outcome, call, request.generationId));
   }
 }
 
@@ -74,6 +89,7 @@ async function send(
   request: ImageRequest,
   references: readonly Reference[],
   signal: AbortSignal,
+  { startedAt }: Call,
 ): Promise<Response> {
   const { path, headers, body, sent } = buildRequest(request, references, signal);
   // A body that could not be sent whole makes fetch itself fail; one that was answered early need not be sent.
@@ -93,7 +109,8 @@ async function send(
     signal,
   };
   return fetch(baseUrl.replace(/\/+$/, "") + path, init).catch(() => {
-    throw unavailable(signal.aborted ? "stopped" : "no answer");
+    const detail = signal.aborted ? "stopped" : "no answer";
+    throw Date.now() - startedAt >= LONG_MS ? undelivered(detail) : unavailable(detail);
   });
 }
 
@@ -111,10 +128,15 @@ async function readRefusal(json: JsonReader): Promise<UpstreamError | null> {
   });
 }
 
-function refusal(response: Response, error: UpstreamError | null, call: Call): ProviderError {
+function refusal(
+  response: Response,
+  error: UpstreamError | null,
+  call: Call,
+  elapsedMs: number,
+): ProviderError {
   call.code = printable(error?.code ?? error?.type ?? null, /^[\w.-]{1,64}$/);
   const wait = retryAfterMs(response.headers, Date.now());
-  return new ProviderError(failureOf(response.status, error, wait), "refused");
+  return new ProviderError(failureOf(response.status, error, { retryAfterMs: wait, elapsedMs }), "refused");
 }
 
 /** Text of the upstream that is shaped like a name or an id; anything else could carry a prompt into the log. */
@@ -125,6 +147,12 @@ function printable(text: string | null, shape: RegExp): string | null {
 function withFacts(error: ProviderError, call: Call): ProviderError {
   const facts = `status ${call.status}, code ${call.code}, request ${call.requestId}`;
   return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
+}
+
+/** What an operator must look at, and what may have been paid for in vain, have events of their own. */
+function eventOf(outcome: string): string {
+  if (outcome === "misconfigured") return "provider_misconfigured";
+  return outcome === "undelivered" ? "provider_undelivered" : "provider_call";
 }
 
 function reasonOf(error: unknown): string {

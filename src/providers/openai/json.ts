@@ -1,15 +1,23 @@
 import { Buffer } from "node:buffer";
 import { Base64Decoder } from "./base64.ts";
-import { unavailable } from "./failure.ts";
+import { undelivered } from "./failure.ts";
 
 /** How many objects and arrays may stand inside each other in a value that is skipped. */
 export const NESTING_MAX = 32;
+/** What begins a data URL, and how long it may be before its data. */
+const DATA_URL = "data:";
+const DATA_URL_HEAD_MAX = 256;
+/** The longest address of a picture that is read, in characters: signed ones take some 2,000. */
+export const URL_LENGTH_MAX = 8_192;
 /** The longest number or literal, in bytes. */
 const SCALAR_BYTES_MAX = 64;
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
-const COLON = 0x3a;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+export const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const LOWER_U = 0x75;
 export const OPEN_BRACKET = 0x5b;
@@ -23,10 +31,13 @@ const ESCAPES = new Map(
   [...'"\\/bfnrt'].map((letter, index) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(index)]),
 );
 
+/** Gives the decoded pieces of a picture in turn; null ends it. */
+export type Pieces = () => Promise<Uint8Array | null>;
+
 /**
  * Reads one JSON text (RFC 8259) from bytes as they come, holding one chunk and never a whole value, so that an image
  * of any size passes through constant memory. The caller walks the grammar and takes or skips each value in turn.
- * Every method rejects with an `unavailable` ProviderError when the text breaks off or is not JSON.
+ * Every method rejects with an `undelivered` ProviderError when the text breaks off or is not JSON.
  *
  * The streaming parsers on npm hand a string over only once they hold the whole of it; here one string is an image.
  */
@@ -38,6 +49,41 @@ export class JsonReader {
   /** `next` gives the next bytes, or null at the end. A chunk is done with when the next one is asked for. */
   constructor(next: () => Promise<Uint8Array | null>) {
     this.#next = next;
+  }
+
+  /** Passes over a byte order mark; then as {@link peek}. */
+  async start(): Promise<number> {
+    if ((await this.peek()) !== BYTE_ORDER_MARK[0]) return this.peek();
+    for (const byte of BYTE_ORDER_MARK) if ((await this.#byte()) !== byte) throw broken("not a JSON value");
+    return this.peek();
+  }
+
+  /** The next byte of the line that is no blank, without taking it; the line's end is one, too. */
+  async peekInLine(): Promise<number> {
+    for (;;) {
+      for (; this.#at < this.#chunk.length; this.#at++) {
+        const byte = this.#chunk[this.#at];
+        if (byte !== undefined && byte !== 0x20 && byte !== 0x09) return byte;
+      }
+      if (!(await this.#more())) return END;
+    }
+  }
+
+  /**
+   * Takes text up to and with the end of the line, or the byte `stop` before that, and tells at which of them it ended.
+   * What is beyond `lengthMax` is dropped. Null at the end of the stream.
+   */
+  async line(lengthMax: number, stop = LINE_FEED): Promise<{ text: string; end: number } | null> {
+    if (this.#at === this.#chunk.length && !(await this.#more())) return null;
+    let text = "";
+    for (;;) {
+      while (this.#at < this.#chunk.length) {
+        const byte = this.#chunk[this.#at++] ?? LINE_FEED;
+        if (byte === LINE_FEED || byte === stop) return { text, end: byte };
+        if (byte !== CARRIAGE_RETURN && text.length < lengthMax) text += String.fromCharCode(byte);
+      }
+      if (!(await this.#more())) return { text, end: END };
+    }
   }
 
   /** The first byte of the next token, without taking it. */
@@ -81,15 +127,24 @@ export class JsonReader {
    */
   async text(lengthMax: number): Promise<string | null> {
     await this.#expect(QUOTE);
+    return await this.#rest("", lengthMax);
+  }
+
+  /** Takes a string, and returns no more of it than `lengthMax` characters. */
+  async prefix(lengthMax: number): Promise<string> {
+    await this.#expect(QUOTE);
     let text = "";
-    for (;;) {
-      let unit = await this.#byte();
-      if (unit === QUOTE) return text.length > lengthMax ? null : text;
-      if (unit < 0x20) throw broken("a control character in a string");
-      if (unit === BACKSLASH) unit = await this.#escape();
-      if (text.length <= lengthMax) text += String.fromCharCode(unit);
-      if (text.length > lengthMax) this.#skipPlain();
+    for (let unit = await this.#unit(); unit !== null; unit = await this.#unit()) {
+      if (text.length < lengthMax) text += String.fromCharCode(unit);
+      else this.#skipPlain();
     }
+    return text;
+  }
+
+  /** Takes a number or a literal, and returns its text. */
+  async scalar(): Promise<string> {
+    await this.peek();
+    return await this.#scalar();
   }
 
   /** Takes a value of any kind and forgets it. */
@@ -106,17 +161,53 @@ export class JsonReader {
     }
   }
 
-  /** Takes the opening quote of a string of base64 and returns a reader of its decoded pieces; null ends it. */
-  async base64(): Promise<() => Promise<Uint8Array | null>> {
+  /**
+   * Takes the start of a string that holds a picture, in base64 or as a data URL, and returns a reader of its decoded
+   * pieces. With `mayBeUrl` any other text is an address, which is returned; null for one that is too long.
+   */
+  async picture(mayBeUrl: boolean): Promise<Pieces | string | null> {
     await this.#expect(QUOTE);
+    let start = "";
+    let unit: number | null = 0;
+    while (start.length < DATA_URL.length) {
+      unit = await this.#unit(true);
+      if (unit === null) break;
+      start += String.fromCharCode(unit);
+    }
+    if (start === DATA_URL) {
+      await this.#dataUrlHead();
+      return this.#pieces("", false);
+    }
+    if (!mayBeUrl) return this.#pieces(start, unit === null);
+    return unit === null ? start : await this.#rest(start, URL_LENGTH_MAX);
+  }
+
+  async #dataUrlHead(): Promise<void> {
+    let head = "";
+    for (let unit = await this.#unit(); unit !== COMMA; unit = await this.#unit()) {
+      if (unit === null || head.length === DATA_URL_HEAD_MAX) throw broken("a data URL without data");
+      head += String.fromCharCode(unit);
+    }
+    if (!head.toLowerCase().endsWith(";base64")) throw broken("a data URL that is not base64");
+  }
+
+  /** Reads base64 that begins with `start`, which has been taken; `closed` when the string is over with that. */
+  #pieces(start: string, closed: boolean): Pieces {
     const decoder = new Base64Decoder();
+    let carried = start;
     let ended = false;
     return async () => {
       while (!ended) {
-        if (this.#at === this.#chunk.length) await this.#mustHaveMore();
-        const output = new Uint8Array(decoder.bytesAtMost(this.#chunk.length - this.#at));
-        const { written, closed } = await this.#decodeChunk(decoder, output);
-        ended = closed;
+        if (carried === "" && !closed && this.#at === this.#chunk.length) await this.#mustHaveMore();
+        const output = new Uint8Array(decoder.bytesAtMost(carried.length + this.#chunk.length - this.#at));
+        let written = decoder.decode(carried, 0, carried.length, output, 0);
+        carried = "";
+        if (closed) {
+          written = decoder.finish(output, written);
+          ended = true;
+        } else {
+          ({ written, closed: ended } = await this.#decodeChunk(decoder, output, written));
+        }
         if (written > 0) return output.subarray(0, written);
       }
       return null;
@@ -132,13 +223,14 @@ export class JsonReader {
   async #decodeChunk(
     decoder: Base64Decoder,
     output: Uint8Array,
+    alreadyWritten: number,
   ): Promise<{ written: number; closed: boolean }> {
     const chunk = this.#chunk;
     // Text of one character a byte: what is looked for in it is found far sooner than in the bytes.
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1");
     // An escaped quote is no base64, so the first quote ends the string or breaks it.
     const quote = placeOf('"', text, this.#at);
-    let written = 0;
+    let written = alreadyWritten;
     while (this.#at < text.length) {
       const end = Math.min(quote, placeOf("\\", text, this.#at));
       written = decoder.decode(text, this.#at, end, output, written);
@@ -146,14 +238,31 @@ export class JsonReader {
       if (end === text.length) break;
       this.#at++;
       if (end === quote) {
-        if (!decoder.complete) throw broken("base64 that ends early");
-        return { written, closed: true };
+        return { written: decoder.finish(output, written), closed: true };
       }
       written = decoder.decodeUnit(await this.#escape(), output, written);
       // The rest of an escape may have come with a new chunk, for which this output has no room.
       if (this.#chunk !== chunk) break;
     }
     return { written, closed: false };
+  }
+
+  /** The rest of a string whose start has been taken; null when the whole is longer than `lengthMax`. */
+  async #rest(start: string, lengthMax: number): Promise<string | null> {
+    let text = start;
+    for (let unit = await this.#unit(); unit !== null; unit = await this.#unit()) {
+      if (text.length <= lengthMax) text += String.fromCharCode(unit);
+      if (text.length > lengthMax) this.#skipPlain();
+    }
+    return text.length > lengthMax ? null : text;
+  }
+
+  /** The next character of a string, its escapes undone; null at its end. Line breaks of base64 may stand bare. */
+  async #unit(isBase64 = false): Promise<number | null> {
+    const unit = await this.#byte();
+    if (unit === QUOTE) return null;
+    if (unit < 0x20 && !isBase64) throw broken("a control character in a string");
+    return unit === BACKSLASH ? this.#escape() : unit;
   }
 
   async #escape(): Promise<number> {
@@ -169,7 +278,7 @@ export class JsonReader {
     return Number.parseInt(digits, 16);
   }
 
-  async #scalar(): Promise<void> {
+  async #scalar(): Promise<string> {
     let text = "";
     while (this.#at < this.#chunk.length || (await this.#more())) {
       const character = String.fromCharCode(this.#chunk[this.#at] ?? 0);
@@ -179,6 +288,7 @@ export class JsonReader {
       if (text.length > SCALAR_BYTES_MAX) throw broken("a value that is too long");
     }
     if (!SCALAR.test(text)) throw broken("not a JSON value");
+    return text;
   }
 
   /** Passes over bytes that need no look: a long string that nobody reads costs no allocation. */
@@ -223,5 +333,5 @@ function placeOf(character: string, text: string, from: number): number {
 }
 
 function broken(what: string) {
-  return unavailable(`a broken answer: ${what}`);
+  return undelivered(`a broken answer: ${what}`);
 }

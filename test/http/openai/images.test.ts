@@ -34,6 +34,8 @@ const Images = z.strictObject({
 
 let user: TestUser;
 
+const LOST: ProviderFailure = { reason: "undelivered" };
+
 /** The provider makes these pictures in its next calls, or fails with this. */
 function provide(...calls: (Uint8Array[] | ProviderFailure)[]) {
   const spy = vi.spyOn(sketch, "generate");
@@ -314,7 +316,7 @@ describe("a refusal", () => {
   });
 
   it("by the provider is a 400 that is not retried; a failure is a 500 that may be", async () => {
-    provide({ reason: "refused" }, { reason: "invalid" });
+    provide({ reason: "refused" }, { reason: "invalid" }, LOST, LOST);
     const refused = await post(GENERATIONS, ASKED);
     expect(errorOf(refused).slice(0, 5)).toEqual([
       400,
@@ -323,6 +325,8 @@ describe("a refusal", () => {
       null,
       "false",
     ]);
+    const inVain = await post(GENERATIONS, ASKED);
+    expect([errorOf(inVain)[0], errorOf(inVain)[4]]).toEqual([500, "false"]);
     const failed = await post(GENERATIONS, ASKED);
     expect(errorOf(failed).slice(0, 5)).toEqual([
       500,

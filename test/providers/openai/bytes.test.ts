@@ -51,7 +51,7 @@ it("lets a slow stream go on, and ends a silent one", async () => {
   const source = readBytes(silent, { ...patient, idleMs: 50 });
   expect(await failureOf(source)).toBe("stalled");
   expect(cancelled).toBe(true);
-  await expect(source.next()).rejects.toMatchObject({ failure: { reason: "unavailable" } });
+  await expect(source.next()).rejects.toMatchObject({ failure: { reason: "undelivered" } });
 });
 
 it.each([
@@ -99,7 +99,7 @@ async function failureOf(source: ByteSource): Promise<string | null> {
     while ((await source.next()) !== null);
     return null;
   } catch (error) {
-    expect(error).toMatchObject({ failure: { reason: "unavailable" } });
+    expect(error).toMatchObject({ failure: { reason: "undelivered" } });
     return /too long|stalled|broke|stopped/.exec(String(error))?.[0] ?? String(error);
   }
 }

@@ -1,13 +1,46 @@
 import { expect, it } from "vitest";
-import { failureOf, RETRY_AFTER_MS_MAX, retryAfterMs } from "../../../src/providers/openai/failure.ts";
+import {
+  failureOf,
+  LONG_MS,
+  RETRY_AFTER_MS_MAX,
+  retryAfterMs,
+} from "../../../src/providers/openai/failure.ts";
 
-const named = (code: string | null, type: string | null = null) => ({ code, type });
+const named = (code: string | null, type: string | null = null) => ({
+  code,
+  type,
+  status: null,
+  wrapped: null,
+});
+const wrapped = (reason: "refused" | "unreadable", code: string | null = null) => ({
+  ...named(code),
+  wrapped: reason,
+});
+const inside = (status: number) => ({ ...named(null), status });
 
 it.each([
   [400, named("moderation_blocked", "image_generation_user_error"), "refused"],
   [400, named("content_policy_violation", "invalid_request_error"), "refused"],
   [200, named("moderation_blocked"), "refused"],
-  [400, named("invalid_image_file"), "invalid"],
+  [400, named("image_content_policy_violation"), "refused"],
+  [400, named("content_filter"), "refused"],
+  [400, named("contentFilter"), "refused"],
+  [400, named("ContentPolicyViolationError"), "refused"],
+  [400, named("400", "ResponsibleAIPolicyViolation"), "refused"],
+  [403, wrapped("refused"), "refused"],
+  [500, wrapped("refused", "server_error"), "refused"],
+  [429, wrapped("refused", "insufficient_quota"), "misconfigured"],
+  [400, named("invalid_image_file"), "unreadable"],
+  [400, named("invalid_image_format"), "unreadable"],
+  [400, named("image_parse_error"), "unreadable"],
+  [400, wrapped("unreadable"), "unreadable"],
+  [200, inside(429), "undelivered"],
+  [200, inside(401), "misconfigured"],
+  [200, inside(400), "invalid"],
+  [504, null, "undelivered"],
+  [504, named("server_error"), "undelivered"],
+  [522, null, "undelivered"],
+  [524, null, "undelivered"],
   [400, named("invalid_value", "image_generation_user_error"), "invalid"],
   [400, named("unknown_parameter"), "invalid"],
   [400, named(null), "invalid"],
@@ -38,15 +71,29 @@ it.each([
   [301, null, "misconfigured"],
   [307, null, "misconfigured"],
   [200, named(null, "invalid_request_error"), "invalid"],
-  [200, named("image_generation_failed", "image_generation_server_error"), "unavailable"],
-  [200, named(null), "unavailable"],
+  [200, named("image_generation_failed", "image_generation_server_error"), "undelivered"],
+  [200, named(null), "undelivered"],
 ] as const)("status %i with %j is %s", (status, error, reason) => {
-  expect(failureOf(status, error, 7).reason).toBe(reason);
+  expect(failureOf(status, error, { retryAfterMs: 7, elapsedMs: 0 }).reason).toBe(reason);
 });
 
 it("carries the wait only where another try may help", () => {
-  expect(failureOf(429, null, 1500)).toEqual({ reason: "unavailable", retryAfterMs: 1500 });
-  expect(failureOf(400, named("moderation_blocked"), 1500)).toEqual({ reason: "refused" });
+  expect(failureOf(429, null, { retryAfterMs: 1500, elapsedMs: LONG_MS })).toEqual({
+    reason: "unavailable",
+    retryAfterMs: 1500,
+  });
+  expect(failureOf(400, named("moderation_blocked"), { retryAfterMs: 1500, elapsedMs: 0 })).toEqual({
+    reason: "refused",
+  });
+});
+
+it.each([
+  [502, null, LONG_MS - 1, "unavailable"],
+  [502, null, LONG_MS, "undelivered"],
+  [500, named("server_error"), LONG_MS, "unavailable"],
+  [429, null, LONG_MS, "unavailable"],
+] as const)("status %i with %j after %i ms is %s", (status, error, elapsedMs, reason) => {
+  expect(failureOf(status, error, { retryAfterMs: null, elapsedMs }).reason).toBe(reason);
 });
 
 const now = Date.parse("2026-11-22T10:00:00Z");

@@ -140,13 +140,22 @@ it("is told of a wrong key before a large form is sent", async () => {
 });
 
 const unavailable = { reason: "unavailable", retryAfterMs: null };
+const undelivered = { reason: "undelivered" };
 
 it.each([
   ["moderation-input", { reason: "refused" }, 400, "moderation_blocked"],
   ["moderation-output", { reason: "refused" }, 400, "moderation_blocked"],
   ["content-policy", { reason: "refused" }, 400, "content_policy_violation"],
   ["error-in-200", { reason: "refused" }, 200, "moderation_blocked"],
-  ["bad-image", { reason: "invalid" }, 400, "invalid_image_file"],
+  ["azure-content-filter", { reason: "refused" }, 400, "content_filter"],
+  ["azure-camel-case", { reason: "refused" }, 400, "contentFilter"],
+  ["azure-inner-error", { reason: "refused" }, 400, "invalid_request"],
+  ["litellm-policy", { reason: "refused" }, 400, "400"],
+  ["litellm-policy-500", { reason: "refused" }, 500, "500"],
+  ["openrouter-moderation", { reason: "refused" }, 403, null],
+  ["openrouter-raw", { reason: "refused" }, 400, null],
+  ["bad-image", { reason: "unreadable" }, 400, "invalid_image_file"],
+  ["litellm-bad-image", { reason: "unreadable" }, 400, "400"],
   ["bad-size", { reason: "invalid" }, 400, "invalid_value"],
   ["unknown-parameter", { reason: "invalid" }, 400, "unknown_parameter"],
   ["400-billing", { reason: "misconfigured" }, 400, "billing_hard_limit_reached"],
@@ -167,15 +176,19 @@ it.each([
   ["409", unavailable, 409, "server_error"],
   ["500", unavailable, 500, "server_error"],
   ["502-html", unavailable, 502, null],
+  ["504", undelivered, 504, "server_error"],
+  ["522-html", undelivered, 522, null],
+  ["524-html", undelivered, 524, null],
+  ["status-in-200", undelivered, 200, null],
   ["reset-headers", unavailable, null, null],
-  ["truncated", unavailable, 200, null],
-  ["bad-base64", unavailable, 200, null],
-  ["empty-image", unavailable, 200, null],
-  ["empty-data", unavailable, 200, null],
-  ["no-data", unavailable, 200, null],
-  ["null-image", unavailable, 200, null],
-  ["reset-body", unavailable, 200, null],
-  ["stall-body", unavailable, 200, null],
+  ["truncated", undelivered, 200, null],
+  ["bad-base64", undelivered, 200, null],
+  ["empty-image", undelivered, 200, null],
+  ["empty-data", undelivered, 200, null],
+  ["no-data", undelivered, 200, null],
+  ["null-image", undelivered, 200, null],
+  ["reset-body", undelivered, 200, null],
+  ["stall-body", undelivered, 200, null],
 ] as const)("tells %s apart", async (fault, failure, status, code) => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const { images, error, lines } = await run({ generationId, prompt: `secret words [fault:${fault}]` });
@@ -183,7 +196,8 @@ it.each([
   expect(error).toBeInstanceOf(ProviderError);
   expect(error).toMatchObject({ failure });
   const requestId = status === null ? null : expect.stringMatching(/^req_/);
-  const event = failure.reason === "misconfigured" ? "provider_misconfigured" : "provider_call";
+  const events = { misconfigured: "provider_misconfigured", undelivered: "provider_undelivered" };
+  const event = new Map(Object.entries(events)).get(failure.reason) ?? "provider_call";
   expect(lines).toEqual([
     {
       event,
@@ -218,8 +232,8 @@ it.each([
   expect(images.map((image) => image.length)).toEqual(Array(whole).fill(20_000));
   // Behind the last image that was asked for nothing is looked at.
   if (whole === n) expect(error).toBeNull();
-  else expect(error).toMatchObject({ failure: unavailable });
-  expect(lines).toMatchObject([{ images: whole, outcome: whole === n ? "succeeded" : "unavailable" }]);
+  else expect(error).toMatchObject({ failure: undelivered });
+  expect(lines).toMatchObject([{ images: whole, outcome: whole === n ? "succeeded" : "undelivered" }]);
 });
 
 it("ends when a whole answer has fewer images than asked, and drops those beyond", async () => {
@@ -229,7 +243,10 @@ it("ends when a whole answer has fewer images than asked, and drops those beyond
   expect([many.images.length, many.error]).toEqual([3, null]);
 });
 
-it.each(["odd-json", "gzip", "slow-drip"])("reads the same images from an answer with %s", async (fault) => {
+it.each([
+  ...["odd-json", "gzip", "slow-drip", "picture-url", "data-url", "base64-lines", "base64-unpadded"],
+  ...["base64-url", "byte-order-mark", "event-stream"],
+])("reads the same images from an answer with %s", async (fault) => {
   const { images, error } = await run({ n: 2, prompt: `[fault:${fault}] [bytes:9001]` });
   expect(error).toBeNull();
   expect(images.map((image) => image.length)).toEqual([9001, 9001]);
@@ -254,7 +271,7 @@ it("stops at once when told to, before and during the answer", async () => {
     const started = Date.now();
     const signal = AbortSignal.timeout(150);
     const { error } = await run({ generationId, prompt: `[fault:${fault}]` }, { signal }, 10_000);
-    expect(error).toMatchObject({ failure: unavailable });
+    expect(error).toMatchObject({ failure: fault === "stall-body" ? undelivered : unavailable });
     expect(Date.now() - started).toBeLessThan(2000);
     await expect.poll(async () => (await callOf(generationId)).hungUp).toBe(true);
   }

@@ -18,19 +18,34 @@ export async function* answer(
     yield Buffer.from(JSON.stringify({ created: 0, data: [], error: REFUSALS["moderation-output"]?.error }));
     return "whole";
   }
+  if (fault === "status-in-200") {
+    yield Buffer.from(JSON.stringify({ error: { code: 429, message: "Free text" } }));
+    return "whole";
+  }
+  if (fault === "event-stream") {
+    yield* events(accepted, imageBytes, firstSeed);
+    return "whole";
+  }
+  if (fault === "byte-order-mark") yield Buffer.from("\ufeff\r\n");
   const odd = fault === "odd-json";
   const count = countOf(accepted.n, fault);
   const broken = breakOf(fault);
   yield Buffer.from(odd ? oddStart() : plainStart(fault));
   for (let index = 0; index < count; index++) {
     const { format, width, height } = accepted;
-    const pieces = contentOf(fault, { format, width, height, bytes: imageBytes, seed: firstSeed + index });
+    const spec = { format, width, height, bytes: imageBytes, seed: firstSeed + index };
+    if (fault === "picture-url" || (fault === "picture-url-gone" && index === 0)) {
+      yield Buffer.from(`${index > 0 ? "," : ""}{"b64_json":null,"url":"${addressOf(spec, fault)}"}`);
+      continue;
+    }
+    const pieces = contentOf(fault, spec);
     yield Buffer.from(
       `${index > 0 ? "," : ""}${odd ? '\r\n { "x" : [ {"b64_json":"AAAA"} ] ,' : "{"}"b64_json":`,
     );
     if (fault === "null-image") yield Buffer.from("null");
     else {
       yield Buffer.from(odd ? ' \t"' : '"');
+      if (fault === "data-url") yield Buffer.from(`data:image\\/${format};base64,`);
       let sent = 0;
       for (const piece of pieces) {
         yield escaped(piece, odd);
@@ -67,8 +82,56 @@ function* contentOf(fault: string | null, spec: ImageSpec): Generator<Buffer> {
   else if (fault === "not-image")
     yield Buffer.from(Buffer.from("Sorry, no picture today.").toString("base64"));
   else {
-    yield* base64(drawImage(spec));
+    const text = base64(fault === "cut-image" ? cutShort(drawImage(spec), spec.bytes / 2) : drawImage(spec));
+    if (fault === "base64-lines") yield* inLines(text);
+    else if (fault === "base64-unpadded" || fault === "base64-url") {
+      for (const piece of text) {
+        const bare = piece.toString("latin1").replaceAll("=", "");
+        yield Buffer.from(fault === "base64-url" ? bare.replaceAll("+", "-").replaceAll("/", "_") : bare);
+      }
+    } else yield* text;
     if (fault === "bad-base64") yield Buffer.from("@@@@");
+  }
+}
+
+/** Where the double shows a picture; relative, as gateways that know only their own host give it. */
+function addressOf({ format, width, height, bytes, seed }: ImageSpec, fault: string): string {
+  const asked = { format, width, height, bytes, seed, ...(fault === "picture-url-gone" && { gone: 1 }) };
+  return `/_pictures?${new URLSearchParams(Object.entries(asked).map(([name, value]) => [name, String(value)]))}`;
+}
+
+/** Server-sent events that nobody asked for: a sketch first, and the first picture with its type behind it. */
+function* events(accepted: Accepted, imageBytes: number, firstSeed: number): Generator<Buffer> {
+  yield Buffer.from(': hello\r\n\r\nevent: image_generation.partial_image\ndata: {"b64_json":"QUJD"}\n\n');
+  for (let index = 0; index < accepted.n; index++) {
+    const { format, width, height } = accepted;
+    const spec = { format, width, height, bytes: imageBytes, seed: firstSeed + index };
+    const type = "image_generation.completed";
+    yield Buffer.from(
+      index === 0 ? `data: {"b64_json":"` : `event: ${type}\ndata: {"type":"${type}","b64_json":"`,
+    );
+    yield* base64(drawImage(spec));
+    yield Buffer.from(index === 0 ? `","type":"${type}"}\n\n` : `","usage":{}}\r\n\r\n`);
+  }
+  yield Buffer.from("data: [DONE]\n\n");
+}
+
+function* cutShort(pieces: Iterable<Buffer>, bytes: number): Generator<Buffer> {
+  let left = bytes;
+  for (const piece of pieces) {
+    if (left > 0) yield piece.subarray(0, left);
+    left -= piece.length;
+  }
+}
+
+/** Lines of 76 characters, as MIME has them, their ends escaped as JSON wants it. */
+function* inLines(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let column = 0;
+  for (const piece of pieces) {
+    const text = piece
+      .toString("latin1")
+      .replaceAll(/./g, (letter) => (column++ % 76 === 75 ? `${letter}\\r\\n` : letter));
+    yield Buffer.from(text, "latin1");
   }
 }
 

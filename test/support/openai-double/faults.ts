@@ -29,6 +29,50 @@ export const REFUSALS: Record<string, RefusalFault> = {
   "503": refusal(503, "server_error", "slow_down", { headers: { "retry-after": "1" } }),
 };
 
+/** Refusals as gateways and other clouds word them; their shapes are not the published one. */
+export const GATEWAY_REFUSALS: Record<string, RefusalFault> = {
+  "azure-content-filter": shaped(400, {
+    code: "content_filter",
+    param: "prompt",
+    type: null,
+    innererror: { code: "ResponsibleAIPolicyViolation", content_filter_result: { hate: { filtered: true } } },
+  }),
+  "azure-camel-case": shaped(400, { code: "contentFilter" }),
+  "azure-inner-error": shaped(400, {
+    code: "invalid_request",
+    type: "invalid_request_error",
+    inner_error: { code: "ResponsibleAIPolicyViolation", revised_prompt: "a heron over the weir" },
+  }),
+  "litellm-policy": shaped(400, {
+    message:
+      "litellm.BadRequestError: litellm.ContentPolicyViolationError: OpenAIException - Free text of the upstream",
+    type: null,
+    param: null,
+    code: "400",
+  }),
+  "litellm-policy-500": shaped(500, {
+    message: `Error code: 400 - {'error': {'code': 'content_policy_violation', 'message': '${"x".repeat(300)}'}}`,
+    type: "server_error",
+    code: "500",
+  }),
+  "litellm-bad-image": shaped(400, {
+    message: "litellm.BadRequestError: OpenAIException - {'code': 'invalid_image_file'}",
+    type: null,
+    code: "400",
+  }),
+  "openrouter-moderation": shaped(403, {
+    code: 403,
+    metadata: { reasons: ["violence"], flagged_input: "a heron over the weir", provider_name: "OpenAI" },
+  }),
+  "openrouter-raw": shaped(400, {
+    code: 400,
+    metadata: { raw: '{"error":{"code":"moderation_blocked"}}', provider_name: "OpenAI" },
+  }),
+  "504": shaped(504, { type: "server_error", code: null }),
+  "524-html": { ...shaped(524, {}), page: "<html><h1>524: A timeout occurred</h1></html>" },
+  "522-html": { ...shaped(522, {}), page: "<html><h1>522: Connection timed out</h1></html>" },
+};
+
 /** Answers that are no refusal, and how the connection treats them. */
 export const OTHER_FAULTS = [
   ["502-html", "redirect", "stall-headers", "reset-headers"],
@@ -36,6 +80,16 @@ export const OTHER_FAULTS = [
   ["empty-data", "no-data", "null-image", "too-few", "too-many", "error-in-200"],
   ["stall-body", "reset-body", "reset-after-1", "reset-after-2", "reset-after-3"],
   ["slow-drip", "odd-json", "gzip"],
+  [
+    "cut-image",
+    "picture-url",
+    "picture-url-gone",
+    "data-url",
+    "base64-lines",
+    "base64-unpadded",
+    "base64-url",
+  ],
+  ["byte-order-mark", "event-stream", "status-in-200"],
 ].flat();
 
 export type RefusalFault = {
@@ -44,6 +98,8 @@ export type RefusalFault = {
   /** Seconds from now of a `Retry-After` date. */
   retryDateSeconds: number | null;
   error: Record<string, unknown>;
+  /** What is sent in place of the error, as HTML. */
+  page?: string;
 };
 
 export type Directions = {
@@ -86,6 +142,11 @@ function refusal(
       code,
     },
   };
+}
+
+function shaped(status: number, error: Record<string, unknown>): RefusalFault {
+  const message = "Free text of the upstream about sk-test and the prompt.";
+  return { status, headers: {}, retryDateSeconds: null, error: { message, ...error } };
 }
 
 function moderation(stage: "input" | "output"): RefusalFault {

@@ -5,7 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createGzip } from "node:zlib";
 import { answer, type Ending } from "./answer.ts";
-import { type Directions, directionsIn, OTHER_FAULTS, REFUSALS, type RefusalFault } from "./faults.ts";
+import {
+  type Directions,
+  directionsIn,
+  GATEWAY_REFUSALS,
+  OTHER_FAULTS,
+  REFUSALS,
+  type RefusalFault,
+} from "./faults.ts";
+import { drawImage, type ImageSpec } from "./images.ts";
 import { type Accepted, invalid, parseRequest, type Refusal, type Upload, validate } from "./request.ts";
 
 /**
@@ -79,6 +87,7 @@ export async function startDouble(options: DoubleOptions = {}): Promise<Double> 
 async function respond(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = request.url ?? "/";
   if (path === "/_calls") return tellCalls(state, request, response);
+  if (path.startsWith("/_pictures?")) return showPicture(request, response);
   response.setHeader("x-request-id", `req_${(state.seed + 0x1000_0000).toString(16)}`);
   response.setHeader("openai-processing-ms", "42");
   response.setHeader("openai-version", "2020-10-01");
@@ -104,6 +113,25 @@ function tellCalls(state: State, request: IncomingMessage, response: ServerRespo
   if (request.method === "DELETE") state.calls.length = 0;
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify({ calls: state.calls }));
+}
+
+/** The picture that an answer gave the address of; only for those who do not bring the key along. */
+async function showPicture(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const asked = new URL(request.url ?? "/", "http://double").searchParams;
+  const format = asked.get("format");
+  if (request.headers.authorization !== undefined || asked.has("gone")) {
+    response.writeHead(asked.has("gone") ? 410 : 403).end();
+    return;
+  }
+  const spec: ImageSpec = {
+    format: format === "jpeg" || format === "webp" ? format : "png",
+    width: Number(asked.get("width")),
+    height: Number(asked.get("height")),
+    bytes: Number(asked.get("bytes")),
+    seed: Number(asked.get("seed")),
+  };
+  response.writeHead(200, { "content-type": `image/${spec.format}` });
+  await pipeline(Readable.from(drawImage(spec), { objectMode: false }), response);
 }
 
 function record(state: State, path: string, request: IncomingMessage): Call {
@@ -154,7 +182,7 @@ async function perform(
   imageBytes: number,
   response: ServerResponse,
 ): Promise<void> {
-  const refusal = REFUSALS[fault ?? ""];
+  const refusal = REFUSALS[fault ?? ""] ?? GATEWAY_REFUSALS[fault ?? ""];
   if (refusal !== undefined) return refuseAs(response, refusal);
   if (fault !== null && !OTHER_FAULTS.includes(fault))
     return refuse(response, invalid(`No such fault: ${fault}`, null, null));
@@ -174,7 +202,7 @@ async function perform(
   const seed = state.seed * 101;
   state.seed++;
   response.writeHead(200, {
-    "content-type": "application/json",
+    "content-type": fault === "event-stream" ? "text/event-stream" : "application/json",
     ...(fault === "gzip" && { "content-encoding": "gzip" }),
     "x-ratelimit-limit-requests": "250",
     "x-ratelimit-remaining-requests": "249",
@@ -214,10 +242,14 @@ function refuse(response: ServerResponse, { status, ...error }: Refusal): void {
 
 function refuseAs(
   response: ServerResponse,
-  { status, headers, retryDateSeconds, error }: RefusalFault,
+  { status, headers, retryDateSeconds, error, page }: RefusalFault,
 ): void {
   if (retryDateSeconds !== null) {
     response.setHeader("retry-after", new Date(Date.now() + retryDateSeconds * 1000).toUTCString());
+  }
+  if (page !== undefined) {
+    response.writeHead(status, { "content-type": "text/html" }).end(page);
+    return;
   }
   const type = { "content-type": "application/json" };
   response.writeHead(status, { ...type, ...headers }).end(JSON.stringify({ error }));
