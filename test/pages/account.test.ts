@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { newId } from "../../src/id.ts";
 import { LIVE_KEYS_MAX } from "../../src/pages/account/keys.tsx";
+import { anOrder, aRequest } from "../support/account.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
@@ -83,6 +85,43 @@ describe("API keys", () => {
     expect(await balanceWith(key)).toBe(401);
   });
 
+  it("are made once by one form, however often it is sent", async () => {
+    const { visitor, userId } = await member(0);
+    const form = await (await visitor.get("/account/keys")).text();
+    const [, id = ""] = /name="id" value="(key_\w+)"/.exec(form) ?? [];
+    const fields = { id, name: "a program", expires: "never" };
+    const answers = await Promise.all([1, 2, 3].map(() => visitor.post("/account/keys", fields)));
+    const pages = await Promise.all(answers.map((answer) => answer.text()));
+    expect(pages.filter((page) => KEY.test(page))).toHaveLength(1);
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409]);
+    const again = await visitor.post("/account/keys", fields);
+    expect(again.status).toBe(409);
+    expect(await again.text()).toContain(`/account/keys/${id}/revoke`);
+    const { results } = await env.DB.prepare("SELECT id FROM api_keys WHERE user_id = ?").bind(userId).all();
+    expect(results).toEqual([{ id }]);
+    const stranger = await member(0);
+    expect((await stranger.visitor.post("/account/keys", fields)).status).toBe(400);
+  });
+
+  it("can all be seen and revoked, live ones first", async () => {
+    const { visitor, userId } = await member(0);
+    const rows = Array.from({ length: 60 }, (_, at) => {
+      const revoked = at < 10 ? null : 1;
+      return env.DB.prepare(
+        "INSERT INTO api_keys VALUES (?, ?, ?, ?, 'gih_live_0000', NULL, ?, 1, NULL)",
+      ).bind(`key_${String(at).padStart(2, "0")}${userId}`, userId, `key ${at}`, `${userId}${at}`, revoked);
+    });
+    await env.DB.batch(rows);
+    const first = await (await visitor.get("/account/keys")).text();
+    const names = (page: string) => Array.from(page.matchAll(/<strong>key (\d+)</g), ([, at]) => Number(at));
+    expect(names(first)).toHaveLength(50);
+    expect(names(first).slice(0, 11)).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 59]);
+    const [, next = ""] = /href="(\/account\/keys\?after=[^"]+)"/.exec(first) ?? [];
+    const second = await (await visitor.get(next)).text();
+    expect(names(second)).toEqual([19, 18, 17, 16, 15, 14, 13, 12, 11, 10]);
+    expect(second).not.toContain("?after=");
+  });
+
   it("say on what day they were last used, by whatever request", async () => {
     const { visitor } = await member();
     const { key } = await makeKey(visitor);
@@ -146,6 +185,45 @@ describe("API keys", () => {
     await env.DB.batch(rows);
     expect((await makeKey(visitor, "the last")).key).toMatch(KEY);
     expect((await makeKey(visitor, "one more")).page).toContain(`You have ${LIVE_KEYS_MAX} keys already`);
+  });
+});
+
+describe("the list of pictures", () => {
+  it("shows what has not ended, and what ended while D1 refused, like the API's list", async () => {
+    const { visitor, userId } = await member(100);
+    const { key } = await makeKey(visitor);
+    const account = env.ACCOUNT.getByName(userId);
+    vi.spyOn(env.GENERATIONS, "sendBatch").mockRejectedValue(new Error("held back"));
+    const ids = [newId("gen"), newId("gen"), newId("gen")];
+    for (const id of ids) await account.submit(anOrder(id, "async", aRequest({ prompt: `of ${id}` }), 8));
+    const [logged = "", unlogged = "", running = ""] = ids;
+    const image = { id: newId("img"), contentType: "image/png", width: 1, height: 1, bytes: 1, createdAt: 1 };
+    for (const id of [logged, unlogged]) {
+      await account.begin(id);
+      if (id === unlogged) {
+        vi.spyOn(Object.getPrototypeOf(env.DB), "batch").mockRejectedValueOnce(new Error("D1 is down."));
+      }
+      await account.finish(id, 1, { images: [{ ...image, key: `${id}/${image.id}.png` }], failure: null });
+    }
+    vi.restoreAllMocks();
+    const program = new Visitor();
+    program.headers = { authorization: `Bearer ${key}` };
+    const List = z.object({ data: z.array(z.object({ id: z.string() })) });
+    const { data } = List.parse(await (await program.get("/api/v1/generations")).json());
+    const shown = async (path: string) =>
+      Array.from(
+        (await (await visitor.get(path)).text()).matchAll(/href="\/account\/generations\/(gen_\w+)"/g),
+        ([, id]) => id,
+      );
+    const newestFirst = ids.toSorted().reverse();
+    expect(data.map(({ id }) => id)).toEqual(newestFirst);
+    expect(await shown("/account/generations")).toEqual(newestFirst);
+    expect(await shown("/account")).toEqual(newestFirst);
+    expect(await shown("/account/generations?status=succeeded")).toEqual(
+      newestFirst.filter((id) => id !== running),
+    );
+    expect(await (await visitor.get("/account/generations")).text()).toContain(`of ${unlogged}`);
+    expect(await (await visitor.get(`/account/generations/${unlogged}`)).text()).toContain(`of ${unlogged}`);
   });
 });
 

@@ -4,7 +4,7 @@ import { findModel, type Model, models } from "../../catalogue/models.ts";
 import { resolveShape } from "../../catalogue/resolve.ts";
 import { formatSize } from "../../catalogue/sizes.ts";
 import { readConfig } from "../../config.ts";
-import { readDetail } from "../../generations/history.ts";
+import { findGeneration } from "../../generations/read.ts";
 import { type Submission, submit } from "../../generations/submit.ts";
 import { promptFault } from "../../http/v1/schemas.ts";
 import { newId } from "../../id.ts";
@@ -36,7 +36,7 @@ playground.get("/", async (c) => {
   const from = c.req.query("from");
   const [balance, earlier] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).balance(),
-    from === undefined ? null : readDetail(c.env, signedIn.userId, from),
+    from === undefined ? null : findGeneration(signedIn.userId, from, c.env),
   ]);
   const ratio = models[0]?.supported_aspect_ratios.find((name) => name === earlier?.aspectRatio);
   const wish = readWish(
