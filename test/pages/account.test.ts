@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
@@ -279,6 +280,44 @@ describe("the playground", () => {
     ]);
   });
 
+  it("pays once for a form, however often it is sent, and again for one that was changed", async () => {
+    const { visitor, userId } = await member(100);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const rendered = async () => {
+      const page = await (await visitor.get("/account/playground")).text();
+      return /name="attempt" value="([\w-]{36})"/.exec(page)?.[1] ?? "";
+    };
+    const [attempt, other] = [await rendered(), await rendered()];
+    expect(attempt).not.toBe(other);
+    const send = async (fields: Record<string, string>) =>
+      Started.parse(await (await visitor.post("/account/playground", fields)).json()).page;
+    const same = { attempt, prompt: "a lighthouse", aspect_ratio: "1:1" };
+    const pages = await Promise.all([send(same), send(same), send(same)]);
+    expect(new Set(pages).size).toBe(1);
+    expect(await send(same)).toBe(pages[0]);
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92);
+    const others = [
+      { ...same, prompt: "a mill" },
+      { ...same, n: "2" },
+      { ...same, attempt: other },
+    ];
+    for (const fields of others) expect(await send(fields)).not.toBe(pages[0]);
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92 - 8 - 16 - 8);
+  });
+
+  it("keeps its keys apart from those of API callers", async () => {
+    const { visitor, userId } = await member(100);
+    const attempt = "a".repeat(16);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    await visitor.post("/account/playground", { attempt, prompt: "a lighthouse" });
+    const account = env.ACCOUNT.getByName(userId);
+    const used = await runInDurableObject(account, (_, { storage }) =>
+      storage.sql.exec<{ idempotency_key: string }>("SELECT idempotency_key FROM generations").one(),
+    );
+    // No header can hold it: a key of the API has no spaces.
+    expect(used.idempotency_key).toMatch(/^playground a{16} [0-9a-f]{64}$/);
+  });
+
   it.each([
     ["no prompt", { prompt: " " }, 422, { prompt: "Say what the picture is to show." }],
     ["five pictures", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
@@ -307,7 +346,8 @@ describe("the playground", () => {
       '"size": "3840x2160"',
     ],
     ["", "8 credits for 1 picture; the provider chooses the shape", '"size": "auto"'],
-    ["prompt=it%27s", "8 credits for 1 picture; the provider chooses the shape", String.raw`it'\''s`],
+    ["aspect_ratio=1536x864&n=2", "16 credits for 2 pictures of 1536 × 864", '"size": "1536x864"'],
+    ["prompt=secret", "8 credits for 1 picture; the provider chooses the shape", '"prompt": "__PROMPT__"'],
   ])("tells the price of %s, and the same request for a program", async (query, price, part) => {
     const { visitor } = await member(0);
     const preview = await (await visitor.get(`/account/playground/preview?${query}`)).json();

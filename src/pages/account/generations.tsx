@@ -124,6 +124,10 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           <div class="track" aria-hidden="true">
             <span />
           </div>
+          <p data-reload hidden>
+            This page can no longer follow the generation.{" "}
+            <a href={`/account/generations/${generation.id}`}>Reload it</a>
+          </p>
         </div>
       )}
       {error === null ? null : (
