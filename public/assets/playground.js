@@ -80,7 +80,8 @@ function restoreDraft(form) {
   const draft = new URLSearchParams(sessionStorage.getItem(storeKey(form, "draft")) ?? "");
   for (const [name, value] of draft) {
     const field = form.elements.namedItem(name);
-    if (field instanceof HTMLTextAreaElement) field.value = value;
+    // What somebody typed before this script came stays.
+    if (field instanceof HTMLTextAreaElement) field.value ||= value;
     else if (
       field instanceof HTMLSelectElement &&
       [...field.options].some((option) => option.value === value)
@@ -252,8 +253,10 @@ async function follow(form, stage, { page, state }) {
   track.className = "track";
   track.append(document.createElement("span"));
   const link = linkTo(page, "Open this generation");
+  const last = document.createElement("p");
+  last.append(link);
   stage.classList.remove("filled");
-  stage.replaceChildren(words, track, link);
+  stage.replaceChildren(words, track, last);
   /** @param {string} step */
   const say = (step) => {
     if (words.firstChild?.textContent !== step) words.replaceChildren(step, clock);
@@ -272,13 +275,13 @@ async function follow(form, stage, { page, state }) {
   if (ended === null) {
     sessionStorage.removeItem(storeKey(form, "running"));
     say("This page can no longer follow the generation.");
-    stage.replaceChildren(words, link);
+    stage.replaceChildren(words, last);
     return;
   }
   link.replaceChildren("Receipt and download");
   if (ended.message) {
     words.textContent = ended.message;
-    stage.replaceChildren(words, link);
+    stage.replaceChildren(words, last);
     await showBalance();
     return;
   }
@@ -286,8 +289,6 @@ async function follow(form, stage, { page, state }) {
   // Shown when they can be seen; what cannot be loaded is shown by its words.
   await Promise.allSettled(pictures.map((picture) => picture.decode()));
   stage.classList.add("filled");
-  const last = document.createElement("p");
-  last.append(link);
   stage.replaceChildren(...pictures, last);
   await showBalance();
 }

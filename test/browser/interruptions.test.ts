@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { createKey, launchBrowser, PASSWORD, signUp } from "../../scripts/browser.mjs";
-import { openPage } from "./look.ts";
+import { expectAccessible, openPage } from "./look.ts";
 
 /** What goes wrong between a browser and the service must not make anybody pay twice. */
 const site = inject("site");
@@ -59,6 +59,12 @@ async function askFor(prompt: string) {
   await makeButton().click();
 }
 
+/** The script puts it back a moment after the page is there. */
+async function expectPrompt(text: string) {
+  const prompt = page.getByLabel("What is the picture to show?");
+  await expect.poll(() => prompt.inputValue(), { timeout: 10_000 }).toBe(text);
+}
+
 async function charges(): Promise<number> {
   await page.goto(`${site}/account/credits`);
   return await page.getByRole("link", { name: "Charge" }).count();
@@ -71,6 +77,7 @@ describe("the playground", () => {
     await runningLink().waitFor();
     await page.getByText("No connection. Trying again…").waitFor();
     expect(await makeButton().isDisabled()).toBe(true);
+    await expectAccessible(page);
     await page.getByText("Drawing").waitFor();
     await context.setOffline(true);
     await page.getByText("No connection. Trying again…").waitFor();
@@ -98,7 +105,7 @@ describe("the playground", () => {
     await runningLink().waitFor();
     await page.reload();
     await runningLink().waitFor();
-    expect(await page.getByLabel("What is the picture to show?").inputValue()).toBe("a mill by a stream");
+    await expectPrompt("a mill by a stream");
     expect(await page.getByLabel("Shape").inputValue()).toBe("16:9");
     await page.getByRole("img", { name: "a mill by a stream" }).waitFor();
     expect(await charges()).toBe(1);
@@ -113,7 +120,7 @@ describe("the playground", () => {
     await page.getByLabel("Password").fill(PASSWORD);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: "Playground" }).waitFor();
-    expect(await page.getByLabel("What is the picture to show?").inputValue()).toBe("a long prompt");
+    await expectPrompt("a long prompt");
   });
 
   it("pays once for a form whose answer was lost, and for a double click, and twice for two submits", async () => {
@@ -216,6 +223,7 @@ describe("the page of a new key", () => {
     // Chromium sends the form again by itself under automation.
     await page.reload();
     await page.getByRole("heading", { name: "The key “prod” exists already" }).waitFor();
+    await expectAccessible(page);
     expect(await page.content()).not.toContain(key);
     await page.getByRole("link", { name: "Go to your keys" }).click();
     expect(await page.locator(".keys > li").count()).toBe(1);

@@ -388,6 +388,9 @@ const Choices: FC<{ model: Model; wish: Wish; errors: FormErrors | undefined }> 
       at={wish}
       errors={errors}
     />
+    {EXACT_SIZE.test(wish.aspect_ratio) ? (
+      <p class="hint">A shape given in pixels is drawn exactly so, whatever the resolution.</p>
+    ) : null}
   </div>
 );
 
@@ -408,7 +411,7 @@ const Choice: FC<{
     >
       {values.map((value) => (
         <option value={value} selected={value === at[name]}>
-          {EXACT_SIZE.test(value) ? `${value.replace("x", " × ")}, exactly` : value}
+          {EXACT_SIZE.test(value) ? value.replace("x", " × ") : value}
         </option>
       ))}
     </select>
