@@ -13,7 +13,7 @@ import { unstable_getMiniflareWorkerOptions as readWorkerOptions } from "wrangle
 import { drawImage } from "../test/support/openai-double/images.ts";
 
 const root = join(fileURLToPath(import.meta.url), "../..");
-const ADMIN_TOKEN = "bench";
+const ADMIN_TOKEN = "bench-admin-token-of-32-characters";
 const NAME = "hub";
 
 /**

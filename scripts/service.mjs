@@ -32,6 +32,7 @@ import {
 const PORT_DEFAULT = 8787;
 const READY_WITHIN_MS = 60_000;
 const GROUP_ENDS_WITHIN_MS = 500;
+const ADMIN_TOKEN_LENGTH_MIN = 32;
 const DEMO_CREDITS = 1000;
 const DEMO_EMAIL = "demo@example.com";
 const DEMO_PASSWORD_BYTES = 12;
@@ -112,6 +113,9 @@ export async function startService(settings, { stop, say }) {
     await migrate(stateDirectory, { stop, say });
     say("Starting…");
     const adminToken = process.env["ADMIN_TOKEN"] || keptSecret(stateDirectory, "admin-token");
+    if (adminToken.length < ADMIN_TOKEN_LENGTH_MIN) {
+      throw new Failure(`ADMIN_TOKEN must have at least ${ADMIN_TOKEN_LENGTH_MIN} characters.`);
+    }
     const authSecret = process.env["AUTH_SECRET"] || keptSecret(stateDirectory, "auth-secret");
     const runtime = startRuntime(settings, { ADMIN_TOKEN: adminToken, AUTH_SECRET: authSecret });
     const end = async () => {

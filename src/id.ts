@@ -33,7 +33,14 @@ const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
 
 const GENERATION_ID = new RegExp(`^gen_${ULID}$`);
 
+const KEY_ID = new RegExp(`^key_${ULID}$`);
+
 /** Whether a text from outside has the form of a generation's id: anything else need not be looked up. */
 export function isGenerationId(text: string): boolean {
   return GENERATION_ID.test(text);
+}
+
+/** The same for the id of an API key. */
+export function isKeyId(text: string): boolean {
+  return KEY_ID.test(text);
 }

@@ -101,7 +101,7 @@ describe("what each request asks of the platform", () => {
     [
       "an unknown generation",
       (key) => get(key, `/api/v1/generations/${newId("gen")}`),
-      { "d1.query": 1, "object.generation": 1 },
+      { "d1.query": 1, "object.detail": 1 },
     ],
     ["what is no id", (key) => get(key, "/api/v1/generations/x"), { "d1.query": 1 }],
     ["a wrong request", (key) => generateJson(key, { size: "1x1" }), { "d1.query": 1 }],
@@ -144,7 +144,7 @@ describe("what each request asks of the platform", () => {
     const generation = await generateJson(key, { async: true });
     counter.stop();
     const path = `/api/v1/generations/${generation.id}`;
-    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.generation": 1 });
+    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.detail": 1 });
     expect(await counted(() => deliver(id, generation.id))).toEqual({
       "object.begin": 1,
       "r2.put": 1,

@@ -26,7 +26,8 @@ export default defineConfig(async () => {
               miniflare: {
                 bindings: {
                   TEST_MIGRATIONS: migrations,
-                  ADMIN_TOKEN: "test-admin-token",
+                  ADMIN_TOKEN: "test-admin-token-of-32-characters",
+                  PUBLIC_BASE_URL: "https://hub.test",
                   AUTH_SECRET: "x".repeat(32),
                 },
               },
@@ -54,7 +55,8 @@ export default defineConfig(async () => {
                   OPENAI_API_KEY: "sk-test",
                   OPENAI_BASE_URL: inject("openaiDouble"),
                   PROVIDER_ATTEMPTS: "3",
-                  ADMIN_TOKEN: "admin-token",
+                  ADMIN_TOKEN: "test-admin-token-of-32-characters",
+                  PUBLIC_BASE_URL: "https://hub.test",
                 },
               },
             })),

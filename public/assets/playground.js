@@ -1,8 +1,8 @@
-import { waitForEnd } from "./wait.js";
+import { backOff, pause, waitForEnd } from "./wait.js";
 
 /**
  * The playground without leaving the page: the price and the examples follow the form, and the picture appears beside
- * it. Without this script the form leads to the generation's own page.
+ * it. What was typed and what is running survive a reload. Without this script the form leads to the generation's page.
  */
 const form = document.querySelector("#playground");
 const stage = document.querySelector("[data-stage]");
@@ -10,24 +10,38 @@ const price = document.querySelector("#price");
 const formError = document.querySelector("[data-form-error]");
 
 const PREVIEW_AFTER_MS = 200;
+/** How often the form is sent while no answer comes: it carries a key, so that it is charged once. */
+const SENDS_MAX = 5;
+const SEND_MS_MAX = 30_000;
+
+/** @typedef {{ page: string, state: string }} Started */
+/** @typedef {{ curl: string, javascript: string, python: string, placeholder: string, example: string }} Samples */
 
 let previewing = new AbortController();
+/** @type {Samples | null} The examples with a placeholder for the prompt, which never leaves the browser for them. */
+let samples = null;
 
 if (form instanceof HTMLFormElement && stage instanceof HTMLElement) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  form.addEventListener("input", () => {
+  restoreDraft(form);
+  form.addEventListener("input", ({ target }) => {
+    saveDraft(form);
+    if (target instanceof HTMLTextAreaElement) {
+      fillSamples(form);
+      return;
+    }
     clearTimeout(timer);
     timer = setTimeout(() => preview(form), PREVIEW_AFTER_MS);
   });
-  // What was typed before this script came, or what the browser has put back.
+  // Whatever was typed before this script came, or was put back.
   void preview(form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    makePicture(form, stage).catch(() => {
-      showErrors(form, { form: "The connection broke. Look under Pictures whether the picture was made." });
-    });
+    void makePicture(form, stage);
   });
+  const running = storedStart(form) ?? renderedStart(stage);
+  if (running) void whileBusy(form, () => follow(form, stage, running));
 }
 
 /** @param {HTMLFormElement} form */
@@ -38,7 +52,66 @@ function fieldsOf(form) {
 }
 
 /**
- * Only the newest counts: an older answer may come after a newer one.
+ * Where this tab keeps what belongs to the signed-in person.
+ * @param {HTMLFormElement} form
+ * @param {"draft" | "running"} what
+ */
+function storeKey(form, what) {
+  return `playground:${form.dataset["owner"]}:${what}`;
+}
+
+/** @param {HTMLFormElement} form */
+function saveDraft(form) {
+  const draft = fieldsOf(form);
+  draft.delete("attempt");
+  sessionStorage.setItem(storeKey(form, "draft"), draft.toString());
+}
+
+/**
+ * A form that the server filled in, from an earlier generation, wins over the draft and becomes it.
+ * @param {HTMLFormElement} form
+ */
+function restoreDraft(form) {
+  if (form.dataset["filled"] !== undefined) {
+    saveDraft(form);
+    history.replaceState(null, "", location.pathname);
+    return;
+  }
+  const draft = new URLSearchParams(sessionStorage.getItem(storeKey(form, "draft")) ?? "");
+  for (const [name, value] of draft) {
+    const field = form.elements.namedItem(name);
+    // What somebody typed before this script came stays.
+    if (field instanceof HTMLTextAreaElement) field.value ||= value;
+    else if (
+      field instanceof HTMLSelectElement &&
+      [...field.options].some((option) => option.value === value)
+    )
+      field.value = value;
+  }
+}
+
+/**
+ * What this tab started last.
+ * @param {HTMLFormElement} form
+ * @returns {Started | null}
+ */
+function storedStart(form) {
+  const page = sessionStorage.getItem(storeKey(form, "running"));
+  return page === null ? null : { page, state: `${page}/state` };
+}
+
+/**
+ * What the server says is running, whichever device started it.
+ * @param {HTMLElement} stage
+ * @returns {Started | null}
+ */
+function renderedStart(stage) {
+  const page = stage.dataset["running"];
+  return page === undefined ? null : { page, state: `${page}/state` };
+}
+
+/**
+ * Asks for the price of the options alone. Only the newest answer counts: an older one may come later.
  * @param {HTMLFormElement} form
  */
 async function preview(form) {
@@ -46,8 +119,8 @@ async function preview(form) {
   previewing = new AbortController();
   const { signal } = previewing;
   const fields = fieldsOf(form);
-  // An address holds only so much; the example needs no more of a prompt than this.
-  fields.set("prompt", (fields.get("prompt") ?? "").slice(0, 1_000));
+  fields.delete("prompt");
+  fields.delete("attempt");
   const answer = await fetch(`/account/playground/preview?${fields}`, {
     headers: { Accept: "application/json" },
     signal,
@@ -56,9 +129,47 @@ async function preview(form) {
     .catch(() => null);
   if (signal.aborted || answer === null) return;
   if (price) price.textContent = answer.price ?? answer.error ?? "";
-  for (const name of ["curl", "javascript", "python"]) {
-    const sample = document.querySelector(`#sample-${name}`);
-    if (sample && answer[name]) sample.textContent = answer[name];
+  if (!answer.curl) return;
+  samples = answer;
+  fillSamples(form);
+}
+
+/**
+ * Puts the whole prompt into the examples.
+ * @param {HTMLFormElement} form
+ */
+function fillSamples(form) {
+  if (samples === null) return;
+  const { placeholder, example } = samples;
+  const typed = new FormData(form).get("prompt");
+  const literal = JSON.stringify(typeof typed === "string" && typed.trim() !== "" ? typed : example);
+  /** @param {string} template @param {string} text */
+  const filled = (template, text) => template.replace(JSON.stringify(placeholder), () => text);
+  // The shell's body stands in single quotes.
+  show("curl", filled(samples.curl, literal.replaceAll("'", `'\\''`)));
+  show("javascript", filled(samples.javascript, literal));
+  show("python", filled(samples.python, literal));
+}
+
+/** @param {string} name @param {string} text */
+function show(name, text) {
+  const sample = document.querySelector(`#sample-${name}`);
+  if (sample) sample.textContent = text;
+}
+
+/**
+ * Runs work with the button disabled. It never fails, and whatever is left running then has a link on the page.
+ * @param {HTMLFormElement} form
+ * @param {() => Promise<void>} work
+ */
+async function whileBusy(form, work) {
+  const button = form.querySelector("button[type=submit]");
+  if (!(button instanceof HTMLButtonElement) || button.disabled) return;
+  button.disabled = true;
+  try {
+    await work();
+  } finally {
+    button.disabled = false;
   }
 }
 
@@ -67,36 +178,72 @@ async function preview(form) {
  * @param {HTMLElement} stage
  */
 async function makePicture(form, stage) {
-  const button = form.querySelector("button[type=submit]");
-  if (!(button instanceof HTMLButtonElement)) return;
-  button.disabled = true;
-  showErrors(form, {});
-  try {
-    const response = await fetch(form.action, {
-      method: "POST",
-      headers: { Accept: "application/json" },
-      body: fieldsOf(form),
-    });
-    if (response.status === 401) {
-      location.assign("/sign-in?next=/account/playground");
+  await whileBusy(form, async () => {
+    showErrors(form, {});
+    const answer = await send(form, fieldsOf(form));
+    if (answer === null) {
+      showErrors(form, {
+        form: "No answer came. Send the form again: while you do not change it, it is charged once.",
+      });
+      formError?.querySelector(".notice")?.append(linkTo("/account/generations", "See your pictures"));
       return;
     }
-    const answer = await response.json();
-    if (answer.errors) {
+    if ("errors" in answer) {
       showErrors(form, answer.errors);
       return;
     }
-    await follow(stage, answer);
-  } finally {
-    button.disabled = false;
-  }
+    renewAttempt(form);
+    sessionStorage.setItem(storeKey(form, "running"), answer.page);
+    await follow(form, stage, answer);
+  });
 }
 
 /**
- * @param {HTMLElement} stage
- * @param {{ page: string, state: string }} started
+ * Sends the form until there is an answer.
+ * @param {HTMLFormElement} form
+ * @param {URLSearchParams} fields
+ * @returns {Promise<Started | { errors: Record<string, string> } | null>}
  */
-async function follow(stage, { page, state }) {
+async function send(form, fields) {
+  for (let sends = 0; sends < SENDS_MAX; sends++) {
+    if (sends > 0) await pause(backOff(sends - 1));
+    try {
+      const response = await fetch(form.action, {
+        method: "POST",
+        headers: { Accept: "application/json" },
+        body: fields,
+        signal: AbortSignal.timeout(SEND_MS_MAX),
+      });
+      if (response.status === 401) {
+        location.assign("/sign-in?next=/account/playground");
+        return { errors: {} };
+      }
+      const answer = await response.json();
+      if (typeof answer.page === "string" || answer.errors) return answer;
+    } catch {
+      // No network, no answer in time, or one that is not ours: it is sent again.
+    }
+  }
+  return null;
+}
+
+/**
+ * The next submit is another purchase.
+ * @param {HTMLFormElement} form
+ */
+function renewAttempt(form) {
+  const attempt = form.elements.namedItem("attempt");
+  if (!(attempt instanceof HTMLInputElement)) return;
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  attempt.value = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {HTMLElement} stage
+ * @param {Started} started
+ */
+async function follow(form, stage, { page, state }) {
   const words = document.createElement("p");
   words.textContent = "Sent";
   const clock = document.createElement("span");
@@ -105,21 +252,37 @@ async function follow(stage, { page, state }) {
   const track = document.createElement("div");
   track.className = "track";
   track.append(document.createElement("span"));
-  stage.classList.remove("filled");
-  stage.replaceChildren(words, track);
-  const ended = await waitForEnd(state, ({ status }, seconds) => {
-    const step = status === "queued" ? "Waiting" : "Drawing";
-    if (words.firstChild?.textContent !== step) words.replaceChildren(step, clock);
-    clock.textContent = `, ${seconds} s`;
-  });
-  const link = document.createElement("a");
-  link.href = page;
-  link.textContent = "Receipt and download";
+  const link = linkTo(page, "Open this generation");
   const last = document.createElement("p");
   last.append(link);
+  stage.classList.remove("filled");
+  stage.replaceChildren(words, track, last);
+  /** @param {string} step */
+  const say = (step) => {
+    if (words.firstChild?.textContent !== step) words.replaceChildren(step, clock);
+  };
+  const ended = await waitForEnd(
+    state,
+    ({ status }, seconds) => {
+      say(status === "queued" ? "Waiting" : "Drawing");
+      clock.textContent = `, ${seconds} s`;
+    },
+    () => {
+      say("No connection. Trying again…");
+      clock.textContent = "";
+    },
+  );
+  if (ended === null) {
+    sessionStorage.removeItem(storeKey(form, "running"));
+    say("This page can no longer follow the generation.");
+    stage.replaceChildren(words, last);
+    return;
+  }
+  link.replaceChildren("Receipt and download");
   if (ended.message) {
     words.textContent = ended.message;
     stage.replaceChildren(words, last);
+    await showBalance();
     return;
   }
   const pictures = ended.images.map(pictureOf);
@@ -128,6 +291,17 @@ async function follow(stage, { page, state }) {
   stage.classList.add("filled");
   stage.replaceChildren(...pictures, last);
   await showBalance();
+}
+
+/**
+ * @param {string} href
+ * @param {string} words
+ */
+function linkTo(href, words) {
+  const link = document.createElement("a");
+  link.href = href;
+  link.textContent = words;
+  return link;
 }
 
 /** @param {{ url: string, width: number, height: number }} image */
@@ -141,9 +315,10 @@ function pictureOf({ url, width, height }) {
   return picture;
 }
 
-/** The balance of this page as it is now. */
+/** The balance of this page as it is now; without a network it stays as it was. */
 async function showBalance() {
-  const response = await fetch(location.pathname);
+  const response = await fetch(location.pathname).catch(() => null);
+  if (!response?.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const shown = document.querySelector("[data-balance]");
   const now = page.querySelector("[data-balance]");

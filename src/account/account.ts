@@ -87,7 +87,10 @@ export type FinishOutcome = ({ kind: "settled" } & Ended) | { kind: "stale" } | 
 
 export type GrantOutcome =
   | { kind: "granted" | "repeated"; grant: Grant; balance: Balance }
-  | { kind: "conflict" };
+  /** A grant with this id has other credits or another expiry. */
+  | { kind: "conflict" }
+  /** A new grant whose expiry is not in the future. */
+  | { kind: "expired" };
 
 /** How long an answer waits for the log and the clearing; what takes longer is done by the alarm. */
 const CHORES_IN_ANSWER_MS = 3_000;
@@ -352,7 +355,7 @@ export class Account extends DurableObject<Env> {
     return this.#store.unfinishedGenerations(UNFINISHED_LISTED_MAX).map(detailOf);
   }
 
-  /** Adds credits; the same id with the same credits again adds nothing. */
+  /** Adds credits. The same id, credits and expiry again adds nothing, also after that expiry. */
   async grant(
     id: string,
     credits: number,
@@ -362,8 +365,9 @@ export class Account extends DurableObject<Env> {
     const outcome = this.#commit((now): GrantOutcome => {
       this.#bookExpired(now);
       const known = this.#store.grant(id);
-      if (known && known.credits !== credits) return { kind: "conflict" };
+      if (known && (known.credits !== credits || known.expiresAt !== expiresAt)) return { kind: "conflict" };
       if (known) return { kind: "repeated", grant: known, balance: this.#balance() };
+      if (expiresAt !== null && expiresAt <= now) return { kind: "expired" };
       const grant = { id, credits, remaining: credits, expiresAt, reason, createdAt: now };
       this.#store.post([openGrant(this.#store.balance(), grant)], now);
       this.#armFor(expiresAt);

@@ -26,7 +26,7 @@ export type GenerationRecord = {
 export type GenerationDetail = GenerationRecord & { request: LoggedRequest };
 
 /** How much of a prompt the log keeps, in code points. */
-const LOGGED_PROMPT_MAX = 2_000;
+export const LOGGED_PROMPT_MAX = 2_000;
 
 export function recordOf(generation: Generation): GenerationRecord {
   const { request } = generation;

@@ -36,7 +36,7 @@ export const users = sqliteTable(
     emailVerified: integer("email_verified", { mode: "boolean" }).notNull().default(false),
     /** Asked for by the sign-in library; no page shows it. */
     image: text(),
-    /** Whoever signs up is owed credits, until the book has the grant; whom an operator makes is not. */
+    /** True for a user who signed up, until their sign-up credits are decided. Never for users that an operator makes. */
     signupGrantDue: integer("signup_grant_due", { mode: "boolean" }).notNull().default(false),
   },
   (t) => [check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`)],
@@ -109,6 +109,12 @@ export const attempts = sqliteTable("attempts", {
   key: text().primaryKey(),
   count: integer().notNull(),
   endsAt: integer("ends_at").notNull(),
+});
+
+/** Mailboxes that have had the credits for signing up: SHA-256 of the normalized address, so that no address is kept. */
+export const signupMailboxes = sqliteTable("signup_mailboxes", {
+  mailbox: text().primaryKey(),
+  userId: text("user_id").notNull(),
 });
 
 export const apiKeys = sqliteTable(

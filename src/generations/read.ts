@@ -1,8 +1,9 @@
-import { and, desc, eq, gt, lt } from "drizzle-orm";
-import type { DrizzleD1Database } from "drizzle-orm/d1";
-import { type GenerationRecord, recordOfRow } from "../account/record.ts";
+import { and, desc, eq, gt, lt, type SQL, sql } from "drizzle-orm";
+import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/record.ts";
 import type { GenerationFilter } from "../account/store.ts";
 import { apiKeys, generations } from "../db/schema.ts";
+import { isGenerationId } from "../id.ts";
 
 /** The generation: from its row when it has ended and been logged, else from the user's account; null when neither has it. */
 export async function readGeneration(
@@ -10,9 +11,23 @@ export async function readGeneration(
   userId: string,
   id: string,
   env: Pick<Env, "ACCOUNT">,
-): Promise<GenerationRecord | null> {
-  if (logged) return recordOfRow(logged);
-  return await env.ACCOUNT.getByName(userId).generation(id);
+): Promise<GenerationDetail | null> {
+  if (logged) return detailOfRow(logged);
+  return await env.ACCOUNT.getByName(userId).detail(id);
+}
+
+/** One generation of a user, whatever text the id is. */
+export async function findGeneration(
+  userId: string,
+  id: string,
+  env: Pick<Env, "DB" | "ACCOUNT">,
+): Promise<GenerationDetail | null> {
+  if (!isGenerationId(id)) return null;
+  const [row] = await drizzle(env.DB)
+    .select()
+    .from(generations)
+    .where(and(eq(generations.userId, userId), eq(generations.id, id)));
+  return await readGeneration(row ?? null, userId, id, env);
 }
 
 /** The log's rows that the filter lets through, of the user whose key hashes so: one more than the page needs. */
@@ -23,16 +38,26 @@ export function loggedGenerationsQuery(
   beforeId: string | null,
   limit: number,
 ) {
+  const owner = db.select({ userId: apiKeys.userId }).from(apiKeys).where(eq(apiKeys.hash, keyHash));
+  return loggedQuery(db, sql`(${owner})`, filter, beforeId, limit);
+}
+
+function loggedQuery(
+  db: DrizzleD1Database,
+  owner: SQL | string,
+  filter: GenerationFilter,
+  beforeId: string | null,
+  limit: number,
+) {
   const { status, model, createdAfter, createdBefore } = filter;
   // Work that has not ended is not in the log: no row has such a status.
   const ended = status === "queued" || status === "processing" ? null : status;
   return db
     .select({ row: generations })
-    .from(apiKeys)
-    .innerJoin(generations, eq(generations.userId, apiKeys.userId))
+    .from(generations)
     .where(
       and(
-        eq(apiKeys.hash, keyHash),
+        eq(generations.userId, owner),
         beforeId === null ? undefined : lt(generations.id, beforeId),
         ended === null ? undefined : eq(generations.status, ended),
         model === null ? undefined : eq(generations.model, model),
@@ -58,10 +83,29 @@ export async function listGenerations(
 ): Promise<{ records: GenerationRecord[]; hasMore: boolean }> {
   const recent = await env.ACCOUNT.getByName(userId).generations(filter, beforeId, limit + 1);
   const byId = new Map(
-    [...logged.map(({ row }) => recordOfRow(row)), ...recent].map((record) => [record.id, record]),
+    [...logged.map(({ row }) => detailOfRow(row)), ...recent].map((record) => [record.id, record]),
   );
   const records = [...byId.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
   return { records: records.slice(0, limit), hasMore: records.length > limit };
+}
+
+/**
+ * The same page with what was asked for, of a user. What is only in the account is asked for one by one: that is what
+ * has not ended, and for moments, or while D1 refuses, what has.
+ */
+export async function listDetails(
+  userId: string,
+  filter: GenerationFilter,
+  beforeId: string | null,
+  limit: number,
+  env: Pick<Env, "DB" | "ACCOUNT">,
+): Promise<{ generations: GenerationDetail[]; hasMore: boolean }> {
+  const logged = await loggedQuery(drizzle(env.DB), userId, filter, beforeId, limit);
+  const { records, hasMore } = await listGenerations(logged, userId, filter, beforeId, limit, env);
+  const inLog = new Map(logged.map(({ row }) => [row.id, detailOfRow(row)]));
+  const account = env.ACCOUNT.getByName(userId);
+  const details = await Promise.all(records.map(({ id }) => inLog.get(id) ?? account.detail(id)));
+  return { generations: details.filter((detail) => detail !== null), hasMore };
 }
 
 /** The generation that a request with this key made within the last day, if the filter lets it through. */

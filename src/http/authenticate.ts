@@ -4,53 +4,38 @@ import { type Caller, type KeyVerdict, lookUpKey, noteUse } from "../keys/lookup
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
+import { limitFailures, limitReads } from "./guards.ts";
 
 type LookUp<Found> = (keyHash: string, now: number) => Promise<Found>;
 
 /**
  * The caller behind the request's API key: one read of D1.
- * @throws {ApiError} 401, or 503 while D1 does not answer
+ * @throws {ApiError} 401; 429 after too many failures; 503 while D1 does not answer
  */
 export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
-  const look: LookUp<KeyVerdict> = (hash, now) => lookUpKey(c.env.DB, hash, now);
-  return guarded(c, async () => admit(c, await lookUp(c, look)));
+  const lookUpOnly = async (hash: string, now: number) => ({
+    verdict: await lookUpKey(c.env.DB, hash, now),
+    found: null,
+  });
+  return (await authenticateAnd(c, lookUpOnly)).caller;
 }
 
 /** The same, by a look-up that finds something of the handler's own with it. */
 export async function authenticateAnd<Found>(
   c: Context<AppEnv>,
-  lookUpAnd: LookUp<{ verdict: KeyVerdict; found: Found }>,
+  find: LookUp<{ verdict: KeyVerdict; found: Found }>,
 ): Promise<{ caller: Caller; found: Found }> {
-  return guarded(c, async () => {
-    const { verdict, found } = await lookUp(c, lookUpAnd);
+  const hash = await presentedKeyHash(c);
+  return await limitFailures(c, hash, async () => {
+    if (hash === null) throw refusalOf(c);
+    const { verdict, found } = await lookUp(c, hash, find);
     return { caller: admit(c, verdict), found };
   });
 }
 
-/** Somebody who tries keys is slowed down: by the platform's own limit, which costs no storage and is only about right. */
-async function guarded<T>(c: Context<AppEnv>, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const refused = error instanceof ApiError && error.code in REFUSALS;
-    if (refused) await hold(c.env.FAILED_KEYS_GUARD, c.req.header("CF-Connecting-IP") ?? "unknown");
-    throw error;
-  }
-}
-
-const REFUSALS = { missingApiKey: true, invalidApiKey: true, expiredApiKey: true };
-
-/** @throws {ApiError} 429 beyond the limit; in development there is none */
-async function hold(guard: RateLimit | undefined, key: string): Promise<void> {
-  if (!guard || (await guard.limit({ key })).success) return;
-  const message = "Too many requests. Nothing was charged.";
-  throw new ApiError("rateLimited", message, { headers: { "Retry-After": "60" } });
-}
-
-async function lookUp<Found>(c: Context<AppEnv>, find: LookUp<Found>): Promise<Found> {
-  const hash = await presentedKeyHash(c);
+async function lookUp<Found>(c: Context<AppEnv>, hash: string, find: LookUp<Found>): Promise<Found> {
   // What costs credits is counted exactly, by the account.
-  if (c.req.method === "GET" || c.req.method === "HEAD") await hold(c.env.READS_GUARD, hash);
+  if (c.req.method === "GET" || c.req.method === "HEAD") await limitReads(c, hash);
   try {
     return await find(hash, Date.now());
   } catch (error) {
@@ -59,16 +44,20 @@ async function lookUp<Found>(c: Context<AppEnv>, find: LookUp<Found>): Promise<F
   }
 }
 
-async function presentedKeyHash(c: Context<AppEnv>): Promise<string> {
+/** The hash of a key that may have been issued, or null: then {@link refusalOf} says why. */
+async function presentedKeyHash(c: Context<AppEnv>): Promise<string | null> {
   const token = readBearer(c.req.header("Authorization"));
-  switch (token.kind) {
+  return token.kind === "key" && isWellFormed(token.key) ? await hashKey(token.key) : null;
+}
+
+function refusalOf(c: Context<AppEnv>): ApiError {
+  switch (readBearer(c.req.header("Authorization")).kind) {
     case "missing":
-      throw refusal("missingApiKey", "Send your API key in the Authorization header: Bearer gih_live_...");
+      return refusal("missingApiKey", "Send your API key in the Authorization header: Bearer gih_live_...");
     case "malformed":
-      throw refusal("invalidApiKey", "The Authorization header must be: Bearer gih_live_...");
+      return refusal("invalidApiKey", "The Authorization header must be: Bearer gih_live_...");
     case "key":
-      if (!isWellFormed(token.key)) throw refusal("invalidApiKey", "This API key is not valid.");
-      return await hashKey(token.key);
+      return refusal("invalidApiKey", "This API key is not valid.");
   }
 }
 

@@ -50,8 +50,8 @@ async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
     database: () => env.DB.prepare("SELECT 1").run(),
     images: () => env.IMAGES.head("health"),
     references: () => env.REFERENCES.head("health"),
-    accounts: async () => await env.ACCOUNT.getByName("health").generation("health"),
-    runners: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
+    // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.
+    objects: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
     queue: async () => mustBe(typeof env.GENERATIONS.send === "function"),
     provider: async () => mustBe(chooseProvider(readConfig(env)) !== null),
   };

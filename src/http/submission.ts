@@ -15,6 +15,7 @@ import { sha256Hex } from "../hash.ts";
 import { removeReferences } from "../images/references.ts";
 import type { Caller } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
+import { publicOrigin } from "../origin.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
 import type { GenerationBody } from "./v1/schemas.ts";
@@ -65,7 +66,7 @@ export async function toSubmission(
     sdk,
     keyId: caller.keyId,
     uploadId,
-    origin: config.PUBLIC_BASE_URL ?? new URL(c.req.url).origin,
+    origin: publicOrigin(config, c.req.url),
   };
 }
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNull } from "drizzle-orm";
+import { and, count, desc, eq, gt, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { DrizzleD1Database } from "drizzle-orm/d1";
 import { apiKeys } from "../db/schema.ts";
 import { newId } from "../id.ts";
@@ -6,7 +6,8 @@ import { displayOf, hashKey, makeKey } from "./format.ts";
 
 export type ApiKey = Omit<typeof apiKeys.$inferSelect, "hash">;
 
-const KEYS_LISTED_MAX = 200;
+/** The most keys on one page of {@link listKeys}. */
+export const KEYS_LISTED_MAX = 200;
 
 /** Makes a key and stores its hash. `secret` is the whole key, shown this once and kept nowhere. */
 export async function issueKey(
@@ -16,9 +17,23 @@ export async function issueKey(
   expiresAt: number | null,
   now: number,
 ): Promise<{ key: ApiKey; secret: string }> {
+  const issued = await issueKeyOnce(db, newId("key"), userId, name, expiresAt, now);
+  if (!issued) throw new Error("A new key's id is in use.");
+  return issued;
+}
+
+/** The same with an id chosen before, so that one form makes one key: null when a key of that id exists. */
+export async function issueKeyOnce(
+  db: DrizzleD1Database,
+  id: string,
+  userId: string,
+  name: string,
+  expiresAt: number | null,
+  now: number,
+): Promise<{ key: ApiKey; secret: string } | null> {
   const secret = makeKey((count) => crypto.getRandomValues(new Uint8Array(count)));
   const key: ApiKey = {
-    id: newId("key"),
+    id,
     userId,
     name,
     display: displayOf(secret),
@@ -27,19 +42,61 @@ export async function issueKey(
     createdAt: now,
     lastUsedAt: null,
   };
-  await db.insert(apiKeys).values({ ...key, hash: await hashKey(secret) });
-  return { key, secret };
+  const stored = await db
+    .insert(apiKeys)
+    .values({ ...key, hash: await hashKey(secret) })
+    .onConflictDoNothing({ target: apiKeys.id })
+    .returning({ id: apiKeys.id });
+  return stored.length === 0 ? null : { key, secret };
 }
 
-/** A user's keys, newest first, at most 200; the revoked ones too. */
-export async function listKeys(db: DrizzleD1Database, userId: string): Promise<ApiKey[]> {
+const CURSOR = /^([01])(key_\w{1,64})$/;
+
+/** Whether it can be the `next` of {@link listKeys}. */
+export function isKeysCursor(text: string): boolean {
+  return CURSOR.test(text);
+}
+
+/**
+ * A page of a user's keys: live ones first, then revoked and expired ones, each newest first.
+ * @param cursor the `next` of the page before; null, or anything else, for the first page
+ */
+export async function listKeys(
+  db: DrizzleD1Database,
+  userId: string,
+  { limit, cursor, now }: { limit: number; cursor: string | null; now: number },
+): Promise<{ keys: ApiKey[]; next: string | null }> {
+  const dead = sql<number>`(NOT (${isLive(now)}))`;
+  const [, deadBefore, idBefore = ""] = CURSOR.exec(cursor ?? "") ?? [];
+  const after =
+    deadBefore === undefined
+      ? undefined
+      : or(gt(dead, Number(deadBefore)), and(eq(dead, Number(deadBefore)), lt(apiKeys.id, idBefore)));
   const rows = await db
-    .select()
+    .select({ key: apiKeys, dead })
     .from(apiKeys)
-    .where(eq(apiKeys.userId, userId))
-    .orderBy(desc(apiKeys.createdAt), desc(apiKeys.id))
-    .limit(KEYS_LISTED_MAX);
-  return rows.map(({ hash: _, ...key }) => key);
+    .where(and(eq(apiKeys.userId, userId), after))
+    .orderBy(dead, desc(apiKeys.id))
+    .limit(limit + 1);
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return {
+    keys: shown.map(({ key: { hash: _, ...key } }) => key),
+    next: rows.length > limit && last ? `${last.dead}${last.key.id}` : null,
+  };
+}
+
+/** How many keys of a user work. */
+export async function countLiveKeys(db: DrizzleD1Database, userId: string, now: number): Promise<number> {
+  const [row] = await db
+    .select({ keys: count() })
+    .from(apiKeys)
+    .where(and(eq(apiKeys.userId, userId), isLive(now)));
+  return row?.keys ?? 0;
+}
+
+function isLive(now: number): SQL | undefined {
+  return and(isNull(apiKeys.revokedAt), or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, now)));
 }
 
 /** One key of a user, or null. */
@@ -53,14 +110,24 @@ export async function findKey(db: DrizzleD1Database, userId: string, id: string)
   return key;
 }
 
-/** Revokes a key, once; false when there is none of that id. */
-export async function revokeKey(db: DrizzleD1Database, id: string, now: number): Promise<boolean> {
+/**
+ * Revokes a key, once.
+ * @param userId whose key it must be; null for an operator, who may revoke anybody's
+ * @returns false when there is no such key
+ */
+export async function revokeKey(
+  db: DrizzleD1Database,
+  id: string,
+  userId: string | null,
+  now: number,
+): Promise<boolean> {
+  const target = and(eq(apiKeys.id, id), userId === null ? undefined : eq(apiKeys.userId, userId));
   const [, found] = await db.batch([
     db
       .update(apiKeys)
       .set({ revokedAt: now })
-      .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt))),
-    db.select({ id: apiKeys.id }).from(apiKeys).where(eq(apiKeys.id, id)),
+      .where(and(target, isNull(apiKeys.revokedAt))),
+    db.select({ id: apiKeys.id }).from(apiKeys).where(target),
   ]);
   return found.length > 0;
 }

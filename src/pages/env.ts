@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
+import { publicOrigin } from "../origin.ts";
 import type { Sessions, SignedIn } from "../sessions/sessions.ts";
 
 /** What a page's request carries: Hono's type parameter. The session is there on pages behind the sign-in. */
@@ -9,9 +10,9 @@ export type PagesEnv = {
   Variables: AppEnv["Variables"] & { sessions: Sessions; signedIn: SignedIn };
 };
 
-/** Scheme and host of the site, as people type it. */
+/** Scheme and host of the site. @throws {ConfigError} without PUBLIC_BASE_URL, except on a loopback host */
 export function siteOrigin(c: Context<PagesEnv>): string {
-  return readConfig(c.env).PUBLIC_BASE_URL ?? new URL(c.req.url).origin;
+  return publicOrigin(readConfig(c.env), c.req.url);
 }
 
 /** The library behind it is large and loaded here, on first use: no call of the API should wait for it. */

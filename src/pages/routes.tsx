@@ -30,6 +30,12 @@ pages.use(
   }),
 );
 
+/** Refuses every page while the site's own origin is unknown: their links, samples and mails would be a caller's claim. */
+pages.use(async (c, next) => {
+  if (!NOT_PAGES.test(c.req.path)) siteOrigin(c);
+  await next();
+});
+
 /** A form of another site's must not act for whoever is signed in here: beside SameSite cookies, its origin is asked. */
 pages.on(
   "POST",
@@ -89,7 +95,7 @@ function setHeaders(c: Context<PagesEnv>): void {
   headers.set("Referrer-Policy", "strict-origin-when-cross-origin");
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Permissions-Policy", "camera=(), microphone=(), geolocation=()");
-  if (siteOrigin(c).startsWith("https:")) headers.set("Strict-Transport-Security", "max-age=31536000");
+  if (c.req.url.startsWith("https:")) headers.set("Strict-Transport-Security", "max-age=31536000");
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", "private, no-store");
 }
 

@@ -1,7 +1,10 @@
 import { type Context, Hono } from "hono";
 import type { Child, FC } from "hono/jsx";
 import { readConfig } from "../config.ts";
-import { countAttempt } from "../sessions/attempts.ts";
+import { networkOf } from "../network.ts";
+import { isLoopback } from "../origin.ts";
+import { type Counted, countAttempts } from "../sessions/attempts.ts";
+import { sendsRealMail } from "../sessions/mailer.ts";
 import {
   CALLBACK_BASE_PATH,
   EMAIL_LENGTH_MAX,
@@ -12,7 +15,8 @@ import {
   socialProviders,
   VERIFY_PATH,
 } from "../sessions/rules.ts";
-import { openRequestSessions, PageError, type PagesEnv, setCookies } from "./env.ts";
+import { sleep } from "../time.ts";
+import { openRequestSessions, PageError, type PagesEnv, setCookies, siteOrigin } from "./env.ts";
 import { type FormErrors, passwordFault, readEmail, readForm, readNext } from "./forms.ts";
 import { MessagePage, PublicPage } from "./layout.tsx";
 import { Field, FormError } from "./parts.tsx";
@@ -20,13 +24,19 @@ import { Field, FormError } from "./parts.tsx";
 export const signIn = new Hono<PagesEnv>();
 
 const MINUTE_MS = 60_000;
-/** Tries for one address, whoever makes them, and by one caller, whatever the address: in ten minutes. */
+/**
+ * In ten minutes: tries for one e-mail address from one network, and from one network in all. Tries for an address from
+ * all networks together only slow down the next ones, or anybody could lock its owner out.
+ */
 export const SIGN_INS_PER_EMAIL_MAX = 10;
-export const SIGN_INS_PER_CALLER_MAX = 30;
+export const SIGN_INS_PER_NETWORK_MAX = 30;
+export const SIGN_INS_FAST_MAX = 10;
+const SLOWER_MS = 500;
+const SLOWER_MS_MAX = 10_000;
 /** In an hour. */
-export const SIGN_UPS_PER_CALLER_MAX = 20;
+export const SIGN_UPS_PER_NETWORK_MAX = 20;
 export const RESETS_PER_EMAIL_MAX = 3;
-export const RESETS_PER_CALLER_MAX = 20;
+export const RESETS_PER_NETWORK_MAX = 20;
 
 const SITE_NAMES: Record<SocialProvider, string> = { github: "GitHub", google: "Google" };
 
@@ -55,10 +65,12 @@ signIn.post("/sign-in", async (c) => {
   if (email === null) return again({ email: NOT_AN_EMAIL });
   const password = form.get("password") ?? "";
   if (password === "") return again({ password: "Enter your password." });
-  await limit(c, 10 * MINUTE_MS, {
-    in_email: [email, SIGN_INS_PER_EMAIL_MAX],
-    in: [caller(c), SIGN_INS_PER_CALLER_MAX],
-  });
+  const [, , inAll] = await limit(c, 10 * MINUTE_MS, [
+    ["in_email", `${email} ${network(c)}`, SIGN_INS_PER_EMAIL_MAX],
+    ["in", network(c), SIGN_INS_PER_NETWORK_MAX],
+    ["in_all", email, null],
+  ]);
+  await sleep(signInDelayMs(inAll?.count ?? 0));
   const sessions = await openRequestSessions(c);
   const outcome = await sessions.signIn(email, password);
   switch (outcome.kind) {
@@ -74,28 +86,20 @@ signIn.post("/sign-in", async (c) => {
 
 signIn.get("/sign-up", async (c) => {
   if (await isSignedIn(c)) return c.redirect("/account", 303);
-  return c.html(<SignUpPage sites={sites(c)} credits={readConfig(c.env).SIGNUP_CREDITS} />);
+  return c.html(<SignUpPage sites={sites(c)} credits={signupCredits(c)} />);
 });
 
 signIn.post("/sign-up", async (c) => {
   const form = await readForm(c);
   const typed = form.get("email") ?? "";
   const again = (errors: FormErrors) =>
-    c.html(
-      <SignUpPage
-        sites={sites(c)}
-        credits={readConfig(c.env).SIGNUP_CREDITS}
-        email={typed}
-        errors={errors}
-      />,
-      422,
-    );
+    c.html(<SignUpPage sites={sites(c)} credits={signupCredits(c)} email={typed} errors={errors} />, 422);
   const email = readEmail(typed);
   if (email === null) return again({ email: NOT_AN_EMAIL });
   const password = form.get("password") ?? "";
   const fault = passwordFault(password);
   if (fault !== null) return again({ password: fault });
-  await limit(c, 60 * MINUTE_MS, { up: [caller(c), SIGN_UPS_PER_CALLER_MAX] });
+  await limit(c, 60 * MINUTE_MS, [["up", network(c), SIGN_UPS_PER_NETWORK_MAX]]);
   const sessions = await openRequestSessions(c);
   const outcome = await sessions.signUp(email, password);
   switch (outcome.kind) {
@@ -128,11 +132,13 @@ signIn.post("/forgot-password", async (c) => {
   const typed = (await readForm(c)).get("email") ?? "";
   const email = readEmail(typed);
   if (email === null) return c.html(<ForgotPage email={typed} errors={{ email: NOT_AN_EMAIL }} />, 422);
-  await limit(c, 60 * MINUTE_MS, {
-    reset_email: [email, RESETS_PER_EMAIL_MAX],
-    reset: [caller(c), RESETS_PER_CALLER_MAX],
-  });
-  await (await openRequestSessions(c)).requestPasswordReset(email);
+  const [inAll] = await limit(c, 60 * MINUTE_MS, [
+    ["reset_email", email, null],
+    ["reset", network(c), RESETS_PER_NETWORK_MAX],
+  ]);
+  const sessions = await openRequestSessions(c);
+  // Beyond that the links of the last hour, which still work, are in the mailbox: more would only fill it.
+  if ((inAll?.count ?? 0) <= RESETS_PER_EMAIL_MAX) await sessions.requestPasswordReset(email);
   return c.html(
     <MessagePage title="Look into your mail">
       <p>
@@ -151,7 +157,7 @@ signIn.post(RESET_PATH, async (c) => {
   const again = (errors: FormErrors) => c.html(<ResetPage token={token} errors={errors} />, 422);
   const fault = passwordFault(password);
   if (fault !== null) return again({ password: fault });
-  await limit(c, 60 * MINUTE_MS, { reset: [caller(c), RESETS_PER_CALLER_MAX] });
+  await limit(c, 60 * MINUTE_MS, [["reset", network(c), RESETS_PER_NETWORK_MAX]]);
   const changed = await (await openRequestSessions(c)).resetPassword(token, password);
   if (!changed) return again({ form: LINK_IS_OVER });
   return c.html(
@@ -174,7 +180,7 @@ signIn.post(`${CALLBACK_BASE_PATH}/:site`, async (c) => {
   const site = sites(c).find((name) => name === c.req.param("site"));
   if (!site) throw new PageError(404, "There is no page at this address.");
   const next = readNext((await readForm(c)).get("next"));
-  await limit(c, 10 * MINUTE_MS, { in: [caller(c), SIGN_INS_PER_CALLER_MAX] });
+  await limit(c, 10 * MINUTE_MS, [["in", network(c), SIGN_INS_PER_NETWORK_MAX]]);
   const sessions = await openRequestSessions(c);
   const url = await sessions.beginSignInWith(site, next);
   setCookies(c, sessions);
@@ -194,30 +200,43 @@ async function isSignedIn(c: Context<PagesEnv>): Promise<boolean> {
   return (await (await openRequestSessions(c)).current()) !== null;
 }
 
+/** The credits that signing up with an address brings: none where no mail can prove it. */
+function signupCredits(c: Context<PagesEnv>): number {
+  const config = readConfig(c.env);
+  return sendsRealMail(config) || isLoopback(siteOrigin(c)) ? config.SIGNUP_CREDITS : 0;
+}
+
 function sites(c: Context<PagesEnv>): SocialProvider[] {
   const configured = socialProviders(readConfig(c.env));
   const names: SocialProvider[] = ["github", "google"];
   return names.filter((name) => configured[name]);
 }
 
-/** The platform's word for where the request comes from; on a developer's machine everybody is one. */
-function caller(c: Context<PagesEnv>): string {
-  return c.req.header("CF-Connecting-IP") ?? "unknown";
+/** Where the request comes from, as the platform says. In development all requests come from one network. */
+function network(c: Context<PagesEnv>): string {
+  return networkOf(c.req.header("CF-Connecting-IP") ?? "unknown");
 }
 
-/** @throws {PageError} 429 where one of them was tried more often than it may be */
+/** How long a try for an account is held back that was tried so often. @param count this try included */
+export function signInDelayMs(count: number): number {
+  return Math.min(Math.max(0, count - SIGN_INS_FAST_MAX) * SLOWER_MS, SLOWER_MS_MAX);
+}
+
+/**
+ * Counts a try.
+ * @param tries what is counted, for whom, and how often it may be; null where it is only counted
+ * @throws {PageError} 429 where one of them was tried more often
+ */
 async function limit(
   c: Context<PagesEnv>,
   spanMs: number,
-  tries: Readonly<Record<string, readonly [who: string, most: number]>>,
-): Promise<void> {
-  const limits = Object.entries(tries).map(([what, [who, most]]) => ({
-    key: `${what}:${who}`,
-    most,
-    spanMs,
-  }));
-  const seconds = await countAttempt(c.env.DB, limits, Date.now());
-  if (seconds === null) return;
+  tries: readonly (readonly [what: string, who: string, most: number | null])[],
+): Promise<Counted[]> {
+  const attempts = tries.map(([what, who]) => ({ key: `${what}:${who}`, spanMs }));
+  const counted = await countAttempts(c.env.DB, attempts, Date.now());
+  const passed = counted.filter(({ count }, at) => count > (tries[at]?.[2] ?? Number.POSITIVE_INFINITY));
+  if (passed.length === 0) return counted;
+  const seconds = Math.max(...passed.map(({ waitSeconds }) => waitSeconds));
   c.header("Retry-After", String(seconds));
   throw new PageError(429, `That was tried too often. Please wait ${Math.ceil(seconds / 60)} minutes.`);
 }

@@ -2,22 +2,24 @@ import { lte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { attempts } from "../db/schema.ts";
 
-/** So many in a span of time that begins with the first of them. */
-export type AttemptLimit = { key: string; most: number; spanMs: number };
+/** Attempts of one kind by one party, counted over a span of time that begins with the first of them. */
+export type Attempt = { key: string; spanMs: number };
+
+export type Counted = { count: number; waitSeconds: number };
 
 /**
- * Counts one attempt against each limit, in one round trip.
- * @returns the seconds to wait where a limit is passed, else null
+ * Counts one attempt under each key, in one round trip.
+ * @returns for each, in order: how many there are in its span, this one included, and how long until the span ends
  */
-export async function countAttempt(
+export async function countAttempts(
   d1: D1Database,
-  limits: readonly AttemptLimit[],
+  tried: readonly Attempt[],
   now: number,
-): Promise<number | null> {
+): Promise<Counted[]> {
   const db = drizzle(d1);
   const [, ...counted] = await db.batch([
     db.delete(attempts).where(lte(attempts.endsAt, now)),
-    ...limits.map(({ key, spanMs }) =>
+    ...tried.map(({ key, spanMs }) =>
       db
         .insert(attempts)
         .values({ key, count: 1, endsAt: now + spanMs })
@@ -25,9 +27,8 @@ export async function countAttempt(
         .returning(),
     ),
   ]);
-  const waits = counted.flatMap(([row], at) => {
-    const limit = limits[at];
-    return row && limit && row.count > limit.most ? [row.endsAt - now] : [];
-  });
-  return waits.length === 0 ? null : Math.ceil(Math.max(...waits) / 1000);
+  return counted.map(([row]) => ({
+    count: row?.count ?? 1,
+    waitSeconds: row ? Math.ceil((row.endsAt - now) / 1000) : 0,
+  }));
 }

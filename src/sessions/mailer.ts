@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import { isLoopback } from "../origin.ts";
 import { within } from "../time.ts";
 
 export type Mail = { to: string; subject: string; text: string };
@@ -9,9 +10,9 @@ export type Mailer = (mail: Mail) => Promise<void>;
 const MAIL_MS_MAX = 10_000;
 
 /**
- * How this server sends mail: over the HTTP API that is configured; on a developer's own machine to the console, links
- * and all; elsewhere not at all, which is null.
- * @param origin of the site, as people type it
+ * How this server sends mail: over the configured HTTP API; on a loopback host to the console, links included;
+ * elsewhere not at all, which is null.
+ * @param origin scheme and host of the site
  */
 export function chooseMailer(config: Config, origin: string): Mailer | null {
   const { MAIL_API_KEY: key, MAIL_API_URL: url, MAIL_FROM: from } = config;
@@ -40,8 +41,4 @@ async function post(url: string, key: string, from: string, { to, subject, text 
 
 async function writeToConsole({ to, subject, text }: Mail): Promise<void> {
   console.log(`\nMail to ${to}: ${subject}\n${text}\n`);
-}
-
-function isLoopback(origin: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(origin).hostname);
 }

@@ -1,8 +1,10 @@
 import { and, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts, users } from "../db/schema.ts";
+import { accounts, signupMailboxes, users } from "../db/schema.ts";
+import { sha256Hex } from "../hash.ts";
 import { sleep } from "../time.ts";
 import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
+import { mailboxOf } from "./mailbox.ts";
 import type { SocialProvider } from "./rules.ts";
 
 /** Whoever is signed in with the request at hand. */
@@ -12,7 +14,9 @@ export type SignedIn = {
   accountType: "FREE" | "PRO";
   /** Of this session, not to be shown. */
   token: string;
-  /** Whether the book still has to be told of the credits for signing up. */
+  /** Whether somebody proved to read this address: by a link in a mail, or by another site that they sign in with. */
+  emailVerified: boolean;
+  /** Whether the credits for signing up are still to be given. */
   signupGrantDue: boolean;
 };
 
@@ -56,6 +60,7 @@ export class Sessions {
       email: user.email,
       accountType: user.accountType === "PRO" ? "PRO" : "FREE",
       token: session.token,
+      emailVerified: user.emailVerified,
       signupGrantDue: user.signupGrantDue === true,
     };
   }
@@ -196,20 +201,28 @@ const SIGNUP_GRANT_ID = "signup";
 const SIGNUP_GRANT_MS = 30 * 86_400_000;
 
 /**
- * Gives the credits for signing up, once. The book knows the grant by its id, so that a crash between the two steps
- * neither loses nor doubles it.
+ * Gives the credits for signing up: once for each mailbox, whoever signs up with it. Safe to repeat after a crash, as
+ * the mailbox remembers its user and the account remembers the grant.
  */
 export async function giveSignupCredits(
   env: Env,
-  userId: string,
+  { userId, email }: Pick<SignedIn, "userId" | "email">,
   credits: number,
   now: number,
 ): Promise<void> {
+  const db = drizzle(env.DB);
   if (credits > 0) {
-    const account = env.ACCOUNT.getByName(userId);
-    await account.grant(SIGNUP_GRANT_ID, credits, now + SIGNUP_GRANT_MS, "Welcome");
+    const mailbox = await sha256Hex(mailboxOf(email));
+    const [, [first]] = await db.batch([
+      db.insert(signupMailboxes).values({ mailbox, userId }).onConflictDoNothing(),
+      db.select().from(signupMailboxes).where(eq(signupMailboxes.mailbox, mailbox)),
+    ]);
+    if (first?.userId === userId) {
+      const account = env.ACCOUNT.getByName(userId);
+      await account.grant(SIGNUP_GRANT_ID, credits, now + SIGNUP_GRANT_MS, "Welcome");
+    }
   }
-  await drizzle(env.DB).update(users).set({ signupGrantDue: false }).where(eq(users.id, userId));
+  await db.update(users).set({ signupGrantDue: false }).where(eq(users.id, userId));
 }
 
 /** Null while this server has no secret to sign sessions with. */

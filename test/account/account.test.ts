@@ -858,7 +858,7 @@ describe("what lies in R2", () => {
 });
 
 describe("grant", () => {
-  it("adds once for an id, and refuses it with other credits", async () => {
+  it("adds once for an id, and refuses it with other credits or another expiry", async () => {
     const { userId, account } = newUser();
     const expiresAt = Date.now() + DAY;
     const now = Date.now();
@@ -870,25 +870,37 @@ describe("grant", () => {
     });
     await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
     pass(SECOND);
-    expect(await account.grant("a", 10, null, null)).toEqual({
+    expect(await account.grant("a", 10, expiresAt, null)).toEqual({
       kind: "repeated",
       grant: { ...grant, remaining: 2 },
       balance: { credits: 2, nextExpiration: expiresAt },
     });
     expect(await account.grant("a", 11, expiresAt, "gift")).toEqual({ kind: "conflict" });
+    for (const other of [null, expiresAt + 1]) {
+      expect(await account.grant("a", 10, other, "gift")).toEqual({ kind: "conflict" });
+    }
     expect(await linesOf(account)).toEqual(["grant 10", "charge -8"]);
     expect(await loggedEntries(userId)).toEqual(await entriesOf(account));
   });
 
   it("knows the id of a grant that is spent and a year old", async () => {
     const { account } = newUser();
-    await account.grant("a", 10, Date.now() + DAY, null);
+    const expiresAt = Date.now() + DAY;
+    await account.grant("a", 10, expiresAt, null);
     await passWithAlarms(account, 365 * DAY);
-    expect(await account.grant("a", 10, Date.now() + DAY, null)).toMatchObject({
+    expect(await account.grant("a", 10, expiresAt, null)).toMatchObject({
       kind: "repeated",
       grant: { remaining: 0 },
       balance: { credits: 0, nextExpiration: null },
     });
+    expect(await account.grant("a", 10, Date.now() + DAY, null)).toEqual({ kind: "conflict" });
+  });
+
+  it.each([-1, 0])("refuses a new one that has expired by %i ms", async (milliseconds) => {
+    const { account } = newUser();
+    expect(await account.grant("a", 10, Date.now() + milliseconds, null)).toEqual({ kind: "expired" });
+    expect(await entriesOf(account)).toEqual([]);
+    expect(await account.grant("a", 10, Date.now() + 1, null)).toMatchObject({ kind: "granted" });
   });
 
   it.each([0, -5, 1.5])("posts nothing for %f credits", async (credits) => {

@@ -41,7 +41,7 @@ it("reads an unfinished generation from its account, an ended one from the log: 
   };
   await account.finish(id, 1, { images: [{ ...image, createdAt: 6 }], failure: null });
   const ended = await read(owner, id);
-  expect(ended).toEqual({ logged: true, record: await account.generation(id) });
+  expect(ended).toEqual({ logged: true, record: await account.detail(id) });
   expect(ended.record).toMatchObject({ status: "succeeded", creditsRefunded: 8, images: [image] });
 });
 

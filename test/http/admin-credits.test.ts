@@ -56,6 +56,30 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(await creditsOf(user)).toBe(50);
   });
 
+  it("refuses the same id with another expiry, or without one", async () => {
+    const user = await newUser();
+    const json = { id: "order-17", credits: 50, expires_at: "2099-01-31T12:00:00Z" };
+    expect((await grant(user.id, json)).status).toBe(201);
+    for (const expires_at of ["2099-01-31T12:00:01Z", null, undefined]) {
+      expect(refusal(await grant(user.id, { ...json, expires_at }))).toMatchObject({
+        ...{ status: 409, code: "conflict", param: "id" },
+      });
+    }
+    expect((await grant(user.id, { ...json, expires_at: "2099-01-31T15:00:00+03:00" })).status).toBe(200);
+    expect(await creditsOf(user)).toBe(50);
+  });
+
+  it("answers a repeat the same after the grant has expired", async () => {
+    const user = await newUser();
+    const json = { id: "order-17", credits: 50, expires_at: new Date(Date.now() + 1_000).toISOString() };
+    expect((await grant(user.id, json)).status).toBe(201);
+    await vi.waitFor(async () => expect(await creditsOf(user)).toBe(0), { timeout: 5_000 });
+    const again = await grant(user.id, json);
+    expect(again).toMatchObject({ status: 200, body: { grant: { credits: 50, remaining: 0 } } });
+    const later = { ...json, expires_at: "2099-01-31T12:00:00Z" };
+    expect(refusal(await grant(user.id, later))).toMatchObject({ status: 409, code: "conflict" });
+  });
+
   it("takes the same id for another user", async () => {
     const [one, other] = [await newUser(), await newUser()];
     expect((await grant(one.id, { id: "order", credits: 5 })).status).toBe(201);

@@ -1,11 +1,13 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import * as z from "zod";
 import { hashKey } from "../../src/keys/format.ts";
 import { call, newKey, newUser, operate } from "../support/http.ts";
 import { IssuedKey, invalid, ListedKey, listOf, refusal } from "../support/shapes.ts";
 
 /** The operator's API: a user's keys. */
 const issue = (userId: string, json: unknown) => operate("POST", `/users/${userId}/api_keys`, json);
+const KeyPage = listOf(ListedKey).extend({ has_more: z.boolean(), next_cursor: z.string().nullable() });
 const list = async (userId: string) => await operate("GET", `/users/${userId}/api_keys`);
 
 describe("POST /api/admin/users/:id/api_keys", () => {
@@ -51,7 +53,7 @@ describe("POST /api/admin/users/:id/api_keys", () => {
   ])("refuses %j", async (json, param, message) => {
     const { id } = await newUser();
     expect(refusal(await issue(id, json))).toEqual(invalid(param, message));
-    expect(listOf(ListedKey).parse((await list(id)).body).data.length).toBe(1);
+    expect(KeyPage.parse((await list(id)).body).data.length).toBe(1);
   });
 
   it("knows no other users", async () => {
@@ -65,7 +67,7 @@ describe("GET /api/admin/users/:id/api_keys", () => {
     const [user, other] = [await newUser(), await newUser()];
     const second = await newKey(user.id);
     const answer = await list(user.id);
-    const { data } = listOf(ListedKey).parse(answer.body);
+    const { data } = KeyPage.parse(answer.body);
     expect(data.map((key) => key.id)).toEqual([second.keyId, user.keyId]);
     for (const key of [user.key, second.key, other.key]) {
       expect(answer.text).not.toContain(key);
@@ -74,10 +76,44 @@ describe("GET /api/admin/users/:id/api_keys", () => {
     expect(answer.text).not.toContain(other.keyId);
   });
 
+  it("shows every key, page by page, live ones first and each newest first", async () => {
+    const user = await newUser();
+    const expired = crypto.randomUUID();
+    const keys = [{ keyId: user.keyId }, await newKey(user.id), await newKey(user.id), await newKey(user.id)];
+    await env.DB.prepare("INSERT INTO api_keys VALUES (?, ?, 'old', ?, 'gih_live_0000', 1, NULL, 1, NULL)")
+      .bind("key_01KNKKFJ0000000000000000BB", user.id, expired)
+      .run();
+    // Two of one millisecond have no order but that of their ids.
+    const [fourth, third, second, first] = keys
+      .map(({ keyId }) => keyId)
+      .toSorted()
+      .reverse();
+    await operate("DELETE", `/api_keys/${third}`);
+    const seen: string[] = [];
+    let query = "?limit=2";
+    for (let pages = 0; pages < 3; pages++) {
+      const answer = KeyPage.parse((await operate("GET", `/users/${user.id}/api_keys${query}`)).body);
+      seen.push(...answer.data.map(({ id }) => id));
+      expect(answer.has_more).toBe(pages < 2);
+      query = `?limit=2&cursor=${answer.next_cursor}`;
+    }
+    expect(seen).toEqual([fourth, second, first, third, "key_01KNKKFJ0000000000000000BB"]);
+  });
+
+  it.each([
+    ["limit=0", "limit", "limit must be at least 1."],
+    ["limit=201", "limit", "limit must be at most 200."],
+    ["cursor=x", "cursor", "cursor must be the next_cursor of an earlier answer."],
+    ["cursor=2key_x", "cursor", "cursor must be the next_cursor of an earlier answer."],
+  ])("refuses %s", async (query, param, message) => {
+    const { id } = await newUser();
+    expect(refusal(await operate("GET", `/users/${id}/api_keys?${query}`))).toEqual(invalid(param, message));
+  });
+
   it("shows a revoked key with its time", async () => {
     const user = await newUser();
     await operate("DELETE", `/api_keys/${user.keyId}`);
-    const [key] = listOf(ListedKey).parse((await list(user.id)).body).data;
+    const [key] = KeyPage.parse((await list(user.id)).body).data;
     expect(Date.now() - Date.parse(key?.revoked_at ?? "")).toBeLessThan(60_000);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { ADMIN_TOKEN, call, newUser, operate } from "../support/http.ts";
-import { invalid, listOf, refusal, User } from "../support/shapes.ts";
+import { IssuedKey, invalid, listOf, refusal, User } from "../support/shapes.ts";
 
 /** The operator's API: who may use it, and the users. */
 const fresh = () => `${crypto.randomUUID()}@example.com`;
@@ -62,6 +62,18 @@ describe("the operator's token", () => {
     );
   });
 
+  it("needs at least 32 characters: with a shorter one the routes do not exist, and the log says why", async () => {
+    const said = vi.spyOn(console, "log").mockReturnValue();
+    const path = "/api/admin/users?email=a@b.co";
+    const short = "x".repeat(31);
+    const answer = await call("GET", path, { key: short, settings: { ADMIN_TOKEN: short } });
+    expect(refusal(answer)).toMatchObject({ status: 404, code: "notFound" });
+    expect(said.mock.calls.flat().join()).toContain('{"event":"admin_token_too_short","length_min":32}');
+    said.mockRestore();
+    const long = "x".repeat(32);
+    expect((await call("GET", path, { key: long, settings: { ADMIN_TOKEN: long } })).status).toBe(200);
+  });
+
   it("is compared in constant time, whatever its length", async () => {
     const compare = vi.spyOn(crypto.subtle, "timingSafeEqual");
     for (const token of ["x", "x".repeat(5_000), ADMIN_TOKEN]) {
@@ -70,6 +82,41 @@ describe("the operator's token", () => {
     const lengths = compare.mock.calls.flat().map((digest) => digest.byteLength);
     compare.mockRestore();
     expect(lengths).toEqual([32, 32, 32, 32, 32, 32]);
+  });
+});
+
+describe("an operator's change", () => {
+  it("is one line in the log, with ids and amounts, and without names, addresses or secrets", async () => {
+    const email = fresh();
+    const said = vi.spyOn(console, "log").mockReturnValue();
+    const user = User.parse((await operate("POST", "/users", { email, name: "Ada" })).body);
+    await operate("PATCH", `/users/${user.id}`, { account_type: "PRO", name: "Ada L" });
+    await operate("POST", `/users/${user.id}/credits`, { id: "order", credits: 50, reason: "Ada's" });
+    await operate("POST", `/users/${user.id}/credits`, { id: "order", credits: 50 });
+    const issued = await operate("POST", `/users/${user.id}/api_keys`, { name: "Ada's laptop" });
+    const key = IssuedKey.parse(issued.body);
+    await operate("DELETE", `/api_keys/${key.id}`);
+    await operate("POST", "/reconcile?cursor=user_7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    // What changes nothing is none: reads, refusals, and the report without a repair.
+    await operate("GET", `/users?email=${email}`);
+    await operate("POST", "/users", { email });
+    await operate("POST", `/users/${user.id}/credits`, { id: "order", credits: 51 });
+    await operate("GET", "/reconcile");
+    const lines = said.mock.calls.flat().filter((line) => `${line}`.includes('"admin_action"'));
+    said.mockRestore();
+    const grant = { user_id: user.id, grant_id: "order", credits: 50, expires_at: null };
+    expect(lines.map((line) => JSON.parse(line))).toEqual(
+      [
+        { action: "create_user", user_id: user.id, account_type: "FREE" },
+        { action: "change_user", user_id: user.id, account_type: "PRO", name_changed: true },
+        { action: "grant_credits", ...grant, repeated: false },
+        { action: "grant_credits", ...grant, repeated: true },
+        { action: "create_key", user_id: user.id, key_id: key.id, expires_at: null },
+        { action: "revoke_key", key_id: key.id },
+        { action: "repair_log", from_user_id: "user_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", repaired: 0 },
+      ].map((fields) => ({ event: "admin_action", request_id: expect.stringMatching(/^req_/), ...fields })),
+    );
+    expect(lines.join()).not.toMatch(/Ada|@|gih_live/);
   });
 });
 

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { png } from "../images/samples.ts";
 import {
+  ADMIN_TOKEN,
   type Answer,
   type CallOptions,
   call,
@@ -203,7 +204,7 @@ describe("a failure of ours", () => {
 
   it("says nothing of the inside when the operator's calls meet it", async () => {
     const settings = { DB: failing(env.DB) };
-    const answer = await call("GET", "/api/admin/users?email=a@b.co", { key: "test-admin-token", settings });
+    const answer = await call("GET", "/api/admin/users?email=a@b.co", { key: ADMIN_TOKEN, settings });
     expect(refusal(answer).status).toBeGreaterThanOrEqual(500);
     expectSilent(answer);
   });
@@ -246,6 +247,7 @@ describe("a failure of ours", () => {
     { SYNC_WAIT_SECONDS: "0" },
     { PUBLIC_BASE_URL: "ftp://secret.example" },
     { RUN_DEADLINE_SECONDS: "a while" },
+    { PUBLIC_BASE_URL: "" },
   ])("in the configuration is 503 before any charge, and is not quoted: %j", async (settings) => {
     const user = await newUser(8);
     const answer = await call("POST", GENERATE, { key: user.key, json: plain, settings });
@@ -257,7 +259,7 @@ describe("a failure of ours", () => {
   it("counts an empty setting as none", async () => {
     provide();
     const { key } = await newUser(8);
-    const settings = { PUBLIC_BASE_URL: "", SYNC_WAIT_SECONDS: "", IMAGES_BASE_URL: "" };
+    const settings = { SYNC_WAIT_SECONDS: "", IMAGES_BASE_URL: "" };
     expect((await call("POST", GENERATE, { key, json: plain, settings })).status).toBe(200);
   });
 

@@ -1,4 +1,4 @@
-import { env } from "cloudflare:test";
+import { env, listDurableObjectIds } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { app } from "../../src/http/app.ts";
 import { routes } from "../../src/http/openapi/routes.ts";
@@ -35,13 +35,19 @@ describe("the OpenAPI document", () => {
 });
 
 describe("the health of the service", () => {
-  const parts = ["database", "images", "references", "accounts", "runners", "queue", "provider"];
+  const parts = ["database", "images", "references", "objects", "queue", "provider"];
   const allBut = (...failing: string[]) =>
     Object.fromEntries(parts.map((part) => [part, failing.includes(part) ? "failing" : "ok"]));
 
   it("is told of every part", async () => {
     const { status, body } = await call("GET", "/api/health");
     expect([status, body]).toEqual([200, { status: "ok", checks: allBut() }]);
+  });
+
+  it("makes no account", async () => {
+    const before = await listDurableObjectIds(env.ACCOUNT);
+    expect((await call("GET", "/api/health", { settings: {} })).status).toBe(200);
+    expect(await listDurableObjectIds(env.ACCOUNT)).toEqual(before);
   });
 
   const broken = new Proxy(env.DB, {

@@ -241,7 +241,10 @@ type Account = Awaited<ReturnType<typeof openAccount>>;
 /** A user of their own for each test, with credits and a key, as an operator makes them. */
 async function openAccount() {
   const operate = async (path: string, body?: object) => {
-    const headers = { authorization: "Bearer admin-token", "content-type": "application/json" };
+    const headers = {
+      authorization: "Bearer test-admin-token-of-32-characters",
+      "content-type": "application/json",
+    };
     const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
     return (await exports.default.fetch(`${ORIGIN}/api/admin${path}`, { headers, ...init })).json();
   };

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { sharedResources } from "../../scripts/environments.mjs";
 import { findViolations } from "../../scripts/house.mjs";
 
 /** A house in order, with every room; each case below changes one thing in it. */
@@ -145,4 +146,22 @@ it.each([
   ],
 ])("sees %s", (_, change, message) => {
   expect(violationsWith(change)).toEqual([message]);
+});
+
+it("names each resource that development and production share", () => {
+  const environment = (suffix: string) => ({
+    name: `hub${suffix}`,
+    d1_databases: [{ database_name: `data${suffix}` }],
+    r2_buckets: [{ bucket_name: `images${suffix}` }],
+    queues: {
+      producers: [{ queue: `work${suffix}` }],
+      consumers: [{ queue: `work${suffix}`, dead_letter_queue: `dead${suffix}` }],
+    },
+  });
+  expect(sharedResources(environment("-dev"), environment(""))).toEqual([]);
+  expect(sharedResources(environment(""), environment(""))).toEqual([
+    ...["Worker hub", "D1 database data", "R2 bucket images", "queue work", "queue dead"],
+  ]);
+  const deadInBoth = { ...environment("-dev"), queues: { consumers: environment("").queues.consumers } };
+  expect(sharedResources(deadInBoth, environment(""))).toEqual(["queue work", "queue dead"]);
 });

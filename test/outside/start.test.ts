@@ -254,7 +254,7 @@ describe("the demo account", () => {
 
   it("is made anew when the database was lost; the environment reaches the Worker", async () => {
     rmSync(join(state, "v3"), { recursive: true });
-    const token = "quote ' dollar $HOME hash # end";
+    const token = "quote ' dollar $HOME hash # the end";
     const script = await start({ ADMIN_TOKEN: token, IMAGE_PROVIDER: "openai" }).ready();
     expect(script.credits).toBe(1000);
     expect((await api("/api/admin/users?email=demo@example.com", token)).status).toBe(200);

@@ -1,7 +1,10 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { newId } from "../../src/id.ts";
 import { LIVE_KEYS_MAX } from "../../src/pages/account/keys.tsx";
+import { anOrder, aRequest } from "../support/account.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
@@ -83,6 +86,43 @@ describe("API keys", () => {
     expect(await balanceWith(key)).toBe(401);
   });
 
+  it("are made once by one form, however often it is sent", async () => {
+    const { visitor, userId } = await member(0);
+    const form = await (await visitor.get("/account/keys")).text();
+    const [, id = ""] = /name="id" value="(key_\w+)"/.exec(form) ?? [];
+    const fields = { id, name: "a program", expires: "never" };
+    const answers = await Promise.all([1, 2, 3].map(() => visitor.post("/account/keys", fields)));
+    const pages = await Promise.all(answers.map((answer) => answer.text()));
+    expect(pages.filter((page) => KEY.test(page))).toHaveLength(1);
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409]);
+    const again = await visitor.post("/account/keys", fields);
+    expect(again.status).toBe(409);
+    expect(await again.text()).toContain(`/account/keys/${id}/revoke`);
+    const { results } = await env.DB.prepare("SELECT id FROM api_keys WHERE user_id = ?").bind(userId).all();
+    expect(results).toEqual([{ id }]);
+    const stranger = await member(0);
+    expect((await stranger.visitor.post("/account/keys", fields)).status).toBe(400);
+  });
+
+  it("can all be seen and revoked, live ones first", async () => {
+    const { visitor, userId } = await member(0);
+    const rows = Array.from({ length: 60 }, (_, at) => {
+      const revoked = at < 10 ? null : 1;
+      return env.DB.prepare(
+        "INSERT INTO api_keys VALUES (?, ?, ?, ?, 'gih_live_0000', NULL, ?, 1, NULL)",
+      ).bind(`key_${String(at).padStart(2, "0")}${userId}`, userId, `key ${at}`, `${userId}${at}`, revoked);
+    });
+    await env.DB.batch(rows);
+    const first = await (await visitor.get("/account/keys")).text();
+    const names = (page: string) => Array.from(page.matchAll(/<strong>key (\d+)</g), ([, at]) => Number(at));
+    expect(names(first)).toHaveLength(50);
+    expect(names(first).slice(0, 11)).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 59]);
+    const [, next = ""] = /href="(\/account\/keys\?after=[^"]+)"/.exec(first) ?? [];
+    const second = await (await visitor.get(next)).text();
+    expect(names(second)).toEqual([19, 18, 17, 16, 15, 14, 13, 12, 11, 10]);
+    expect(second).not.toContain("?after=");
+  });
+
   it("say on what day they were last used, by whatever request", async () => {
     const { visitor } = await member();
     const { key } = await makeKey(visitor);
@@ -149,6 +189,45 @@ describe("API keys", () => {
   });
 });
 
+describe("the list of pictures", () => {
+  it("shows what has not ended, and what ended while D1 refused, like the API's list", async () => {
+    const { visitor, userId } = await member(100);
+    const { key } = await makeKey(visitor);
+    const account = env.ACCOUNT.getByName(userId);
+    vi.spyOn(env.GENERATIONS, "sendBatch").mockRejectedValue(new Error("held back"));
+    const ids = [newId("gen"), newId("gen"), newId("gen")];
+    for (const id of ids) await account.submit(anOrder(id, "async", aRequest({ prompt: `of ${id}` }), 8));
+    const [logged = "", unlogged = "", running = ""] = ids;
+    const image = { id: newId("img"), contentType: "image/png", width: 1, height: 1, bytes: 1, createdAt: 1 };
+    for (const id of [logged, unlogged]) {
+      await account.begin(id);
+      if (id === unlogged) {
+        vi.spyOn(Object.getPrototypeOf(env.DB), "batch").mockRejectedValueOnce(new Error("D1 is down."));
+      }
+      await account.finish(id, 1, { images: [{ ...image, key: `${id}/${image.id}.png` }], failure: null });
+    }
+    vi.restoreAllMocks();
+    const program = new Visitor();
+    program.headers = { authorization: `Bearer ${key}` };
+    const List = z.object({ data: z.array(z.object({ id: z.string() })) });
+    const { data } = List.parse(await (await program.get("/api/v1/generations")).json());
+    const shown = async (path: string) =>
+      Array.from(
+        (await (await visitor.get(path)).text()).matchAll(/href="\/account\/generations\/(gen_\w+)"/g),
+        ([, id]) => id,
+      );
+    const newestFirst = ids.toSorted().reverse();
+    expect(data.map(({ id }) => id)).toEqual(newestFirst);
+    expect(await shown("/account/generations")).toEqual(newestFirst);
+    expect(await shown("/account")).toEqual(newestFirst);
+    expect(await shown("/account/generations?status=succeeded")).toEqual(
+      newestFirst.filter((id) => id !== running),
+    );
+    expect(await (await visitor.get("/account/generations")).text()).toContain(`of ${unlogged}`);
+    expect(await (await visitor.get(`/account/generations/${unlogged}`)).text()).toContain(`of ${unlogged}`);
+  });
+});
+
 const Started = z.object({ page: z.string(), state: z.string() });
 const State = z.object({
   status: z.string(),
@@ -201,6 +280,44 @@ describe("the playground", () => {
     ]);
   });
 
+  it("pays once for a form, however often it is sent, and again for one that was changed", async () => {
+    const { visitor, userId } = await member(100);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const rendered = async () => {
+      const page = await (await visitor.get("/account/playground")).text();
+      return /name="attempt" value="([\w-]{36})"/.exec(page)?.[1] ?? "";
+    };
+    const [attempt, other] = [await rendered(), await rendered()];
+    expect(attempt).not.toBe(other);
+    const send = async (fields: Record<string, string>) =>
+      Started.parse(await (await visitor.post("/account/playground", fields)).json()).page;
+    const same = { attempt, prompt: "a lighthouse", aspect_ratio: "1:1" };
+    const pages = await Promise.all([send(same), send(same), send(same)]);
+    expect(new Set(pages).size).toBe(1);
+    expect(await send(same)).toBe(pages[0]);
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92);
+    const others = [
+      { ...same, prompt: "a mill" },
+      { ...same, n: "2" },
+      { ...same, attempt: other },
+    ];
+    for (const fields of others) expect(await send(fields)).not.toBe(pages[0]);
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92 - 8 - 16 - 8);
+  });
+
+  it("keeps its keys apart from those of API callers", async () => {
+    const { visitor, userId } = await member(100);
+    const attempt = "a".repeat(16);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    await visitor.post("/account/playground", { attempt, prompt: "a lighthouse" });
+    const account = env.ACCOUNT.getByName(userId);
+    const used = await runInDurableObject(account, (_, { storage }) =>
+      storage.sql.exec<{ idempotency_key: string }>("SELECT idempotency_key FROM generations").one(),
+    );
+    // No header can hold it: a key of the API has no spaces.
+    expect(used.idempotency_key).toMatch(/^playground a{16} [0-9a-f]{64}$/);
+  });
+
   it.each([
     ["no prompt", { prompt: " " }, 422, { prompt: "Say what the picture is to show." }],
     ["five pictures", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
@@ -229,7 +346,8 @@ describe("the playground", () => {
       '"size": "3840x2160"',
     ],
     ["", "8 credits for 1 picture; the provider chooses the shape", '"size": "auto"'],
-    ["prompt=it%27s", "8 credits for 1 picture; the provider chooses the shape", String.raw`it'\''s`],
+    ["aspect_ratio=1536x864&n=2", "16 credits for 2 pictures of 1536 × 864", '"size": "1536x864"'],
+    ["prompt=secret", "8 credits for 1 picture; the provider chooses the shape", '"prompt": "__PROMPT__"'],
   ])("tells the price of %s, and the same request for a program", async (query, price, part) => {
     const { visitor } = await member(0);
     const preview = await (await visitor.get(`/account/playground/preview?${query}`)).json();

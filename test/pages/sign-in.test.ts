@@ -2,7 +2,13 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import worker from "../../src/index.ts";
-import { SIGN_INS_PER_EMAIL_MAX, SIGN_UPS_PER_CALLER_MAX } from "../../src/pages/sign-in.tsx";
+import {
+  SIGN_INS_FAST_MAX,
+  SIGN_INS_PER_EMAIL_MAX,
+  SIGN_INS_PER_NETWORK_MAX,
+  SIGN_UPS_PER_NETWORK_MAX,
+  signInDelayMs,
+} from "../../src/pages/sign-in.tsx";
 import { WRONG_MS } from "../../src/sessions/sessions.ts";
 import { findUser, newEmail, PASSWORD, SITE, Visitor } from "./visitor.ts";
 
@@ -62,7 +68,7 @@ describe("signing up", () => {
   it("is limited for one caller", async () => {
     const visitor = visit();
     const statuses = [];
-    for (let count = 0; count <= SIGN_UPS_PER_CALLER_MAX; count++) {
+    for (let count = 0; count <= SIGN_UPS_PER_NETWORK_MAX; count++) {
       statuses.push(
         (await visitor.post("/sign-up", { email: "demo@example.com", password: PASSWORD })).status,
       );
@@ -71,6 +77,9 @@ describe("signing up", () => {
   });
 });
 
+/** A loopback host is development: whoever signs up there needs no proof of the address. */
+const DEVELOPMENT = { PUBLIC_BASE_URL: "http://localhost:8787" };
+
 describe("the credits for signing up", () => {
   const balance = async (email: string) => {
     const user = await findUser(email);
@@ -78,7 +87,7 @@ describe("the credits for signing up", () => {
   };
 
   it("come once, as a grant of thirty days, however often one comes back", async () => {
-    const visitor = visit({ SIGNUP_CREDITS: "40" });
+    const visitor = visit({ ...DEVELOPMENT, SIGNUP_CREDITS: "40" });
     const email = await visitor.signUp();
     await Promise.all([visitor.get("/account"), visitor.get("/account"), visitor.get("/account/keys")]);
     await visitor.get("/account");
@@ -91,7 +100,7 @@ describe("the credits for signing up", () => {
   });
 
   it("are still due when the book could not be reached", async () => {
-    const visitor = visit({ SIGNUP_CREDITS: "40" });
+    const visitor = visit({ ...DEVELOPMENT, SIGNUP_CREDITS: "40" });
     const email = await visitor.signUp();
     const broken = {
       getByName() {
@@ -101,12 +110,40 @@ describe("the credits for signing up", () => {
     const context = createExecutionContext();
     const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const request = new Request(`${SITE}/account/keys`, { headers: { cookie, accept: "text/html" } });
-    const failing = Object.assign({ ...env }, { SIGNUP_CREDITS: "40", ACCOUNT: broken });
+    const failing = Object.assign({ ...env }, { ...DEVELOPMENT, SIGNUP_CREDITS: "40", ACCOUNT: broken });
     expect((await worker.fetch(request, failing, context)).status).toBe(500);
     await waitOnExecutionContext(context);
     expect((await findUser(email))?.signupGrantDue).toBe(true);
     await visitor.get("/account");
     expect((await balance(email)).balance.credits).toBe(40);
+  });
+
+  it("are none for an address that nobody proved, and are not promised then", async () => {
+    const visitor = visit({ SIGNUP_CREDITS: "40" });
+    expect(await (await visitor.get("/sign-up")).text()).not.toContain("40 credits");
+    const email = await visitor.signUp();
+    await visitor.get("/account");
+    expect((await balance(email)).balance.credits).toBe(0);
+    expect((await findUser(email))?.signupGrantDue).toBe(true);
+    await env.DB.prepare("UPDATE users SET email_verified = 1 WHERE email = ?").bind(email).run();
+    await visitor.get("/account");
+    expect((await balance(email)).balance.credits).toBe(40);
+  });
+
+  it.each([
+    ["ada+1@example.com", "ada+2@example.com", "ada@example.com"],
+    ["Grace.Hopper@gmail.com", "gracehopper+x@googlemail.com", "g.r.a.c.e.hopper@gmail.com"],
+  ])("come once for one mailbox: %s, %s, %s", async (...addresses) => {
+    const balances = [];
+    for (const address of addresses) {
+      const visitor = visit({ ...DEVELOPMENT, SIGNUP_CREDITS: "40" });
+      await visitor.signUp(address);
+      await visitor.get("/account");
+      balances.push((await balance(address.toLowerCase())).balance.credits);
+    }
+    expect(balances).toEqual([40, 0, 0]);
+    const { results } = await env.DB.prepare("SELECT * FROM signup_mailboxes").all();
+    expect(JSON.stringify(results)).not.toContain("@");
   });
 
   it("are none by default", async () => {
@@ -124,7 +161,7 @@ describe("the credits for signing up", () => {
     ["/account/playground", "1"],
     ["/account/credits", "1"],
   ])("%s says what to do without any, and nothing of it with one (%s)", async (path, SIGNUP_CREDITS) => {
-    const visitor = visit({ SIGNUP_CREDITS });
+    const visitor = visit({ ...DEVELOPMENT, SIGNUP_CREDITS });
     const email = await visitor.signUp();
     const page = await (await visitor.get(path)).text();
     expect(page.includes("You have no credits.")).toBe(SIGNUP_CREDITS === "0");
@@ -213,16 +250,55 @@ describe("signing in", () => {
     expect(Math.min(known, unknown)).toBeGreaterThan(WRONG_MS * 0.95);
   });
 
-  it("is limited for one address, whoever tries", async () => {
+  it("is limited for one address from one network, and nobody locks its owner out elsewhere", async () => {
     const email = await visit().signUp();
+    const guesser = visit();
     const statuses = [];
     for (let count = 0; count <= SIGN_INS_PER_EMAIL_MAX; count++) {
-      statuses.push((await visit().post("/sign-in", { email, password: "not the password" })).status);
+      statuses.push((await guesser.post("/sign-in", { email, password: "not the password" })).status);
     }
     expect(statuses.slice(-2)).toEqual([422, 429]);
-    const refused = await visit().post("/sign-in", { email, password: PASSWORD });
+    const refused = await guesser.post("/sign-in", { email, password: PASSWORD });
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await visit().post("/sign-in", { email, password: PASSWORD })).status).toBe(303);
+  });
+
+  it("is limited for one network, whatever the addresses, and IPv6 is counted by /64", async () => {
+    const visitor = visit();
+    visitor.headers = { ...visitor.headers, "cf-connecting-ip": "2001:db8:1:2::1" };
+    expect((await visitor.post("/sign-in", { email: newEmail(), password: "wrong" })).status).toBe(422);
+    await env.DB.prepare("UPDATE attempts SET count = ? WHERE key = 'in:2001:db8:1:2::/64'")
+      .bind(SIGN_INS_PER_NETWORK_MAX - 1)
+      .run();
+    const tried = [];
+    for (let count = 0; count < 2; count++) {
+      visitor.headers = { ...visitor.headers, "cf-connecting-ip": `2001:db8:1:2:${count}::1` };
+      tried.push((await visitor.post("/sign-in", { email: newEmail(), password: "wrong" })).status);
+    }
+    expect(tried).toEqual([422, 429]);
+  });
+
+  it.each([
+    [0, 0],
+    [SIGN_INS_FAST_MAX, 0],
+    [SIGN_INS_FAST_MAX + 1, 500],
+    [SIGN_INS_FAST_MAX + 2, 1_000],
+    [SIGN_INS_FAST_MAX + 20, 10_000],
+    [SIGN_INS_FAST_MAX + 21, 10_000],
+    [1_000_000, 10_000],
+  ])("the %i. try for an account, from whatever networks, is held back for %i ms", (count, milliseconds) => {
+    expect(signInDelayMs(count)).toBe(milliseconds);
+  });
+
+  it("for an account that others try is slower, and works", async () => {
+    const email = await visit().signUp();
+    for (let count = 0; count <= SIGN_INS_FAST_MAX; count++) {
+      await visit().post("/sign-in", { email, password: "not the password" });
+    }
+    const began = performance.now();
+    expect((await visit().post("/sign-in", { email, password: PASSWORD })).status).toBe(303);
+    expect(performance.now() - began).toBeGreaterThan(signInDelayMs(SIGN_INS_FAST_MAX + 2) * 0.95);
   });
 
   it.each([null, "https://evil.test", "null"])("takes no form whose origin is %s", async (origin) => {
@@ -381,6 +457,33 @@ describe("by mail", () => {
     vi.restoreAllMocks();
   });
 
+  it("links lead to the site's own address, whatever host a request names", async () => {
+    const email = await visit().signUp();
+    const visitor = visit(MAIL);
+    const forged = new Visitor(async (request) => {
+      const context = createExecutionContext();
+      const there = new Request(request.url.replace(SITE, "https://evil.test"), request);
+      const response = await worker.fetch(there, { ...env, ...MAIL }, context);
+      await waitOnExecutionContext(context);
+      return response;
+    });
+    forged.headers = visitor.headers;
+    expect((await forged.post("/forgot-password", { email })).status).toBe(200);
+    expect(mails.map(({ text }) => text).join()).toContain(`${SITE}/reset-password?token=`);
+    expect(mails.map(({ text }) => text).join()).not.toContain("evil.test");
+  });
+
+  it("no more links are sent than the mailbox needs, and the answer does not tell", async () => {
+    const email = await visit().signUp();
+    const pages = new Set();
+    for (let count = 0; count < 5; count++) {
+      const response = await visit(MAIL).post("/forgot-password", { email });
+      pages.add([response.status, await response.text()].join());
+    }
+    expect(pages.size).toBe(1);
+    expect(mails).toHaveLength(3);
+  });
+
   const linkIn = (mail: { text: string } | undefined) =>
     (/https:\S+/.exec(mail?.text ?? "")?.[0] ?? "").replace(SITE, "");
 
@@ -441,12 +544,12 @@ describe("by mail", () => {
 
   it("whom the operator made gets in, without credits for signing up", async () => {
     const email = newEmail();
-    const operator = { ADMIN_TOKEN: "operator", ...MAIL, SIGNUP_CREDITS: "40" };
+    const operator = { ADMIN_TOKEN: "operator".repeat(4), ...MAIL, SIGNUP_CREDITS: "40" };
     const context = createExecutionContext();
     const made = await worker.fetch(
       new Request(`${SITE}/api/admin/users`, {
         method: "POST",
-        headers: { authorization: "Bearer operator", "content-type": "application/json" },
+        headers: { authorization: `Bearer ${operator.ADMIN_TOKEN}`, "content-type": "application/json" },
         body: JSON.stringify({ email, account_type: "PRO" }),
       }),
       { ...env, ...operator },
@@ -461,5 +564,42 @@ describe("by mail", () => {
     const page = await (await visitor.get("/account")).text();
     expect(page).toContain("PRO account");
     expect(page).toMatch(/data-balance[^>]*>0 </);
+  });
+});
+
+describe("without PUBLIC_BASE_URL, on a host that is not loopback,", () => {
+  const UNSET = { PUBLIC_BASE_URL: "" };
+
+  it.each(["/", "/docs", "/sign-in", "/account", "/nothing"])("the page %s is 503", async (path) => {
+    const said = vi.spyOn(console, "log").mockReturnValue();
+    const response = await visit(UNSET).get(path);
+    const lines = said.mock.calls.flat().join();
+    said.mockRestore();
+    expect(response.status).toBe(503);
+    expect(lines).toContain("PUBLIC_BASE_URL is not set");
+    expect(await response.text()).not.toContain("PUBLIC_BASE_URL");
+  });
+
+  it("nobody signs in or up, and nothing is mailed", async () => {
+    const fetched = vi.spyOn(globalThis, "fetch");
+    const visitor = visit({ ...UNSET, MAIL_API_KEY: "key", MAIL_FROM: "hub@hub.test" });
+    for (const path of ["/sign-in", "/sign-up", "/forgot-password"]) {
+      expect((await visitor.post(path, { email: newEmail(), password: PASSWORD })).status).toBe(503);
+    }
+    expect(fetched).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+  });
+
+  it("the API's reads go on", async () => {
+    expect((await visit(UNSET).get("/api/v1/models")).status).toBe(200);
+  });
+
+  it("a loopback host is development, and has its pages", async () => {
+    const response = await worker.fetch(
+      new Request("http://127.0.0.1:8787/sign-in"),
+      { ...env, ...UNSET },
+      createExecutionContext(),
+    );
+    expect(response.status).toBe(200);
   });
 });

@@ -6,7 +6,7 @@ import { app } from "../../src/http/app.ts";
 import { expectDocumented } from "./contract.ts";
 
 export const ORIGIN = "https://hub.test";
-export const ADMIN_TOKEN = "test-admin-token";
+export const ADMIN_TOKEN = "test-admin-token-of-32-characters";
 
 /** Bindings and settings that stand in the place of the Worker's own. */
 export type Settings = Partial<Env> & Record<string, unknown>;

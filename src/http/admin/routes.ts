@@ -5,17 +5,21 @@ import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
 import { users } from "../../db/schema.ts";
 import { reconcile } from "../../generations/reconcile.ts";
+import { sha256Hex } from "../../hash.ts";
 import { newId } from "../../id.ts";
 import { issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
+import { log } from "../../log.ts";
 import { parse, readJson } from "../body.ts";
 import type { AppEnv } from "../env.ts";
-import { ApiError, notFound } from "../errors.ts";
+import { ApiError, invalidRequest, notFound } from "../errors.ts";
+import { limitFailures } from "../guards.ts";
 import { renderBalance } from "../v1/render.ts";
 import { renderEntry, renderGrant, renderKey, renderReconciliation, renderUser } from "./render.ts";
 import {
   CreditsBody,
   EntriesQuery,
   KeyBody,
+  KeysQuery,
   ReconcileQuery,
   UserBody,
   UserChange,
@@ -24,19 +28,38 @@ import {
 
 export const admin = new Hono<AppEnv>();
 
-/** While no token is configured, the operator's routes do not exist. */
+/** Shorter tokens can be guessed. */
+const TOKEN_LENGTH_MIN = 32;
+const warned = new WeakSet<object>();
+
+/** Without a token of at least 32 characters the operator's routes do not exist. */
 const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
   const { ADMIN_TOKEN } = readConfig(c.env);
   if (ADMIN_TOKEN === undefined) throw notFound();
+  if (ADMIN_TOKEN.length < TOKEN_LENGTH_MIN) {
+    if (!warned.has(c.env)) log("admin_token_too_short", { length_min: TOKEN_LENGTH_MIN });
+    warned.add(c.env);
+    throw notFound();
+  }
   const [, presented] = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
-  if (presented === undefined || !(await sameSecret(presented, ADMIN_TOKEN))) {
+  await limitFailures(c, presented === undefined ? null : await sha256Hex(presented), async () => {
+    if (presented !== undefined && (await sameSecret(presented, ADMIN_TOKEN))) return;
     const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
     throw new ApiError(code, "This needs the operator's token.", {
       headers: { "WWW-Authenticate": "Bearer" },
     });
-  }
+  });
   await next();
 });
+
+/** One line for each change that an operator made: ids and amounts, never a name, an address or a secret. */
+function audit(
+  c: Context<AppEnv>,
+  action: string,
+  fields: Record<string, string | number | boolean | null | undefined>,
+): void {
+  log("admin_action", { request_id: c.get("requestId"), action, ...fields });
+}
 
 admin.use("*", operatorOnly);
 
@@ -49,6 +72,7 @@ admin.post("/users", async (c) => {
     .returning();
   if (!user) throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
   c.set("userId", user.id);
+  audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
   return c.json(renderUser(user), 201);
 });
 
@@ -70,6 +94,11 @@ admin.patch("/users/:id", async (c) => {
     .returning();
   if (!user) throw notFound();
   c.set("userId", user.id);
+  audit(c, "change_user", {
+    user_id: user.id,
+    account_type: change.account_type,
+    name_changed: change.name !== undefined,
+  });
   return c.json(renderUser(user));
 });
 
@@ -84,11 +113,20 @@ admin.post("/users/:id/credits", async (c) => {
   );
   switch (outcome.kind) {
     case "conflict":
-      throw new ApiError("conflict", "A grant with this id and another number of credits exists.", {
+      throw new ApiError("conflict", "A grant with this id and other credits or another expires_at exists.", {
         param: "id",
       });
+    case "expired":
+      throw invalidRequest("expires_at must be in the future.", "expires_at");
     case "granted":
     case "repeated":
+      audit(c, "grant_credits", {
+        user_id: user.id,
+        grant_id: outcome.grant.id,
+        credits: outcome.grant.credits,
+        expires_at: outcome.grant.expiresAt,
+        repeated: outcome.kind === "repeated",
+      });
       return c.json(
         {
           grant: renderGrant(outcome.grant),
@@ -121,17 +159,26 @@ admin.post("/users/:id/api_keys", async (c) => {
   const user = await findUser(c);
   const { name, expires_at: expiresAt = null } = await readJson(c, KeyBody);
   const { key, secret } = await issueKey(drizzle(c.env.DB), user.id, name, expiresAt, Date.now());
+  audit(c, "create_key", { user_id: user.id, key_id: key.id, expires_at: key.expiresAt });
   return c.json({ ...renderKey(key), api_key: secret }, 201);
 });
 
 admin.get("/users/:id/api_keys", async (c) => {
   const user = await findUser(c);
-  const keys = await listKeys(drizzle(c.env.DB), user.id);
-  return c.json({ object: "list", data: keys.map(renderKey) });
+  const { limit, cursor } = parse(KeysQuery, c.req.query());
+  const page = await listKeys(drizzle(c.env.DB), user.id, { limit, cursor, now: Date.now() });
+  return c.json({
+    object: "list",
+    data: page.keys.map(renderKey),
+    has_more: page.next !== null,
+    next_cursor: page.next,
+  });
 });
 
 admin.delete("/api_keys/:id", async (c) => {
-  if (!(await revokeKey(drizzle(c.env.DB), c.req.param("id"), Date.now()))) throw notFound();
+  const id = c.req.param("id");
+  if (!(await revokeKey(drizzle(c.env.DB), id, null, Date.now()))) throw notFound();
+  audit(c, "revoke_key", { key_id: id });
   return c.body(null, 204);
 });
 
@@ -142,6 +189,7 @@ admin.post("/reconcile", (c) => answerReconcile(c, true));
 async function answerReconcile(c: Context<AppEnv>, repair: boolean): Promise<Response> {
   const { cursor } = parse(ReconcileQuery, c.req.query());
   const page = await reconcile(c.env, cursor, repair, Date.now());
+  if (repair) audit(c, "repair_log", { from_user_id: cursor?.userId, repaired: page.repaired });
   return c.json(renderReconciliation(page));
 }
 

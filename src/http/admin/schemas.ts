@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isKeysCursor, KEYS_LISTED_MAX } from "../../keys/issue.ts";
 
 const CREDITS_MAX = 1_000_000_000;
 const EMAIL_LENGTH_MAX = 254;
@@ -11,12 +12,10 @@ const name = z.string().trim().min(1).max(NAME_LENGTH_MAX);
 const accountType = z.enum(["FREE", "PRO"]);
 const email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());
 
-/** An ISO time in the future, as milliseconds since 1970, or null. */
-const expiresAt = z.iso
-  .datetime({ offset: true })
-  .transform((text) => Date.parse(text))
-  .refine((time) => time > Date.now(), { message: "expires_at must be in the future." })
-  .nullable();
+/** An ISO time as milliseconds since 1970. */
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+
+const future = time.refine((at) => at > Date.now(), { message: "expires_at must be in the future." });
 
 /** Ids that the book gives itself, so that no grant of an operator's can stand in their place. */
 const OWN_GRANT_IDS = /^(signup$|refund_)/;
@@ -43,11 +42,12 @@ export const UserQuery = z.strictObject({ email });
 export const CreditsBody = z.strictObject({
   id: grantId.optional(),
   credits: z.number().min(1).max(CREDITS_MAX).int(),
-  expires_at: expiresAt.optional(),
+  // A new grant's must be in the future. The account checks it: the same grant may be sent again after its expiry.
+  expires_at: time.nullable().optional(),
   reason: z.string().max(REASON_LENGTH_MAX).optional(),
 });
 
-export const KeyBody = z.strictObject({ name, expires_at: expiresAt.optional() });
+export const KeyBody = z.strictObject({ name, expires_at: future.nullable().optional() });
 
 const wholeNumber = z
   .string()
@@ -63,6 +63,16 @@ export const EntriesQuery = z.strictObject({
     .refine((seq) => seq !== null, { message: "cursor must be the next_cursor of an earlier answer." })
     .transform((seq) => seq ?? 0)
     .default(Number.MAX_SAFE_INTEGER),
+});
+
+/** `cursor` is the `next_cursor` of the page before. */
+export const KeysQuery = z.strictObject({
+  limit: wholeNumber.pipe(z.int().min(1).max(KEYS_LISTED_MAX)).default(KEYS_LISTED_MAX),
+  cursor: z
+    .string()
+    .refine(isKeysCursor, { message: "cursor must be the next_cursor of an earlier answer." })
+    .nullable()
+    .default(null),
 });
 
 /** `cursor` is the `next_cursor` of the page before: a user, and the generation of theirs that it stopped at. */

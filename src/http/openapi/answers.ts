@@ -119,7 +119,7 @@ export const ApiKey = z.strictObject({
   revoked_at: time.nullable(),
 });
 
-export const ApiKeyList = listOf(ApiKey);
+export const ApiKeyList = listOf(ApiKey).extend(page);
 
 export const IssuedApiKey = ApiKey.extend({
   api_key: z.string().meta({ description: "The key itself: never shown again." }),

@@ -3,6 +3,7 @@ import {
   CreditsBody,
   EntriesQuery,
   KeyBody,
+  KeysQuery,
   ReconcileQuery,
   UserBody,
   UserChange,
@@ -67,7 +68,7 @@ const json = (description: string, schema: z.ZodType, headers: readonly HeaderNa
 const LIMITS: readonly HeaderName[] = ["RateLimit", "RateLimit-Policy", "Idempotent-Replayed"];
 const READ = [400, 401, 404, 429, 500, 503];
 const SUBMIT = [400, 401, 402, 413, 415, 422, 429, 500, 503];
-const OPERATE = [400, 401, 404, 500, 503];
+const OPERATE = [400, 401, 404, 429, 500, 503];
 const WRITE = [...OPERATE, 413, 415];
 
 const images = json("The images, in base64.", answers.OpenAIImages, ["X-Generation-Id", ...LIMITS]);
@@ -266,7 +267,8 @@ export const routes: readonly Route[] = [
     summary: "List a user's API keys",
     tag: "operator",
     security: "operator",
-    answers: { 200: json("The keys, without their secrets.", answers.ApiKeyList) },
+    query: KeysQuery,
+    answers: { 200: json("The keys without their secrets, live ones first.", answers.ApiKeyList) },
     errors: OPERATE,
   },
   {

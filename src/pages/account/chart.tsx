@@ -1,5 +1,5 @@
 import type { FC } from "hono/jsx";
-import type { DayOfUse } from "../../generations/history.ts";
+import type { DayOfUse } from "../../generations/usage.ts";
 import { formatCredits, formatDate, formatNumber } from "../format.ts";
 
 const DAY_MS = 86_400_000;

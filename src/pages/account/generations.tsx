@@ -1,9 +1,9 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { isEnded } from "../../account/lifecycle.ts";
-import type { GenerationDetail } from "../../account/record.ts";
+import type { GenerationDetail, GenerationRecord } from "../../account/record.ts";
 import { type Config, readConfig } from "../../config.ts";
-import { type EndedStatus, listEnded, readDetail } from "../../generations/history.ts";
+import { findGeneration, listDetails } from "../../generations/read.ts";
 import { FAILURE_MESSAGES } from "../../http/errors.ts";
 import { isGenerationId } from "../../id.ts";
 import { PageError, type PagesEnv } from "../env.ts";
@@ -16,7 +16,7 @@ export const generations = new Hono<PagesEnv>();
 const TILES_SHOWN = 24;
 const LOOK_AGAIN_SECONDS = 2;
 
-const FILTERS: readonly { status: EndedStatus | null; words: string; href: string }[] = [
+const FILTERS: readonly { status: GenerationRecord["status"] | null; words: string; href: string }[] = [
   { status: null, words: "All", href: "/account/generations" },
   { status: "succeeded", words: "Ready", href: "/account/generations?status=succeeded" },
   { status: "failed", words: "Failed", href: "/account/generations?status=failed" },
@@ -29,14 +29,12 @@ generations.get("/", async (c) => {
   const status = filter?.status ?? null;
   const asked = c.req.query("before") ?? "";
   const before = isGenerationId(asked) ? asked : null;
-  const [unfinished, ended] = await Promise.all([
-    status === null && before === null ? c.env.ACCOUNT.getByName(signedIn.userId).unfinished() : [],
-    listEnded(c.env.DB, signedIn.userId, { status, before, limit: TILES_SHOWN }),
-  ]);
-  const shown = [...unfinished, ...ended.generations];
+  const wanted = { status, model: null, createdAfter: null, createdBefore: null };
+  const page = await listDetails(signedIn.userId, wanted, before, TILES_SHOWN, c.env);
+  const shown = page.generations;
   const older = new URLSearchParams({
     ...(status === null ? {} : { status }),
-    before: ended.generations.at(-1)?.id ?? "",
+    before: shown.at(-1)?.id ?? "",
   });
   return c.html(
     <AccountPage title="Pictures" at="/account/generations" signedIn={signedIn}>
@@ -64,7 +62,7 @@ generations.get("/", async (c) => {
       )}
       <p class="more pages">
         {before === null ? null : <a href={filter?.href ?? ""}>Newest</a>}
-        {ended.hasMore ? <a href={`/account/generations?${older}`}>Older</a> : null}
+        {page.hasMore ? <a href={`/account/generations?${older}`}>Older</a> : null}
       </p>
     </AccountPage>,
   );
@@ -72,7 +70,7 @@ generations.get("/", async (c) => {
 
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
-  const generation = await readDetail(c.env, signedIn.userId, c.req.param("id"));
+  const generation = await findGeneration(signedIn.userId, c.req.param("id"), c.env);
   if (!generation) throw new PageError(404, "There is no such generation.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
@@ -91,7 +89,7 @@ generations.get("/:id", async (c) => {
 
 /** For the script that waits for the end. */
 generations.get("/:id/state", async (c) => {
-  const generation = await readDetail(c.env, c.get("signedIn").userId, c.req.param("id"));
+  const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), c.env);
   if (!generation) throw new PageError(404, "There is no such generation.");
   const config = readConfig(c.env);
   return c.json({
@@ -126,6 +124,10 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           <div class="track" aria-hidden="true">
             <span />
           </div>
+          <p data-reload hidden>
+            This page can no longer follow the generation.{" "}
+            <a href={`/account/generations/${generation.id}`}>Reload it</a>
+          </p>
         </div>
       )}
       {error === null ? null : (

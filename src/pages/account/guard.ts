@@ -1,10 +1,11 @@
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
-import { openRequestSessions, type PagesEnv, setCookies } from "../env.ts";
+import { isLoopback } from "../../origin.ts";
+import { openRequestSessions, type PagesEnv, setCookies, siteOrigin } from "../env.ts";
 
 /**
- * Lets in whoever is signed in. Anybody else, a session that has ended above all, is sent to sign in, and comes back.
- * The first visit of somebody new has their credits given.
+ * Lets in whoever is signed in. Anybody else is sent to sign in, and comes back. The first visit with a proven address
+ * gets the credits for signing up.
  */
 export const guard = createMiddleware<PagesEnv>(async (c, next) => {
   const sessions = await openRequestSessions(c);
@@ -16,9 +17,10 @@ export const guard = createMiddleware<PagesEnv>(async (c, next) => {
     const back = c.req.method === "GET" ? `${pathname}${search}` : pathname.replace(/\/(revoke|end)$/, "");
     return c.redirect(`/sign-in?next=${encodeURIComponent(back)}`, 303);
   }
-  if (signedIn.signupGrantDue) {
+  // Addresses are free to make up: only a proven one gets credits. In development anyone does.
+  if (signedIn.signupGrantDue && (signedIn.emailVerified || isLoopback(siteOrigin(c)))) {
     const { giveSignupCredits } = await import("../../sessions/sessions.ts");
-    await giveSignupCredits(c.env, signedIn.userId, readConfig(c.env).SIGNUP_CREDITS, Date.now());
+    await giveSignupCredits(c.env, signedIn, readConfig(c.env).SIGNUP_CREDITS, Date.now());
   }
   c.set("sessions", sessions);
   c.set("signedIn", signedIn);

@@ -1,7 +1,8 @@
 import { drizzle } from "drizzle-orm/d1";
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { type ApiKey, findKey, issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
+import { isKeyId, newId } from "../../id.ts";
+import { type ApiKey, countLiveKeys, findKey, issueKeyOnce, listKeys, revokeKey } from "../../keys/issue.ts";
 import type { SignedIn } from "../../sessions/sessions.ts";
 import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
 import { type FormErrors, readForm } from "../forms.ts";
@@ -14,6 +15,7 @@ export const keys = new Hono<PagesEnv>();
 const NAME_LENGTH_MAX = 100;
 /** Keys that work: more than any set of programs needs, and few enough to look through. */
 export const LIVE_KEYS_MAX = 100;
+const KEYS_SHOWN = 50;
 const DAY_MS = 86_400_000;
 
 /** How long a key may be good for, in days; null is for ever. */
@@ -27,8 +29,10 @@ const LIFETIMES = [
 
 keys.get("/", async (c) => {
   const signedIn = c.get("signedIn");
-  const list = await listKeys(drizzle(c.env.DB), signedIn.userId);
-  return c.html(<KeysPage signedIn={signedIn} list={list} now={Date.now()} />);
+  const now = Date.now();
+  const cursor = c.req.query("after") ?? null;
+  const list = await listKeys(drizzle(c.env.DB), signedIn.userId, { limit: KEYS_SHOWN, cursor, now });
+  return c.html(<KeysPage signedIn={signedIn} list={list} now={now} />);
 });
 
 keys.post("/", async (c) => {
@@ -38,20 +42,32 @@ keys.post("/", async (c) => {
   const now = Date.now();
   const name = (form.get("name") ?? "").trim();
   const lifetime = LIFETIMES.find(({ value }) => value === form.get("expires"));
-  const list = await listKeys(db, signedIn.userId);
+  // Rendered with the form, so that the same form sent again makes no second key.
+  const sentId = form.get("id") ?? "";
+  const id = isKeyId(sentId) ? sentId : newId("key");
+  const made = await findKey(db, signedIn.userId, id);
+  if (made) return c.html(<MadeKeyPage signedIn={signedIn} made={made} />, 409);
   const errors: FormErrors = {
     ...(name === "" ? { name: "Give the key a name, so that you know it again." } : {}),
     ...(name.length > NAME_LENGTH_MAX ? { name: `A name has at most ${NAME_LENGTH_MAX} characters.` } : {}),
     ...(lifetime ? {} : { expires: "Choose when the key expires." }),
-    ...(list.filter((key) => works(key, now)).length >= LIVE_KEYS_MAX
+    ...((await countLiveKeys(db, signedIn.userId, now)) >= LIVE_KEYS_MAX
       ? { form: `You have ${LIVE_KEYS_MAX} keys already. Revoke one that is not needed.` }
       : {}),
   };
   if (!lifetime || Object.keys(errors).length > 0) {
+    const list = await listKeys(db, signedIn.userId, { limit: KEYS_SHOWN, cursor: null, now });
     return c.html(<KeysPage signedIn={signedIn} list={list} now={now} name={name} errors={errors} />, 422);
   }
   const expiresAt = lifetime.days === null ? null : now + lifetime.days * DAY_MS;
-  const { key, secret } = await issueKey(db, signedIn.userId, name, expiresAt, now);
+  const issued = await issueKeyOnce(db, id, signedIn.userId, name, expiresAt, now);
+  if (!issued) {
+    // The same form, sent twice at the same time.
+    const other = await findKey(db, signedIn.userId, id);
+    if (!other) throw new PageError(400, "Reload the page of your keys and create the key again.");
+    return c.html(<MadeKeyPage signedIn={signedIn} made={other} />, 409);
+  }
+  const { key, secret } = issued;
   return c.html(<NewKeyPage signedIn={signedIn} name={key.name} secret={secret} origin={siteOrigin(c)} />);
 });
 
@@ -81,10 +97,10 @@ keys.get("/:id/revoke", async (c) => {
 });
 
 keys.post("/:id/revoke", async (c) => {
-  const db = drizzle(c.env.DB);
-  const key = await findKey(db, c.get("signedIn").userId, c.req.param("id"));
-  if (!key) throw new PageError(404, "There is no such key.");
-  await revokeKey(db, key.id, Date.now());
+  const { userId } = c.get("signedIn");
+  if (!(await revokeKey(drizzle(c.env.DB), c.req.param("id"), userId, Date.now()))) {
+    throw new PageError(404, "There is no such key.");
+  }
   return c.redirect("/account/keys", 303);
 });
 
@@ -99,7 +115,7 @@ function shown({ display }: ApiKey): string {
 
 const KeysPage: FC<{
   signedIn: SignedIn;
-  list: readonly ApiKey[];
+  list: { keys: readonly ApiKey[]; next: string | null };
   now: number;
   name?: string;
   errors?: FormErrors;
@@ -111,6 +127,7 @@ const KeysPage: FC<{
     </p>
     <FormError errors={errors} />
     <form method="post" action="/account/keys" class="panel row-form" novalidate>
+      <input type="hidden" name="id" value={newId("key")} />
       <Field
         name="name"
         label="Name of the new key"
@@ -138,13 +155,13 @@ const KeysPage: FC<{
         Create the key
       </button>
     </form>
-    {list.length === 0 ? (
+    {list.keys.length === 0 ? (
       <Empty>
         <p>You have no keys yet.</p>
       </Empty>
     ) : (
       <ul class="keys" aria-label="Your keys">
-        {list.map((key) => (
+        {list.keys.map((key) => (
           <li class={works(key, now) ? undefined : "faded"}>
             <div>
               <strong>{key.name}</strong> <code>{shown(key)}</code>
@@ -173,6 +190,11 @@ const KeysPage: FC<{
         ))}
       </ul>
     )}
+    {list.next === null ? null : (
+      <p class="more">
+        <a href={`/account/keys?after=${list.next}`}>More keys</a>
+      </p>
+    )}
   </AccountPage>
 );
 
@@ -185,6 +207,29 @@ const KeyEnd: FC<{ keyShown: ApiKey; now: number }> = ({ keyShown, now }) => {
     </a>
   );
 };
+
+/** The answer to a form that has made its key: nothing of the secret is kept that could be shown again. */
+const MadeKeyPage: FC<{ signedIn: SignedIn; made: ApiKey }> = ({ signedIn, made }) => (
+  <AccountPage title="This key exists already" at="/account/keys" signedIn={signedIn}>
+    <div class="narrow">
+      <h1>The key “{made.name}” exists already</h1>
+      <p>
+        This form has already created <code>{shown(made)}</code>, and no second key was made. A key is shown
+        only once. If you did not save it, revoke it and create another.
+      </p>
+      <p class="actions">
+        <a class="button" href="/account/keys">
+          Go to your keys
+        </a>
+        {made.revokedAt === null ? (
+          <a class="button quiet" href={`/account/keys/${made.id}/revoke`}>
+            Revoke this key
+          </a>
+        ) : null}
+      </p>
+    </div>
+  </AccountPage>
+);
 
 const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin: string }> = ({
   signedIn,

@@ -3,7 +3,7 @@ import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { GenerationDetail } from "../../account/record.ts";
 import { type Config, readConfig } from "../../config.ts";
-import { listEnded } from "../../generations/history.ts";
+import { listDetails } from "../../generations/read.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatCredits, formatDate, formatNumber, formatUntil } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
@@ -12,14 +12,14 @@ import { Empty, Gallery, NoCredits } from "../parts.tsx";
 export const overview = new Hono<PagesEnv>();
 
 const RECENT_SHOWN = 6;
+const EVERYTHING = { status: null, model: null, createdAfter: null, createdBefore: null };
 
 overview.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const account = c.env.ACCOUNT.getByName(signedIn.userId);
-  const [{ balance, grants }, unfinished, ended] = await Promise.all([
+  const [{ balance, grants }, recent] = await Promise.all([
     account.statement(1, 0),
-    account.unfinished(),
-    listEnded(c.env.DB, signedIn.userId, { status: null, before: null, limit: RECENT_SHOWN }),
+    listDetails(signedIn.userId, EVERYTHING, null, RECENT_SHOWN, c.env),
   ]);
   const welcome = c.req.query("welcome") !== undefined;
   return c.html(
@@ -53,10 +53,7 @@ overview.get("/", async (c) => {
           </p>
         </section>
       </div>
-      <Recent
-        generations={[...unfinished, ...ended.generations].slice(0, RECENT_SHOWN)}
-        config={readConfig(c.env)}
-      />
+      <Recent generations={recent.generations} config={readConfig(c.env)} />
     </AccountPage>,
   );
 });

@@ -1,16 +1,18 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
+import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../account/record.ts";
 import { findModel, type Model, models } from "../../catalogue/models.ts";
-import { resolveShape } from "../../catalogue/resolve.ts";
+import { resolveShape, type ShapeRequest } from "../../catalogue/resolve.ts";
 import { formatSize } from "../../catalogue/sizes.ts";
 import { readConfig } from "../../config.ts";
-import { readDetail } from "../../generations/history.ts";
+import { findGeneration } from "../../generations/read.ts";
 import { type Submission, submit } from "../../generations/submit.ts";
+import { sha256Hex } from "../../hash.ts";
 import { promptFault } from "../../http/v1/schemas.ts";
 import { newId } from "../../id.ts";
 import type { SignedIn } from "../../sessions/sessions.ts";
 import { type PagesEnv, siteOrigin } from "../env.ts";
-import { counted, formatCredits } from "../format.ts";
+import { counted, formatCredits, formatNumber } from "../format.ts";
 import { type FormErrors, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Code, FieldError, FormError, NoCredits } from "../parts.tsx";
@@ -29,51 +31,93 @@ type Wish = {
   n: string;
 };
 
+/** The value of `aspect_ratio` that stands for a size of its own, which no ratio and resolution give. */
+const EXACT_SIZE = /^\d{1,5}x\d{1,5}$/;
+/** One for each rendered form. It makes a form that is sent twice one purchase. */
+const ATTEMPT = /^[\w-]{16,64}$/;
+/** Stands for the prompt in the examples that the script fills in. */
+const PROMPT_PLACEHOLDER = "__PROMPT__";
+
 const FIRST_PROMPT = "a lighthouse at dusk";
 
 playground.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const from = c.req.query("from");
-  const [balance, earlier] = await Promise.all([
-    c.env.ACCOUNT.getByName(signedIn.userId).balance(),
-    from === undefined ? null : readDetail(c.env, signedIn.userId, from),
+  const [standing, earlier] = await Promise.all([
+    standingOf(c.env, signedIn.userId),
+    from === undefined ? null : findGeneration(signedIn.userId, from, c.env),
   ]);
-  const ratio = models[0]?.supported_aspect_ratios.find((name) => name === earlier?.aspectRatio);
-  const wish = readWish(
-    new Map(
-      earlier
-        ? Object.entries({
-            prompt: earlier.request.prompt,
-            aspect_ratio: ratio ?? "auto",
-            resolution: earlier.tier,
-            quality: earlier.request.renderQuality,
-            n: String(earlier.request.n),
-          })
-        : [],
-    ),
-  );
-  return c.html(
-    <PlaygroundPage signedIn={signedIn} wish={wish} credits={balance.credits} origin={siteOrigin(c)} />,
-  );
+  const page = { signedIn, ...standing, origin: siteOrigin(c), filled: earlier !== null };
+  const wish = earlier ? wishOf(earlier) : readWish(new Map());
+  return c.html(<PlaygroundPage {...page} wish={wish} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
+
+/** What the page shows of the account: its credits, and the newest generation that has not ended. */
+async function standingOf({ ACCOUNT }: Env, userId: string) {
+  const account = ACCOUNT.getByName(userId);
+  const [{ credits }, [running]] = await Promise.all([account.balance(), account.unfinished()]);
+  return { credits, running: running?.id };
+}
+
+/** The form that asks for the same as an earlier generation: its very size where no ratio and resolution give it. */
+function wishOf({ model, aspectRatio, tier, request }: GenerationDetail): Wish {
+  const { prompt, size, renderQuality, n } = request;
+  const shape = { aspect_ratio: aspectRatio, resolution: tier, quality: renderQuality, n };
+  const found = findModel(model);
+  const offered = found?.supported_aspect_ratios.some((name) => name === aspectRatio);
+  const named = found && offered ? resolveShape(found, shape) : null;
+  const exact = size === "auto" ? "auto" : formatSize(size);
+  const isNamed = named?.kind === "shape" && named.size !== "auto" && formatSize(named.size) === exact;
+  return {
+    model,
+    prompt,
+    aspect_ratio: isNamed ? aspectRatio : exact,
+    resolution: tier,
+    quality: renderQuality,
+    n: String(n),
+  };
+}
+
+/** What an earlier generation had that the form does not ask for again. */
+function notCarriedOver({ request: { references, outputFormat, prompt } }: GenerationDetail): string[] {
+  return [
+    ...(references > 0
+      ? [
+          `The earlier generation used ${counted(references, "reference image")}. References are not kept, and this form cannot send them: the result will differ.`,
+        ]
+      : []),
+    ...(outputFormat === "png" ? [] : [`The earlier images were ${outputFormat}. This form makes PNG.`]),
+    ...([...prompt].length >= LOGGED_PROMPT_MAX
+      ? [
+          `Only the first ${formatNumber(LOGGED_PROMPT_MAX)} characters of a prompt are kept. Check that yours is complete.`,
+        ]
+      : []),
+  ];
+}
 
 playground.post("/", async (c) => {
   const signedIn = c.get("signedIn");
   const json = wantsJson(c.req.header("Accept"));
-  const wish = readWish(await readForm(c));
+  const form = await readForm(c);
+  const wish = readWish(form);
+  const sent = form.get("attempt") ?? "";
+  const attempt = ATTEMPT.test(sent) ? sent : undefined;
   const again = async (errors: FormErrors, status: 402 | 422 | 429 | 503) => {
     if (json) return c.json({ errors }, status);
-    const { credits } = await c.env.ACCOUNT.getByName(signedIn.userId).balance();
-    const page = { signedIn, wish, credits, errors, origin: siteOrigin(c) };
-    return c.html(<PlaygroundPage {...page} />, status);
+    const standing = await standingOf(c.env, signedIn.userId);
+    const page = { signedIn, ...standing, origin: siteOrigin(c), filled: true };
+    return c.html(<PlaygroundPage {...page} wish={wish} errors={errors} attempt={attempt} />, status);
   };
-  const submission = toSubmission(wish, siteOrigin(c));
+  const submission = toSubmission(wish, await idempotencyKeyOf(attempt, wish), siteOrigin(c));
   if ("errors" in submission) return await again(submission.errors, 422);
   const id = newId("gen");
   const outcome = await submit(id, signedIn.userId, submission, c.env, readConfig(c.env));
   switch (outcome.kind) {
     case "invalid":
-      return await again({ [outcome.param]: outcome.message }, 422);
+      return await again(
+        { [outcome.param === "size" ? "aspect_ratio" : outcome.param]: outcome.message },
+        422,
+      );
     case "insufficient": {
       const { required, available } = outcome;
       const message = `This takes ${formatCredits(required)}, and you have ${formatCredits(available)}.`;
@@ -90,23 +134,42 @@ playground.post("/", async (c) => {
       return await again({ form: message }, 429);
     }
     case "mismatch":
-      throw new Error("A request without an idempotency key cannot be at odds with one.");
+      return await again({ form: "This form was already sent with other values. Reload the page." }, 422);
     case "unknown":
+      // It may have been charged: with the same key it can be sent again, and is charged once.
+      return await again(
+        { form: "No answer came from your account. Send the form again: it is charged once." },
+        503,
+      );
     case "pending":
     case "ended": {
-      c.set("generationId", id);
-      const page = `/account/generations/${id}`;
+      const { generation } = outcome;
+      c.set("generationId", generation.id);
+      const page = `/account/generations/${generation.id}`;
       return json ? c.json({ page, state: `${page}/state` }, 202) : c.redirect(page, 303);
     }
   }
 });
 
-/** What the form as it stands would cost, and the same request for a program. */
+/**
+ * What the form's options cost, and the same request for a program, with a placeholder where the script puts the
+ * prompt: prompts have no place in an address, which proxies and logs keep.
+ */
 playground.get("/preview", (c) => {
-  const wish = readWish(new Map(Object.entries(c.req.query())));
+  const wish = { ...readWish(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
   const preview = previewOf(wish, siteOrigin(c));
-  return "error" in preview ? c.json(preview, 422) : c.json(preview);
+  if ("error" in preview) return c.json(preview, 422);
+  return c.json({ ...preview, placeholder: PROMPT_PLACEHOLDER, example: FIRST_PROMPT });
 });
+
+/**
+ * The idempotency key of a sent form, or null for a form without an attempt. It holds the fields too, so that a form
+ * that was changed and sent again is another purchase. API callers' keys have no spaces, so none can equal it.
+ */
+async function idempotencyKeyOf(attempt: string | undefined, wish: Wish): Promise<string | null> {
+  if (attempt === undefined) return null;
+  return `playground ${attempt} ${await sha256Hex(JSON.stringify(Object.entries(wish)))}`;
+}
 
 function readWish(fields: ReadonlyMap<string, string>): Wish {
   return {
@@ -120,7 +183,11 @@ function readWish(fields: ReadonlyMap<string, string>): Wish {
 }
 
 /** The same submission that the API would make of it: the rules are the catalogue's and the account's. */
-function toSubmission(wish: Wish, origin: string): Submission | { errors: FormErrors } {
+function toSubmission(
+  wish: Wish,
+  idempotencyKey: string | null,
+  origin: string,
+): Submission | { errors: FormErrors } {
   const model = findModel(wish.model);
   if (!model) return { errors: { model: "There is no such model." } };
   const fault = promptFault(wish.prompt);
@@ -139,7 +206,7 @@ function toSubmission(wish: Wish, origin: string): Submission | { errors: FormEr
     moderation: "auto",
     endUser: null,
     references: [],
-    idempotencyKey: null,
+    idempotencyKey,
     sdk: null,
     keyId: null,
     uploadId: null,
@@ -147,8 +214,11 @@ function toSubmission(wish: Wish, origin: string): Submission | { errors: FormEr
   };
 }
 
-function shapeFields({ aspect_ratio, resolution, quality, n }: Wish) {
-  return { aspect_ratio, resolution, quality, n: /^\d{1,3}$/.test(n) ? Number(n) : 0 };
+function shapeFields({ aspect_ratio, resolution, quality, n }: Wish): ShapeRequest {
+  const rest = { quality, n: /^\d{1,3}$/.test(n) ? Number(n) : 0 };
+  return EXACT_SIZE.test(aspect_ratio)
+    ? { ...rest, size: aspect_ratio }
+    : { ...rest, aspect_ratio, resolution };
 }
 
 type Preview = { price: string; credits: number; curl: string; javascript: string; python: string };
@@ -182,11 +252,27 @@ type PlaygroundProps = {
   signedIn: SignedIn;
   wish: Wish;
   credits: number;
+  /** The id of a generation that has not ended. */
+  running: string | undefined;
   origin: string;
+  /** Whether the form was filled in here, and not only begun: then what the browser kept does not replace it. */
+  filled: boolean;
+  notes?: readonly string[];
   errors?: FormErrors;
+  attempt?: string | undefined;
 };
 
-const PlaygroundPage: FC<PlaygroundProps> = ({ signedIn, wish, credits, origin, errors }) => {
+const PlaygroundPage: FC<PlaygroundProps> = ({
+  signedIn,
+  wish,
+  credits,
+  running,
+  origin,
+  filled,
+  notes = [],
+  errors,
+  attempt = crypto.randomUUID(),
+}) => {
   const preview = previewOf(wish, origin);
   return (
     <AccountPage
@@ -202,8 +288,21 @@ const PlaygroundPage: FC<PlaygroundProps> = ({ signedIn, wish, credits, origin, 
         </p>
       </div>
       <NoCredits credits={credits} email={signedIn.email} />
+      {notes.map((note) => (
+        <div class="notice">
+          <p>{note}</p>
+        </div>
+      ))}
       <div class="playground">
-        <form method="post" action="/account/playground" id="playground" novalidate>
+        <form
+          method="post"
+          action="/account/playground"
+          id="playground"
+          data-owner={signedIn.userId}
+          data-filled={filled ? "" : undefined}
+          novalidate
+        >
+          <input type="hidden" name="attempt" value={attempt} autocomplete="off" />
           <div data-form-error>
             <FormError errors={errors} />
           </div>
@@ -232,8 +331,20 @@ const PlaygroundPage: FC<PlaygroundProps> = ({ signedIn, wish, credits, origin, 
             Make the picture
           </button>
         </form>
-        <section class="stage" aria-label="Result" aria-live="polite" data-stage>
-          <p class="hint">The picture appears here.</p>
+        <section
+          class="stage"
+          aria-label="Result"
+          aria-live="polite"
+          data-stage
+          data-running={running && `/account/generations/${running}`}
+        >
+          {running ? (
+            <p>
+              A generation is running. <a href={`/account/generations/${running}`}>Open this generation</a>
+            </p>
+          ) : (
+            <p class="hint">The picture appears here.</p>
+          )}
         </section>
       </div>
       {"error" in preview ? null : <Samples preview={preview} />}
@@ -251,7 +362,10 @@ const Choices: FC<{ model: Model; wish: Wish; errors: FormErrors | undefined }> 
     <Choice
       name="aspect_ratio"
       label="Shape"
-      values={model.supported_aspect_ratios}
+      values={[
+        ...model.supported_aspect_ratios,
+        ...(EXACT_SIZE.test(wish.aspect_ratio) ? [wish.aspect_ratio] : []),
+      ]}
       at={wish}
       errors={errors}
     />
@@ -276,6 +390,9 @@ const Choices: FC<{ model: Model; wish: Wish; errors: FormErrors | undefined }> 
       at={wish}
       errors={errors}
     />
+    {EXACT_SIZE.test(wish.aspect_ratio) ? (
+      <p class="hint">A shape given in pixels is drawn exactly so, whatever the resolution.</p>
+    ) : null}
   </div>
 );
 
@@ -296,7 +413,7 @@ const Choice: FC<{
     >
       {values.map((value) => (
         <option value={value} selected={value === at[name]}>
-          {value}
+          {EXACT_SIZE.test(value) ? value.replace("x", " × ") : value}
         </option>
       ))}
     </select>

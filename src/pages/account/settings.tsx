@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { countAttempt } from "../../sessions/attempts.ts";
+import { countAttempts } from "../../sessions/attempts.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../sessions/rules.ts";
 import type { SessionSummary, SignedIn } from "../../sessions/sessions.ts";
 import { PageError, type PagesEnv } from "../env.ts";
@@ -34,12 +34,9 @@ settings.post("/password", async (c) => {
   if (current === "") return await again({ current: "Enter your current password." });
   const fault = passwordFault(password);
   if (fault !== null) return await again({ password: fault });
-  const limit = {
-    key: `password:${signedIn.userId}`,
-    most: PASSWORD_CHANGES_MAX,
-    spanMs: PASSWORD_CHANGES_SPAN_MS,
-  };
-  if ((await countAttempt(c.env.DB, [limit], Date.now())) !== null) {
+  const attempt = { key: `password:${signedIn.userId}`, spanMs: PASSWORD_CHANGES_SPAN_MS };
+  const [tried] = await countAttempts(c.env.DB, [attempt], Date.now());
+  if (tried && tried.count > PASSWORD_CHANGES_MAX) {
     throw new PageError(429, "That was tried too often. Please wait ten minutes.");
   }
   if (!(await sessions.changePassword(current, password))) {

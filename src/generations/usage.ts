@@ -1,0 +1,28 @@
+import { and, eq, gte, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { generations } from "../db/schema.ts";
+import { lowestGenerationId } from "../id.ts";
+
+export type DayOfUse = {
+  /** Days since 1970, in UTC. */
+  day: number;
+  credits: number;
+  images: number;
+};
+
+const DAY_MS = 86_400_000;
+
+/** What a user's ended generations used, for each day since then that has any. Reads only the rows since then. */
+export async function useByDay(d1: D1Database, userId: string, since: number): Promise<DayOfUse[]> {
+  const day = sql<number>`${generations.createdAt} / ${sql.raw(String(DAY_MS))}`;
+  return await drizzle(d1)
+    .select({
+      day,
+      credits: sql<number>`sum(${generations.creditsCharged} - ${generations.creditsRefunded})`,
+      images: sql<number>`sum(json_array_length(${generations.images}))`,
+    })
+    .from(generations)
+    .where(and(eq(generations.userId, userId), gte(generations.id, lowestGenerationId(since))))
+    .groupBy(day)
+    .orderBy(day);
+}

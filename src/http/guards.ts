@@ -1,0 +1,99 @@
+import type { Context } from "hono";
+import { networkOf } from "../network.ts";
+import type { AppEnv } from "./env.ts";
+import { ApiError, type ErrorCode } from "./errors.ts";
+
+/**
+ * Limits of the platform's own: they cost no storage, are counted for each of its locations, and are only about right.
+ * In development they are not bound, and there is no limit.
+ */
+
+const WINDOW_MS = 60_000;
+/** Limits an isolate's memory: at about 100 bytes each, 1 MB. */
+const REMEMBERED_MAX = 10_000;
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["missingApiKey", "invalidApiKey", "expiredApiKey"]);
+
+/** Remembers up to `most` texts, each for `milliseconds`. Beyond that the oldest one is forgotten. */
+export class RecentSet {
+  readonly #until = new Map<string, number>();
+  readonly #milliseconds: number;
+  readonly #most: number;
+
+  constructor(milliseconds: number, most: number) {
+    this.#milliseconds = milliseconds;
+    this.#most = most;
+  }
+
+  add(text: string, now: number): void {
+    // Deleted first, so that the map stays in the order of time.
+    this.#until.delete(text);
+    this.#until.set(text, now + this.#milliseconds);
+    const [oldest] = this.#until.keys();
+    if (this.#until.size > this.#most && oldest !== undefined) this.#until.delete(oldest);
+  }
+
+  has(text: string, now: number): boolean {
+    return (this.#until.get(text) ?? 0) > now;
+  }
+}
+
+type Memory = { over: RecentSet; accepted: RecentSet };
+
+/** By guard: the networks over its limit, and the keys that were accepted. Each isolate learns them by itself. */
+const memories = new WeakMap<RateLimit, Memory>();
+
+function memoryOf(guard: RateLimit): Memory {
+  const known = memories.get(guard);
+  if (known) return known;
+  const memory = {
+    over: new RecentSet(WINDOW_MS, REMEMBERED_MAX),
+    accepted: new RecentSet(10 * WINDOW_MS, REMEMBERED_MAX),
+  };
+  memories.set(guard, memory);
+  return memory;
+}
+
+/**
+ * Slows down whoever tries credentials. Only failures count. Once a network is over the limit, its credentials are
+ * refused before `check` looks them up, except those that were accepted here within the last ten minutes.
+ * @param credential a hash of it, or null where there is nothing to look up
+ * @throws {ApiError} 429 beyond the limit, else what `check` throws
+ */
+export async function limitFailures<T>(
+  c: Context<AppEnv>,
+  credential: string | null,
+  check: () => Promise<T>,
+): Promise<T> {
+  const guard = c.env.FAILED_KEYS_GUARD;
+  if (!guard) return await check();
+  const { over, accepted } = memoryOf(guard);
+  const network = networkOf(c.req.header("CF-Connecting-IP") ?? "unknown");
+  const isKnown = credential !== null && accepted.has(credential, Date.now());
+  if (over.has(network, Date.now()) && !isKnown) throw tooMany();
+  try {
+    const result = await check();
+    if (credential !== null) accepted.add(credential, Date.now());
+    return result;
+  } catch (error) {
+    if (!(error instanceof ApiError && REFUSALS.has(error.code))) throw error;
+    if ((await guard.limit({ key: network })).success) throw error;
+    over.add(network, Date.now());
+    throw tooMany();
+  }
+}
+
+/** @throws {ApiError} 429 once one key has read more often than the limit allows */
+export async function limitReads(c: Context<AppEnv>, keyHash: string): Promise<void> {
+  const guard = c.env.READS_GUARD;
+  if (guard && !(await guard.limit({ key: keyHash })).success) throw tooMany();
+}
+
+/** SDKs ignore a `Retry-After` of 60 seconds and more. */
+const RETRY_AFTER_SECONDS = 59;
+
+function tooMany(): ApiError {
+  return new ApiError("rateLimited", "Too many requests. Nothing was charged.", {
+    headers: { "Retry-After": String(RETRY_AFTER_SECONDS) },
+  });
+}

@@ -1,0 +1,19 @@
+import { type Config, ConfigError } from "./config.ts";
+
+/**
+ * Scheme and host of the service as people type them: `PUBLIC_BASE_URL`. Everything that is stored, mailed or shown on
+ * a page is built from it. Without it only a loopback host is accepted, which is development: the Host header of any
+ * other request is the caller's own claim and must not end up in a link.
+ * @throws {ConfigError} which is answered as 503
+ */
+export function publicOrigin({ PUBLIC_BASE_URL }: Config, requestUrl: string): string {
+  if (PUBLIC_BASE_URL !== undefined) return PUBLIC_BASE_URL;
+  const { origin } = new URL(requestUrl);
+  if (isLoopback(origin)) return origin;
+  throw new ConfigError("PUBLIC_BASE_URL is not set. It is required on every host but a loopback one.");
+}
+
+/** Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). */
+export function isLoopback(url: string): boolean {
+  return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+}
