@@ -4,6 +4,7 @@ import { type Caller, type KeyVerdict, lookUpKey, noteUse } from "../keys/lookup
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
+import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
 type LookUp<Found> = (keyHash: string, now: number) => Promise<Found>;
 
@@ -44,7 +45,7 @@ const REFUSALS = { missingApiKey: true, invalidApiKey: true, expiredApiKey: true
 async function hold(guard: RateLimit | undefined, key: string): Promise<void> {
   if (!guard || (await guard.limit({ key })).success) return;
   const message = "Too many requests. Nothing was charged.";
-  throw new ApiError("rateLimited", message, { headers: { "Retry-After": "60" } });
+  throw new ApiError("rateLimited", message, { headers: { "Retry-After": String(RETRY_AFTER_SECONDS_MAX) } });
 }
 
 async function lookUp<Found>(c: Context<AppEnv>, find: LookUp<Found>): Promise<Found> {

@@ -11,6 +11,7 @@ import type { Caller } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
+import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 import type { GenerationBody } from "./v1/schemas.ts";
 
 /** What a request has beside its fields. */
@@ -117,7 +118,7 @@ export function refuse(c: Context<AppEnv>, refusal: Refusal): ApiError {
       tellQuota(c, refusal.quota);
       const message = limitMessage(refusal);
       return new ApiError("rateLimited", message, {
-        headers: { "Retry-After": String(refusal.retryAfterSeconds) },
+        headers: { "Retry-After": String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX)) },
       });
     }
     case "insufficient": {

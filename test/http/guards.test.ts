@@ -28,7 +28,7 @@ describe("the platform's guards, where they are bound", () => {
       expect((await call("GET", CREDITS, { key, settings })).status).toBe(200);
     const answer = await call("GET", CREDITS, { key, settings });
     expect(answer).toMatchObject(limited);
-    expect(answer.headers.get("Retry-After")).toBe("60");
+    expect(answer.headers.get("Retry-After")).toBe("59");
     expect((await call("GET", CREDITS, { key: other.key, settings })).status).toBe(200);
     expect((await call("POST", GENERATIONS, { key, settings, json: {} })).status).toBe(400);
   });

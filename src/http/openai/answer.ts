@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { GenerationRecord } from "../../account/record.ts";
+import { readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
 import { TimeoutError, within } from "../../time.ts";
 import type { AppEnv } from "../env.ts";
@@ -27,7 +28,7 @@ export async function sendWhole(
   generation: GenerationRecord,
   fields: ImageFields,
 ): Promise<Response> {
-  const parts = imagesResponse(generation, fields);
+  const parts = imagesResponse(generation, fields, readConfig(c.env));
   const bytes = encodeParts(parts, c.env.IMAGES);
   const length = lengthOf(parts);
   const { readable, writable } = new FixedLengthStream(length);
@@ -77,7 +78,7 @@ async function* events(
         throw error;
       });
       if (generation !== null) {
-        yield* encodeParts(completedEvents(operation, generation, fields), c.env.IMAGES);
+        yield* encodeParts(completedEvents(operation, generation, fields, readConfig(c.env)), c.env.IMAGES);
         return;
       }
       yield KEEP_ALIVE;

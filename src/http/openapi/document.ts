@@ -57,7 +57,8 @@ const FIELDS: Readonly<Record<string, string>> = {
   async: "Answer at once, and make the images after that.",
   output_compression: "For `jpeg` and `webp` only.",
   user: "Your id for your own user. Only a hash of it is passed on.",
-  response_format: "Taken from clients that send it, and ignored.",
+  response_format:
+    "At /openai/v1 `b64_json`, as when it is left out, or `url`. At /api/v1 it is ignored: every image has a `url`.",
   style: "Taken from clients that send it, and ignored.",
   stream: "Answer with server-sent events.",
   images: "What to start from: images as data URLs.",
