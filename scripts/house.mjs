@@ -80,11 +80,13 @@ function readModule(path, text) {
   /** @type {Module} */
   const module = { path, imports: [], problems: [] };
   const lang = path.endsWith("tsx") ? "tsx" : path.endsWith("ts") ? "ts" : "js";
-  for (const node of nodesOf(parseAst(text, { lang }))) {
+  const nodes = [...nodesOf(parseAst(text, { lang }))];
+  const tables = path.startsWith("src/") ? tablesIn(nodes, text) : new Set();
+  for (const node of nodes) {
     const source = importedBy(node);
     if (source !== undefined)
       module.imports.push(source.startsWith(".") ? posix.join(path, "..", source) : source);
-    const problem = problemOf(node, path);
+    const problem = problemOf(node, path) ?? lookUpOf(node, tables);
     if (problem) module.problems.push(`${path}:${text.slice(0, node.start).split("\n").length}: ${problem}`);
   }
   return module;
@@ -112,6 +114,35 @@ function problemOf(node, path) {
       return `${first}.${rest.join(".")}`;
   }
   return undefined;
+}
+
+/**
+ * The variables that are declared as `Record<string, …>`, from which every string gets an answer: `constructor` too.
+ * @param {Node[]} nodes
+ * @param {string} text
+ */
+function tablesIn(nodes, text) {
+  const tables = new Set();
+  for (const { type, id } of nodes) {
+    if (type !== "VariableDeclarator" || !isNode(id)) continue;
+    const annotation = id["typeAnnotation"];
+    if (!isNode(annotation)) continue;
+    if (/Record<string,/.test(text.slice(annotation.start, Number(annotation["end"]))))
+      tables.add(id["name"]);
+  }
+  return tables;
+}
+
+/**
+ * @param {Node} node
+ * @param {Set<unknown>} tables
+ */
+function lookUpOf(node, tables) {
+  if (node.type !== "MemberExpression" || node["computed"] !== true) return undefined;
+  const { object, property } = node;
+  const isTable = isNode(object) && object.type === "Identifier" && tables.has(object["name"]);
+  const isFixed = isNode(property) && property.type === "Literal";
+  return isTable && !isFixed ? "a table of strings that is no Map" : undefined;
 }
 
 /**

@@ -38,6 +38,12 @@ export default defineConfig(async () => {
             include: ["test/**/*.test.ts"],
             exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
             globalSetup: [double],
+            provide: {
+              fuzz: {
+                requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),
+                seed: Number(process.env["FUZZ_SEED"] ?? 1),
+              },
+            },
             // Enough for the widest tables on a machine that does other things too.
             testTimeout: 30_000,
             setupFiles: ["test/support/setup.ts"],

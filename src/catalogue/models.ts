@@ -31,6 +31,8 @@ export type FixedRatio = Exclude<AspectRatio, "auto">;
 
 export type Model = {
   readonly id: string;
+  /** Other ids that a caller may name the model by. Answers have `id`. */
+  readonly aliases: readonly string[];
   readonly object: "model";
   readonly name: string;
   readonly provider: string;
@@ -53,6 +55,7 @@ export type Model = {
 export const models: readonly Model[] = [
   {
     id: "gpt-image-2",
+    aliases: ["openai/gpt-image-2", "gpt-image-2-2026-04-21"],
     object: "model",
     name: "GPT IMAGE 2",
     provider: "openai",
@@ -70,9 +73,9 @@ export const models: readonly Model[] = [
   },
 ];
 
-/** The model of that id, as callers write it, or undefined. */
-export function findModel(id: string): Model | undefined {
-  return models.find((model) => model.id === id);
+/** The model that has this id or alias, or undefined. */
+export function findModel(name: string): Model | undefined {
+  return models.find(({ id, aliases }) => id === name || aliases.includes(name));
 }
 
 /** Credits for `n` images of a tier. */

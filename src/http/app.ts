@@ -3,21 +3,22 @@ import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
 import { admin } from "./admin/routes.ts";
+import { cors } from "./cors.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
 import { renderOpenAIError } from "./openai/errors.ts";
 import { openai } from "./openai/routes.ts";
+import { NATIVE_BASE, OPENAI_BASE, pathOf, rightBase } from "./paths.ts";
 import { service } from "./service.ts";
 import { credits } from "./v1/credits.ts";
 import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
 
-const OPENAI_BASE = "/openai/v1";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-export const app = new Hono<AppEnv>();
+export const app = new Hono<AppEnv>({ getPath: pathOf });
 
 /** Around every request: its id, what every answer says, and one line in the log. */
 app.use(async (c, next) => {
@@ -45,10 +46,13 @@ app.use(async (c, next) => {
   });
 });
 
-app.route("/api/v1", modelRoutes);
-app.route("/api/v1", credits);
-app.route("/api/v1", generate);
-app.route("/api/v1", generations);
+app.use(`${NATIVE_BASE}/*`, cors);
+app.use(`${OPENAI_BASE}/*`, cors);
+
+app.route(NATIVE_BASE, modelRoutes);
+app.route(NATIVE_BASE, credits);
+app.route(NATIVE_BASE, generate);
+app.route(NATIVE_BASE, generations);
 app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
 app.route("/images", images);
@@ -58,15 +62,22 @@ app.onError(renderError);
 
 app.notFound((c) => {
   const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method, c.req.path));
-  const render = c.req.path.startsWith(`${OPENAI_BASE}/`) ? renderOpenAIError : renderError;
+  const render = c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
   // Returned, not thrown: what is thrown here would skip the headers that are set around it.
-  if (allowed.length === 0) return render(notFound(), c);
+  if (allowed.length === 0) return render(nothingAt(c.req.url), c);
   const message = `This address takes ${allowed.join(", ")}.`;
   return render(new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }), c);
 });
 
+/** A 404 that names the right base URL, where the address looks like a call of the API. */
+function nothingAt(url: string): ApiError {
+  const hint = rightBase(url);
+  const error = notFound();
+  return hint === null ? error : new ApiError("notFound", `${error.message} ${hint}`);
+}
+
 function isForPrograms(path: string): boolean {
-  return path.startsWith("/api/") || path.startsWith(`${OPENAI_BASE}/`);
+  return path.startsWith("/api/") || path.startsWith("/openai/");
 }
 
 /** Whether a route, and not only what is around all of them, answers this method at this path. */

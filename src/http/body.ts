@@ -1,28 +1,79 @@
 import type { Context } from "hono";
 import type * as z from "zod";
-import { TimeoutError, within } from "../time.ts";
+import { type BodyText, readBodyText, type TextLimits } from "../text.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest } from "./errors.ts";
+import { type ParsedJson, parseJson } from "./json.ts";
 
 export const JSON_BYTES_MAX = 1024 * 1024;
-/** A body that stops arriving for this long is given up. */
-const STALL_MS_MAX = 30_000;
+
+export const JSON_LIMITS: TextLimits = {
+  bytesMax: JSON_BYTES_MAX,
+  stallMsMax: 30_000,
+  durationMsMax: 60_000,
+};
 
 /**
  * The request's JSON body, as the schema has it.
- * @throws {ApiError} 400 naming the field, 413 over 1 MiB, 415 for another media type
+ * @throws {ApiError} 400 naming the field, 413 over 1 MiB, 415 for another media type or an encoded body
  */
-export async function readJson<T>(c: Context<AppEnv>, schema: z.ZodType<T>): Promise<T> {
+export async function readJson<T>(
+  c: Context<AppEnv>,
+  schema: z.ZodType<T>,
+  limits: TextLimits = JSON_LIMITS,
+): Promise<T> {
   if (mediaType(c.req.raw) !== "application/json") throw unsupportedMediaType("application/json");
-  const text = await readText(c.req.raw);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalidRequest("The body is not valid JSON.");
-  }
-  return parse(schema, value);
+  const body = await readBodyText(c.req.raw, limits);
+  if (body.kind !== "text") throw refuseText(body.kind, limits);
+  return parse(schema, unlessRefused(parseJson(body.text)));
 }
+
+/** The request's query, as the schema has it. @throws {ApiError} 400 naming the parameter */
+export function readQuery<T>(c: Context<AppEnv>, schema: z.ZodType<T>): T {
+  const fields = new Map<string, string>();
+  for (const [name, value] of new URL(c.req.url).searchParams) {
+    if (fields.has(name)) throw givenTwice(name);
+    fields.set(name, value);
+  }
+  return parse(schema, Object.fromEntries(fields));
+}
+
+function unlessRefused(json: ParsedJson): unknown {
+  switch (json.kind) {
+    case "json":
+      return json.value;
+    case "invalid":
+      throw invalidRequest("The body is not valid JSON.");
+    case "twice":
+      throw givenTwice(json.name);
+  }
+}
+
+function givenTwice(name: string): ApiError {
+  const shown = name.slice(0, FIELD_NAME_SHOWN_MAX);
+  return invalidRequest(`${shown} is given twice.`, shown);
+}
+
+function refuseText(kind: Exclude<BodyText["kind"], "text">, { bytesMax }: TextLimits): ApiError {
+  switch (kind) {
+    case "empty":
+      return invalidRequest("The body is empty.");
+    case "encoded":
+      return new ApiError("unsupportedMediaType", ENCODED_MESSAGE, { param: ENCODED_PARAM });
+    case "too_large":
+      return new ApiError("payloadTooLarge", `The body is larger than ${bytesMax} bytes.`);
+    case "too_slow":
+      return invalidRequest("The body took too long to arrive.");
+    case "not_utf8":
+      return invalidRequest("The body is not valid UTF-8 text.");
+    case "broken":
+      return invalidRequest("The body could not be read to its end.");
+  }
+}
+
+/** For a body with a content encoding. */
+export const ENCODED_PARAM = "Content-Encoding";
+export const ENCODED_MESSAGE = "Content-Encoding must be identity or left out: send the body uncompressed.";
 
 /** @throws {ApiError} 400 that names the first field that breaks a rule, and the rule */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
@@ -44,34 +95,6 @@ export function mediaType(request: Request): string {
 
 export function unsupportedMediaType(accepted: string): ApiError {
   return new ApiError("unsupportedMediaType", `The body must be ${accepted}.`);
-}
-
-/** Reads at most 1 MiB of UTF-8, giving up as soon as it is more. */
-async function readText(request: Request): Promise<string> {
-  if (request.headers.has("Content-Encoding")) {
-    throw new ApiError("unsupportedMediaType", "The body must not be compressed.");
-  }
-  const reader = request.body?.getReader();
-  if (!reader) throw invalidRequest("The body is empty.");
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-  let text = "";
-  let bytes = 0;
-  try {
-    for (;;) {
-      const { done, value } = await within(STALL_MS_MAX, reader.read());
-      if (done) return text + decoder.decode();
-      bytes += value.length;
-      if (bytes > JSON_BYTES_MAX) {
-        throw new ApiError("payloadTooLarge", `The body is larger than ${JSON_BYTES_MAX} bytes.`);
-      }
-      text += decoder.decode(value, { stream: true });
-    }
-  } catch (error) {
-    await reader.cancel().catch(() => null);
-    if (error instanceof ApiError) throw error;
-    if (error instanceof TimeoutError) throw invalidRequest("The body stopped arriving.");
-    throw invalidRequest("The body could not be read to its end as UTF-8 text.");
-  }
 }
 
 const FIELD_NAME_SHOWN_MAX = 100;
@@ -99,7 +122,7 @@ function explain(issue: z.core.$ZodIssue): { param: string | null; message: stri
     case "invalid_format":
       // A pattern of our own comes with words of our own.
       if (issue.format === "regex") return { param, message: issue.message };
-      return { param, message: `${name} must be ${FORMATS[issue.format] ?? "in its documented form"}.` };
+      return { param, message: `${name} must be ${FORMATS.get(issue.format) ?? "in its documented form"}.` };
     case "not_multiple_of":
     case "invalid_union":
     case "invalid_key":
@@ -108,10 +131,10 @@ function explain(issue: z.core.$ZodIssue): { param: string | null; message: stri
   }
 }
 
-const FORMATS: Readonly<Record<string, string>> = {
-  email: "an e-mail address",
-  datetime: "an ISO 8601 time with a zone, such as 2030-01-31T12:00:00Z",
-};
+const FORMATS: ReadonlyMap<string, string> = new Map([
+  ["email", "an e-mail address"],
+  ["datetime", "an ISO 8601 time with a zone, such as 2030-01-31T12:00:00Z"],
+]);
 
 function unit(origin: string): string {
   return origin === "string" ? " characters long" : "";

@@ -1,19 +1,24 @@
+import { isEncoded } from "../text.ts";
 import { TimeoutError, within } from "../time.ts";
-import { JSON_BYTES_MAX } from "./body.ts";
+import { ENCODED_MESSAGE, ENCODED_PARAM, JSON_BYTES_MAX } from "./body.ts";
+import { parseJson } from "./json.ts";
 import type { FileHandler, MultipartLimits, MultipartRefusal } from "./multipart.ts";
 
 /** The body's value, in which each data URL has become `data:,` and its position from 1. */
 export type JsonWithDataUrls = { kind: "json"; value: unknown };
 
 /** Whose value may be an image: the member itself, or the elements of a list of that name. */
-const IMAGE_MEMBERS = ["image_url", "images"];
+const IMAGE_MEMBERS = ["image_url", "images", "url"];
 /** RFC 2397, as far as it is used for images: a media type, perhaps with parameters, in base64. */
 const DATA_URL_START = /^data:[\w.+-]{1,40}\/[\w.+-]{1,40}(;[\w.+=-]{1,40})?;base64,$/i;
 const START_LENGTH_MAX = 128;
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+/** Either alphabet of RFC 4648, with or without padding. */
+const BASE64 = /^[\w+/-]*={0,2}$/;
+/** How far the next quote or backslash is looked for at a time, in bytes. */
+const SCANNED_BYTES = 4096;
+/** How much of an image is decoded at a time, in bytes of its base64. */
+const DECODED_BYTES = 64 * 1024;
 const QUOTE = 0x22;
-const COMMA = 0x2c;
-const SLASH = 0x2f;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
@@ -27,17 +32,22 @@ export async function readJsonWithDataUrls(
   limits: MultipartLimits,
   onFile: FileHandler,
 ): Promise<JsonWithDataUrls | MultipartRefusal> {
-  if (request.headers.has("Content-Encoding")) {
-    return refusal(415, "unsupportedMediaType", "The body must not be compressed.");
-  }
+  if (isEncoded(request)) return refusal(415, "unsupportedMediaType", ENCODED_MESSAGE, ENCODED_PARAM);
   if (request.body === null) return refusal(400, "invalid_request", "The body is empty.");
   const reader = request.body.getReader();
   try {
     const text = await new Lifting(reader, limits, onFile).read();
-    return { kind: "json", value: JSON.parse(text) };
+    const json = parseJson(text);
+    switch (json.kind) {
+      case "json":
+        return json;
+      case "invalid":
+        return refusal(400, "invalid_request", "The body is not valid JSON.");
+      case "twice":
+        return refusal(400, "invalid_request", `${json.name} is given twice.`, json.name);
+    }
   } catch (error) {
     if (error instanceof Refused) return error.refusal;
-    if (error instanceof SyntaxError) return refusal(400, "invalid_request", "The body is not valid JSON.");
     throw error;
   } finally {
     await reader.cancel().catch(() => null);
@@ -103,28 +113,37 @@ class Lifting {
   }
 
   async #readString(): Promise<void> {
-    const start: number[] = [];
+    const raw: number[] = [];
     const mayBeImage = IMAGE_MEMBERS.includes(this.#member);
-    let closed = false;
-    while (!closed && start.length < START_LENGTH_MAX) {
+    let text = "";
+    while (text.length < START_LENGTH_MAX) {
       const byte = await this.#byte();
-      start.push(byte);
-      closed = byte === QUOTE;
-      if (byte === BACKSLASH) start.push(await this.#byte());
-      if (byte === COMMA && mayBeImage && isDataUrl(start)) return await this.#takeImage();
+      raw.push(byte);
+      if (byte === QUOTE) {
+        this.#keep(Uint8Array.from(raw));
+        this.#lastString = text;
+        return;
+      }
+      if (byte === BACKSLASH) {
+        const escaped = await this.#escape();
+        raw.push(...escaped.bytes);
+        text += escaped.character;
+      } else text += String.fromCharCode(byte);
+      if (text.endsWith(",") && mayBeImage && DATA_URL_START.test(text)) return await this.#takeImage();
     }
-    this.#keep(Uint8Array.from(start));
-    this.#lastString = closed ? asText(start).slice(0, -1) : "";
-    if (!closed) await this.#copyToQuote();
+    this.#keep(Uint8Array.from(raw));
+    this.#lastString = "";
+    await this.#copyToQuote();
   }
 
   /** The rest of a string that is no data URL. */
   async #copyToQuote(): Promise<void> {
     while (await this.#mustHaveMore()) {
-      const end = this.#endOfPlain();
+      const end = this.#endOfPlain(SCANNED_BYTES);
       this.#keep(this.#chunk.subarray(this.#at, end));
       this.#at = end;
-      if (end === this.#chunk.length) continue;
+      const next = this.#chunk[end];
+      if (next !== QUOTE && next !== BACKSLASH) continue;
       const byte = await this.#byte();
       this.#keep(Uint8Array.of(byte));
       if (byte === QUOTE) return;
@@ -143,38 +162,52 @@ class Lifting {
     this.#keep(new TextEncoder().encode(`data:,${position}"`));
   }
 
-  /** Decodes base64 (RFC 4648, section 4; padding required) up to the quote that ends the string. */
+  /**
+   * Decodes base64 up to the quote that ends the string: in either alphabet of RFC 4648, with or without padding, with
+   * line breaks, and with JSON's escapes, which .NET, Gson and PHP write for some of its characters.
+   */
   async *#decoded(position: number): AsyncGenerator<Uint8Array> {
+    let cut = "";
     let held = "";
     let padded = false;
     let ended = false;
     while (!ended && (await this.#mustHaveMore())) {
-      const end = this.#endOfPlain();
-      held += asText(this.#chunk.subarray(this.#at, end));
-      this.#at = end;
-      if (end < this.#chunk.length) {
-        const byte = await this.#byte();
-        ended = byte === QUOTE;
-        // PHP writes every slash with a backslash; no other escape has a place in base64.
-        if (!ended && (await this.#byte()) !== SLASH) throw notBase64(position);
-        if (!ended) held += "/";
-      }
-      const whole = held.length - (held.length % 4);
-      const groups = held.slice(0, whole);
-      held = held.slice(whole);
-      const late = padded && groups !== "";
-      if (late || (ended && held !== "") || !BASE64.test(groups)) throw notBase64(position);
+      const piece = this.#chunk.subarray(this.#at, this.#at + DECODED_BYTES);
+      const quote = piece.indexOf(QUOTE);
+      ended = quote !== -1;
+      this.#at += ended ? quote + 1 : piece.length;
+      const text = cut + asText(ended ? piece.subarray(0, quote) : piece);
+      // An escape that this piece has only the start of.
+      cut = ended ? "" : (/\\(u[\da-f]{0,3})?$/i.exec(text)?.[0] ?? "");
+      held += unescaped(text.slice(0, text.length - cut.length));
+      const length = ended ? held.length : held.length - (held.length % 4);
+      const groups = held.slice(0, length);
+      held = held.slice(length);
+      const broken = length % 4 === 1 || (length % 4 > 0 && groups.endsWith("="));
+      if (broken || (padded && groups !== "") || !BASE64.test(groups)) throw notBase64(position);
       padded ||= groups.endsWith("=");
       if (groups !== "") yield Buffer.from(groups, "base64");
     }
   }
 
-  /** Where the next quote or backslash of the chunk is, or the chunk's end. */
-  #endOfPlain(): number {
-    const quote = this.#chunk.indexOf(QUOTE, this.#at);
-    const end = quote === -1 ? this.#chunk.length : quote;
-    const backslash = this.#chunk.subarray(this.#at, end).indexOf(BACKSLASH);
-    return backslash === -1 ? end : this.#at + backslash;
+  /** What stands behind a backslash, and the character that it means. */
+  async #escape(): Promise<{ bytes: Uint8Array; character: string }> {
+    const kind = await this.#bytes(1);
+    const short = SHORT_ESCAPES.get(asText(kind));
+    if (short !== undefined) return { bytes: kind, character: short };
+    const hex = asText(kind) === "u" ? await this.#bytes(4) : kind;
+    if (!/^[\da-f]{4}$/i.test(asText(hex))) throw invalid("The body is not valid JSON.");
+    const character = String.fromCharCode(Number.parseInt(asText(hex), 16));
+    return { bytes: Uint8Array.of(...kind, ...hex), character };
+  }
+
+  /** Where the next quote or backslash of the chunk is, or the end of what is looked at. */
+  #endOfPlain(bytesMax: number): number {
+    const bytes = this.#chunk.subarray(this.#at, this.#at + bytesMax);
+    const quote = bytes.indexOf(QUOTE);
+    const plain = quote === -1 ? bytes : bytes.subarray(0, quote);
+    const backslash = plain.indexOf(BACKSLASH);
+    return this.#at + (backslash === -1 ? plain.length : backslash);
   }
 
   #keep(bytes: Uint8Array): void {
@@ -199,6 +232,17 @@ class Lifting {
     return this.#chunk[this.#at++] ?? 0;
   }
 
+  /** A few bytes, which may come in several chunks. */
+  async #bytes(count: number): Promise<Uint8Array> {
+    if (this.#at + count <= this.#chunk.length) {
+      this.#at += count;
+      return this.#chunk.subarray(this.#at - count, this.#at);
+    }
+    const bytes: number[] = [];
+    while (bytes.length < count) bytes.push(await this.#byte());
+    return Uint8Array.from(bytes);
+  }
+
   async #mustHaveMore(): Promise<true> {
     if (!(await this.#more())) throw invalid("The body is not valid JSON.");
     return true;
@@ -208,9 +252,9 @@ class Lifting {
   async #more(): Promise<boolean> {
     while (this.#at === this.#chunk.length) {
       const left = Math.min(this.#limits.stallMsMax, this.#until - Date.now());
+      if (left <= 0) throw tooSlow();
       const { done, value } = await within(left, this.#reader.read()).catch((error: unknown) => {
-        const stopped = error instanceof TimeoutError;
-        throw invalid(stopped ? "The body stopped arriving." : "The body could not be read to its end.");
+        throw error instanceof TimeoutError ? tooSlow() : invalid("The body could not be read to its end.");
       });
       if (done) return false;
       this.#chunk = value;
@@ -220,8 +264,33 @@ class Lifting {
   }
 }
 
-function isDataUrl(start: readonly number[]): boolean {
-  return DATA_URL_START.test(asText(start).replaceAll("\\/", "/"));
+/** RFC 8259, section 7. */
+const SHORT_ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ["\\", "\\"],
+  ["/", "/"],
+  ["b", "\b"],
+  ["f", "\f"],
+  ["n", "\n"],
+  ["r", "\r"],
+  ["t", "\t"],
+]);
+
+/** Base64 without JSON's escapes and white space. A bare line break stays: in JSON's strings there is none. */
+function unescaped(text: string): string {
+  const plain = text.replace(
+    /\\(?:u([\da-f]{4})|(["\\/bfnrt]))/gi,
+    (whole, hex: string | undefined, short: string) => {
+      const character =
+        hex === undefined ? SHORT_ESCAPES.get(short) : String.fromCharCode(Number.parseInt(hex, 16));
+      return character?.trim() ?? whole;
+    },
+  );
+  return plain.replaceAll(" ", "");
+}
+
+function tooSlow(): Refused {
+  return invalid("The body took too long to arrive.");
 }
 
 /** One character a byte: enough for what is compared with ASCII. */

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { networkOf } from "../network.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode } from "./errors.ts";
+import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
 /**
  * Limits of the platform's own: they cost no storage, are counted for each of its locations, and are only about right.
@@ -89,11 +90,8 @@ export async function limitReads(c: Context<AppEnv>, keyHash: string): Promise<v
   if (guard && !(await guard.limit({ key: keyHash })).success) throw tooMany();
 }
 
-/** SDKs ignore a `Retry-After` of 60 seconds and more. */
-const RETRY_AFTER_SECONDS = 59;
-
 function tooMany(): ApiError {
   return new ApiError("rateLimited", "Too many requests. Nothing was charged.", {
-    headers: { "Retry-After": String(RETRY_AFTER_SECONDS) },
+    headers: { "Retry-After": String(RETRY_AFTER_SECONDS_MAX) },
   });
 }

@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
 import { MIMEType } from "node:util";
 import busboy from "busboy";
+import { isEncoded } from "../text.ts";
+import { ENCODED_MESSAGE, ENCODED_PARAM } from "./body.ts";
 
 export type MultipartLimits = {
   filesMax: number;
@@ -36,10 +38,13 @@ export type MultipartOutcome = { kind: "form"; fields: Map<string, string> } | M
 /** The form field that carries files in the native API. */
 export const FILE_FIELD = "reference_image";
 
-/** Which field carries files: its name with `[]` behind it is taken for the same. `refused`: words for other files. */
-export type FileFields = { name: string; refused: Readonly<Record<string, string>> };
+/**
+ * Which field carries files: `name`, `name[]`, `name[0]` and so on are the same field. `refused`: the answers to files in
+ * other fields, by name, where there are better words than the usual ones.
+ */
+export type FileFields = { name: string; refused: ReadonlyMap<string, string> };
 
-const REFERENCE_FILES: FileFields = { name: FILE_FIELD, refused: {} };
+const REFERENCE_FILES: FileFields = { name: FILE_FIELD, refused: new Map() };
 
 /** 50 MB as the API means it, 1 MiB of text, and time for the largest form on a slow line. */
 export const MULTIPART_LIMITS = {
@@ -65,6 +70,14 @@ export async function readMultipart(
 ): Promise<MultipartOutcome> {
   try {
     const boundary = readBoundary(request.headers.get("content-type"));
+    if (isEncoded(request)) {
+      throw new Refused({
+        status: 415,
+        code: "unsupportedMediaType",
+        param: ENCODED_PARAM,
+        message: ENCODED_MESSAGE,
+      });
+    }
     refuseDeclaredLength(request, limits);
     if (request.body === null) throw invalid("The body is empty.");
     const form = new FormReading(boundary, limits, onFile, files);
@@ -150,6 +163,8 @@ class FormReading {
   /** The files so far, one after the other. Never rejects: a failure goes to `#stop`. */
   #files: Promise<void> = Promise.resolve();
   #fileCount = 0;
+  /** Of the file that was handed on last. */
+  #position = 0;
   #fileBytes = 0;
   #bodyBytes = 0;
   #textBytes = 0;
@@ -167,10 +182,10 @@ class FormReading {
       limits: { fieldSize: limits.textBytesMax + 1 },
     });
     this.#parser.on("field", (name, value) => this.#guard(() => this.#takeField(name, value)));
-    this.#parser.on("file", (name, stream) => {
+    this.#parser.on("file", (name, stream, { filename }: { filename: string | undefined }) => {
       // Whoever reads the file learns of an error by reading; an error event that nobody hears would be uncaught.
       stream.on("error", () => undefined);
-      this.#guard(() => this.#takeFile(name, stream));
+      this.#guard(() => this.#takeFile(name, stream, filename));
     });
     this.#parser.on("error", () => this.#fail(malformed()));
   }
@@ -245,6 +260,8 @@ class FormReading {
   #takeField(name: string | undefined, value: string | undefined): void {
     const field = this.#takePart(name);
     if (this.#isFileField(field)) {
+      // A file that was left empty, from a client that gives it no type.
+      if (value === "") return;
       throw invalid(`${this.#fileFields.name} must be a file.`, this.#fileFields.name);
     }
     if (this.fields.has(field)) throw invalid(`${field} is given twice.`, field);
@@ -258,32 +275,48 @@ class FormReading {
     this.fields.set(field, value);
   }
 
-  #takeFile(name: string | undefined, stream: Readable): void {
+  /** Busboy's types say string, but a part with an empty file name, or none, has none. */
+  #takeFile(name: string | undefined, stream: Readable, filename: string | undefined): void {
     const field = this.#takePart(name);
-    const { name: fileField, refused } = this.#fileFields;
-    if (!this.#isFileField(field)) throw invalid(refused[field] ?? `${field} must not be a file.`, field);
-    const { filesMax } = this.#limits;
-    if (this.#fileCount === filesMax) {
-      throw invalid(`${fileField} may be given at most ${filesMax} times.`, fileField);
-    }
-    this.#fileCount += 1;
-    const position = this.#fileCount;
-    this.#files = this.#files.then(() => this.#storeFile(position, stream));
+    const isNamed = filename !== undefined;
+    if (isNamed) this.#countFile(field);
+    this.#files = this.#files.then(() => this.#storeFile(field, stream, isNamed));
   }
 
-  async #storeFile(position: number, stream: Readable): Promise<void> {
+  #countFile(field: string): void {
+    const { name, refused } = this.#fileFields;
+    if (!this.#isFileField(field)) {
+      const usual = `${field} is not a field for files here: send each file as ${name} or ${name}[].`;
+      throw invalid(refused.get(withoutIndex(field)) ?? usual, field);
+    }
+    const { filesMax } = this.#limits;
+    if (this.#fileCount === filesMax) throw invalid(`${name} may be given at most ${filesMax} times.`, name);
+    this.#fileCount += 1;
+  }
+
+  async #storeFile(field: string, stream: Readable, isNamed: boolean): Promise<void> {
     if (this.#stop.signal.aborted) return;
     try {
-      const refusal = await this.#onFile({ position, content: this.#content(stream) });
-      const { name: field } = this.#fileFields;
-      if (refusal !== null) throw invalid(`${field} ${position} ${refusal}`, field);
+      const content = this.#content(stream);
+      const first = await content.next();
+      if (!isNamed) {
+        // A browser sends a file input that was left empty as a part without file name and bytes (HTML, "constructing
+        // the entry list").
+        if (first.done) return;
+        this.#countFile(field);
+      }
+      this.#position += 1;
+      const position = this.#position;
+      const refusal = await this.#onFile({ position, content: resumed(first, content) });
+      const { name } = this.#fileFields;
+      if (refusal !== null) throw invalid(`${name} ${position} ${refusal}`, name);
       if (!stream.readableEnded) throw new Error("A file was taken without being read to its end.");
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async *#content(stream: Readable): AsyncGenerator<Uint8Array> {
+  async *#content(stream: Readable): AsyncGenerator<Uint8Array, void> {
     try {
       for await (const chunk of stream) {
         const bytes: Uint8Array = chunk;
@@ -297,7 +330,7 @@ class FormReading {
   }
 
   #isFileField(name: string): boolean {
-    return name === this.#fileFields.name || name === `${this.#fileFields.name}[]`;
+    return withoutIndex(name) === this.#fileFields.name;
   }
 
   #takePart(name: string | undefined): string {
@@ -338,6 +371,21 @@ class FormReading {
       signal.removeEventListener("abort", stop);
     }
   }
+}
+
+/** `image` of `image`, `image[]` and `image[0]`. */
+function withoutIndex(field: string): string {
+  return field.replace(/\[\d{0,3}\]$/, "");
+}
+
+/** What was begun to be read, from its first chunk on. */
+async function* resumed(
+  first: IteratorResult<Uint8Array, void>,
+  rest: AsyncGenerator<Uint8Array, void>,
+): AsyncGenerator<Uint8Array, void> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
 }
 
 /** Counts the delimiters in a body that comes in pieces: one opens each part, and the last one closes the form. */

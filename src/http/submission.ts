@@ -18,6 +18,7 @@ import { describe, log } from "../log.ts";
 import { publicOrigin } from "../origin.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
+import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 import type { GenerationBody } from "./v1/schemas.ts";
 
 /** What a request has beside its fields. */
@@ -126,7 +127,7 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
     case "uploads_limited": {
       const message = "Too many uploads at once, or too many that were refused. Nothing was charged.";
       return new ApiError("rateLimited", message, {
-        headers: { "Retry-After": String(refusal.retryAfterSeconds) },
+        headers: { "Retry-After": String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX)) },
       });
     }
     case "mismatch": {
@@ -137,7 +138,7 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
       tellQuota(c, refusal.quota);
       const message = limitMessage(refusal);
       return new ApiError("rateLimited", message, {
-        headers: { "Retry-After": String(refusal.retryAfterSeconds) },
+        headers: { "Retry-After": String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX)) },
       });
     }
     case "insufficient": {

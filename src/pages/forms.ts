@@ -1,20 +1,31 @@
 import type { Context } from "hono";
 import * as z from "zod";
 import { EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../sessions/rules.ts";
+import { readBodyText, type TextLimits } from "../text.ts";
 import { PageError, type PagesEnv } from "./env.ts";
 
-/** A prompt of 32,000 characters, each of them twelve in a form's encoding, and the other fields. */
-const FORM_BYTES_MAX = 512 * 1024;
+export const FORM_LIMITS: TextLimits = {
+  /** A prompt of 32,000 characters, each of them twelve in a form's encoding, and the other fields. */
+  bytesMax: 512 * 1024,
+  stallMsMax: 30_000,
+  durationMsMax: 60_000,
+};
 
 /** What is wrong with a form, by field; `form` where no single field is to blame. */
 export type FormErrors = Readonly<Record<string, string>>;
 
-/** The text fields of a form; the first where one is given twice. Files are left out. */
-export async function readForm(c: Context<PagesEnv>): Promise<Map<string, string>> {
+/**
+ * The text fields of a form; the first where one is given twice.
+ * @throws {PageError} 400 for what is no form, is broken or takes too long; 413 for more than a form may carry
+ */
+export async function readForm(
+  c: Context<PagesEnv>,
+  limits: TextLimits = FORM_LIMITS,
+): Promise<Map<string, string>> {
   if (!/^application\/x-www-form-urlencoded\b/i.test(c.req.header("Content-Type") ?? "")) {
     throw new PageError(400, "This address takes a form.");
   }
-  const text = await readText(c.req.raw);
+  const text = await readText(c.req.raw, limits);
   const fields = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) {
     if (!fields.has(name)) fields.set(name, value);
@@ -22,16 +33,22 @@ export async function readForm(c: Context<PagesEnv>): Promise<Map<string, string
   return fields;
 }
 
-async function readText(request: Request): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > FORM_BYTES_MAX) throw new PageError(413, "This is more than a form may carry.");
-    text += decoder.decode(chunk, { stream: true });
+async function readText(request: Request, limits: TextLimits): Promise<string> {
+  const body = await readBodyText(request, limits);
+  switch (body.kind) {
+    case "text":
+      return body.text;
+    case "empty":
+      return "";
+    case "too_large":
+      throw new PageError(413, "This is more than a form may carry.");
+    case "too_slow":
+      throw new PageError(400, "The form took too long to arrive. Please send it again.");
+    case "encoded":
+    case "not_utf8":
+    case "broken":
+      throw new PageError(400, "The form could not be read.");
   }
-  return text + decoder.decode();
 }
 
 const Email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());

@@ -5,6 +5,7 @@ it("shows the catalogue as documented", () => {
   expect(models).toEqual([
     {
       id: "gpt-image-2",
+      aliases: ["openai/gpt-image-2", "gpt-image-2-2026-04-21"],
       object: "model",
       name: "GPT IMAGE 2",
       provider: "openai",
@@ -25,7 +26,18 @@ it("shows the catalogue as documented", () => {
   ]);
 });
 
-it.each(["GPT-IMAGE-2", "gpt-image-2 ", "", "constructor"])("has no model %j", (id) => {
+it.each(["gpt-image-2", "openai/gpt-image-2", "gpt-image-2-2026-04-21"])("finds the model by %s", (name) => {
+  expect(findModel(name)?.id).toBe("gpt-image-2");
+});
+
+it.each([
+  "openai/gpt-image-2-2026-04-21",
+  "azure/gpt-image-2",
+  "GPT-IMAGE-2",
+  "gpt-image-2 ",
+  "",
+  "constructor",
+])("has no model %j", (id) => {
   expect(findModel(id)).toBeUndefined();
 });
 

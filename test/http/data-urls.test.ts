@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { JSON_BYTES_MAX } from "../../src/http/body.ts";
 import { readJsonWithDataUrls } from "../../src/http/dataUrls.ts";
 import type { MultipartLimits, UploadedFile } from "../../src/http/multipart.ts";
+import { sleep } from "../../src/time.ts";
 import { seeded } from "../images/samples.ts";
 import { bytesOf, cut, streamed } from "./forms.ts";
 
@@ -51,6 +52,48 @@ describe("readJsonWithDataUrls", () => {
     }
   });
 
+  const content = String.fromCharCode(...Array.from({ length: 256 }, (_, at) => at), 0xfb, 0xff);
+  const base64 = btoa(content);
+  const escapeAll = (text: string) =>
+    text.replace(/./g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const shapes = {
+    ".NET's escapes": `data:image/png;base64,${base64.replaceAll("+", "\\u002B")}`,
+    "Gson's escapes": `data:image/png;base64,${base64.replaceAll("=", "\\u003d")}`,
+    "PHP's escapes": `data:image\\/png;base64,${base64.replaceAll("/", "\\/")}`,
+    "an escaped semicolon": `data:image/png\\u003bbase64,${base64}`,
+    "every character escaped": escapeAll(`data:image/png;base64,${base64}`),
+    "no padding": `data:image/png;base64,${base64.replaceAll("=", "")}`,
+    "the URL-safe alphabet": `data:image/png;base64,${base64.replaceAll("+", "-").replaceAll("/", "_")}`,
+    "line breaks": `data:image/png;base64,${base64.replace(/.{76}/g, "$&\\r\\n")}\\n`,
+    spaces: `data:image/png;base64, ${base64.replace(/.{76}/g, "$& ")}`,
+  };
+
+  it.each(Object.entries(shapes))("reads base64 with %s, in pieces of any size", async (_, image) => {
+    for (const chunkBytes of [1, 2, 3, 5, 7, 64, 1000]) {
+      const text = `{"images":[{"\\u0069mage_url":{"url":"${image}"}}],"x":1}`;
+      expect(await read(requestOf(text, chunkBytes))).toEqual({
+        value: { images: [{ image_url: { url: "data:,1" } }], x: 1 },
+        files: [content],
+      });
+    }
+  });
+
+  it("reads a large image with an escape every few characters, never much of it at once", async () => {
+    const bytes = Buffer.alloc(3_000_000, "\xfb\xef\xbeabc", "latin1");
+    const image = bytes.toString("base64").replaceAll("+", "\\u002B");
+    const text = `{"images":["data:image/png;base64,${image}"]}`;
+    let largest = 0;
+    let total = 0;
+    const outcome = await readJsonWithDataUrls(requestOf(text), LIMITS, async ({ content }) => {
+      for await (const piece of content) {
+        largest = Math.max(largest, piece.length);
+        total += piece.length;
+      }
+      return null;
+    });
+    expect([outcome.kind, total, largest < 100_000]).toEqual(["json", 3_000_000, true]);
+  });
+
   it.each(["", "a", "ab", "abc", "abcd"])("reads %j", async (content) => {
     expect(await read(requestOf(`{"images":["${url(content)}"]}`))).toMatchObject({ files: [content] });
   });
@@ -68,8 +111,17 @@ describe("readJsonWithDataUrls", () => {
       '{"images":["data:image/png;base64,YQ==YQ=="]}',
       "image 1 is not valid base64.",
     ],
-    ["no padding", '{"images":["data:image/png;base64,YQ"]}', "image 1 is not valid base64."],
-    ["a line break", '{"images":["data:image/png;base64,YWJj\\nYWJj"]}', "image 1 is not valid base64."],
+    ["half of the padding", '{"images":["data:image/png;base64,YQ="]}', "image 1 is not valid base64."],
+    ["one character too many", '{"images":["data:image/png;base64,YWJjY"]}', "image 1 is not valid base64."],
+    ["an escaped quote", '{"images":["data:image/png;base64,YWJj\\""]}', "image 1 is not valid base64."],
+    ["a bare line break", '{"images":["data:image/png;base64,YWJj\nYWJj"]}', "image 1 is not valid base64."],
+    [
+      "an escape that JSON has not",
+      '{"images":["data:image/png;base64,\\xYWJj"]}',
+      "image 1 is not valid base64.",
+    ],
+    ["an escape cut short", '{"images":["data:image/png;base64,\\u00"]}', "image 1 is not valid base64."],
+    ["an image list given twice", `{"images":["${url("a")}"],"images":[]}`, "images is given twice."],
     ["an image that breaks off", '{"images":["data:image/png;base64,YWJj', "The body is not valid JSON."],
     ["a string that breaks off", '{"images":["data:ima', "The body is not valid JSON."],
     ["text behind", `{"images":["${url("a")}"]}x`, "The body is not valid JSON."],
@@ -99,9 +151,26 @@ describe("readJsonWithDataUrls", () => {
       method: "POST",
       body: new ReadableStream({ pull: () => new Promise(() => undefined) }),
     });
-    expect(await read(stalled)).toMatchObject(refused("The body stopped arriving."));
+    expect(await read(stalled)).toMatchObject(refused("The body took too long to arrive."));
     const headers = { "Content-Encoding": "gzip" };
-    expect(await read(requestOf("{}", 10, headers))).toMatchObject({ code: "unsupportedMediaType" });
+    expect(await read(requestOf("{}", 10, headers))).toMatchObject({
+      code: "unsupportedMediaType",
+      param: "Content-Encoding",
+    });
+    const identity = { "Content-Encoding": "identity" };
+    expect(await read(requestOf("{}", 10, identity))).toEqual({ value: {}, files: [] });
+  });
+
+  it("gives up a body that drips for longer than it may take in all", async () => {
+    const dripping = new ReadableStream({
+      pull: async (controller) => {
+        await sleep(20);
+        controller.enqueue(new TextEncoder().encode(" "));
+      },
+    });
+    const request = new Request("https://api.test/", { method: "POST", body: dripping });
+    const outcome = await read(request, { durationMsMax: 300 });
+    expect(outcome).toMatchObject(refused("The body took too long to arrive."));
   });
 
   it("agrees with JSON.parse on what is JSON, for 300 damaged bodies", async () => {

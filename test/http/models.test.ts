@@ -4,6 +4,7 @@ import { refusal } from "../support/shapes.ts";
 
 const gptImage2 = {
   id: "gpt-image-2",
+  aliases: ["openai/gpt-image-2", "gpt-image-2-2026-04-21"],
   object: "model",
   name: "GPT IMAGE 2",
   provider: "openai",

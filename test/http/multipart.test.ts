@@ -89,6 +89,37 @@ describe("a form that is taken", () => {
     expect(outcome).toEqual({ kind: "form", fields: new Map(Object.entries(fields)) });
   });
 
+  it.each<[string, string, string]>([
+    ["as browsers send it", "reference_image", "Content-Type: application/octet-stream\r\n"],
+    ["without a type", "reference_image[]", ""],
+    ["in a field that takes no files", "mask", "Content-Type: application/octet-stream\r\n"],
+  ])("has no file where a file input was left empty, %s", async (_name, field, type) => {
+    const disposition = `Content-Disposition: form-data; name="${field}"; filename=""`;
+    const empty = [`--${BOUNDARY}\r\n${disposition}\r\n${type}\r\n\r\n`];
+    const { outcome, files } = await read(
+      streamed([...empty, ...file("a"), ...empty, ...file("b"), ...file("c"), ...END]).stream,
+    );
+    expect([outcome, files]).toEqual([form({}), ["a", "b", "c"]]);
+  });
+
+  it("takes bytes without a file name for a file", async () => {
+    const nameless = [
+      `--${BOUNDARY}\r\nContent-Disposition: form-data; name="reference_image"; filename=""\r\n`,
+      "Content-Type: application/octet-stream\r\n\r\nbytes\r\n",
+    ];
+    const { outcome, files } = await read(streamed([...nameless, ...END]).stream);
+    expect([outcome, files]).toEqual([form({}), ["bytes"]]);
+    const four = Array.from({ length: 4 }, () => nameless).flat();
+    expect((await read(streamed([...four, ...END]).stream)).outcome).toEqual(
+      refused("reference_image", /at most 3 times/),
+    );
+  });
+
+  it("takes a file with an index in brackets for the field's own", async () => {
+    const parts = ["[0]", "[1]", "[]"].flatMap((index) => file(index, `reference_image${index}`));
+    expect((await read(streamed([...parts, ...END]).stream)).files).toEqual(["[0]", "[1]", "[]"]);
+  });
+
   it.each([
     ["exactly 3 files", Array.from({ length: 3 }, () => file("x"))],
     ["exactly 64 parts", Array.from({ length: 64 }, (_, i) => text(`f${i}`, "x"))],
@@ -109,7 +140,11 @@ describe("a form that is refused", () => {
   const part = (headers: string) => [`--${BOUNDARY}\r\n${headers}\r\n\r\nx\r\n`, ...END];
   it.each<[string, Piece[], ReturnType<typeof refused>]>([
     ["a field twice", [...text("n", "1"), ...text("n", "1"), ...END], refused("n", /^n is given twice/)],
-    ["a file of another name", [...file("x", "mask"), ...END], refused("mask", /^mask must not be a file/)],
+    [
+      "a file of another name",
+      [...file("x", "mask"), ...END],
+      refused("mask", /^mask is not a field for files here: send each file as reference_image or/),
+    ],
     [
       "reference_image as text",
       [...text("reference_image", "x"), ...END],

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { isInstalled, root } from "../../scripts/lib.mjs";
+import { RETRY_AFTER_SECONDS_MAX } from "../../src/http/limits.ts";
 import type { Call, Double } from "../support/openai-double/index.ts";
 import { startDouble } from "../support/openai-double/index.ts";
 
@@ -344,6 +345,52 @@ const SDK: Trial[] = [
     },
   },
   {
+    what: "a lost answer to an edit with a read stream: not retried; a key of the caller's own finds it",
+    async run(account) {
+      const prompt = promptOf();
+      const path = join(directory, "stream.png");
+      writeFileSync(path, PNG);
+      const client = openai(account, { fetch: losingAnswers(1) });
+      const edit = () =>
+        client.images.edit(
+          { model: MODEL, prompt, image: createReadStream(path) },
+          { headers: { "Idempotency-Key": "mine" } },
+        );
+      await expect(edit()).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
+      expect(await creditsOf(account)).toBe(992);
+      expect(isPicture((await edit()).data?.[0]?.b64_json)).toBe(true);
+      expect([(await providerCalls(prompt)).length, await creditsOf(account)]).toEqual([1, 992]);
+    },
+  },
+  {
+    what: "a lost answer to an edit with `toFile(buffer)`: its retry joins, paid once",
+    async run(account) {
+      const prompt = promptOf();
+      const path = join(directory, "buffer.png");
+      writeFileSync(path, PNG);
+      const image = await toFile(readFileSync(path), "buffer.png");
+      const client = openai(account, { fetch: losingAnswers(1) });
+      const answer = await client.images.edit({ model: MODEL, prompt, image });
+      expect(isPicture(answer.data?.[0]?.b64_json)).toBe(true);
+      expect([(await providerCalls(prompt)).length, await creditsOf(account)]).toEqual([1, 992]);
+    },
+  },
+  {
+    what: '`response_format: "url"`: addresses that need no key',
+    async run(account) {
+      const asked = { model: MODEL, prompt: promptOf(), n: 2, response_format: "url" } as const;
+      const { data = [] } = await openai(account).images.generate(asked);
+      const pictures = await Promise.all(
+        data.map(async ({ url = "" }) => isPng(new Uint8Array(await (await fetch(url)).arrayBuffer()))),
+      );
+      expect(pictures).toEqual([true, true]);
+    },
+  },
+  {
+    what: "a rate limit: it waits as long as `Retry-After` says",
+    run: () => keepsWaiting((limited) => openai({ userId: "", key: "k" }, { fetch: limited }).models.list()),
+  },
+  {
     what: "a timeout while it is being made: its retry joins and waits",
     async run(account) {
       const prompt = promptOf("[latency:2500]");
@@ -364,10 +411,37 @@ const SDK: Trial[] = [
   },
 ];
 
+/** A call whose first answer is a rate limit's, at its longest, must be sent again after that time, and not before. */
+async function keepsWaiting(call: (limited: typeof fetch) => Promise<unknown>): Promise<void> {
+  let calls = 0;
+  const limited: typeof fetch = async () => {
+    calls += 1;
+    const headers = { "Retry-After": String(RETRY_AFTER_SECONDS_MAX) };
+    if (calls === 1) return Response.json({ error: { message: "Too many." } }, { status: 429, headers });
+    return Response.json({ created: 1, data: [{ b64_json: PNG.toString("base64") }] });
+  };
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const answer = call(limited);
+    await vi.advanceTimersByTimeAsync((RETRY_AFTER_SECONDS_MAX - 1) * 1000);
+    expect(calls).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    await answer;
+    expect(calls).toBe(2);
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
 type ImageModel = Parameters<typeof generateImage>[0]["model"];
 
-function vercel(modelOf: (account: Account) => ImageModel): Trial[] {
+function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel): Trial[] {
   return [
+    {
+      what: "a rate limit: it waits as long as `Retry-After` says",
+      run: (account) =>
+        keepsWaiting((limited) => generateImage({ model: modelOf(account, limited), prompt: "a hill" })),
+    },
     {
       what: "generateImage",
       async run(account) {
@@ -634,13 +708,19 @@ const CLIENTS: Client[] = [
     version: versionOf("openai"),
     configuration: [`OPENAI_BASE_URL=${HOST}/openai/v1`, "OPENAI_API_KEY=gih_live_…"],
     trials: SDK,
-    notes: "",
+    notes: [
+      "`images.edit` with a read stream as `image` is sent once: the SDK cannot send a stream again. If the answer is",
+      "lost, it throws `APIConnectionError`, and the picture is paid. Give it `await toFile(readFileSync(path), name)`",
+      "instead, and its retry joins the first call; or send an `Idempotency-Key` of your own and repeat the call.",
+    ].join("\n"),
   },
   {
     name: "Vercel AI SDK, `@ai-sdk/openai`",
     version: `${versionOf("ai")}, ${versionOf("@ai-sdk/openai")}`,
     configuration: [`baseURL: "${HOST}/openai/v1"`, 'apiKey: "gih_live_…"'],
-    trials: vercel(({ key }) => createOpenAI({ baseURL: base, apiKey: key }).image(MODEL)),
+    trials: vercel(({ key }, send = fetch) =>
+      createOpenAI({ baseURL: base, apiKey: key, fetch: send }).image(MODEL),
+    ),
     notes:
       "It does not say that a call is a retry: with an `Idempotency-Key` in `headers` a lost answer is not paid twice.",
   },
@@ -648,8 +728,8 @@ const CLIENTS: Client[] = [
     name: "Vercel AI SDK, `@ai-sdk/openai-compatible`",
     version: `${versionOf("ai")}, ${versionOf("@ai-sdk/openai-compatible")}`,
     configuration: [`baseURL: "${HOST}/openai/v1"`, 'apiKey: "gih_live_…"'],
-    trials: vercel(({ key }) =>
-      createOpenAICompatible({ name: "hub", baseURL: base, apiKey: key }).imageModel(MODEL),
+    trials: vercel(({ key }, send = fetch) =>
+      createOpenAICompatible({ name: "hub", baseURL: base, apiKey: key, fetch: send }).imageModel(MODEL),
     ),
     notes: "As above.",
   },

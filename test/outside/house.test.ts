@@ -96,6 +96,12 @@ it.each([
     "new Date();",
     "src/keys/format.ts:2: new Date() in a pure file",
   ],
+  [
+    "a table that knows constructor",
+    "src/log.ts",
+    "const T: Readonly<Record<string, string>> = { a: 'b' }; T[name]; T['a'];",
+    "src/log.ts:2: a table of strings that is no Map",
+  ],
   ["a skipped test", "test/all.test.ts", 'it.skip("", () => {});', "test/all.test.ts:2: it.skip"],
   ["a test alone", "test/all.test.ts", 'describe.only("", () => {});', "test/all.test.ts:2: describe.only"],
   ["a test to be written", "test/all.test.ts", 'test.todo("");', "test/all.test.ts:2: test.todo"],

@@ -49,7 +49,7 @@ const FIELDS = [
   ["/api", "poll_url", "string", "Not always there. "],
   ["/api", "balance.next_expiration", "string or null", "soonest-expiring"],
   ["/openai", "quality", "string or null", "<code>auto</code>, <code>low</code>"],
-  ["/openai", "images[].image_url", "string", "Required."],
+  ["/openai", "images[].image_url", "string or object", "Required."],
   ["/operator", "api_key", "string", "never shown again"],
 ] as const;
 

@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import * as z from "zod";
 import { NativeError, OpenAIErrorBody } from "../../src/http/openapi/answers.ts";
 import { type Route, routes } from "../../src/http/openapi/routes.ts";
+import { pathOf } from "../../src/http/paths.ts";
 
 type Answer = { status: number; headers: Headers; body: unknown };
 
@@ -10,7 +11,7 @@ type Answer = { status: number; headers: Headers; body: unknown };
  * the document names, and no other. What no route answers is refused in the dialect of its address.
  */
 export function expectDocumented(method: string, path: string, answer: Answer): void {
-  const { pathname } = new URL(path, "https://hub.test");
+  const pathname = pathOf(new Request(new URL(path, "https://hub.test")));
   const route = routes.find((known) => known.method === wordOf(method) && patternOf(known).test(pathname));
   const refusal = pathname.startsWith("/openai/") ? OpenAIErrorBody : NativeError;
   const documented = route?.answers[answer.status];

@@ -9,7 +9,7 @@ import { sha256Hex } from "../../hash.ts";
 import { newId } from "../../id.ts";
 import { issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
 import { log } from "../../log.ts";
-import { parse, readJson } from "../body.ts";
+import { readJson, readQuery } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest, notFound } from "../errors.ts";
 import { limitFailures } from "../guards.ts";
@@ -77,7 +77,7 @@ admin.post("/users", async (c) => {
 });
 
 admin.get("/users", async (c) => {
-  const { email } = parse(UserQuery, c.req.query());
+  const { email } = readQuery(c, UserQuery);
   const rows = await drizzle(c.env.DB).select().from(users).where(eq(users.email, email));
   return c.json({ object: "list", data: rows.map(renderUser) });
 });
@@ -139,7 +139,7 @@ admin.post("/users/:id/credits", async (c) => {
 
 admin.get("/users/:id/credits", async (c) => {
   const user = await findUser(c);
-  const { limit, cursor } = parse(EntriesQuery, c.req.query());
+  const { limit, cursor } = readQuery(c, EntriesQuery);
   const account = c.env.ACCOUNT.getByName(user.id);
   const { balance, grants, entries, hasMore } = await account.statement(cursor, limit);
   const last = entries.at(-1);
@@ -165,7 +165,7 @@ admin.post("/users/:id/api_keys", async (c) => {
 
 admin.get("/users/:id/api_keys", async (c) => {
   const user = await findUser(c);
-  const { limit, cursor } = parse(KeysQuery, c.req.query());
+  const { limit, cursor } = readQuery(c, KeysQuery);
   const page = await listKeys(drizzle(c.env.DB), user.id, { limit, cursor, now: Date.now() });
   return c.json({
     object: "list",
@@ -187,7 +187,7 @@ admin.post("/reconcile", (c) => answerReconcile(c, true));
 
 /** GET reports what differs from the book; POST also repairs the log. */
 async function answerReconcile(c: Context<AppEnv>, repair: boolean): Promise<Response> {
-  const { cursor } = parse(ReconcileQuery, c.req.query());
+  const { cursor } = readQuery(c, ReconcileQuery);
   const page = await reconcile(c.env, cursor, repair, Date.now());
   if (repair) audit(c, "repair_log", { from_user_id: cursor?.userId, repaired: page.repaired });
   return c.json(renderReconciliation(page));

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { GenerationRecord } from "../../account/record.ts";
+import { readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
 import { TimeoutError, within } from "../../time.ts";
 import type { AppEnv } from "../env.ts";
@@ -31,7 +32,7 @@ export async function sendWhole(
   fields: ImageFields,
   delivered: Delivered,
 ): Promise<Response> {
-  const parts = imagesResponse(generation, fields);
+  const parts = imagesResponse(generation, fields, readConfig(c.env));
   const bytes = encodeParts(parts, c.env.IMAGES);
   const length = lengthOf(parts);
   const { readable, writable } = new FixedLengthStream(length);
@@ -102,7 +103,7 @@ class EventStream {
           throw error;
         });
         if (generation !== null) {
-          const parts = completedEvents(this.#operation, generation, this.#fields);
+          const parts = completedEvents(this.#operation, generation, this.#fields, readConfig(this.#c.env));
           yield* encodeParts(parts, this.#c.env.IMAGES);
           this.shown = generation;
           return;

@@ -1,7 +1,9 @@
 import type { GenerationRecord } from "../../account/record.ts";
 import type { Model } from "../../catalogue/models.ts";
+import type { Config } from "../../config.ts";
 import { base64Length, encodeBase64 } from "../../images/base64.ts";
 import type { StoredImage } from "../../images/stored.ts";
+import { imageUrl } from "../v1/render.ts";
 import type { ImageFields } from "./schemas.ts";
 
 export type Operation = "image_generation" | "image_edit";
@@ -14,13 +16,13 @@ export function renderModel({ id, created, owned_by }: Model) {
 }
 
 /** OpenAI's answer without streaming: `{"created":…,"data":[{"b64_json":"…"}],…}`. */
-export function imagesResponse(generation: GenerationRecord, fields: ImageFields): Part[] {
+export function imagesResponse(generation: GenerationRecord, fields: ImageFields, config: Config): Part[] {
   const { images } = generation;
   const [first] = images;
   const data = images.flatMap((image, index): Part[] => [
-    `${index === 0 ? "" : ","}{"b64_json":"`,
-    image,
-    '"}',
+    index === 0 ? "{" : ",{",
+    ...pictureOf(generation, image, fields, config),
+    "}",
   ]);
   const { quality, ...shown } = shownOf(first, fields);
   const details = {
@@ -38,6 +40,7 @@ export function completedEvents(
   operation: Operation,
   generation: GenerationRecord,
   fields: ImageFields,
+  config: Config,
 ): Part[] {
   const { images } = generation;
   const type = `${operation}.completed`;
@@ -48,8 +51,20 @@ export function completedEvents(
       usage: usageOf(chargeOf(generation) / images.length),
     };
     const rest = JSON.stringify(details).slice(1);
-    return [`event: ${type}\ndata: {"type":"${type}","b64_json":"`, image, `",${rest}\n\n`];
+    const picture = pictureOf(generation, image, fields, config);
+    return [`event: ${type}\ndata: {"type":"${type}",`, ...picture, `,${rest}\n\n`];
   });
+}
+
+/** The member that carries a picture: `b64_json`, or `url` where the caller asked for it. */
+function pictureOf(
+  generation: GenerationRecord,
+  image: StoredImage,
+  fields: ImageFields,
+  config: Config,
+): Part[] {
+  if (fields.response_format !== "url") return ['"b64_json":"', image, '"'];
+  return [`"url":${JSON.stringify(imageUrl(generation, image.key, config))}`];
 }
 
 export function errorEvent(error: object): string {
@@ -88,7 +103,8 @@ function shownOf(image: StoredImage | undefined, fields: ImageFields) {
     size: image ? `${image.width}x${image.height}` : "auto",
     quality: fields.quality ?? "auto",
     background: "opaque",
-    output_format: fields.output_format ?? "png",
+    // What the bytes are, whatever was asked for.
+    output_format: image?.contentType.replace("image/", "") ?? "png",
   };
 }
 

@@ -9,7 +9,11 @@ const asked = {
   prompt,
   n: z.number().nullish(),
   size: z.string().nullish(),
-  quality: z.enum(["auto", "low", "medium", "high"]).nullish(),
+  quality: z
+    .enum(["auto", "low", "medium", "high", "standard", "hd"])
+    .nullish()
+    // DALL·E's names, which older clients still send.
+    .transform((quality) => (quality === "standard" ? "auto" : quality === "hd" ? "high" : quality)),
   output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
   output_compression: z.int().min(0).max(100).nullish(),
   background: z.enum(["auto", "opaque"]).nullish(),
@@ -18,44 +22,55 @@ const asked = {
   safety_identifier: z.string().nullish(),
   stream: z.boolean().nullish(),
   partial_images: z.int().min(0).max(3).nullish(),
-  response_format: z.string().nullish(),
+  response_format: z.enum(["b64_json", "url"]).nullish(),
   style: z.string().nullish(),
+  // Other values than null have been refused in words of their own: see refuseUnsupported.
+  mask: z.null().optional(),
+  input_fidelity: z.null().optional(),
 };
 
 /** The body of POST /openai/v1/images/generations, and, beside the files, the fields of the form of …/images/edits. */
 export const CreateImageBody = z.strictObject(asked);
 
+/** As OpenAI's image API has it, or its chat API. */
+const imageUrl = z.union([z.string(), z.strictObject({ url: z.string() })]);
+
 /** The body of …/images/edits as it is once its data URLs have been taken out: see {@link refuseOtherImages}. */
 export const EditImageBody = z.strictObject({
   ...asked,
-  images: z.array(z.union([z.string(), z.strictObject({ image_url: z.string() })])).min(1),
+  images: z.array(z.union([z.string(), z.strictObject({ image_url: imageUrl })])).min(1),
 });
 
 export type ImageFields = z.infer<typeof CreateImageBody>;
 
 const MASK = "mask is not supported: say in the prompt what is to change, and where.";
 
-/** What OpenAI's API has and this service cannot honour, in words for people. Null: this value is fine. */
-const UNSUPPORTED: Readonly<Record<string, (value: unknown) => string | null>> = {
-  mask: () => MASK,
-  input_fidelity: () => "input_fidelity cannot be chosen for this model: leave it out.",
-  background: (value) =>
-    value === "transparent"
-      ? "background transparent is not supported by this model: use opaque or auto."
-      : null,
-  n: (value) =>
-    typeof value === "number" && value > IMAGES_MAX
-      ? `n may be at most ${IMAGES_MAX} here: send several requests for more images.`
-      : null,
-};
-
 const IMAGES_MAX = Math.max(...models.map((model) => model.max_images));
+
+/** What is wrong with a field that OpenAI's API has and this service cannot honour, in words, or null. */
+function unsupported(field: string, value: unknown): string | null {
+  switch (field) {
+    case "mask":
+    case "mask[]":
+      return MASK;
+    case "input_fidelity":
+      return "input_fidelity cannot be chosen for this model: leave it out.";
+    case "background":
+      if (value !== "transparent") return null;
+      return "background transparent is not supported by this model: use opaque or auto.";
+    case "n":
+      if (typeof value !== "number" || value <= IMAGES_MAX) return null;
+      return `n may be at most ${IMAGES_MAX} here: send several requests for more images.`;
+    default:
+      return null;
+  }
+}
 
 /** @throws {ApiError} 400 for what OpenAI's API takes and this one does not */
 export function refuseUnsupported(value: unknown): void {
   if (typeof value !== "object" || value === null) return;
   for (const [field, given] of Object.entries(value)) {
-    const message = given === null ? null : (UNSUPPORTED[field]?.(given) ?? null);
+    const message = given === null ? null : unsupported(field, given);
     if (message !== null) throw invalidRequest(message, field);
   }
 }
@@ -74,12 +89,14 @@ export function refuseOtherImages(value: unknown, files: number): void {
   }
 }
 
+/** The URL of `"…"`, `{image_url: "…"}` or `{image_url: {url: "…"}}`. */
 function urlOf(image: unknown): unknown {
-  return typeof image === "object" && image !== null && "image_url" in image ? image.image_url : image;
+  const named = typeof image === "object" && image !== null && "image_url" in image ? image.image_url : image;
+  return typeof named === "object" && named !== null && "url" in named ? named.url : named;
 }
 
-/** What a mask is answered when it comes as a file. */
-export const REFUSED_FILES = { mask: MASK };
+/** The answers to files in other fields than `image`, by field. */
+export const REFUSED_FILES: ReadonlyMap<string, string> = new Map([["mask", MASK]]);
 
 /** The same request in the words of the native API. */
 export function toGenerationBody(fields: ImageFields): GenerationBody {

@@ -25,6 +25,7 @@ export const CreditBalance = z.strictObject({ object: z.literal("credit_balance"
 
 export const Model = z.strictObject({
   id: z.string(),
+  aliases: z.array(z.string()).meta({ description: "Other ids that requests may name it by." }),
   object: z.literal("model"),
   name: z.string(),
   provider: z.string(),
@@ -193,7 +194,11 @@ export const OpenAIModelList = listOf(OpenAIModel);
 
 export const OpenAIImages = z.strictObject({
   created: z.int(),
-  data: z.array(z.strictObject({ b64_json: z.base64() })),
+  data: z.array(
+    z.union([z.strictObject({ b64_json: z.base64() }), z.strictObject({ url: z.url() })]).meta({
+      description: "`url` where `response_format` asks for it, else `b64_json`.",
+    }),
+  ),
   quality: z.enum(["low", "medium", "high"]).optional(),
   ...shown,
 });
@@ -201,7 +206,8 @@ export const OpenAIImages = z.strictObject({
 /** The data of one server-sent event. */
 export const OpenAIImageEvent = z.strictObject({
   type: z.enum(["image_generation.completed", "image_edit.completed"]),
-  b64_json: z.base64(),
+  b64_json: z.base64().optional(),
+  url: z.url().optional().meta({ description: 'In place of `b64_json` with `response_format: "url"`.' }),
   created_at: z.int(),
   quality: z.enum(["auto", "low", "medium", "high"]),
   ...shown,

@@ -46,30 +46,33 @@ const REQUEST_HEADERS = {
 };
 
 /** What the fields of bodies and queries are for. A name means the same wherever it is sent. */
-const FIELDS: Readonly<Record<string, string>> = {
-  model: "A model's id, as the list of models has it.",
-  prompt: "What the image is to show.",
-  size: "`auto`, as when it is left out, or `WIDTHxHEIGHT`. Its pixels decide the price.",
-  quality: "How much care the provider takes; `auto` when it is left out.",
-  aspect_ratio: "Instead of `size`: one of the model's ratios.",
-  resolution: "Instead of `size`: `1K`, `2K` or `4K`, which is what is priced.",
-  n: "How many images, each at the same price; 1 when it is left out.",
-  async: "Answer at once, and make the images after that.",
-  output_compression: "For `jpeg` and `webp` only.",
-  user: "Your id for your own user. Only a hash of it is passed on.",
-  response_format: "Taken from clients that send it, and ignored.",
-  style: "Taken from clients that send it, and ignored.",
-  stream: "Answer with server-sent events.",
-  images: "What to start from: images as data URLs.",
-  cursor: "The `next_cursor` of the page before.",
-  status: "Only those that stand so.",
-  created_after: "Only those made after this time.",
-  created_before: "Only those made before this time.",
-  idempotency_key: "Only the one that was made with this key.",
-  id: "An id of your own: given twice with the same one, credits are added once.",
-  expires_at: "A time in the future; null, or left out, is never.",
-  reason: "What its owner reads beside it.",
-};
+const FIELDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    model: "A model's id, as the list of models has it.",
+    prompt: "What the image is to show.",
+    size: "`auto`, as when it is left out, or `WIDTHxHEIGHT`. Its pixels decide the price.",
+    quality: "How much care the provider takes; `auto` when it is left out.",
+    aspect_ratio: "Instead of `size`: one of the model's ratios.",
+    resolution: "Instead of `size`: `1K`, `2K` or `4K`, which is what is priced.",
+    n: "How many images, each at the same price; 1 when it is left out.",
+    async: "Answer at once, and make the images after that.",
+    output_compression: "For `jpeg` and `webp` only.",
+    user: "Your id for your own user. Only a hash of it is passed on.",
+    response_format:
+      "At /openai/v1 `b64_json`, as when it is left out, or `url`. At /api/v1 it is ignored: every image has a `url`.",
+    style: "Taken from clients that send it, and ignored.",
+    stream: "Answer with server-sent events.",
+    images: "What to start from: images as data URLs.",
+    cursor: "The `next_cursor` of the page before.",
+    status: "Only those that stand so.",
+    created_after: "Only those made after this time.",
+    created_before: "Only those made before this time.",
+    idempotency_key: "Only the one that was made with this key.",
+    id: "An id of your own: given twice with the same one, credits are added once.",
+    expires_at: "A time in the future; null, or left out, is never.",
+    reason: "What its owner reads beside it.",
+  }),
+);
 
 const ERRORS: Readonly<Record<number, string>> = {
   400: "The request is not valid, or the provider refused it under its content policy.",
@@ -86,9 +89,9 @@ const ERRORS: Readonly<Record<number, string>> = {
 };
 
 export function buildDocument(): Json {
-  const paths: Record<string, Json> = {};
+  const paths = new Map<string, Json>();
   for (const route of routes) {
-    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) };
+    paths.set(route.path, { ...paths.get(route.path), [route.method]: operationOf(route) });
   }
   return {
     openapi: "3.1.1",
@@ -100,7 +103,7 @@ export function buildDocument(): Json {
     },
     servers: [{ url: "/", description: "Where this document was found." }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    paths,
+    paths: Object.fromEntries(paths),
     components: {
       securitySchemes: {
         apiKey: { type: "http", scheme: "bearer", bearerFormat: "gih_live_…", description: "An API key." },
@@ -256,7 +259,7 @@ function inputSchema(schema: z.ZodType): ObjectSchema {
 function withDescriptions(properties: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(properties).map(([name, property]) => {
-      const description = FIELDS[name];
+      const description = FIELDS.get(name);
       const bare = description === undefined || typeof property !== "object";
       return [name, bare ? property : { ...property, description }];
     }),

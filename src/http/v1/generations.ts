@@ -9,7 +9,7 @@ import {
 import { isGenerationId } from "../../id.ts";
 import { lookUpKeyAnd, lookUpKeyAndGeneration } from "../../keys/lookup.ts";
 import { authenticate, authenticateAnd } from "../authenticate.ts";
-import { parse } from "../body.ts";
+import { readQuery } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
 import { POLL_AFTER_SECONDS, renderGeneration } from "./render.ts";
@@ -18,7 +18,7 @@ import { GenerationsQuery } from "./schemas.ts";
 export const generations = new Hono<AppEnv>();
 
 generations.get("/generations", async (c) => {
-  const { idempotency_key: key, limit, cursor, ...filter } = parse(GenerationsQuery, c.req.query());
+  const { idempotency_key: key, limit, cursor, ...filter } = readQuery(c, GenerationsQuery);
   const config = readConfig(c.env);
   if (key !== undefined) {
     const caller = await authenticate(c);

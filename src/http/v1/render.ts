@@ -59,6 +59,7 @@ export function pollUrl(record: GenerationRecord): string {
   return `${record.origin}/api/v1/generations/${record.id}`;
 }
 
-function imageUrl(record: GenerationRecord, key: string, config: Config): string {
+/** Where an image of the generation is read: it needs no key. */
+export function imageUrl(record: GenerationRecord, key: string, config: Config): string {
   return `${config.IMAGES_BASE_URL ?? `${record.origin}/images`}/${key}`;
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { findModel } from "../../catalogue/models.ts";
 import { isGenerationId } from "../../id.ts";
 
 export const PROMPT_CODE_POINTS_MAX = 32_000;
@@ -99,7 +100,7 @@ export const GenerationsQuery = z
     ...rest,
     cursor: cursor ?? null,
     status: status ?? null,
-    model: model ?? null,
+    model: model === undefined ? null : (findModel(model)?.id ?? model),
     createdAfter: created_after ?? null,
     createdBefore: created_before ?? null,
   }));

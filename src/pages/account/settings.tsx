@@ -144,12 +144,16 @@ const SettingsPage: FC<{
 
 const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"] as const;
 const SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"] as const;
-const NAMES: Readonly<Record<string, string>> = { Edg: "Edge", OPR: "Opera", "Mac OS": "macOS" };
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ["Edg", "Edge"],
+  ["OPR", "Opera"],
+  ["Mac OS", "macOS"],
+]);
 
 /** A guess good enough to tell one's own devices apart. */
 function deviceOf(userAgent: string | null): string {
   const browser = BROWSERS.find((name) => userAgent?.includes(`${name}/`));
   const system = SYSTEMS.find((name) => userAgent?.includes(name));
-  const name = (key: string | undefined, otherwise: string) => (key ? (NAMES[key] ?? key) : otherwise);
+  const name = (key: string | undefined, otherwise: string) => (key ? (NAMES.get(key) ?? key) : otherwise);
   return `${name(browser, "A browser")} on ${name(system, "some system")}`;
 }

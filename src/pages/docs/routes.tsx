@@ -299,7 +299,7 @@ const Fields: FC<{ guide: Guide }> = ({ guide }) => {
     output_format: "png, jpeg, webp",
     reference_image: "@./reference.png",
   };
-  const notes: Readonly<Record<string, Child>> = guide.fields;
+  const notes: ReadonlyMap<string, Child> = new Map(Object.entries(guide.fields));
   return (
     <Table
       stacked
@@ -314,7 +314,7 @@ const Fields: FC<{ guide: Guide }> = ({ guide }) => {
           <td>
             <code>{value}</code>
           </td>
-          <td>{notes[name]}</td>
+          <td>{notes.get(name)}</td>
         </tr>
       ))}
     </Table>

@@ -134,7 +134,9 @@ describe("an answer", () => {
     const spy = provide([png(1024, 1024)]);
     const answer = await post(GENERATIONS, {
       ...ASKED,
-      response_format: "url",
+      response_format: "b64_json",
+      mask: null,
+      input_fidelity: null,
       style: "vivid",
       user: "u".repeat(300),
       safety_identifier: "s",
@@ -148,6 +150,55 @@ describe("an answer", () => {
     });
     expect(answer.status).toBe(200);
     expect(spy.mock.calls[0]?.[0]).toMatchObject({ size: "auto", n: 1, moderation: "low" });
+  });
+
+  it("has addresses instead of base64 where they are asked for, in a stream too", async () => {
+    const picture = png(1024, 1024);
+    provide([picture], [picture]);
+    const asked = { ...ASKED, response_format: "url" };
+    const answer = await post(GENERATIONS, asked);
+    const { data } = z.object({ data: z.array(z.strictObject({ url: z.url() })) }).parse(answer.body);
+    const [{ url } = { url: "" }] = data;
+    const bytes = new Uint8Array(await (await respond("GET", new URL(url).pathname)).arrayBuffer());
+    expect(bytes).toEqual(new Uint8Array(picture));
+    expect(answer.headers.get("content-length")).toBe(String(answer.text.length));
+    const { text } = await post(GENERATIONS, { ...asked, stream: true });
+    const event: unknown = JSON.parse(/^data: (.+)$/m.exec(text)?.[1] ?? "null");
+    expect(event).toMatchObject({ type: "image_generation.completed", url: expect.stringMatching(/\.png$/) });
+    expect(event).not.toHaveProperty("b64_json");
+  });
+
+  it("has the format that the bytes are of", async () => {
+    provide([jpeg(frame(1024, 1024))]);
+    expect((await post(GENERATIONS, ASKED)).body).toMatchObject({ output_format: "jpeg" });
+  });
+
+  it.each([
+    ["standard", "auto", undefined],
+    ["hd", "high", "high"],
+  ])("takes quality %s for %s", async (quality, renderQuality, told) => {
+    const spy = provide([png(1024, 1024)]);
+    const { body } = await post(GENERATIONS, { ...ASKED, quality });
+    expect(spy.mock.calls[0]?.[0]).toMatchObject({ quality: renderQuality });
+    expect(Images.parse(body).quality).toBe(told);
+  });
+
+  it.each(["openai/gpt-image-2", "gpt-image-2-2026-04-21"])("takes %s for the model", async (model) => {
+    provide([png(1024, 1024)], [png(1024, 1024)]);
+    const made = await post(GENERATIONS, { ...ASKED, model });
+    const id = made.headers.get("x-generation-id");
+    const native = await post("/api/v1/images/generations", { ...ASKED, model });
+    expect(native.body).toMatchObject({ model: "gpt-image-2" });
+    const { key } = user;
+    expect((await call("GET", `/api/v1/generations/${id}`, { key })).body).toMatchObject({
+      model: "gpt-image-2",
+    });
+    for (const base of ["/openai/v1", "/api/v1"]) {
+      const shown = await call("GET", `${base}/models/${encodeURIComponent(model)}`, { key });
+      expect(shown.body).toMatchObject({ id: "gpt-image-2" });
+    }
+    const listed = await call("GET", `/api/v1/generations?model=${encodeURIComponent(model)}`, { key });
+    expect(listed.body).toMatchObject({ data: [{}, {}] });
   });
 
   it("takes the one model when none is named", async () => {
@@ -168,6 +219,14 @@ describe("an edit", () => {
         ["image[]", webpLossy(8, 8)],
       ],
       ["image/jpeg", "image/webp"],
+    ],
+    [
+      "indexes",
+      [
+        ["image[0]", jpeg(frame(8, 8))],
+        ["image[1]", png(9, 9)],
+      ],
+      ["image/jpeg", "image/png"],
     ],
     [
       "image, repeated",
@@ -244,8 +303,16 @@ describe("an edit", () => {
   });
 
   it.each([
+    ["a mask in brackets", { image: png(8, 8), "mask[]": png(8, 8) }, "mask[]", /^mask is not supported/],
+    ["numbered images", { image1: png(8, 8) }, "image1", /^image1 is not a field .* as image or image\[\]/],
+    ["images", { images: png(8, 8) }, "images", /^images is not a field .* as image or image\[\]/],
     ["a mask", { image: png(8, 8), mask: png(8, 8) }, "mask", /^mask is not supported/],
-    ["a file of another name", { picture: png(8, 8) }, "picture", /^picture must not be a file/],
+    [
+      "a file of another name",
+      { picture: png(8, 8) },
+      "picture",
+      /^picture is not a field for files here: send each file as image or image\[\]\.$/,
+    ],
     ["what is no image", { image: new Uint8Array(20) }, "image", /^image 1 is not a PNG/],
     ["no file", {}, "image", /^image is required/],
   ])("refuses a form with %s", async (_, files, param, message) => {
@@ -264,7 +331,9 @@ describe("a refusal", () => {
     ["more images than are made", { n: 5 }, "n"],
     ["an unknown field", { propmt: "a" }, "propmt"],
     ["another size", { size: "512x512" }, "size"],
-    ["another quality", { quality: "hd" }, "quality"],
+    ["another quality", { quality: "ultra" }, "quality"],
+    ["another response format", { response_format: "b64" }, "response_format"],
+    ["an input fidelity of null and a mask", { input_fidelity: null, mask: "x" }, "mask"],
     ["a format that is not made here", { output_format: "webp" }, "output_format"],
     ["no prompt", { prompt: undefined }, "prompt"],
   ])("of %s names the field and charges nothing", async (_, asked, param) => {

@@ -1,0 +1,29 @@
+import { getPath } from "hono/utils/url";
+
+export const NATIVE_BASE = "/api/v1";
+export const OPENAI_BASE = "/openai/v1";
+
+/**
+ * The request's path as the routes have it. A base URL that is one slash or one `/v1` off leads to the same place: clients
+ * put paths together in their own ways, and a redirect would lose a POST's body. Other addresses stay as they are.
+ */
+export function pathOf(request: Request): string {
+  const path = getPath(request);
+  const single = path.replace(/\/{2,}/g, "/").replace(/\/$/, "");
+  const [, base, rest = ""] = /^(\/api\/v1|\/openai\/v1)(?:\/v1)*(\/.*)?$/.exec(single) ?? [];
+  return base === undefined ? path : base + rest;
+}
+
+/** Paths that only the native API has, and those that OpenAI's has. Some are of both. */
+const NATIVE_PATH = /\/(images\/generations|generations(\/[^/]+)?|models(\/[^/]+)?|credits)\/?$/;
+const OPENAI_PATH = /\/(images\/(generations|edits)|models(\/[^/]+)?)\/?$/;
+
+/** Where a call was probably meant to go that led nowhere, in words; null when it looks like none of ours. */
+export function rightBase(url: string): string | null {
+  const { origin, pathname } = new URL(url);
+  const bases = [
+    ...(OPENAI_PATH.test(pathname) ? [`${origin}${OPENAI_BASE} for OpenAI's API`] : []),
+    ...(NATIVE_PATH.test(pathname) ? [`${origin}${NATIVE_BASE} for this service's own`] : []),
+  ];
+  return bases.length === 0 ? null : `Use the base URL ${bases.join(", or ")}.`;
+}
