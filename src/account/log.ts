@@ -1,4 +1,4 @@
-import { and, eq, gt, type SQL, sql } from "drizzle-orm";
+import { and, eq, gt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { creditEntries, generations } from "../db/schema.ts";
@@ -68,14 +68,14 @@ const ENTRY_COLUMNS = {
 
 /** What an upsert does with a row that is there: sets these columns, and writes nothing where all are the same. */
 function setToGiven(table: SQLiteTable, columns: Readonly<Record<string, string>>) {
-  const set: Record<string, SQL> = {};
-  const differs: SQL[] = [];
-  for (const [field, column] of Object.entries(columns)) {
-    const given = sql.raw(`excluded.${column}`);
-    set[field] = given;
-    differs.push(sql`${table}.${sql.identifier(column)} IS NOT ${given}`);
-  }
-  return { set, setWhere: sql.join(differs, sql` OR `) };
+  const given = Object.entries(columns).map(([field, column]) => {
+    return { field, own: sql`${table}.${sql.identifier(column)}`, excluded: sql.raw(`excluded.${column}`) };
+  });
+  const differs = given.map(({ own, excluded }) => sql`${own} IS NOT ${excluded}`);
+  return {
+    set: Object.fromEntries(given.map(({ field, excluded }) => [field, excluded])),
+    setWhere: sql.join(differs, sql` OR `),
+  };
 }
 
 function chunk<T>(items: readonly T[], size: number): T[][] {

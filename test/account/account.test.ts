@@ -7,6 +7,7 @@ import type { RefundCause } from "../../src/account/ledger.ts";
 import { type GenerationRequest, KEEP_MS, LEASE_MS, SWEEP_AFTER_MS } from "../../src/account/lifecycle.ts";
 import { ENTRIES_A_WRITE } from "../../src/account/log.ts";
 import { AccountStore } from "../../src/account/store.ts";
+import { OPEN_UPLOADS_MAX, UPLOAD_MS_MAX, WASTED_UPLOADS_MAX } from "../../src/account/uploads.ts";
 import { creditEntries, generations } from "../../src/db/schema.ts";
 import { newId } from "../../src/id.ts";
 import { createRandom } from "../../src/providers/sketch/random.ts";
@@ -261,6 +262,53 @@ describe("submit", () => {
     });
   });
 
+  it("spends no credits that have expired when nothing was asked since", async () => {
+    const { account } = newUser();
+    await account.grant("soon", 8, Date.now() + HOUR, null);
+    await account.grant("never", 7, null, null);
+    pass(HOUR);
+    expect(await account.submit(anOrder("gen_1", "sync", aRequest(), 8))).toMatchObject({
+      kind: "insufficient",
+      available: 7,
+    });
+    expect(await linesOf(account)).toEqual(["grant 8", "grant 7", "expiry -8"]);
+  });
+
+  it("books what expired while it ran before it refunds", async () => {
+    const { account } = newUser();
+    await account.grant("soon", 20, Date.now() + HOUR, null);
+    await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
+    pass(HOUR);
+    await account.finish("gen_1", 1, { images: [], failure: "contentPolicyViolation" });
+    expect(await linesOf(account)).toEqual(["grant 20", "charge -8", "expiry -12", "refund 8", "expiry -8"]);
+  });
+
+  it("throws, and posts nothing, when the grants hold another sum than the balance", async () => {
+    const { account } = await newUserWith(20);
+    await runInDurableObject(account, (_, { storage }) => {
+      storage.sql.exec("UPDATE grants SET credits = 30, remaining = 30");
+    });
+    expect(
+      await errorOf(account, (instance) => instance.submit(anOrder("gen_1", "sync", aRequest(), 8))),
+    ).toContain("the balance is what the grants hold");
+    expect(await linesOf(account)).toEqual(["grant 20"]);
+    expect(await account.generation("gen_1")).toBeNull();
+  });
+
+  it("notes with the charge and the refund which key pays", async () => {
+    const { account } = await newUserWith(20);
+    await account.submit({ ...anOrder("gen_1", "sync", aRequest(), 8), keyId: "key_1" });
+    await account.finish("gen_1", 1, FAILED);
+    const keys = await runInDurableObject(account, (_, { storage }) =>
+      storage.sql.exec("SELECT kind, key_id, livemode FROM entries ORDER BY seq").toArray(),
+    );
+    expect(keys).toEqual([
+      { kind: "grant", key_id: null, livemode: 1 },
+      { kind: "charge", key_id: "key_1", livemode: 1 },
+      { kind: "refund", key_id: "key_1", livemode: 1 },
+    ]);
+  });
+
   it("keeps the accounts of two users apart", async () => {
     const one = await newUserWith(8);
     const other = await newUserWith(8);
@@ -438,6 +486,79 @@ describe("begin, renew, finish", () => {
       "refund 8",
       "expiry -8",
     ]);
+  });
+});
+
+describe("takeOver", () => {
+  it("gives the job of a run that died to whoever saw it die, at once and once", async () => {
+    const { account, id, all } = await newRun();
+    expect(await account.takeOver(id, 1)).toMatchObject({ kind: "run", job: { fence: 2, mayCall: false } });
+    expect(await account.takeOver(id, 1)).toEqual({ kind: "taken" });
+    expect(await account.renew(id, 1, 0)).toBe("lost");
+    expect(await account.finish(id, 2, all)).toMatchObject({ kind: "settled", balance: { credits: 84 } });
+    expect(await account.takeOver(id, 2)).toEqual({ kind: "finished" });
+    expect(await account.takeOver("gen_other", 1)).toEqual({ kind: "unknown" });
+  });
+
+  it("takes nothing from a run of another fence", async () => {
+    const { account, id } = await newRun();
+    expect(await account.takeOver(id, 2)).toEqual({ kind: "taken" });
+    expect(await account.renew(id, 1, 0)).toBe("yours");
+  });
+});
+
+describe("uploads", () => {
+  const upload = (id: string, bytes: number | null = null) => ({ id, bytes, call: null });
+
+  it("at the same time need credits for each of them", async () => {
+    const { account } = await newUserWith(16);
+    const admit = (id: string) => account.admit(8, null, 0, upload(id));
+    expect(await admit("upload_1")).toEqual({ kind: "admitted" });
+    expect(await admit("upload_2")).toEqual({ kind: "admitted" });
+    expect(await admit("upload_3")).toMatchObject({ kind: "insufficient", available: 16 });
+    await account.uploadEnded("upload_1");
+    expect(await admit("upload_3")).toEqual({ kind: "admitted" });
+  });
+
+  it("that became a generation make room for the next", async () => {
+    const { account } = await newUserWith(16);
+    await account.admit(8, null, 0, upload("upload_1"));
+    await account.submit({ ...anOrder("gen_1", "sync", aRequest(), 8), uploadId: "upload_1" });
+    expect(await account.admit(8, null, 0, upload("upload_2"))).toEqual({ kind: "admitted" });
+    expect(await account.admit(8, null, 0, upload("upload_3"))).toMatchObject({ kind: "insufficient" });
+  });
+
+  it(`that come to nothing are at most ${WASTED_UPLOADS_MAX} a minute`, async () => {
+    const { account } = await newUserWith(16);
+    for (let at = 0; at < WASTED_UPLOADS_MAX; at++) {
+      expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
+      await account.uploadEnded(`upload_${at}`);
+    }
+    const limited = { kind: "uploads_limited", retryAfterSeconds: 60 };
+    expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual(limited);
+    pass(MINUTE);
+    expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual({ kind: "admitted" });
+  });
+
+  it(`are at most ${OPEN_UPLOADS_MAX} at once, and forgotten after a while`, async () => {
+    const { account } = await newUserWith(1_000);
+    for (let at = 0; at < OPEN_UPLOADS_MAX; at++) {
+      expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
+    }
+    expect(await account.admit(8, null, 0, upload("upload_more"))).toMatchObject({ kind: "uploads_limited" });
+    pass(UPLOAD_MS_MAX);
+    expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual({ kind: "admitted" });
+  });
+
+  it("with a used idempotency key may be as large as those it was used for, and no larger", async () => {
+    const { account } = await newUserWith(8);
+    const references = [{ key: "u/1", contentType: "image/png" as const, bytes: 1_000, sha256: "00" }];
+    const order = anOrder("gen_1", "sync", aRequest({ references }), 8);
+    await account.submit({ ...order, idempotency: { key: "k", fingerprint: "f" } });
+    const most = 1_000 + 4 * 1024 * 1024;
+    expect(await account.admit(8, "k", 0, upload("upload_1", most))).toEqual({ kind: "admitted" });
+    expect(await account.admit(8, "k", 0, upload("upload_2", most + 1))).toEqual({ kind: "conflict" });
+    expect(await account.admit(8, "other", 0, upload("upload_3", 9))).toMatchObject({ kind: "insufficient" });
   });
 });
 

@@ -10,6 +10,7 @@ import {
   RENEWED_FOR_MS,
   type RefundCause,
   refund,
+  renewedGrantId,
 } from "../../src/account/ledger.ts";
 import { createRandom, type Random } from "../../src/providers/sketch/random.ts";
 import { NaiveCredits } from "../support/naive.ts";
@@ -211,6 +212,16 @@ describe("refund", () => {
       ...(expected === "is kept" ? [] : [["expiry", -8, "a", 0, 20]]),
     ]);
     expect(postings.map(({ grant }) => grant.expiresAt)).toEqual(postings.map(() => expiresAt));
+  });
+
+  it("returns to a grant that renewed credits once with its own expiry", () => {
+    const id = renewedGrantId("gen_0");
+    const [renewed] = grantsOf([[id, 0, NOW + DAY, 8]]);
+    if (renewed === undefined) throw new Error("There is no grant.");
+    const postings = refund(0, [{ grantId: id, credits: 8 }], 8, "fault", "gen_1", NOW, () => renewed);
+    expect(postings).toEqual([
+      expect.objectContaining({ kind: "refund", credits: 8, grant: { ...renewed, remaining: 8 } }),
+    ]);
   });
 
   it("gathers what is renewed from several grants in one new grant, after what keeps its expiry", () => {

@@ -401,6 +401,45 @@ describe("end", () => {
   });
 });
 
+describe("end, with images of another size than was asked", () => {
+  const prices = { "1K": 8, "2K": 10, "4K": 12 };
+  const image = ([width, height]: [number, number]) =>
+    imagesOf("gen_1", 1).map((one) => ({ ...one, width, height }));
+
+  it.each<[string, number, number, [number, number][], number]>([
+    ["64 × 64 instead of 4K costs 1K", 12, 1, [[64, 64]], 4],
+    ["2K instead of 4K costs 2K", 12, 1, [[2048, 2048]], 2],
+    ["4K is as asked", 12, 1, [[3840, 2160]], 0],
+    ["4K instead of 1K costs what was asked", 8, 1, [[3840, 2160]], 0],
+    [
+      "each image for itself",
+      36,
+      3,
+      [
+        [3840, 2160],
+        [1024, 1024],
+        [2048, 2048],
+      ],
+      6,
+    ],
+    ["beside one that is missing", 24, 2, [[1024, 1024]], 16],
+  ])("%s", (_, credits, n, sizes, refunded) => {
+    const asked = aRequest({ n, tier: "4K", prices });
+    const work = accept(anOrder("gen_1", "sync", asked, credits), paid, T0, limits);
+    const outcome = end(work, 1, { images: sizes.flatMap(image), failure: null }, T0);
+    expect(outcome).toMatchObject({
+      generation: { status: "succeeded", charged: credits, refunded },
+      refund: refunded === 0 ? null : { credits: refunded, cause: "fault" },
+    });
+  });
+
+  it("costs what was charged where an older release noted no prices", () => {
+    const work = accept(anOrder("gen_1", "sync", aRequest({ tier: "4K" }), 12), paid, T0, limits);
+    const small = imagesOf("gen_1", 1).map((one) => ({ ...one, width: 64, height: 64 }));
+    expect(end(work, 1, { images: small, failure: null }, T0)).toMatchObject({ refund: null });
+  });
+});
+
 describe("chores", () => {
   const endedAt = T0 + 20 * SECOND;
   const unswept = { ...succeeded, swept: false };

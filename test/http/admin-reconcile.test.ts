@@ -1,7 +1,9 @@
-import { env, runDurableObjectAlarm } from "cloudflare:test";
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { Account } from "../../src/account/account.ts";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
+import { holdQueue } from "../support/queue.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const request = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
@@ -14,6 +16,8 @@ const Page = z.object({
   has_more: z.boolean(),
   next_cursor: z.string().nullable(),
 });
+
+const again = Account.prototype.writeEntriesAgain;
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -70,6 +74,60 @@ describe("GET /api/admin/reconcile", () => {
     expect(await reconcile("POST", user)).toMatchObject([{ kind }]);
     await tell(user);
     expect(await reconcile("GET", user)).toEqual([]);
+  });
+
+  it("calls no account broken whose work has not been logged yet", async () => {
+    const { user } = await userWithPictures(1);
+    const batch = vi.spyOn(Object.getPrototypeOf(env.DB), "batch").mockRejectedValue(new Error("D1 is down"));
+    await call("POST", "/api/v1/images/generations", { key: user.key, json: request });
+    batch.mockRestore();
+    holdQueue();
+    await call("POST", "/api/v1/images/generations", { key: user.key, json: { ...request, async: true } });
+    const rows = () => env.DB.prepare("SELECT * FROM credit_entries WHERE user_id = ?").bind(user.id).all();
+    const before = await rows();
+    expect(await reconcile("GET", user)).toEqual([]);
+    expect(await reconcile("POST", user)).toEqual([]);
+    expect((await rows()).results).toEqual(before.results);
+  });
+
+  it("changes only the entries that differ, of many", async () => {
+    const user = await newUser();
+    const account = env.ACCOUNT.getByName(user.id);
+    for (let at = 0; at < 1_200; at++) await account.grant(`grant_${at}`, 1, null, null);
+    await tell(user);
+    const damage = "UPDATE credit_entries SET credits = 99 WHERE user_id = ? AND seq = 700";
+    await env.DB.prepare(damage).bind(user.id).run();
+    const writes: number[] = [];
+    const writing = vi.spyOn(Account.prototype, "writeEntriesAgain");
+    writing.mockImplementation(async function (this: Account, after, last) {
+      writes.push(last - after);
+      await again.call(this, after, last);
+    });
+    expect(await reconcile("POST", user)).toMatchObject([{ kind: "entries_differ" }]);
+    expect(writes).toHaveLength(1);
+    expect(writes[0]).toBeLessThanOrEqual(480);
+    expect(await reconcile("GET", user)).toEqual([]);
+  });
+
+  it("removes entries that the account does not have", async () => {
+    const { user } = await userWithPictures(1);
+    const more =
+      "INSERT INTO credit_entries SELECT user_id, 999, kind, credits, balance_after, generation_id, grant_id, created_at " +
+      "FROM credit_entries WHERE user_id = ? AND seq = 1";
+    await env.DB.prepare(more).bind(user.id).run();
+    expect(await reconcile("POST", user)).toMatchObject([{ kind: "entries_differ" }]);
+    expect(await reconcile("GET", user)).toEqual([]);
+  });
+
+  it.each([
+    ["grants hold another sum", "UPDATE grants SET credits = 500, remaining = 500"],
+    ["entries have another sum", "UPDATE entries SET credits = credits + 1 WHERE seq = 1"],
+  ])("reports a ledger whose %s than the balance", async (_, damage) => {
+    const { user } = await userWithPictures(1);
+    await runInDurableObject(env.ACCOUNT.getByName(user.id), (_, { storage }) => {
+      storage.sql.exec(damage);
+    });
+    expect(await reconcile("GET", user)).toContainEqual(expect.objectContaining({ kind: "book_broken" }));
   });
 
   it("reports an image that is gone, and cannot make it again", async () => {

@@ -1,6 +1,9 @@
+import { env } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { judgeLimits, type LimitSettings } from "../../src/account/limits.ts";
+import { newId } from "../../src/id.ts";
+import { anOrder, aRequest } from "../support/account.ts";
 import { call, creditsOf, limitedUser, newUser, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -134,6 +137,57 @@ describe("MAX_CONCURRENT_GENERATIONS", () => {
     expect(await creditsOf(user)).toBe(76);
   });
 });
+
+describe("a body that is held open", () => {
+  it("counts when it is accepted, not when it began", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: NOW });
+    provide();
+    const user = await limitedUser(200, { RATE_LIMIT_PER_MINUTE: "3" });
+    const held = Array.from({ length: 3 }, () => heldOpen(user));
+    await vi.waitUntil(() => held.every(({ isRead }) => isRead()));
+    vi.setSystemTime(NOW + 60_000);
+    for (let at = 0; at < 3; at++) expect((await post(user)).status).toBe(200);
+    vi.setSystemTime(NOW + 61_000);
+    expect(await Promise.all(held.map(async ({ end }) => (await end()).status))).toEqual([429, 429, 429]);
+    expect(await creditsOf(user)).toBe(200 - 24);
+  });
+
+  it("counts among the generations accepted in the last minute, whatever their ids say", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: NOW });
+    const user = await limitedUser(200, { RATE_LIMIT_PER_MINUTE: "3" });
+    const account = env.ACCOUNT.getByName(user.id);
+    const submit = (id: string) => account.submit(anOrder(id, "async", aRequest(), 8));
+    const old = Array.from({ length: 6 }, () => newId("gen"));
+    vi.setSystemTime(NOW + 1_000);
+    for (let at = 0; at < 3; at++) expect(await submit(newId("gen"))).toMatchObject({ kind: "accepted" });
+    vi.setSystemTime(NOW + 61_000);
+    const kinds = [];
+    for (const id of old) kinds.push((await submit(id)).kind);
+    expect(kinds).toEqual(["accepted", "accepted", "accepted", "limited", "limited", "limited"]);
+  });
+});
+
+/** A form whose body has begun and ends when it is told to. */
+function heldOpen(user: TestUser) {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const part = (name: string, value: string) =>
+    `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  const write = (text: string) => writer.write(new TextEncoder().encode(text));
+  let read = false;
+  const first = write(part("model", request.model)).then(() => {
+    read = true;
+  });
+  const headers = { "Content-Type": "multipart/form-data; boundary=b" };
+  const answer = call("POST", "/api/v1/images/generations", { key: user.key, body: readable, headers });
+  const end = async () => {
+    await first;
+    await write(`${part("prompt", request.prompt)}--b--\r\n`);
+    await writer.close();
+    return answer;
+  };
+  return { end, isRead: () => read };
+}
 
 describe("limits that are off", () => {
   it("are not told", async () => {
