@@ -489,6 +489,26 @@ describe("begin, renew, finish", () => {
   });
 });
 
+describe("a failure that the same request would meet again", () => {
+  it.each([
+    [true, true],
+    [false, undefined],
+  ])("permanent %s: told with the generation, to everyone", async (permanent, told) => {
+    const { account, id } = await newRun();
+    const waiting = account.wait(id, 10_000);
+    const outcome = await account.finish(id, 1, { ...FAILED, permanent });
+    expect(outcome.kind === "settled" ? outcome.generation.permanent : null).toBe(told);
+    expect((await waiting)?.generation.permanent).toBe(told);
+    expect((await account.generation(id))?.permanent).toBe(told);
+  });
+
+  it("is none where a picture came", async () => {
+    const { account, id } = await newRun();
+    await account.finish(id, 1, { images: imagesOf(id, 1), failure: "generationFailed", permanent: true });
+    expect((await account.generation(id))?.permanent).toBeUndefined();
+  });
+});
+
 describe("takeOver", () => {
   it("gives the job of a run that died to whoever saw it die, at once and once", async () => {
     const { account, id, all } = await newRun();

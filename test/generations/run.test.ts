@@ -2,7 +2,6 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FinishOutcome, LeaseOutcome } from "../../src/account/account.ts";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
-import type { GenerationRecord } from "../../src/account/record.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
 import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
@@ -49,8 +48,6 @@ type AccountScript = {
   lease?: LeaseOutcome;
   failingRenewals?: number;
   failingFinishes?: number;
-  /** How the generation has ended once the result is there; stale unless told. */
-  settled?: Pick<GenerationRecord, "error">;
 };
 
 type Seen = {
@@ -69,7 +66,6 @@ function accountDouble({
   lease = "yours",
   failingRenewals = 0,
   failingFinishes = 0,
-  settled,
 }: AccountScript = {}) {
   const seen: Seen = { results: [], renewals: [], asked: 0, finishes: 0 };
   const stale: FinishOutcome = { kind: "stale" };
@@ -96,30 +92,11 @@ function accountDouble({
         seen.finishes++;
         attempt(seen.finishes <= failingFinishes);
         seen.results.push(structuredClone(result));
-        return settled ? settledAs(settled) : stale;
+        return stale;
       },
     };
   };
   return { open, seen };
-}
-
-function settledAs({ error }: Pick<GenerationRecord, "error">): FinishOutcome {
-  const balance = { credits: 0, nextExpiration: null };
-  const generation: GenerationRecord = {
-    id: "gen_1",
-    status: error === null ? "succeeded" : "failed",
-    model: "gpt-image-2",
-    aspectRatio: "1:1",
-    tier: "1K",
-    createdAt: 0,
-    endedAt: 1,
-    creditsCharged: 8,
-    creditsRefunded: 8,
-    error,
-    images: [],
-    origin: "https://hub.test",
-  };
-  return { kind: "settled", generation, balance };
 }
 
 async function keysOf(job: Job): Promise<string[]> {
@@ -301,20 +278,6 @@ describe("a failure that will come again", () => {
   ])("%j: %s", async (failure, permanent) => {
     const { result } = await runScripted(jobOf(1), [[failure], [failure], [failure]]);
     expect(result?.permanent ?? false).toBe(permanent);
-  });
-
-  it("is told with the generation that it ends, and with no other", async () => {
-    const generation = { error: "generationFailed" } as const;
-    for (const [failure, error, permanent] of [
-      [{ reason: "invalid" }, "generationFailed", true],
-      [{ reason: "invalid" }, null, undefined],
-      [LOST, "generationFailed", undefined],
-    ] as const) {
-      const account = accountDouble({ settled: { ...generation, error } });
-      const outcome = await settled(run(jobOf(1), account.open, scripted([failure], [failure]), env));
-      expect(outcome).toMatchObject({ kind: "settled", generation: { error } });
-      expect(outcome?.kind === "settled" ? outcome.generation.permanent : null).toBe(permanent);
-    }
   });
 
   it("is the caller's when it sent the reference that cannot be read", async () => {
