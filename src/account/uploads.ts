@@ -10,7 +10,7 @@ export const UPLOAD_MS_MAX = 16 * 60_000;
 /** Uploads of one user at the same time, where no lower limit is set. */
 export const OPEN_UPLOADS_MAX = 16;
 /** Uploads of one user within a minute that came to nothing: refused, repeated, or given up. */
-export const WASTED_UPLOADS_MAX = 20;
+export const WASTED_UPLOADS_MAX = 60;
 /** Nobody knows when one of the running uploads will end. */
 const RETRY_SECONDS = 5;
 

@@ -67,6 +67,15 @@ export const STORIES: readonly Story[] = [
   },
   { name: "failing", images: 1, references: [A], calls: [[{ reason: "refused" }]], told: 400, left: 100 },
   { name: "recovered", images: 2, references: [A], calls: [[A, "dies"], [B]], told: 200, left: 84 },
+  {
+    name: "recovered by the queue",
+    images: 2,
+    async: true,
+    references: [A],
+    calls: [[A, "dies"], [B]],
+    told: 202,
+    left: 84,
+  },
 ];
 
 export type Played = {

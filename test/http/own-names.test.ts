@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import { routes } from "../../src/http/openapi/routes.ts";
 import { png } from "../images/samples.ts";
 import {
@@ -21,12 +21,11 @@ const asked = { model: "gpt-image-2", prompt: "a hill" };
 const forms = ["/api/v1/images/generations", "/openai/v1/images/generations", "/openai/v1/images/edits"];
 
 let user: TestUser;
-beforeAll(async () => {
-  user = await newUser(100);
-});
-beforeEach(() => {
+// One for each test: a user may waste so many uploads a minute.
+beforeEach(async () => {
   vi.restoreAllMocks();
   provide();
+  user = await newUser(100);
 });
 
 /** A documented answer that says nothing of the inside, and costs nothing. */
