@@ -516,14 +516,15 @@ describe("a retry by an SDK", () => {
   });
 
   it.each([
-    ["one object", {}],
-    ["a stream", { stream: true }],
-  ])("never joins an answer that was written to its end: %s", async (_, fields) => {
+    ["one object", GENERATIONS, {}],
+    ["a stream", GENERATIONS, { stream: true }],
+    ["an edit", EDITS, { images: [dataUrl(png(8, 8))] }],
+  ])("never joins an answer that was written to its end: %s", async (_, path, fields) => {
     const spy = provide(one(), one());
     const json = { ...ASKED, ...fields };
-    const first = await post(GENERATIONS, json, sdk(0));
+    const first = await post(path, json, sdk(0));
     await isDelivered(idOf(first));
-    const second = await post(GENERATIONS, json, sdk(1));
+    const second = await post(path, json, sdk(1));
     expect([second.status, idOf(second) === idOf(first)]).toEqual([200, false]);
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2, 84]);
   });
