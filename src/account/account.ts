@@ -643,11 +643,11 @@ export class Account extends DurableObject<Env> {
     };
   }
 
-  #repeated({ idempotency, unversionedFingerprint }: Order): SubmitOutcome | null {
+  #repeated({ idempotency, versionedFingerprint }: Order): SubmitOutcome | null {
     const generation = idempotency && this.#store.generationOfKey(idempotency.key);
     if (!generation) return null;
     const known = generation.idempotency?.fingerprint;
-    return known === idempotency.fingerprint || known === unversionedFingerprint
+    return known === idempotency.fingerprint || known === versionedFingerprint
       ? { kind: "repeated", generation: recordOf(generation), balance: this.#balance() }
       : { kind: "conflict" };
   }
@@ -656,15 +656,18 @@ export class Account extends DurableObject<Env> {
    * Lets an SDK's retry have the generation of an earlier try. Its count is noted there, so that the retry of another,
    * equal call takes another generation; and its order, so that the same order again is the same answer.
    */
-  #join({ id, sdkCall, unversionedFingerprint }: Order, now: number): Generation | null {
+  #join({ id, sdkCall, versionedFingerprint }: Order, now: number): Generation | null {
     if (!sdkCall || sdkCall.count === 0) return null;
     const since = joinableSince(now);
     const before = this.#store.joinedBy(id, since);
     if (before) return before;
-    const fingerprints = [sdkCall.fingerprint, unversionedFingerprint].filter((one) => one !== undefined);
+    const fingerprints = [sdkCall.fingerprint, versionedFingerprint].filter((one) => one !== undefined);
     const generation = this.#store.joinable(fingerprints, sdkCall.count, since);
-    if (!generation) return null;
-    const joined = { ...generation, sdkCall: { ...sdkCall, joinedBy: id } };
+    if (!generation?.sdkCall) return null;
+    const joined = {
+      ...generation,
+      sdkCall: { ...generation.sdkCall, count: sdkCall.count, joinedBy: id },
+    };
     this.#store.updateGeneration(generation, joined);
     return joined;
   }

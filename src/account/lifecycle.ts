@@ -83,8 +83,8 @@ export type Order = {
   sdkCall?: SdkCall | null;
   /** Of the same SDK call before its body was read, where that is when it may be refused. */
   unreadCall?: UnreadCall | null;
-  /** The fingerprint as releases before fingerprints had versions wrote it: a repeat of a request to one of them. */
-  unversionedFingerprint?: string;
+  /** The fingerprint that is stored. The one beside the key or the count is what the release before this one stored. */
+  versionedFingerprint?: string;
   /** The API key that pays, or null: the pages'. */
   keyId?: string | null;
   /** The upload that brought the references: it is over when the order is decided. */
@@ -162,7 +162,8 @@ export type BeginOutcome =
 
 /** A generation as it is accepted: a sync one begun at once by whoever submits it, an async one waiting in line. */
 export function accept(order: Order, paid: Paid, now: number, limits: Limits): Generation {
-  const { id, mode, request, idempotency, sdkCall, credits: charged } = order;
+  const { id, mode, request, idempotency, sdkCall, versionedFingerprint: fingerprint } = order;
+  const { credits: charged } = order;
   mustHold(Number.isSafeInteger(charged / request.n), "every image of a generation has the same whole price");
   const waiting: Generation = {
     id,
@@ -174,8 +175,8 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     endedAt: null,
     deadline: now + limits.queueDeadlineMs,
     dueAt: Math.min(now + nudgeAfterMs(0), now + limits.queueDeadlineMs),
-    idempotency,
-    sdkCall: sdkCall ? { ...sdkCall, joinedBy: null } : null,
+    idempotency: idempotency && { ...idempotency, fingerprint: fingerprint ?? idempotency.fingerprint },
+    sdkCall: sdkCall ? { ...sdkCall, fingerprint: fingerprint ?? sdkCall.fingerprint, joinedBy: null } : null,
     leased: false,
     fence: 0,
     calls: 0,

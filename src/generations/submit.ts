@@ -229,7 +229,7 @@ function priceSubmission(
   };
 }
 
-type Repetition = Pick<Order, "idempotency" | "sdkCall" | "unreadCall" | "unversionedFingerprint">;
+type Repetition = Pick<Order, "idempotency" | "sdkCall" | "unreadCall" | "versionedFingerprint">;
 
 /** What lets a repeated request join. A key of the caller's own says more than what its SDK counts. */
 async function repetitionOf(
@@ -237,17 +237,18 @@ async function repetitionOf(
   request: GenerationRequest,
 ): Promise<Repetition> {
   if (key === null && sdk === null) return { idempotency: null, sdkCall: null };
-  const fingerprint = await fingerprintOf(request);
+  const versioned = await fingerprintOf(request);
   const unversioned = await unversionedFingerprintOf(request);
   if (key !== null) {
-    return { idempotency: { key, fingerprint }, sdkCall: null, unversionedFingerprint: unversioned };
+    const idempotency = { key, fingerprint: unversioned };
+    return { idempotency, sdkCall: null, versionedFingerprint: versioned };
   }
   if (sdk === null) return { idempotency: null, sdkCall: null };
   return {
     idempotency: null,
-    sdkCall: { fingerprint: await ofKey(sdk.keyId, fingerprint), count: sdk.count },
+    sdkCall: { fingerprint: await sha256Hex(`${sdk.keyId}\n${unversioned}`), count: sdk.count },
     unreadCall: { fingerprint: await unreadFingerprint(sdk) },
-    unversionedFingerprint: await sha256Hex(`${sdk.keyId}\n${unversioned}`),
+    versionedFingerprint: await ofKey(sdk.keyId, versioned),
   };
 }
 
@@ -280,7 +281,10 @@ async function fingerprintOf(request: GenerationRequest): Promise<string> {
   return `v1:${await sha256Hex(JSON.stringify(asked))}`;
 }
 
-/** The same as releases before fingerprints had versions wrote it: accounts hold such ones for 24 hours. */
+/**
+ * The same as the release before fingerprints had versions wrote it. Accounts hold such ones for 24 hours, and an account
+ * that still runs that release, for up to 15 minutes, compares nothing else.
+ */
 async function unversionedFingerprintOf(request: GenerationRequest): Promise<string> {
   const { origin: _origin, prices: _prices, references, ...asked } = request;
   const content = { ...asked, references: references.map(({ sha256 }) => sha256) };
