@@ -20,6 +20,7 @@ await main(async (stop) => {
     ["types, of the browser's scripts", () => tool("typescript/bin/tsc", "-p", "tsconfig.browser.json")],
     ["format and lint", () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".")],
     ["house rules", () => node(stop, "scripts/house.mjs")],
+    ["migrations only add, and keep WITHOUT ROWID", () => node(stop, "scripts/migrations.mjs")],
     ["development and production share no names", () => node(stop, "scripts/environments.mjs")],
     ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],
     ["migrations match src/db/schema.ts", () => compareMigrations(stop)],

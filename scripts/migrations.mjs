@@ -1,0 +1,45 @@
+/**
+ * Part of `npm run check`: migrations of D1 only add, because the release before works on the same tables while a
+ * deployment rolls out and after a rollback. And the log's tables stay WITHOUT ROWID, which drizzle-kit does not know:
+ * a table that it rebuilds loses it, and each row then costs another write.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const WITHOUT_ROWID = ["generations", "credit_entries"];
+const REMOVES = /\bDROP\s+(TABLE|COLUMN)\b|\bRENAME\b/i;
+
+/**
+ * What is wrong with the migrations, one line each.
+ * @param {ReadonlyMap<string, string>} files SQL by file name
+ * @returns {string[]}
+ */
+export function migrationFaults(files) {
+  const faults = [];
+  const tables = new Map();
+  for (const [name, sql] of files) {
+    for (const statement of sql.split(";")) {
+      const removes = REMOVES.exec(statement);
+      if (removes)
+        faults.push(`${name}: ${removes[0]} is refused: the release before still needs what is there`);
+      const [, table] = /^[\s\S]*\bCREATE TABLE\s+[`"]?(\w+)/i.exec(statement) ?? [];
+      if (table !== undefined) tables.set(table, { name, plain: !/WITHOUT ROWID\s*$/i.test(statement) });
+    }
+  }
+  for (const table of WITHOUT_ROWID) {
+    const made = tables.get(table);
+    if (made === undefined) faults.push(`no migration makes ${table}`);
+    else if (made.plain) faults.push(`${made.name}: ${table} must be WITHOUT ROWID: add it by hand`);
+  }
+  return faults;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const directory = join(import.meta.dirname, "../migrations");
+  const names = readdirSync(directory).filter((name) => name.endsWith(".sql"));
+  const files = new Map(names.sort().map((name) => [name, readFileSync(join(directory, name), "utf8")]));
+  const faults = migrationFaults(files);
+  for (const fault of faults) console.error(fault);
+  process.exitCode = faults.length === 0 ? 0 : 1;
+}
