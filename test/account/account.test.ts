@@ -570,6 +570,14 @@ describe("uploads", () => {
     expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual({ kind: "admitted" });
   });
 
+  it("that became generations are not counted among those that came to nothing", async () => {
+    const { account } = await newUserWith(8 * (WASTED_UPLOADS_MAX + 1));
+    for (let at = 0; at <= WASTED_UPLOADS_MAX; at++) {
+      expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
+      await account.submit({ ...anOrder(`gen_${at}`, "async", aRequest(), 8), uploadId: `upload_${at}` });
+    }
+  });
+
   it("with a used idempotency key may be as large as those it was used for, and no larger", async () => {
     const { account } = await newUserWith(8);
     const references = [{ key: "u/1", contentType: "image/png" as const, bytes: 1_000, sha256: "00" }];

@@ -552,6 +552,21 @@ describe("a retry by an SDK", () => {
     expect(spy.mock.calls.length).toBe(2);
   });
 
+  it("takes the note of a refusal once: the next retry joins what its own try made", async () => {
+    user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
+    const spy = provide(one(), one(), one());
+    const clock = vi.spyOn(Date, "now");
+    const laterBy = (milliseconds: number) => clock.mockReturnValue(Date.now() + milliseconds);
+    await post(GENERATIONS, { ...ASKED, prompt: "a harbour" }, sdk(0));
+    expect((await post(GENERATIONS, ASKED, sdk(0))).status).toBe(429);
+    laterBy(60_000);
+    const retry = await lost(GENERATIONS, ASKED, sdk(1));
+    laterBy(60_000);
+    const other = await lost(GENERATIONS, ASKED, sdk(0));
+    expect(idOf(await post(GENERATIONS, ASKED, sdk(1)))).toBe(other);
+    expect([retry === other, spy.mock.calls.length]).toEqual([false, 3]);
+  });
+
   it("of an upload that was refused before it was read is a new call, too", async () => {
     user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "1" });
     const held = Promise.withResolvers<void>();
