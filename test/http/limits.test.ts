@@ -138,6 +138,24 @@ describe("MAX_CONCURRENT_GENERATIONS", () => {
   });
 });
 
+describe("uploads under way", () => {
+  it.each([
+    ["concurrency", { MAX_CONCURRENT_GENERATIONS: "2" }],
+    ["rate", { RATE_LIMIT_PER_MINUTE: "2" }],
+  ])("count toward the %s like accepted generations", async (by, limits) => {
+    const user = await limitedUser(100, limits);
+    const account = env.ACCOUNT.getByName(user.id);
+    const admit = (id: string) => account.admit(8, null, 0, { id, bytes: null, call: null });
+    expect(await admit("upload_1")).toEqual({ kind: "admitted" });
+    expect(await account.submit(anOrder(newId("gen"), "async", aRequest(), 8))).toMatchObject({
+      kind: "accepted",
+    });
+    expect(await admit("upload_2")).toMatchObject({ kind: "limited", by });
+    await account.uploadEnded("upload_1");
+    expect(await admit("upload_2")).toEqual({ kind: "admitted" });
+  });
+});
+
 describe("a body that is held open", () => {
   it("counts when it is accepted, not when it began", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: NOW });
