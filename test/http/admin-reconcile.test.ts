@@ -90,6 +90,21 @@ describe("GET /api/admin/reconcile", () => {
     expect((await rows()).results).toEqual(before.results);
   });
 
+  it("calls no generation unknown that the account has, whatever it had when it was asked", async () => {
+    const { user } = await userWithPictures(1);
+    holdQueue();
+    const json = { ...request, async: true };
+    const { id } = Made.parse(
+      (await call("POST", "/api/v1/images/generations", { key: user.key, json })).body,
+    );
+    // As if it had ended, and been logged, between the two questions.
+    const logged =
+      "INSERT INTO generations SELECT user_id, ?2, status, model, created_at, ended_at, credits_charged, " +
+      "credits_refunded, request, error, images FROM generations WHERE user_id = ?1";
+    await env.DB.prepare(logged).bind(user.id, id).run();
+    expect(await reconcile("GET", user)).toEqual([]);
+  });
+
   it("changes only the entries that differ, of many", async () => {
     const user = await newUser();
     const account = env.ACCOUNT.getByName(user.id);
