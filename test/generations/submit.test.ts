@@ -265,6 +265,22 @@ describe("a sync generation", () => {
     });
   });
 
+  it("is taken over five times at most, then waited for in the account", async () => {
+    holdQueue();
+    const setReal = globalThis.setTimeout;
+    vi.spyOn(globalThis, "setTimeout").mockImplementation((...[work, milliseconds]) =>
+      Reflect.apply(setReal, globalThis, [work, (milliseconds ?? 0) / 50]),
+    );
+    const run = vi.spyOn(GenerationRunner.prototype, "run");
+    run.mockRejectedValue(new Error("the object was reset"));
+    const { id, account, submitted } = await submitNew({}, { SYNC_WAIT_SECONDS: 60 });
+    const waiting = vi.spyOn(Account.prototype, "wait");
+    await vi.waitUntil(() => waiting.mock.calls.length > 0, 4_000);
+    await account.finish(id, 6, { images: [], failure: "generationFailed" });
+    expect(await submitted).toMatchObject({ kind: "ended", generation: { status: "failed" } });
+    expect(run.mock.calls.map(([, job]) => job.fence)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it("is told as it stands when the wait is over", async () => {
     holdQueue();
     vi.spyOn(GenerationRunner.prototype, "run").mockRejectedValue(new Error("the runner was let go"));
