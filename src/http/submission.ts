@@ -2,74 +2,13 @@ import type { Context } from "hono";
 import type { GenerationRequest } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
-import { findModel, models } from "../catalogue/models.ts";
-import type { Config } from "../config.ts";
-import {
-  endUpload,
-  type Refusal,
-  type Submission,
-  type Submitted,
-  type UploadRefusal,
-} from "../generations/submit.ts";
-import { sha256Hex } from "../hash.ts";
+import type { Refusal, Submitted } from "../generations/submit.ts";
+import { endUpload, type UploadRefusal } from "../generations/uploads.ts";
 import { removeReferences } from "../images/references.ts";
-import type { Caller } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
-import { publicOrigin } from "../origin.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
-import type { GenerationBody } from "./v1/schemas.ts";
-
-/** What a request has beside its fields. */
-export type Circumstances = {
-  references: GenerationRequest["references"];
-  /** The field that carried them, for the words of a refusal. */
-  referenceField: string;
-  idempotencyKey: string | null;
-  sdk: Submission["sdk"];
-  uploadId: string | null;
-};
-
-/** The same for every door: a request's fields, in the words of the native API, as what is to be made. */
-export async function toSubmission(
-  c: Context<AppEnv>,
-  caller: Caller,
-  config: Config,
-  body: GenerationBody,
-  { references, referenceField, idempotencyKey, sdk, uploadId }: Circumstances,
-): Promise<Submission> {
-  const model = findModel(body.model);
-  if (!model) {
-    throw invalidRequest(`model must be ${models.map(({ id }) => id).join(" or ")}.`, "model");
-  }
-  if (references.length > model.reference_image_limit) {
-    const message = `${referenceField} may be given at most ${model.reference_image_limit} times for this model.`;
-    throw invalidRequest(message, referenceField);
-  }
-  return {
-    model,
-    prompt: body.prompt,
-    size: body.size,
-    quality: body.quality,
-    aspect_ratio: body.aspect_ratio,
-    resolution: body.resolution,
-    n: body.n,
-    async: body.async,
-    outputFormat: body.output_format,
-    outputCompression: body.output_compression ?? null,
-    background: body.background,
-    moderation: body.moderation,
-    // The provider learns which requests are of one person, and neither who it is nor whose customer.
-    endUser: body.user === undefined ? null : await sha256Hex(`${caller.userId}\n${body.user}`),
-    references,
-    idempotencyKey,
-    sdk,
-    keyId: caller.keyId,
-    uploadId,
-    origin: publicOrigin(config, c.req.url),
-  };
-}
 
 /** Whether this very request made a generation, or may have, which its references now belong to. */
 export function isUsed(outcome: Submitted): boolean {

@@ -109,7 +109,7 @@ it("says at the field what is wrong, and leads there", async () => {
   await page.goto(`${site}/account/playground`);
   await page.getByRole("button", { name: "Make the picture" }).click();
   const prompt = page.getByLabel("What is the picture to show?");
-  await page.getByText("Say what the picture is to show.").waitFor();
+  await page.getByText("Describe the picture.").waitFor();
   expect(await prompt.getAttribute("aria-invalid")).toBe("true");
   expect(await page.evaluate("document.activeElement.id")).toBe("prompt");
   // The browser tells of every refused request.

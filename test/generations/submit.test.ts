@@ -1,11 +1,13 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type * as z from "zod";
 import { Account } from "../../src/account/account.ts";
-import { findModel } from "../../src/catalogue/models.ts";
 import { type Config, readConfig } from "../../src/config.ts";
+import { GenerationInput } from "../../src/generations/input.ts";
 import { GenerationRunner } from "../../src/generations/runner.ts";
-import { admit, type Submission, submit } from "../../src/generations/submit.ts";
+import { type Submission, submit } from "../../src/generations/submit.ts";
+import { admitUpload } from "../../src/generations/uploads.ts";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
 import { anOrder, aRequest } from "../support/account.ts";
@@ -25,38 +27,27 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-function submissionOf(changes: Partial<Submission> = {}): Submission {
-  const model = findModel("gpt-image-2");
-  if (!model) throw new Error("The catalogue has lost its model.");
+type Changes = Partial<z.input<typeof GenerationInput>> & Pick<Partial<Submission>, "mode">;
+
+function submissionOf(userId: string, { mode = "sync", ...fields }: Changes = {}): Submission {
   return {
-    model,
-    prompt: "a lighthouse",
-    size: "1024x1024",
-    n: 1,
-    async: false,
-    outputFormat: "png",
-    outputCompression: null,
-    background: "auto",
-    moderation: "auto",
-    endUser: null,
-    references: [],
-    idempotencyKey: null,
-    sdk: null,
-    keyId: null,
-    uploadId: null,
-    origin: "https://hub.example",
-    ...changes,
+    ...{ id: newId("gen"), userId, mode, idempotencyKey: null, sdk: null, keyId: null, uploadId: null },
+    input: GenerationInput.parse({
+      ...{ model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1 },
+      ...fields,
+    }),
+    ...{ references: [], referenceField: "reference_image", origin: "https://hub.example" },
   };
 }
 
 /** Submits for a new user with 100 credits, whose account is idle. */
-async function submitNew(changes: Partial<Submission> = {}, settings: Partial<Config> = {}) {
+async function submitNew(changes: Changes = {}, settings: Partial<Config> = {}) {
   const { id: userId } = await newUser();
-  const id = newId("gen");
+  const submission = submissionOf(userId, changes);
   const account = env.ACCOUNT.getByName(userId);
   await runDurableObjectAlarm(account);
-  const submitted = submit(id, userId, submissionOf(changes), env, { ...config, ...settings });
-  return { id, account, submitted };
+  const submitted = submit(submission, env, { ...config, ...settings });
+  return { id: submission.id, account, submitted };
 }
 
 async function later(account: DurableObjectStub<Account>, milliseconds: number): Promise<void> {
@@ -93,16 +84,16 @@ describe("submit", () => {
 
   it("answers at once when async, and has the queue run it", async () => {
     drawWith([png(1, 1)]);
-    const { id, account, submitted } = await submitNew({ async: true });
+    const { id, account, submitted } = await submitNew({ mode: "async" });
     expect(await submitted).toMatchObject({ kind: "pending", generation: { id, status: "queued" } });
     await vi.waitUntil(async () => (await account.generation(id))?.status === "succeeded", 4_000);
   });
 
-  it.each<[what: string, Partial<Submission>, Partial<Config>, object]>([
+  it.each<[what: string, Changes, Partial<Config>, object]>([
     ["a size that cannot be", { size: "1x1" }, {}, { kind: "invalid", param: "size" }],
     [
       "a format the provider does not make",
-      { outputFormat: "webp" },
+      { output_format: "webp" },
       {},
       { kind: "invalid", param: "output_format" },
     ],
@@ -122,7 +113,7 @@ describe("when the credits do not suffice", () => {
   ])("two images of 8 with %i: %s", async (credits, kind) => {
     drawWith([png(1, 1), png(2, 1)]);
     const { id } = await newUser(credits);
-    const submitted = await submit(newId("gen"), id, submissionOf({ n: 2 }), env, config);
+    const submitted = await submit(submissionOf(id, { n: 2 }), env, config);
     expect(submitted.kind).toBe(kind);
     if (submitted.kind === "insufficient") expect(submitted).toMatchObject({ required: 16, available: 15 });
   });
@@ -297,7 +288,7 @@ describe("an async generation", () => {
     fakeDate();
     const provider = drawWith([png(1, 1)]);
     const held = holdQueue();
-    const { id, account, submitted } = await submitNew({ async: true });
+    const { id, account, submitted } = await submitNew({ mode: "async" });
     await submitted;
     await later(account, 3_599_000);
     expect(await account.generation(id)).toMatchObject({ status: "queued" });
@@ -313,7 +304,7 @@ describe("an async generation", () => {
     vi.spyOn(Math, "random").mockReturnValue(-1);
     const provider = drawWith([UNAVAILABLE], [UNAVAILABLE], [png(1, 1)]);
     const held = holdQueue();
-    const { id, account, submitted } = await submitNew({ async: true });
+    const { id, account, submitted } = await submitNew({ mode: "async" });
     await submitted;
     expect(await account.begin(id)).toMatchObject({ kind: "run", job: { fence: 1, mayCall: true } });
     held.mockRestore();
@@ -325,7 +316,7 @@ describe("an async generation", () => {
   it("ends 800 s after it first began, reruns included", async () => {
     fakeDate();
     holdQueue();
-    const { id, account, submitted } = await submitNew({ async: true });
+    const { id, account, submitted } = await submitNew({ mode: "async" });
     await submitted;
     vi.setSystemTime(Date.now() + 3_000_000);
     const began = Date.now();
@@ -339,83 +330,25 @@ describe("an async generation", () => {
 
 const UPLOAD = { id: "upload_1", bodyBytes: null, idempotencyKey: null, sdk: null };
 
-describe("admit", () => {
+describe("admitUpload", () => {
   it.each<[credits: number, Partial<Config>, object]>([
     [8, {}, { kind: "admitted" }],
     [7, {}, { kind: "insufficient", required: 8, available: 7 }],
     [8, { IMAGE_PROVIDER: "openai" }, { kind: "unavailable" }],
   ])("%i credits, %o: %o", async (credits, settings, admission) => {
     const { id } = await newUser(credits);
-    expect(await admit(id, UPLOAD, env, { ...config, ...settings })).toMatchObject(admission);
+    expect(await admitUpload(id, UPLOAD, env, { ...config, ...settings })).toMatchObject(admission);
   });
 
   it("refuses while the account does not answer", async () => {
     vi.spyOn(Account.prototype, "admit").mockImplementation(() => {
       throw new Error("the object was reset");
     });
-    expect(await admit(newId("user"), UPLOAD, env, config)).toEqual({ kind: "unavailable" });
+    expect(await admitUpload(newId("user"), UPLOAD, env, config)).toEqual({ kind: "unavailable" });
   });
 });
 
 describe("the fingerprint of a request", () => {
-  /** What the account is given for a request with an idempotency key. */
-  async function fingerprintsOf(changes: Partial<Submission>) {
-    const asked = vi.spyOn(Account.prototype, "submit").mockRejectedValue(new Error("down"));
-    await (await submitNew(changes)).submitted;
-    const [order] = asked.mock.calls[0] ?? [];
-    asked.mockRestore();
-    return [order?.versionedFingerprint, order?.idempotency?.fingerprint ?? order?.sdkCall?.fingerprint];
-  }
-  const reference = {
-    key: "upload_1/1",
-    contentType: "image/png",
-    bytes: 3,
-    sha256: "ab".repeat(32),
-  } as const;
-
-  // These values lie in accounts for a day: a release that changes one makes every repeat across it a 422.
-  it.each<[string, Partial<Submission>, (string | undefined)[]]>([
-    [
-      "with a key",
-      { idempotencyKey: "k" },
-      [
-        "v1:9be18a05a0e7d3d65271f13e4bb1cd3bf96d78bcc82b4755f8d23ab5d5c002c3",
-        "eb9c0402fac5e1ca1e2aa99d6997b4f5d873ee3b358c2c94ddcbd8b90b7e1845",
-      ],
-    ],
-    [
-      "with everything",
-      {
-        ...{ idempotencyKey: "k", prompt: "Çay ☕", size: "auto", quality: "high", resolution: "1K", n: 3 },
-        ...{ background: "opaque", moderation: "low", endUser: "cd".repeat(32), references: [reference] },
-      },
-      [
-        "v1:99e33330dd102987ad72bdc491099f4cdee9a3562d3ad7c1693127129c8270ed",
-        "5354fa1b33a759c007e10babef325cbeb49946eb93bddc497c5118245b0b9a79",
-      ],
-    ],
-    [
-      "of an SDK",
-      { sdk: { keyId: "key_1", count: 1, bodyBytes: null } },
-      [
-        "v1:ba9a7db8000b41d1c46b6c2b2b2dda81fa45e526c11a306a1173b1b936ed40ab",
-        "81d9ad0bc5c4a3fec2c760e2489126db3ea8867998906069ebc2681bc1d5ea36",
-      ],
-    ],
-  ])("%s is what it was in the release before", async (_, changes, fingerprints) => {
-    expect(await fingerprintsOf(changes)).toEqual(fingerprints);
-  });
-
-  it("knows no model of the provider, no host and no price", async () => {
-    const of = (changes: Partial<Submission>) => fingerprintsOf({ idempotencyKey: "k", ...changes });
-    const [model] = [findModel("gpt-image-2")];
-    if (!model) throw new Error("The catalogue has lost its model.");
-    const other = { ...model, provider_model: "another", credits: { "1K": 80, "2K": 100, "4K": 120 } };
-    const [before] = await of({});
-    expect((await of({ model: other, origin: "https://other.example" }))[0]).toBe(before);
-    expect((await of({ n: 2 }))[0]).not.toBe(before);
-  });
-
   it("of the release before is still known", async () => {
     const { id: userId } = await newUser();
     const account = env.ACCOUNT.getByName(userId);

@@ -278,8 +278,8 @@ describe("a request that is refused", () => {
     ["n", -1, "n must be a whole number from 1 to 4."],
     ["n", 1.5, "n must be a whole number from 1 to 4."],
     ["output_format", "gif", "output_format must be one of png, jpeg, webp."],
-    ["output_format", "jpeg", "output_format must be one of png: that is what the provider"],
-    ["output_format", "webp", "output_format must be one of png: that is what the provider"],
+    ["output_format", "jpeg", "output_format must be one of png: this server's provider"],
+    ["output_format", "webp", "output_format must be one of png: this server's provider"],
     ["output_compression", 50, "output_compression is for output_format jpeg and webp only."],
     ["output_compression", -1, "output_compression must be at least 0."],
     ["output_compression", 101, "output_compression must be at most 100."],
@@ -336,7 +336,7 @@ describe("a request that is refused", () => {
     async (value) => {
       const fields = { output_format: "webp", output_compression: value };
       expect(await refused({ ...plain, ...fields })).toEqual(
-        invalid("output_format", "the provider of this server"),
+        invalid("output_format", "this server's provider"),
       );
     },
   );

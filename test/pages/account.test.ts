@@ -319,7 +319,7 @@ describe("the playground", () => {
   });
 
   it.each([
-    ["no prompt", { prompt: " " }, 422, { prompt: "Say what the picture is to show." }],
+    ["no prompt", { prompt: " " }, 422, { prompt: "Describe the picture." }],
     ["five pictures", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
     ["a shape there is not", { prompt: "x", aspect_ratio: "7:5" }, 422, { aspect_ratio: expect.any(String) }],
     [

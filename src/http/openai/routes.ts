@@ -3,16 +3,12 @@ import * as z from "zod";
 import type { GenerationRecord } from "../../account/record.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
-import {
-  admit,
-  endUpload,
-  noteDelivered,
-  type SdkHeaders,
-  type Submitted,
-  submit,
-} from "../../generations/submit.ts";
+import type { SdkHeaders } from "../../generations/fingerprint.ts";
+import { noteDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
+import { admitUpload, endUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
+import { publicOrigin } from "../../origin.ts";
 import { authenticate } from "../authenticate.ts";
 import { mediaType, parse, readJson, unsupportedMediaType } from "../body.ts";
 import type { AppEnv } from "../env.ts";
@@ -28,7 +24,6 @@ import {
   refuse,
   refuseOutcome,
   tellAccepted,
-  toSubmission,
 } from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
 import { renderOpenAIError } from "./errors.ts";
@@ -41,7 +36,7 @@ import {
   REFUSED_FILES,
   refuseOtherImages,
   refuseUnsupported,
-  toGenerationBody,
+  toInput,
 } from "./schemas.ts";
 
 /** OpenAI's image API: the same work as the native one, in another dialect. */
@@ -76,7 +71,7 @@ openai.post("/images/edits", async (c) => {
   // Before hundreds of megabytes are uploaded that there are no credits for.
   const uploadId = newId("upload");
   const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
-  const admission = await admit(caller.userId, upload, c.env, config);
+  const admission = await admitUpload(caller.userId, upload, c.env, config);
   if (admission.kind !== "admitted") throw refuse(c, admission);
   return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, uploadId));
 });
@@ -183,12 +178,14 @@ async function make(
 ): Promise<Submitted> {
   let used = false;
   try {
-    const body = toGenerationBody(fields);
-    mustFindModel(body.model);
-    const submission = await toSubmission(c, caller, config, body, {
-      ...{ references, referenceField: "image", idempotencyKey, sdk, uploadId },
-    });
-    const outcome = await submit(id, caller.userId, submission, c.env, config);
+    const input = toInput(fields);
+    mustFindModel(input.model);
+    const submission: Submission = {
+      ...{ id, input, mode: "sync", idempotencyKey, sdk },
+      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+      ...{ references, referenceField: "image", uploadId },
+    };
+    const outcome = await submit(submission, c.env, config);
     used = isUsed(outcome);
     return outcome;
   } finally {

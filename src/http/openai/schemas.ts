@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { models } from "../../catalogue/models.ts";
+import { type GenerationInput, prompt } from "../../generations/input.ts";
 import { invalidRequest } from "../errors.ts";
-import { type GenerationBody, prompt } from "../v1/schemas.ts";
 
 /** What every request for images may say. As in OpenAI's own API, null says the same as a field left out. */
 const asked = {
@@ -98,15 +98,14 @@ function urlOf(image: unknown): unknown {
 /** The answers to files in other fields than `image`, by field. */
 export const REFUSED_FILES: ReadonlyMap<string, string> = new Map([["mask", MASK]]);
 
-/** The same request in the words of the native API. */
-export function toGenerationBody(fields: ImageFields): GenerationBody {
+/** The same request in the native API's fields. */
+export function toInput(fields: ImageFields): GenerationInput {
   return {
     model: fields.model ?? models[0]?.id ?? "",
     prompt: fields.prompt,
     size: fields.size ?? undefined,
     quality: fields.quality ?? undefined,
     n: fields.n ?? undefined,
-    async: false,
     output_format: fields.output_format ?? "png",
     output_compression: fields.output_compression ?? undefined,
     background: fields.background ?? "auto",

@@ -3,9 +3,11 @@ import { Hono } from "hono";
 import type { GenerationRequest } from "../../account/lifecycle.ts";
 import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
-import { admit, type Submitted, submit } from "../../generations/submit.ts";
+import { type Submission, type Submitted, submit } from "../../generations/submit.ts";
+import { admitUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
+import { publicOrigin } from "../../origin.ts";
 import { authenticate } from "../authenticate.ts";
 import { mediaType, parse, readJson, unsupportedMediaType } from "../body.ts";
 import type { AppEnv } from "../env.ts";
@@ -20,7 +22,6 @@ import {
   refuse,
   refuseOutcome,
   tellAccepted,
-  toSubmission,
 } from "../submission.ts";
 import { POLL_AFTER_SECONDS, pollUrl, renderBalance, renderGeneration } from "./render.ts";
 import { fromForm, GenerationBody } from "./schemas.ts";
@@ -32,20 +33,19 @@ generate.post("/images/generations", async (c) => {
   const config = readConfig(c.env);
   const idempotencyKey = readIdempotencyKey(c);
   const { body, references, uploadId } = await readSubmission(c, caller, idempotencyKey, config);
+  const { async, response_format: _, reference_image: __, ...input } = body;
   // Made once the body is here: ids sort by age, and a body may be held open for minutes.
   const id = newId("gen");
   let used = false;
   try {
-    const submission = await toSubmission(c, caller, config, body, {
-      references,
-      referenceField: FILE_FIELD,
-      idempotencyKey,
-      sdk: null,
-      uploadId,
-    });
-    const outcome = await submit(id, caller.userId, submission, c.env, config);
+    const submission: Submission = {
+      ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
+      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+      ...{ references, referenceField: FILE_FIELD, uploadId },
+    };
+    const outcome = await submit(submission, c.env, config);
     used = isUsed(outcome);
-    return answer(c, outcome, id, submission.async, caller, config);
+    return answer(c, outcome, id, async, caller, config);
   } finally {
     if (!used) await giveUp(c, caller.userId, uploadId, references);
   }
@@ -71,7 +71,7 @@ async function readSubmission(
       // Before 800 MB are uploaded that there are no credits for.
       const uploadId = newId("upload");
       const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
-      const admission = await admit(caller.userId, upload, c.env, config);
+      const admission = await admitUpload(caller.userId, upload, c.env, config);
       if (admission.kind !== "admitted") throw refuse(c, admission);
       const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
       let references: GenerationRequest["references"] = [];

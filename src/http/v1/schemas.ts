@@ -1,66 +1,24 @@
 import * as z from "zod";
 import { findModel } from "../../catalogue/models.ts";
+import { GenerationInput } from "../../generations/input.ts";
 import { isGenerationId } from "../../id.ts";
 
-export const PROMPT_CODE_POINTS_MAX = 32_000;
-const USER_CODE_POINTS_MAX = 128;
-
-export const prompt = z.string().superRefine((text, context) => {
-  const fault = promptFault(text);
-  if (fault) context.addIssue({ code: "custom", message: fault });
+/** The body of POST /api/v1/images/generations. */
+export const GenerationBody = GenerationInput.extend({
+  async: z.boolean().default(false),
+  response_format: z.string().optional(),
+  /** In a form it is a file, which is taken out before the fields are parsed. */
+  reference_image: z
+    .custom<never>(() => false, {
+      message: "reference_image is a file: send the request as multipart/form-data.",
+    })
+    .optional(),
+}).superRefine((body, context) => {
+  if (body.output_compression !== undefined && body.output_format === "png") {
+    const message = "output_compression is for output_format jpeg and webp only.";
+    context.addIssue({ code: "custom", path: ["output_compression"], message });
+  }
 });
-
-/** What is wrong with a prompt, in words, or null. */
-export function promptFault(text: string): string | null {
-  if (text.trim() === "") return "prompt must not be blank.";
-  if (!text.isWellFormed()) return "prompt must be well-formed Unicode: it has half of a surrogate pair.";
-  const tooLong = `prompt must be at most ${PROMPT_CODE_POINTS_MAX} characters.`;
-  return exceedsCodePoints(text, PROMPT_CODE_POINTS_MAX) ? tooLong : null;
-}
-
-/** A code point is one or two units: only between those bounds must they be counted. */
-function exceedsCodePoints(text: string, most: number): boolean {
-  return text.length > 2 * most || (text.length > most && [...text].length > most);
-}
-
-/**
- * The body of POST /api/v1/images/generations. `size`, `quality`, `aspect_ratio`, `resolution` and `n` are held against
- * the model's own rules, and against each other, by the catalogue.
- */
-export const GenerationBody = z
-  .strictObject({
-    model: z.string(),
-    prompt,
-    size: z.string().optional(),
-    quality: z.string().optional(),
-    aspect_ratio: z.string().optional(),
-    resolution: z.string().optional(),
-    n: z.number().optional(),
-    async: z.boolean().default(false),
-    output_format: z.enum(["png", "jpeg", "webp"]).default("png"),
-    output_compression: z.int().min(0).max(100).optional(),
-    background: z.enum(["auto", "opaque"]).default("auto"),
-    moderation: z.enum(["auto", "low"]).default("auto"),
-    user: z
-      .string()
-      .refine((text) => !exceedsCodePoints(text, USER_CODE_POINTS_MAX), {
-        message: `user must be at most ${USER_CODE_POINTS_MAX} characters.`,
-      })
-      .optional(),
-    response_format: z.string().optional(),
-    /** In a form it is a file, and has been taken out. */
-    reference_image: z
-      .custom<never>(() => false, {
-        message: "reference_image is a file: send the request as multipart/form-data.",
-      })
-      .optional(),
-  })
-  .superRefine((body, context) => {
-    if (body.output_compression !== undefined && body.output_format === "png") {
-      const message = "output_compression is for output_format jpeg and webp only.";
-      context.addIssue({ code: "custom", path: ["output_compression"], message });
-    }
-  });
 
 export type GenerationBody = z.infer<typeof GenerationBody>;
 

@@ -2,13 +2,13 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../account/record.ts";
 import { findModel, type Model, models } from "../../catalogue/models.ts";
-import { resolveShape, type ShapeRequest } from "../../catalogue/resolve.ts";
+import { resolveShape } from "../../catalogue/resolve.ts";
 import { formatSize } from "../../catalogue/sizes.ts";
 import { readConfig } from "../../config.ts";
+import { GenerationInput } from "../../generations/input.ts";
 import { findGeneration } from "../../generations/read.ts";
 import { type Submission, submit } from "../../generations/submit.ts";
 import { sha256Hex } from "../../hash.ts";
-import { promptFault } from "../../http/v1/schemas.ts";
 import { newId } from "../../id.ts";
 import type { SignedIn } from "../../sessions/sessions.ts";
 import { type PagesEnv, siteOrigin } from "../env.ts";
@@ -108,10 +108,14 @@ playground.post("/", async (c) => {
     const page = { signedIn, ...standing, origin: siteOrigin(c), filled: true };
     return c.html(<PlaygroundPage {...page} wish={wish} errors={errors} attempt={attempt} />, status);
   };
-  const submission = toSubmission(wish, await idempotencyKeyOf(attempt, wish), siteOrigin(c));
-  if ("errors" in submission) return await again(submission.errors, 422);
-  const id = newId("gen");
-  const outcome = await submit(id, signedIn.userId, submission, c.env, readConfig(c.env));
+  const input = readInput(wish);
+  if ("errors" in input) return await again(input.errors, 422);
+  const submission: Submission = {
+    ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, wish) },
+    ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
+    ...{ references: [], referenceField: "reference_image", uploadId: null },
+  };
+  const outcome = await submit(submission, c.env, readConfig(c.env));
   switch (outcome.kind) {
     case "invalid":
       return await again(
@@ -182,39 +186,19 @@ function readWish(fields: ReadonlyMap<string, string>): Wish {
   };
 }
 
-/** The same submission that the API would make of it: the rules are the catalogue's and the account's. */
-function toSubmission(
-  wish: Wish,
-  idempotencyKey: string | null,
-  origin: string,
-): Submission | { errors: FormErrors } {
-  const model = findModel(wish.model);
-  if (!model) return { errors: { model: "There is no such model." } };
-  const fault = promptFault(wish.prompt);
-  if (fault !== null) {
-    const blank = wish.prompt.trim() === "";
-    return { errors: { prompt: blank ? "Say what the picture is to show." : fault } };
-  }
+/** The form's fields as the API's, or what is wrong with them. The same rules apply to both. */
+function readInput(wish: Wish): GenerationInput | { errors: FormErrors } {
+  if (wish.prompt.trim() === "") return { errors: { prompt: "Describe the picture." } };
+  const fields = { model: wish.model, prompt: wish.prompt, ...shapeFields(wish) };
+  const result = GenerationInput.safeParse(fields);
+  if (result.success) return result.data;
   return {
-    ...shapeFields(wish),
-    model,
-    prompt: wish.prompt,
-    async: true,
-    outputFormat: "png",
-    outputCompression: null,
-    background: "auto",
-    moderation: "auto",
-    endUser: null,
-    references: [],
-    idempotencyKey,
-    sdk: null,
-    keyId: null,
-    uploadId: null,
-    origin,
+    errors: Object.fromEntries(result.error.issues.map(({ path, message }) => [path.join("."), message])),
   };
 }
 
-function shapeFields({ aspect_ratio, resolution, quality, n }: Wish): ShapeRequest {
+/** One choice of the form stands for a ratio and resolution, or for an exact size. */
+function shapeFields({ aspect_ratio, resolution, quality, n }: Wish) {
   const rest = { quality, n: /^\d{1,3}$/.test(n) ? Number(n) : 0 };
   return EXACT_SIZE.test(aspect_ratio)
     ? { ...rest, size: aspect_ratio }

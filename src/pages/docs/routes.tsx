@@ -12,10 +12,10 @@ import {
   TIER_LIMITS,
 } from "../../catalogue/sizes.ts";
 import { type Config, readConfig } from "../../config.ts";
+import { PROMPT_CODE_POINTS_MAX } from "../../generations/input.ts";
 import { STATUS } from "../../http/errors.ts";
 import { MULTIPART_LIMITS } from "../../http/multipart.ts";
 import { renderBalance, renderGeneration } from "../../http/v1/render.ts";
-import { PROMPT_CODE_POINTS_MAX } from "../../http/v1/schemas.ts";
 import { keepPublic, type PagesEnv, siteOrigin } from "../env.ts";
 import { PublicPage } from "../layout.tsx";
 import { Code, Section, Table } from "../parts.tsx";

@@ -1,0 +1,62 @@
+import { cheapestPrice, models } from "../catalogue/models.ts";
+import type { Config } from "../config.ts";
+import { newId } from "../id.ts";
+import { describe, log } from "../log.ts";
+import { chooseProvider } from "../providers/registry.ts";
+import { type SdkHeaders, unreadFingerprint } from "./fingerprint.ts";
+import type { Mismatch, Refusal } from "./submit.ts";
+
+/** An upload of reference images, before its body is read. */
+export type Upload = {
+  id: string;
+  /** The declared length of the body, or null. */
+  bodyBytes: number | null;
+  idempotencyKey: string | null;
+  sdk: SdkHeaders | null;
+};
+
+/** Why an upload may not begin. Nothing was charged. */
+export type UploadRefusal = Refusal | Mismatch | { kind: "uploads_limited"; retryAfterSeconds: number };
+
+/**
+ * Decides whether a caller may upload references: a provider is configured, the limits allow it, and the credits cover
+ * the cheapest generation, or the generation was made by an earlier request.
+ */
+export async function admitUpload(
+  userId: string,
+  { id, bodyBytes, idempotencyKey, sdk }: Upload,
+  env: Env,
+  config: Config,
+): Promise<{ kind: "admitted" } | UploadRefusal> {
+  if (!chooseProvider(config)) return { kind: "unavailable" };
+  const required = Math.min(...models.map((model) => cheapestPrice(model)));
+  const sdkCall = sdk && { fingerprint: await unreadFingerprint(sdk), count: sdk.count };
+  const call = sdkCall && { orderId: newId("gen"), sdkCall };
+  try {
+    const account = env.ACCOUNT.getByName(userId);
+    const upload = { id, bytes: bodyBytes, call };
+    const admission = await account.admit(required, idempotencyKey, sdk?.count ?? 0, upload);
+    switch (admission.kind) {
+      case "insufficient":
+        return { ...admission, required };
+      case "conflict":
+        return { kind: "mismatch" };
+      case "admitted":
+      case "limited":
+      case "uploads_limited":
+        return admission;
+    }
+  } catch (error) {
+    log("admit_failed", { user_id: userId, error: describe(error) });
+  }
+  return { kind: "unavailable" };
+}
+
+/** Ends an upload that made no generation. When this fails, the account forgets the upload later by itself. */
+export async function endUpload(userId: string, uploadId: string, env: Env): Promise<void> {
+  try {
+    await env.ACCOUNT.getByName(userId).uploadEnded(uploadId);
+  } catch (error) {
+    log("upload_end_failed", { user_id: userId, error: describe(error) });
+  }
+}

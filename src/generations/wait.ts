@@ -1,0 +1,104 @@
+import type { Account, Balance, Ended, FinishOutcome } from "../account/account.ts";
+import type { Job } from "../account/lifecycle.ts";
+import type { GenerationRecord } from "../account/record.ts";
+import type { Config } from "../config.ts";
+import { describe, log } from "../log.ts";
+import { sleep, TimeoutError, within } from "../time.ts";
+
+/** How often the waiting caller takes over from a run that died; after that the queue recovers it. */
+const TAKE_OVERS_MAX = 5;
+const TAKE_OVER_ATTEMPTS = 3;
+/** Doubles with each attempt. */
+const RETRY_AFTER_MS = 200;
+/** Added to the wait, so that a generation that ends right at its limit is still answered with its images. */
+const WAIT_GRACE_MS = 5_000;
+/** The pause before asking again an account that did not answer. */
+const ACCOUNT_RETRY_MS = 1_000;
+
+type AwaitedEnd =
+  | { kind: "ended"; generation: GenerationRecord; balance: Balance }
+  | { kind: "pending"; generation: GenerationRecord };
+
+/**
+ * Runs the job in a runner and waits for its end. A run that dies is taken over; a generation that another worker holds
+ * is awaited in its account. `pending` when the wait is over first.
+ * @param job the lease of this caller, or null when another caller has it
+ */
+export async function awaitEnd(
+  env: Env,
+  userId: string,
+  accepted: GenerationRecord,
+  job: Job | null,
+  { SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS }: Config,
+): Promise<AwaitedEnd> {
+  const until = Date.now() + SYNC_WAIT_SECONDS * 1000 + WAIT_GRACE_MS;
+  // At the deadline the account ends the generation even if the runner hangs, so ask the account from then on.
+  const runUntil = Date.now() + Math.min(SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS) * 1000;
+  let next = job;
+  for (let takeOvers = 0; next !== null; takeOvers++) {
+    const outcome = await runInRunner(env, userId, next, runUntil - Date.now());
+    if (outcome?.kind === "settled") return { kind: "ended", ...pick(outcome) };
+    const pause = RETRY_AFTER_MS * 2 ** takeOvers;
+    const mayGoOn = takeOvers < TAKE_OVERS_MAX && Date.now() + pause < runUntil;
+    if (outcome?.kind !== "died" || !mayGoOn) break;
+    await sleep(pause);
+    next = await takeOver(env, userId, next);
+  }
+  // Another worker has the lease, or the runner is gone: wait in the account.
+  for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
+    const ended = await waitInAccount(env.ACCOUNT.getByName(userId), accepted.id, left);
+    if (ended?.generation.endedAt) return { kind: "ended", ...pick(ended) };
+    if (ended === null) await sleep(Math.min(ACCOUNT_RETRY_MS, left));
+  }
+  return { kind: "pending", generation: accepted };
+}
+
+async function runInRunner(
+  env: Env,
+  userId: string,
+  job: Job,
+  milliseconds: number,
+): Promise<FinishOutcome | { kind: "died" } | null> {
+  const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
+  try {
+    return await within(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
+  } catch (error) {
+    if (error instanceof TimeoutError) return null;
+    log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });
+    return { kind: "died" };
+  }
+}
+
+/**
+ * Takes the lease of a run that died (a deployment resets every object), so that nobody waits for it to lapse. Null when
+ * another worker has it, or when the account does not answer.
+ */
+async function takeOver(env: Env, userId: string, { generationId, fence }: Job): Promise<Job | null> {
+  for (let attempt = 0; attempt < TAKE_OVER_ATTEMPTS; attempt++) {
+    if (attempt > 0) await sleep(RETRY_AFTER_MS * 2 ** attempt);
+    try {
+      const work = await env.ACCOUNT.getByName(userId).takeOver(generationId, fence);
+      return work.kind === "run" ? work.job : null;
+    } catch (error) {
+      log("take_over_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
+    }
+  }
+  return null;
+}
+
+async function waitInAccount(
+  account: DurableObjectStub<Account>,
+  id: string,
+  milliseconds: number,
+): Promise<Ended | null> {
+  try {
+    return await account.wait(id, milliseconds);
+  } catch (error) {
+    log("wait_failed", { generation_id: id, error: describe(error) });
+    return null;
+  }
+}
+
+function pick({ generation, balance }: Ended): Ended {
+  return { generation, balance };
+}
