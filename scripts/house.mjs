@@ -13,13 +13,14 @@ const ENTRY = "src/index.ts";
 const ROOMS = new Map([
   ["pages", ["sessions", "http", "generations", "account", "keys", "catalogue", "images", "db"]],
   ["sessions", ["db"]],
-  ["http", ["generations", "account", "keys", "catalogue", "images", "providers", "db"]],
-  ["generations", ["account", "catalogue", "images", "providers", "db"]],
+  ["http", ["generations", "account", "keys", "catalogue", "dispatch", "images", "db"]],
+  ["generations", ["account", "catalogue", "dispatch", "images", "providers", "db"]],
+  ["dispatch", ["catalogue", "providers"]],
   ["account", ["catalogue", "db", "images"]],
   ["keys", ["db"]],
   ["catalogue", []],
   ["images", []],
-  ["providers", []],
+  ["providers", ["catalogue"]],
   ["db", ["images"]],
 ]);
 

@@ -1,4 +1,4 @@
-/** Nothing came in time. */
+/** A wait took longer than allowed. */
 export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
 }
@@ -21,4 +21,12 @@ export async function within<T>(milliseconds: number, promise: Promise<T>): Prom
   } finally {
     clearTimeout(timer);
   }
+}
+
+const BACKOFF_FIRST_MS = 1_000;
+const BACKOFF_LAST_MS = 30_000;
+
+/** The wait before retry number `retry` (from 0): doubles, with jitter of half, so that failed callers spread out. */
+export function backoffMs(retry: number): number {
+  return (0.5 + Math.random() / 2) * Math.min(BACKOFF_FIRST_MS * 2 ** retry, BACKOFF_LAST_MS);
 }

@@ -4,6 +4,7 @@
  * fence: a number that grows each time the lease is taken away.
  */
 import type { Tier } from "../catalogue/models.ts";
+import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";
 import { mustHold, type Paid, type RefundCause } from "./ledger.ts";
@@ -30,25 +31,17 @@ export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" 
 
 export type FailureCode = "generationFailed" | "contentPolicyViolation" | "unreadableReference";
 
-/** What was asked for, as it was priced and as the provider is to be asked. */
-export type GenerationRequest = {
+/** What was asked for, as it was priced. */
+export type GenerationRequest = ImageOptions & {
   model: string;
-  providerModel: string;
-  prompt: string;
+  /** Written for accounts and runners of release 0.1.0, which may still run during a deployment. Not read. */
+  providerModel?: string;
   aspectRatio: string;
   /** The resolution that was priced. */
   tier: string;
   /** Credits for one image of each tier when it was priced. Requests that older releases accepted have none. */
   prices?: Readonly<Record<Tier, number>>;
-  size: { width: number; height: number } | "auto";
-  renderQuality: "auto" | "low" | "medium" | "high";
   n: number;
-  outputFormat: "png" | "jpeg" | "webp";
-  outputCompression: number | null;
-  background: "auto" | "opaque";
-  moderation: "auto" | "low";
-  /** Hashed. */
-  endUser: string | null;
   references: readonly {
     key: string;
     contentType: "image/png" | "image/jpeg" | "image/webp";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readConfig } from "../config.ts";
+import { hasRoutes, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { chooseProvider } from "../providers/registry.ts";
 import { run } from "./run.ts";
 
 const GenerationMessage = z.object({ userId: z.string(), generationId: z.string() });
@@ -38,11 +38,12 @@ async function consumeMessage(message: Message, env: Env): Promise<void> {
 }
 
 async function runNamed(userId: string, generationId: string, env: Env): Promise<string> {
-  const provider = chooseProvider(readConfig(env));
-  if (!provider) throw new Error("no provider is configured");
+  const config = readConfig(env);
+  if (!hasRoutes(config)) throw new Error("no provider is configured");
   const openAccount = () => env.ACCOUNT.getByName(userId);
   const work = await openAccount().begin(generationId);
   if (work.kind !== "run") return work.kind;
-  const outcome = await run(work.job, openAccount, provider, env);
+  const routes = routesFor(work.job.request.model, config);
+  const outcome = await run(work.job, openAccount, routes, env);
   return outcome?.kind ?? "unreached";
 }

@@ -2,8 +2,8 @@ import { DurableObject } from "cloudflare:workers";
 import type { FinishOutcome } from "../account/account.ts";
 import type { Job } from "../account/lifecycle.ts";
 import { readConfig } from "../config.ts";
+import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { chooseProvider } from "../providers/registry.ts";
 import { run } from "./run.ts";
 
 /** An object whose caller has gone is let go about 139 s later, unless somebody calls it. */
@@ -15,14 +15,13 @@ const CALL_ITSELF_EVERY_MS = 30_000;
  */
 export class GenerationRunner extends DurableObject<Env> {
   async run(userId: string, job: Job): Promise<FinishOutcome | null> {
-    const provider = chooseProvider(readConfig(this.env));
-    if (!provider) throw new Error("A generation was accepted without a provider.");
+    const routes = routesFor(job.request.model, readConfig(this.env));
     const itself = this.env.GENERATION_RUNNER.get(this.ctx.id);
     const staying = setInterval(() => {
       itself.stay().catch((error: unknown) => log("runner_stay_failed", { error: describe(error) }));
     }, CALL_ITSELF_EVERY_MS);
     try {
-      return await run(job, () => this.env.ACCOUNT.getByName(userId), provider, this.env);
+      return await run(job, () => this.env.ACCOUNT.getByName(userId), routes, this.env);
     } finally {
       clearInterval(staying);
     }

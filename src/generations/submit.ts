@@ -4,8 +4,8 @@ import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/record.ts";
 import { isSchemaTooNew } from "../account/schema.ts";
 import type { Config } from "../config.ts";
+import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { chooseProvider } from "../providers/registry.ts";
 import { sleep } from "../time.ts";
 import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
@@ -61,7 +61,7 @@ export async function submit(submission: Submission, env: Env, config: Config): 
   const priced = await readRequest(input, submission);
   if (priced.kind === "invalid") return priced;
   const { request, credits } = priced;
-  const refusal = checkProvider(request, config);
+  const refusal = checkRoutes(request, config);
   if (refusal) return refusal;
   const repetition = await repetitionOf(submission.idempotencyKey, submission.sdk, request);
   const order = { id, mode, request, credits, keyId, uploadId, ...repetition };
@@ -104,15 +104,16 @@ async function settle(
   return await awaitEnd(env, userId, generation, job, config);
 }
 
-/** Refuses, before any charge, what the configured provider cannot make. */
-function checkProvider(
-  { outputFormat }: GenerationRequest,
+/** Refuses, before any charge, what no configured provider can make. */
+function checkRoutes(
+  { model, outputFormat }: GenerationRequest,
   config: Config,
 ): InvalidField | { kind: "unavailable" } | null {
-  const provider = chooseProvider(config);
-  if (!provider) return { kind: "unavailable" };
-  if (provider.formats.includes(outputFormat)) return null;
-  const formats = provider.formats.join(", ");
+  const routes = routesFor(model, config);
+  if (routes.length === 0) return { kind: "unavailable" };
+  const supported = new Set(routes.flatMap(({ provider }) => provider.formats));
+  if (supported.has(outputFormat)) return null;
+  const formats = [...supported].join(", ");
   const message = `output_format must be one of ${formats}: this server's provider makes no other.`;
   return { kind: "invalid", param: "output_format", message };
 }

@@ -1,8 +1,8 @@
 import { cheapestPrice, models } from "../catalogue/models.ts";
 import type { Config } from "../config.ts";
+import { hasRoutes } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
-import { chooseProvider } from "../providers/registry.ts";
 import { type SdkHeaders, unreadFingerprint } from "./fingerprint.ts";
 import type { Mismatch, Refusal } from "./submit.ts";
 
@@ -28,7 +28,7 @@ export async function admitUpload(
   env: Env,
   config: Config,
 ): Promise<{ kind: "admitted" } | UploadRefusal> {
-  if (!chooseProvider(config)) return { kind: "unavailable" };
+  if (!hasRoutes(config)) return { kind: "unavailable" };
   const required = Math.min(...models.map((model) => cheapestPrice(model)));
   const sdkCall = sdk && { fingerprint: await unreadFingerprint(sdk), count: sdk.count };
   const call = sdkCall && { orderId: newId("gen"), sdkCall };

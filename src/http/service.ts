@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { readConfig } from "../config.ts";
+import { hasRoutes } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { chooseProvider } from "../providers/registry.ts";
 import { within } from "../time.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -53,7 +53,7 @@ async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
     // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.
     objects: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
     queue: async () => mustBe(typeof env.GENERATIONS.send === "function"),
-    provider: async () => mustBe(chooseProvider(readConfig(env)) !== null),
+    provider: async () => mustBe(hasRoutes(readConfig(env))),
   };
   const entries = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => [name, await verdictOf(name, check)] as const),

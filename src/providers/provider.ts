@@ -1,30 +1,19 @@
+import type { ImageOptions, OutputFormat } from "../catalogue/options.ts";
+
 /**
  * The port through which the service asks for pictures. A provider is a folder beside this file; it knows nothing of
  * credits, storage or HTTP callers.
  */
 
-export type OutputFormat = "png" | "jpeg" | "webp";
-export type RenderQuality = "auto" | "low" | "medium" | "high";
-
-export type ImageRequest = {
-  /** Ours: for the provider's logs and for seeding. */
+/** One call: options of the generation, and what is particular to the call. */
+export type ImageRequest = ImageOptions & {
+  /** For the provider's logs, and as a seed. */
   generationId: string;
-  /** The provider's own model id, from the catalogue. */
+  /** The provider's own name for the model. */
   providerModel: string;
-  prompt: string;
-  /** Pixels, or `auto`: the provider chooses the shape. */
-  size: { width: number; height: number } | "auto";
-  quality: RenderQuality;
-  outputFormat: OutputFormat;
-  /** 0 to 100, for jpeg and webp; null leaves it to the provider. */
-  outputCompression: number | null;
-  background: "auto" | "opaque";
-  moderation: "auto" | "low";
-  /** The caller's end-user id, already hashed, or null. */
-  endUser: string | null;
   /** How many images this call is to make. */
   n: number;
-  /** How many images of this generation are stored already: the new ones must differ from those. */
+  /** How many images of this generation exist already: the new ones must differ from those. */
   offset: number;
 };
 

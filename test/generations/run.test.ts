@@ -6,7 +6,7 @@ import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run
 import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { filled, png, watched } from "../images/samples.ts";
-import { type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
+import { routesOf, type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
 
 /** Pictures told apart by their widths. */
@@ -109,7 +109,7 @@ async function runScripted(job: Job, scripts: Step[][], script: AccountScript = 
   const started = Date.now();
   const provider = scripted(...scripts);
   const account = accountDouble(script);
-  const outcome = await settled(run(job, account.open, provider, env));
+  const outcome = await settled(run(job, account.open, routesOf(provider), env));
   const [result] = account.seen.results;
   return {
     outcome,
@@ -257,9 +257,13 @@ describe("what a run brings the account", () => {
     const provider = scripted([A]);
     const generate = vi.spyOn(provider, "generate");
     const request = { ...job.request, references: [reference, { ...reference, key: "gone/1" }] };
-    await settled(run({ ...job, request }, accountDouble().open, provider, env));
+    await settled(run({ ...job, request }, accountDouble().open, routesOf(provider), env));
     const [asked, options] = generate.mock.calls[0] ?? [];
-    expect(asked).toMatchObject({ generationId: job.generationId, prompt: "a lighthouse", quality: "low" });
+    expect(asked).toMatchObject({
+      generationId: job.generationId,
+      prompt: "a lighthouse",
+      renderQuality: "low",
+    });
     const [stored, gone] = options?.references ?? [];
     expect(stored).toMatchObject({ contentType: "image/png", bytes: B.length });
     expect(await new Response(await stored?.open()).bytes()).toEqual(B);
@@ -294,7 +298,7 @@ describe("storage that fails", () => {
     const { bucket } = watched(env.IMAGES, "put", times);
     const account = accountDouble();
     const provider = scripted([A, B]);
-    await settled(run(jobOf(2), account.open, provider, { ...env, IMAGES: bucket }));
+    await settled(run(jobOf(2), account.open, routesOf(provider), { ...env, IMAGES: bucket }));
     expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 2]);
     expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
   });
@@ -307,7 +311,7 @@ describe("storage that fails", () => {
     const job = jobOf(3);
     const account = accountDouble();
     const provider = scripted(script, [A, B, C]);
-    await settled(run(job, account.open, provider, { ...env, IMAGES: bucket }));
+    await settled(run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket }));
     const [result] = account.seen.results;
     expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([widths, "generationFailed"]);
     expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
@@ -318,7 +322,7 @@ describe("storage that fails", () => {
     const { bucket, unfinished } = watched(env.IMAGES, "uploadPart", STORAGE_ATTEMPTS);
     const account = accountDouble();
     const provider = scripted([() => filled(A, 12 * 1024 * 1024), B]);
-    await settled(run(jobOf(2), account.open, provider, { ...env, IMAGES: bucket }));
+    await settled(run(jobOf(2), account.open, routesOf(provider), { ...env, IMAGES: bucket }));
     const [result] = account.seen.results;
     expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([[2], "generationFailed"]);
     expect([provider.requests.length, unfinished.size]).toEqual([1, 0]);
@@ -336,7 +340,7 @@ describe("a body that goes wrong", () => {
       throw new Error("the connection was cut");
     };
     const provider = scripted([A, broken], [C]);
-    await settled(run(job, account.open, provider, { ...env, IMAGES: bucket }));
+    await settled(run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket }));
     expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 3]);
     expect(provider.requests[1]).toMatchObject({ n: 1, offset: 1 });
     expect(await keysOf(job)).toHaveLength(2);
@@ -352,7 +356,7 @@ describe("a body that goes wrong", () => {
     const account = accountDouble();
     const provider = scripted([() => filled(A, bytes, 1024 * 1024)]);
     vi.useRealTimers();
-    await run(job, account.open, provider, { ...env, IMAGES: bucket });
+    await run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket });
     vi.useFakeTimers();
     expect(account.seen.results[0]?.images).toHaveLength(stored);
     expect(await keysOf(job)).toHaveLength(stored);
@@ -393,7 +397,7 @@ describe("trying again", () => {
         throw new Error("the object was reset");
       },
     });
-    const running = run(jobOf(1), open, scripted([U], [A]), env);
+    const running = run(jobOf(1), open, routesOf(scripted([U], [A])), env);
     await expect(settled(running)).rejects.toThrow("the object was reset");
     expect(account.seen.finishes).toBe(0);
   });
@@ -438,7 +442,7 @@ describe("a later run", () => {
     const account = accountDouble();
     const provider = scripted([A]);
     await expect(
-      settled(run(rerunOf(1), account.open, provider, { ...env, IMAGES: bucket })),
+      settled(run(rerunOf(1), account.open, routesOf(provider), { ...env, IMAGES: bucket })),
     ).rejects.toThrow("R2 fails on list");
     expect([provider.requests.length, account.seen.finishes]).toEqual([0, 0]);
   });

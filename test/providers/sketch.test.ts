@@ -9,7 +9,7 @@ const REQUEST: ImageRequest = {
   providerModel: "sketch",
   prompt: "a lighthouse at dusk",
   size: { width: 96, height: 64 },
-  quality: "medium",
+  renderQuality: "medium",
   outputFormat: "png",
   outputCompression: null,
   background: "auto",
@@ -66,7 +66,7 @@ it("fills the picture with many colours from edge to edge", async () => {
 it.each<[string, Call]>([
   ["another generation", { generationId: "gen_b" }],
   ["another model name, user and moderation", { providerModel: "x", endUser: "someone", moderation: "low" }],
-  ["quality auto, which is medium", { quality: "auto" }],
+  ["quality auto, which is medium", { renderQuality: "auto" }],
 ])("draws the same bytes for %s", async (_, changes) => {
   expect(await drawOne(changes)).toEqual(await drawOne());
 });
@@ -82,15 +82,15 @@ it.each<[string, Call]>([
   ["index", { offset: 1 }],
   ["background", { background: "opaque" }],
   ["reference", { references: [reference("a cat")] }],
-  ["low quality", { quality: "low" }],
-  ["high quality", { quality: "high" }],
+  ["low quality", { renderQuality: "low" }],
+  ["high quality", { renderQuality: "high" }],
 ])("draws clearly another picture for another %s", async (_, changes) => {
   const [one, other] = await Promise.all([readPng(await drawOne()), readPng(await drawOne(changes))]);
   const differing = one.rows.flatMap((row, y) =>
     Array.from(row, (value, at) => Math.abs(value - (other.rows[y]?.[at] ?? 0)) > 6),
   );
   const share = differing.filter(Boolean).length / differing.length;
-  expect(share).toBeGreaterThan("quality" in changes ? 0.005 : 0.25);
+  expect(share).toBeGreaterThan("renderQuality" in changes ? 0.005 : 0.25);
 });
 
 it("tells references apart by content and order", async () => {
@@ -129,7 +129,9 @@ it.each<[string, Call, string]>([
 });
 
 it("draws the longest edge", async () => {
-  const png = await readPng(await drawOne({ size: { width: EDGE_PIXELS_MAX, height: 16 }, quality: "low" }));
+  const png = await readPng(
+    await drawOne({ size: { width: EDGE_PIXELS_MAX, height: 16 }, renderQuality: "low" }),
+  );
   expect(png.width).toBe(EDGE_PIXELS_MAX);
 });
 

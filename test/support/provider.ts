@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import type { Route } from "../../src/dispatch/routes.ts";
 import {
   type ImageRequest,
   type ProvidedImage,
@@ -37,6 +38,11 @@ export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
     },
   };
   return provider;
+}
+
+/** The one route of a model that is served by this provider. */
+export function routesOf(provider: Provider): Route[] {
+  return [{ provider, providerModel: "gpt-image-2" }];
 }
 
 /** Has the embedded provider follow the scripts, wherever it is called, until mocks are restored. */

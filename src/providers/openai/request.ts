@@ -49,7 +49,7 @@ function fieldsOf(request: ImageRequest): Record<string, string | number> {
     prompt: request.prompt,
     n: request.n,
     size: size === "auto" ? size : `${size.width}x${size.height}`,
-    quality: request.quality,
+    quality: request.renderQuality,
     output_format: request.outputFormat,
     ...(outputCompression !== null &&
       request.outputFormat !== "png" && { output_compression: outputCompression }),

@@ -33,7 +33,7 @@ async function* generate(request: ImageRequest, options: GenerateOptions): Async
   for (let index = request.offset; index < request.offset + request.n; index++) {
     check();
     const seed = await seedOf([request.prompt, request.background, references, String(index)]);
-    const quality = request.quality === "auto" ? "medium" : request.quality;
+    const quality = request.renderQuality === "auto" ? "medium" : request.renderQuality;
     const scene = composeScene({ ...size, prompt: request.prompt, quality, seed });
     yield { body: encodePng(size, createPainter(scene), check) };
   }

@@ -12,7 +12,7 @@ const plain: ImageRequest = {
   providerModel: "gpt-image-2",
   prompt: "a lighthouse",
   size: "auto",
-  quality: "auto",
+  renderQuality: "auto",
   outputFormat: "png",
   outputCompression: null,
   background: "auto",
@@ -61,7 +61,7 @@ it("sends only what was asked for, with defaults left out", async () => {
 const full = {
   prompt: 'ışık 灯台 "quoted"\r\nsecond line',
   size: { width: 1536, height: 1024 },
-  quality: "high",
+  renderQuality: "high",
   outputFormat: "webp",
   outputCompression: 0,
   background: "opaque",

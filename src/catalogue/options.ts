@@ -1,0 +1,18 @@
+import type { RenderQuality } from "./models.ts";
+
+export type OutputFormat = "png" | "jpeg" | "webp";
+
+/** What decides how an image looks: stored with a generation, and sent to its provider. */
+export type ImageOptions = {
+  prompt: string;
+  /** Pixels, or `auto`: the provider chooses the shape. */
+  size: { width: number; height: number } | "auto";
+  renderQuality: RenderQuality;
+  outputFormat: OutputFormat;
+  /** 0 to 100, for jpeg and webp; null leaves it to the provider. */
+  outputCompression: number | null;
+  background: "auto" | "opaque";
+  moderation: "auto" | "low";
+  /** The caller's end-user id, hashed, or null. */
+  endUser: string | null;
+};
