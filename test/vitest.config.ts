@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
@@ -17,6 +18,8 @@ export default defineConfig(async () => {
   return {
     root,
     test: {
+      // By default vitest leaves a core free. The tests wait as much as they compute.
+      maxWorkers: Math.max(2, availableParallelism()),
       projects: [
         {
           root,

@@ -1,21 +1,21 @@
 /**
- * The rules of credits, over plain data: no clock, no storage. Each function says what is to be posted; the Account
- * object posts it in the transaction that asked.
+ * The rules of the ledger, over plain data: no clock, no storage. Each function returns postings, which the Account
+ * object writes in one transaction.
  *
  * Credits are whole numbers, times milliseconds since 1970.
  */
 
 const DAY_MS = 86_400_000;
-/** After a failure of ours, credits that expire within this time come back as a new grant. */
+/** After a failure of ours, credits that expire within this time are refunded as a new grant. */
 export const RENEW_WITHIN_MS = 7 * DAY_MS;
-/** How long such a grant lasts. It is given once: what it pays for is refunded with its own expiry. */
+/** How long such a grant lasts. What it pays for is refunded with its own expiry, so it is renewed once. */
 export const RENEWED_FOR_MS = 30 * DAY_MS;
 
 export type Grant = {
   id: string;
   credits: number;
   remaining: number;
-  /** The first moment at which it no longer counts; null: never. */
+  /** The first moment at which it has expired; null: never. */
   expiresAt: number | null;
   reason: string | null;
   createdAt: number;
@@ -23,22 +23,22 @@ export type Grant = {
 
 export type EntryKind = "grant" | "charge" | "refund" | "expiry";
 
-/** One line of the book, and the grant as that line leaves it. */
+/** One entry of the ledger, and the grant as the entry leaves it. */
 export type Posting = {
   kind: EntryKind;
-  /** Signed: what the balance changes by. */
+  /** Signed: the change of the balance. */
   credits: number;
   balanceAfter: number;
   generationId: string | null;
   grant: Grant;
 };
 
-/** Which grants paid for a generation, in the order they were taken. */
+/** The grants that paid for a generation, in the order of charging. */
 export type Paid = readonly { grantId: string; credits: number }[];
 
 /**
- * Whose doing it was that credits return. `fault`: ours or the provider's. `own`: the caller's (a cancel, a refused
- * prompt), who must not be able to refresh credits that way.
+ * Why credits are refunded. `fault`: a failure of ours or the provider's. `own`: the caller canceled, or sent a prompt
+ * that was refused; that must not extend the life of the credits.
  */
 export type RefundCause = "fault" | "own";
 
@@ -46,10 +46,10 @@ export type ChargeOutcome =
   | { kind: "charged"; postings: Posting[]; paid: Paid }
   | { kind: "insufficient"; available: number };
 
-/** Books a new grant whole. */
+/** The posting of a new grant. */
 export function openGrant(balance: number, grant: Grant): Posting {
   mustBeCredits(grant.credits);
-  mustHold(grant.remaining === grant.credits, "a new grant is whole");
+  invariant(grant.remaining === grant.credits, "a new grant has all its credits left");
   return {
     kind: "grant",
     credits: grant.credits,
@@ -60,8 +60,8 @@ export function openGrant(balance: number, grant: Grant): Posting {
 }
 
 /**
- * Takes credits from the grants given, in their order: soonest expiring first, those without expiry last.
- * @param grants live ones; read only as far as needed
+ * Takes credits from the grants, in the order given: those that expire soonest first.
+ * @param grants unspent and not expired; only as many are read as are needed
  */
 export function charge(
   balance: number,
@@ -85,7 +85,7 @@ export function charge(
       grant: { ...grant, remaining: grant.remaining - taken },
     });
   }
-  mustHold(left === 0, "the live grants hold the balance");
+  invariant(left === 0, "the unspent grants hold the balance");
   return {
     kind: "charged",
     postings,
@@ -94,11 +94,12 @@ export function charge(
 }
 
 /**
- * Returns credits to the grants that paid, the last taken first.
- * After a `fault`, what would return to a grant that has expired or soon will ({@link RENEW_WITHIN_MS}) comes back as
- * one new grant instead, unless that grant is itself a renewed one. After the caller's `own` doing it returns with its
- * own expiry, which may be at once.
- * @param find the grant of an id in `paid`, as it stands
+ * Returns credits to the grants that paid, in reverse order of charging.
+ *
+ * After a `fault`, credits of a grant that has expired or expires soon ({@link RENEW_WITHIN_MS}) return as one new grant
+ * instead, unless that grant was itself made by such a refund. For cause `own` they return with their own expiry, and
+ * expire at once if that has passed.
+ * @param find returns the current grant of an id in `paid`
  */
 export function refund(
   balance: number,
@@ -130,11 +131,11 @@ export function refund(
       continue;
     }
     const filled = { ...grant, remaining: grant.remaining + returned };
-    mustHold(filled.remaining <= grant.credits, "a grant never holds more than it was given");
+    invariant(filled.remaining <= grant.credits, "a grant never has more left than it was given");
     post("refund", returned, filled);
     if (expired) post("expiry", -returned, grant);
   }
-  mustHold(left === 0, "no more is refunded than was paid");
+  invariant(left === 0, "no more is refunded than was paid");
   if (renewed > 0) {
     post("refund", renewed, {
       id: renewedGrantId(generationId),
@@ -148,11 +149,14 @@ export function refund(
   return postings;
 }
 
-/** Books the end of grants that have expired with something left. */
+/** The postings for grants that have expired with something left. */
 export function expire(balance: number, grants: readonly Grant[], now: number): Posting[] {
   let at = balance;
   return grants.map((grant) => {
-    mustHold(grant.expiresAt !== null && grant.expiresAt <= now, "only an expired grant is closed");
+    invariant(
+      grant.expiresAt !== null && grant.expiresAt <= now,
+      "only an expired grant is posted as expired",
+    );
     at -= grant.remaining;
     return {
       kind: "expiry" as const,
@@ -166,7 +170,7 @@ export function expire(balance: number, grants: readonly Grant[], now: number): 
 
 const RENEWED_PREFIX = "refund_";
 
-/** The id of the grant that renews what a failed generation returns: an operator cannot choose one of this form. */
+/** The id of the grant that a refund makes. Operators cannot choose an id of this form. */
 export function renewedGrantId(generationId: string): string {
   return RENEWED_PREFIX + generationId;
 }
@@ -175,11 +179,11 @@ function isRenewed(grant: Grant): boolean {
   return grant.id.startsWith(RENEWED_PREFIX);
 }
 
-/** Breaking a rule of the book is a defect of ours: the transaction is rolled back and nothing is posted. */
-export function mustHold(holds: boolean, rule: string): asserts holds {
-  if (!holds) throw new Error(`The book is broken: ${rule}.`);
+/** Throws when a rule of the ledger is violated, which is a bug: the transaction is rolled back. */
+export function invariant(holds: boolean, rule: string): asserts holds {
+  if (!holds) throw new Error(`Ledger invariant violated: ${rule}.`);
 }
 
 function mustBeCredits(credits: number): void {
-  mustHold(Number.isSafeInteger(credits) && credits > 0, "credits are whole and above zero");
+  invariant(Number.isSafeInteger(credits) && credits > 0, "credits are whole and positive");
 }

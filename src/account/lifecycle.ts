@@ -1,28 +1,24 @@
 /**
- * The states of a generation and what moves it between them, over plain data: no clock, no storage, no provider.
- * `queued` → `processing` → `succeeded` | `failed` | `canceled`; whoever works on it holds a lease, told apart by its
- * fence: a number that grows each time the lease is taken away.
+ * The states of a generation and its transitions, over plain data: no clock, no storage, no provider.
+ * `queued` → `processing` → `succeeded` | `failed` | `canceled`. A worker holds a lease while it runs a generation. The
+ * lease's fence is a number that grows each time the lease is taken away, so a late worker is recognized.
  */
 import type { Tier } from "../catalogue/models.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";
-import { mustHold, type Paid, type RefundCause } from "./ledger.ts";
+import { invariant, type Paid, type RefundCause } from "./ledger.ts";
 
-/** How long a lease lasts unless renewed: two renewals may fail before it lapses. */
+/** How long a lease lasts unless renewed. It outlives two failed renewals. */
 export const LEASE_MS = 150_000;
-/** The wait before the queue is told again of work that nobody has begun: doubles from the first to the last. */
-const NUDGE_FIRST_MS = 30_000;
-const NUDGE_LAST_MS = 600_000;
-/** Provider work stops when this part of the run's time has passed, so that the end is told within it. */
+/** The wait before a generation that has not begun is queued again: doubles up to the last. */
+const REQUEUE_FIRST_MS = 30_000;
+const REQUEUE_LAST_MS = 600_000;
+/** Provider work stops after this part of the run's time, so that the result is reported before the deadline. */
 const WORK_PART = 0.9;
-/** References are promised to be gone 30 s after the end: a second try has to fit in. */
-const CLEAR_AGAIN_MS = 10_000;
-/** A run that has lost its lease may store images for a while yet. */
-export const SWEEP_AFTER_MS = 20 * 60_000;
-/** The first wait after a failed try to tell what has ended: doubles up to the last nudge's. */
-const TELL_AGAIN_MS = 5_000;
-/** How long an ended generation is kept here: as long as a retry may ask for it. */
+/** References must be deleted within 30 s of the end, which leaves time for a second attempt. */
+const CLEANUP_AGAIN_MS = 10_000;
+/** How long an ended generation stays in the account: as long as a retry may ask for it. */
 export const KEEP_MS = 86_400_000;
 /** How long after its acceptance an SDK's retry may join a generation. */
 export const JOIN_MS = 15 * 60_000;
@@ -53,19 +49,19 @@ export type GenerationRequest = ImageOptions & {
   origin: string;
 };
 
-/** The caller's key for a request, and what tells whether another request with that key is the same one. */
+/** The caller's key for a request, and the fingerprint that another request with the key must have. */
 export type Idempotency = { key: string; fingerprint: string };
 
 /**
- * What lets an SDK's own retry, which carries no key, find the generation of the call that it repeats. `count` is how
- * often the SDK has tried before: 0 the first time.
+ * Identifies the call of an SDK, whose retries carry no idempotency key. `count` is how often the SDK has tried before:
+ * 0 the first time.
  */
 export type SdkCall = { fingerprint: string; count: number };
 
-/** What an SDK call is known by before its body is read: a refusal then is noted under it. */
+/** Identifies an SDK's upload before its body is read. */
 export type UnreadCall = { fingerprint: string };
 
-/** What a caller wants accepted, priced. The id is the caller's, so that it can be asked for again. */
+/** A priced request to be accepted. The caller makes the id, so that it can submit again. */
 export type Order = {
   id: string;
   mode: "sync" | "async";
@@ -74,19 +70,19 @@ export type Order = {
   credits: number;
   idempotency: Idempotency | null;
   sdkCall?: SdkCall | null;
-  /** Of the same SDK call before its body was read, where that is when it may be refused. */
+  /** The same SDK call before its body was read, where it may have been refused. */
   unreadCall?: UnreadCall | null;
-  /** The fingerprint that is stored. The one beside the key or the count is what the release before this one stored. */
+  /** The fingerprint to store. The one in `idempotency` or `sdkCall` is in the form of release 0.1.0. */
   versionedFingerprint?: string;
-  /** The API key that pays, or null: the pages'. */
+  /** The API key that pays, or null for the pages. */
   keyId?: string | null;
-  /** The upload that brought the references: it is over when the order is decided. */
+  /** The upload that brought the references. It ends with the decision on the order. */
   uploadId?: string | null;
 };
 
 /**
- * What a run brings back. Images and a failure together: some were delivered before it failed. `permanent`: the same
- * request will fail again until an operator or the caller changes something.
+ * The result of a run. Images and a failure together mean that some images were delivered before it failed. `permanent`:
+ * the same request would fail again until an operator or the caller changes something.
  */
 export type RunResult = {
   images: readonly StoredImage[];
@@ -102,49 +98,49 @@ export type Generation = {
   createdAt: number;
   beganAt: number | null;
   endedAt: number | null;
-  /** Unfinished by then, it has failed. */
+  /** A generation that has not ended by then fails. */
   deadline: number;
-  /** When the alarm must look at it next; null once nothing is left to do. Never later than the deadline. */
+  /** When the alarm must handle it next; null when nothing is left to do. Never later than the deadline. */
   dueAt: number | null;
-  /** What lets a repeated request join this generation, or null. */
+  /** Lets a repeated request join this generation. */
   idempotency: Idempotency | null;
-  /** The latest call of an SDK that this generation answers, and the order that joined by it; null for all others. */
+  /** The latest call of an SDK that this generation answers, and the order that joined with it, or null. */
   sdkCall: (SdkCall & { joinedBy: string | null }) | null;
-  /** Whether somebody holds the lease, until `dueAt`. */
+  /** Whether a worker holds the lease, until `dueAt`. */
   leased: boolean;
   fence: number;
   /** Provider calls allowed so far. */
   calls: number;
-  /** How often the alarm has looked and had to look again: sets its back-off. */
+  /** How often the alarm has handled it in vain: sets the back-off. */
   tries: number;
   charged: number;
   refunded: number;
   paid: Paid;
   images: readonly StoredImage[];
   error: FailureCode | null;
-  /** Whether the log has it. Only an ended one is copied, and an ended one never changes. */
-  copied: boolean;
-  /** Whether its references are gone from storage. */
-  cleared: boolean;
-  /** Whether images that no answer names are gone from storage. */
-  swept: boolean;
+  /** Whether the log in D1 has it. Only an ended generation is logged, and an ended one never changes. */
+  logged: boolean;
+  /** Whether its references are deleted from storage. */
+  referencesDeleted: boolean;
+  /** Whether stored images that are not part of the answer are deleted. */
+  orphansDeleted: boolean;
   /** The API key that paid, or null. */
   keyId: string | null;
-  /** Whether the same request would fail again until something is changed. */
+  /** Whether the same request would fail again. */
   permanent: boolean;
-  /** Whether its answer was written to its end, so that no retry can be after it. Noted of SDK calls only. */
+  /** Whether the whole answer was sent, so that no retry can follow. Only known for calls of SDKs. */
   delivered: boolean;
 };
 
 export type Limits = { runDeadlineMs: number; queueDeadlineMs: number; providerAttempts: number };
 
-/** The right to work on a generation, and until when the provider may be kept busy. */
+/** The right to run a generation, and until when the provider may be called. */
 export type Job = {
   generationId: string;
   fence: number;
   request: GenerationRequest;
   workUntil: number;
-  /** Whether the first provider call is allowed already; a rerun asks first, having looked for stored images. */
+  /** Whether the first provider call is allowed already. A rerun looks for stored images first, then asks. */
   mayCall: boolean;
 };
 
@@ -153,11 +149,14 @@ export type BeginOutcome =
   | { kind: "taken" }
   | { kind: "finished" };
 
-/** A generation as it is accepted: a sync one begun at once by whoever submits it, an async one waiting in line. */
+/** A newly accepted generation: a sync one is leased to the caller at once, an async one waits in the queue. */
 export function accept(order: Order, paid: Paid, now: number, limits: Limits): Generation {
   const { id, mode, request, idempotency, sdkCall, versionedFingerprint: fingerprint } = order;
   const { credits: charged } = order;
-  mustHold(Number.isSafeInteger(charged / request.n), "every image of a generation has the same whole price");
+  invariant(
+    Number.isSafeInteger(charged / request.n),
+    "every image of a generation has the same whole price",
+  );
   const waiting: Generation = {
     id,
     status: "queued",
@@ -167,7 +166,7 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     beganAt: null,
     endedAt: null,
     deadline: now + limits.queueDeadlineMs,
-    dueAt: Math.min(now + nudgeAfterMs(0), now + limits.queueDeadlineMs),
+    dueAt: Math.min(now + requeueDelayMs(0), now + limits.queueDeadlineMs),
     idempotency: idempotency && { ...idempotency, fingerprint: fingerprint ?? idempotency.fingerprint },
     sdkCall: sdkCall ? { ...sdkCall, fingerprint: fingerprint ?? sdkCall.fingerprint, joinedBy: null } : null,
     leased: false,
@@ -179,9 +178,9 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     paid,
     images: [],
     error: null,
-    copied: false,
-    cleared: request.references.length === 0,
-    swept: true,
+    logged: false,
+    referencesDeleted: request.references.length === 0,
+    orphansDeleted: true,
     keyId: order.keyId ?? null,
     permanent: false,
     delivered: false,
@@ -189,7 +188,7 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
 
-/** Somebody offers to work on it. */
+/** A worker offers to run it. */
 export function begin(generation: Generation, now: number, limits: Limits): BeginOutcome {
   if (isEnded(generation)) return { kind: "finished" };
   if (generation.leased || now >= generation.deadline) return { kind: "taken" };
@@ -197,9 +196,9 @@ export function begin(generation: Generation, now: number, limits: Limits): Begi
   return { kind: "run", generation: leased, job: jobOf(leased, limits) };
 }
 
-/** The lease that its holder works by. */
+/** The job of the lease's holder. */
 export function jobOf(generation: Generation, limits: Limits): Job {
-  mustHold(generation.leased && generation.beganAt !== null, "only a leased generation is worked on");
+  invariant(generation.leased && generation.beganAt !== null, "only a leased generation has a job");
   return {
     generationId: generation.id,
     fence: generation.fence,
@@ -209,7 +208,7 @@ export function jobOf(generation: Generation, limits: Limits): Job {
   };
 }
 
-/** The lease of that fence is given back, because its holder is gone: the next one gets another fence. */
+/** Ends the lease of that fence, whose holder is gone. The next lease has another fence. */
 export function release(generation: Generation, fence: number): Generation {
   if (isEnded(generation) || !generation.leased || generation.fence !== fence) return generation;
   return { ...generation, leased: false, fence: fence + 1 };
@@ -217,13 +216,13 @@ export function release(generation: Generation, fence: number): Generation {
 
 export type RenewOutcome =
   | { kind: "yours"; generation: Generation }
-  /** The lease stands, but the provider may not be called again. */
+  /** The lease holds, but the provider may not be called again. */
   | { kind: "exhausted"; generation: Generation }
   | { kind: "lost" };
 
 /**
- * The holder of a lease is still at work, or asks to call the provider once more.
- * @param calls how many provider calls the holder asks for: 0 or 1
+ * Extends a lease, and counts one more provider call if asked.
+ * @param calls the provider calls that the holder asks for
  */
 export function renew(
   generation: Generation,
@@ -238,28 +237,28 @@ export function renew(
   return { kind: "yours", generation: { ...renewed, calls: generation.calls + calls } };
 }
 
-export type LapseOutcome =
+export type DueOutcome =
   | { kind: "wait" }
-  /** Nobody works on it: the queue is to be told (again). */
-  | { kind: "nudge"; generation: Generation }
-  /** Its time is over. */
+  /** No worker has it: send it to the queue. */
+  | { kind: "requeue"; generation: Generation }
+  /** Its deadline has passed. */
   | { kind: "expired" };
 
-/** What the alarm makes of an unfinished generation. */
-export function lapse(generation: Generation, now: number): LapseOutcome {
-  mustHold(!isEnded(generation) && generation.dueAt !== null, "only unfinished work lapses");
+/** Decides on an unfinished generation when the alarm handles it. */
+export function onDue(generation: Generation, now: number): DueOutcome {
+  invariant(!isEnded(generation) && generation.dueAt !== null, "only an unfinished generation is due");
   if (now >= generation.deadline) return { kind: "expired" };
   if (now < generation.dueAt) return { kind: "wait" };
   const tries = generation.leased ? 0 : generation.tries + 1;
   return {
-    kind: "nudge",
+    kind: "requeue",
     generation: {
       ...generation,
       leased: false,
-      // The one who let its lease lapse may still be at work: its failure no longer counts.
+      // The worker whose lease lapsed may still run: its failure no longer counts.
       fence: generation.leased ? generation.fence + 1 : generation.fence,
       tries,
-      dueAt: Math.min(now + nudgeAfterMs(tries), generation.deadline),
+      dueAt: Math.min(now + requeueDelayMs(tries), generation.deadline),
     },
   };
 }
@@ -268,12 +267,12 @@ export type EndOutcome =
   | { kind: "ended"; generation: Generation; refund: { credits: number; cause: RefundCause } | null }
   /** It had ended before: nothing changes. */
   | { kind: "repeated" }
-  /** Less than everything, by one who no longer holds the lease: the one who does may bring more. */
+  /** A partial result from a worker that lost its lease: the current holder may bring more. */
   | { kind: "stale" };
 
 /**
- * A run brings its result, or the alarm the end of its time (`fence` null).
- * All the images settle it, whichever run brings them first; less than that only from the holder of the lease.
+ * Ends a generation with a run's result, or at its deadline (`fence` null). Any run may end it with all its images; only
+ * the holder of the lease may end it with fewer.
  */
 export function end(
   generation: Generation,
@@ -289,7 +288,10 @@ export function end(
   const error = images.length === 0 ? (result.failure ?? "generationFailed") : null;
   const used = images.reduce((sum, image) => sum + costOf(image, request, charged / request.n), 0);
   const refunded = charged - used;
-  mustHold(Number.isSafeInteger(refunded) && refunded >= 0, "an image costs at most what was charged for it");
+  invariant(
+    Number.isSafeInteger(refunded) && refunded >= 0,
+    "an image costs at most what was charged for it",
+  );
   return {
     kind: "ended",
     generation: {
@@ -302,21 +304,20 @@ export function end(
       refunded,
       leased: false,
       tries: 0,
-      // The log is told at once; the alarm only comes back for it, so it need not be moved: that would be a write more.
-      dueAt: generation.cleared ? generation.dueAt : now + CLEAR_AGAIN_MS,
-      // Somebody else than the one and only holder may have stored, or be storing, images that the answer does not name.
-      swept: generation.fence === 0 || (held && fence === 1),
+      // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
+      dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
+      // Another worker than the first holder may have stored images that are not part of the answer.
+      orphansDeleted: generation.fence === 0 || (held && fence === 1),
     },
     refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
   };
 }
 
-/** What a delivered image costs: the price that was charged for it, or its own tier's where it came smaller. */
+/** The price of a delivered image: what was charged for it, or the price of its own tier if it is smaller. */
 function costOf(image: StoredImage, { prices }: GenerationRequest, charged: number): number {
   return prices === undefined ? charged : Math.min(charged, prices[tierOf(image)]);
 }
 
-/** What the caller asked for itself is refunded as it was paid; what we or the provider did may be renewed. */
 function refundCause(failure: FailureCode | null): RefundCause {
   switch (failure) {
     case "contentPolicyViolation":
@@ -326,40 +327,6 @@ function refundCause(failure: FailureCode | null): RefundCause {
     case null:
       return "fault";
   }
-}
-
-/** What is still to be done about a generation that has ended. */
-export function chores(
-  generation: Generation,
-  now: number,
-): { copy: boolean; clear: boolean; sweep: boolean } {
-  mustHold(generation.endedAt !== null, "only an ended generation has chores");
-  return {
-    copy: !generation.copied,
-    clear: !generation.cleared,
-    sweep: !generation.swept && now >= generation.endedAt + SWEEP_AFTER_MS,
-  };
-}
-
-/** Notes which chores are done, and when to come back for the rest. */
-export function afterChores(
-  generation: Generation,
-  done: { copy: boolean; clear: boolean; sweep: boolean },
-  now: number,
-): Generation {
-  mustHold(generation.endedAt !== null, "only an ended generation has chores");
-  const next = {
-    ...generation,
-    copied: generation.copied || done.copy,
-    cleared: generation.cleared || done.clear,
-    swept: generation.swept || done.sweep,
-  };
-  const left = chores(next, now);
-  if (left.copy || left.clear || left.sweep) {
-    const wait = Math.min(TELL_AGAIN_MS * 2 ** generation.tries, NUDGE_LAST_MS);
-    return { ...next, tries: generation.tries + 1, dueAt: now + wait };
-  }
-  return { ...next, tries: 0, dueAt: next.swept ? null : generation.endedAt + SWEEP_AFTER_MS };
 }
 
 export function isEnded(generation: { status: GenerationStatus }): boolean {
@@ -374,15 +341,15 @@ export function isEnded(generation: { status: GenerationStatus }): boolean {
   }
 }
 
-/** Milliseconds before the alarm looks again at what it has looked at `tries` times. */
-export function nudgeAfterMs(tries: number): number {
-  return Math.min(NUDGE_FIRST_MS * 2 ** tries, NUDGE_LAST_MS);
+/** Milliseconds before a generation that was handled `tries` times in vain is queued again. */
+export function requeueDelayMs(tries: number): number {
+  return Math.min(REQUEUE_FIRST_MS * 2 ** tries, REQUEUE_LAST_MS);
 }
 
 function lease(generation: Generation, now: number, limits: Limits): Generation {
   const beganAt = generation.beganAt ?? now;
   const deadline = beganAt + limits.runDeadlineMs;
-  // A lapsed lease has raised the fence already; the first is 1, and comes with the first provider call.
+  // The first fence is 1 and comes with the first provider call. A lapsed lease has raised it already.
   const first = generation.fence === 0;
   return {
     ...generation,

@@ -4,7 +4,7 @@
  */
 
 export const WINDOW_MS = 60_000;
-/** Nobody knows when one of the running generations will end. */
+/** Used where no one can know when a running generation ends. */
 const CONCURRENCY_RETRY_SECONDS = 5;
 
 /** 0 is off. */
@@ -27,8 +27,8 @@ export type LimitVerdict =
   | { kind: "within"; quota: Quota }
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota };
 
-/** Whether one more generation may be accepted: the rate is looked at first, then the concurrency. */
-export function judgeLimits(settings: LimitSettings, use: LimitUse, now: number): LimitVerdict {
+/** Whether one more generation may be accepted. The rate is checked first, then the concurrency. */
+export function checkLimits(settings: LimitSettings, use: LimitUse, now: number): LimitVerdict {
   const quota = quotaOf(settings, use, now);
   if (quota.rate !== null && quota.rate.remaining === 0) {
     return { kind: "limited", by: "rate", retryAfterSeconds: quota.rate.resetSeconds, quota };

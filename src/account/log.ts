@@ -3,8 +3,8 @@ import { drizzle } from "drizzle-orm/d1";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { creditEntries, generations } from "../db/schema.ts";
 import type { Generation } from "./lifecycle.ts";
-import { entryRowOf, rowOf } from "./record.ts";
-import type { Entry } from "./store.ts";
+import type { Entry } from "./store/ledger.ts";
+import { entryRowOf, rowOf } from "./views.ts";
 
 /** D1 binds at most 100 values a statement, and an entry has eight. */
 const ENTRIES_A_STATEMENT = 12;

@@ -1,7 +1,7 @@
 import { and, desc, eq, gt, lt, type SQL, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
-import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/record.ts";
-import type { GenerationFilter } from "../account/store.ts";
+import type { GenerationFilter } from "../account/store/generations.ts";
+import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
 import { apiKeys, generations } from "../db/schema.ts";
 import { isGenerationId } from "../id.ts";
 

@@ -2,8 +2,8 @@ import { and, asc, desc, eq, gt, inArray, lte, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import type { Account } from "../account/account.ts";
 import { KEEP_MS } from "../account/lifecycle.ts";
-import { type GenerationRecord, recordOfRow } from "../account/record.ts";
-import type { EntriesSum } from "../account/store.ts";
+import type { EntriesSum } from "../account/store/ledger.ts";
+import { type GenerationRecord, recordOfRow } from "../account/views.ts";
 import { creditEntries, generations, users } from "../db/schema.ts";
 
 /**

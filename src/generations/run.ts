@@ -1,5 +1,5 @@
-import type { FinishOutcome, LeaseOutcome } from "../account/account.ts";
 import type { FailureCode, GenerationRequest, Job, RunResult } from "../account/lifecycle.ts";
+import type { FinishOutcome, LeaseOutcome } from "../account/outcomes.ts";
 import { type CallFailure, makeImages } from "../dispatch/call.ts";
 import type { Route } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import type { FinishOutcome } from "../account/account.ts";
 import type { Job } from "../account/lifecycle.ts";
+import type { FinishOutcome } from "../account/outcomes.ts";
 import { readConfig } from "../config.ts";
 import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";

@@ -1,8 +1,8 @@
-import type { Balance, SubmitOutcome } from "../account/account.ts";
 import { type GenerationRequest, isEnded, type Job, type Order } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
-import type { GenerationRecord } from "../account/record.ts";
+import type { Balance, SubmitOutcome } from "../account/outcomes.ts";
 import { isSchemaTooNew } from "../account/schema.ts";
+import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";

@@ -1,6 +1,7 @@
-import type { Account, Balance, Ended, FinishOutcome } from "../account/account.ts";
+import type { Account } from "../account/account.ts";
 import type { Job } from "../account/lifecycle.ts";
-import type { GenerationRecord } from "../account/record.ts";
+import type { Balance, Ended, FinishOutcome } from "../account/outcomes.ts";
+import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { sleep, TimeoutError, within } from "../time.ts";

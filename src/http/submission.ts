@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { GenerationRequest } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
-import type { GenerationRecord } from "../account/record.ts";
+import type { GenerationRecord } from "../account/views.ts";
 import type { Refusal, Submitted } from "../generations/submit.ts";
 import { endUpload, type UploadRefusal } from "../generations/uploads.ts";
 import { removeReferences } from "../images/references.ts";

@@ -1,5 +1,5 @@
 import type { Child, FC } from "hono/jsx";
-import type { GenerationDetail } from "../account/record.ts";
+import type { GenerationDetail } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { formatDate, formatTime } from "./format.ts";
 import type { FormErrors } from "./forms.ts";

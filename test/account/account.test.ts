@@ -3,10 +3,12 @@ import { asc, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../src/account/account.ts";
+import { ORPHANS_AFTER_MS } from "../../src/account/cleanup.ts";
 import type { RefundCause } from "../../src/account/ledger.ts";
-import { type GenerationRequest, KEEP_MS, LEASE_MS, SWEEP_AFTER_MS } from "../../src/account/lifecycle.ts";
+import { type GenerationRequest, KEEP_MS, LEASE_MS } from "../../src/account/lifecycle.ts";
 import { ENTRIES_A_WRITE } from "../../src/account/log.ts";
-import { AccountStore } from "../../src/account/store.ts";
+import { GenerationStore } from "../../src/account/store/generations.ts";
+import { LedgerStore } from "../../src/account/store/ledger.ts";
 import { OPEN_UPLOADS_MAX, UPLOAD_MS_MAX, WASTED_UPLOADS_MAX } from "../../src/account/uploads.ts";
 import { creditEntries, generations } from "../../src/db/schema.ts";
 import { newId } from "../../src/id.ts";
@@ -290,7 +292,7 @@ describe("submit", () => {
     });
     expect(
       await errorOf(account, (instance) => instance.submit(anOrder("gen_1", "sync", aRequest(), 8))),
-    ).toContain("the balance is what the grants hold");
+    ).toContain("the balance equals what the grants hold");
     expect(await linesOf(account)).toEqual(["grant 20"]);
     expect(await account.generation("gen_1")).toBeNull();
   });
@@ -317,7 +319,7 @@ describe("submit", () => {
     expect(await other.account.balance()).toEqual({ credits: 8, nextExpiration: null });
   });
 
-  it("posts nothing when a rule of the book is broken", async () => {
+  it("posts nothing when an invariant of the ledger is violated", async () => {
     const { account } = await newUserWith(20);
     expect(
       await errorOf(account, (instance) => instance.submit(anOrder("gen_1", "sync", aRequest({ n: 3 }), 16))),
@@ -333,7 +335,7 @@ describe("a transaction that throws", () => {
     const { account } = newUser();
     const expiresAt = Date.now() + 10 * SECOND;
     // Read last of all, when the entry is posted and the alarm set.
-    vi.spyOn(AccountStore.prototype, "nextExpiry").mockImplementationOnce(() => {
+    vi.spyOn(LedgerStore.prototype, "nextExpiry").mockImplementationOnce(() => {
       throw new Error("The disk is on fire.");
     });
     expect(await errorOf(account, (instance) => instance.grant("a", 5, expiresAt, null))).toContain(
@@ -637,7 +639,7 @@ describe("wait", () => {
     const { account, id, all } = await newRun();
     const waiting = account.wait(id, 300);
     await account.balance();
-    vi.spyOn(AccountStore.prototype, "updateGeneration").mockImplementationOnce(() => {
+    vi.spyOn(GenerationStore.prototype, "update").mockImplementationOnce(() => {
       throw new Error("The disk is on fire.");
     });
     expect(await errorOf(account, (instance) => instance.finish(id, 1, all))).toContain(
@@ -788,7 +790,7 @@ describe("the alarm", () => {
 
   it("does not throw when the book cannot be read, and comes again", async () => {
     const { account, id } = await newRun();
-    vi.spyOn(AccountStore.prototype, "prune").mockImplementationOnce(() => {
+    vi.spyOn(GenerationStore.prototype, "prune").mockImplementationOnce(() => {
       throw new Error("The disk is on fire.");
     });
     pass(RUN_DEADLINE_MS);
@@ -980,7 +982,7 @@ describe("what lies in R2", () => {
 
   it("sweeps images that no answer names 20 min after the end, and not before", async () => {
     const { account, id } = await endedByFence(2);
-    await passWithAlarms(account, SWEEP_AFTER_MS - 1);
+    await passWithAlarms(account, ORPHANS_AFTER_MS - 1);
     await runDurableObjectAlarm(account);
     expect(await keysIn(env.IMAGES, `${id}/`)).toHaveLength(2);
     await passWithAlarms(account, 1);
@@ -991,7 +993,7 @@ describe("what lies in R2", () => {
   it("tries the sweep again when R2 fails", async () => {
     const { account, id } = await endedByFence(2);
     const fails = vi.spyOn(bucket, "list").mockRejectedValue(new Error("R2 is down."));
-    await passWithAlarms(account, SWEEP_AFTER_MS);
+    await passWithAlarms(account, ORPHANS_AFTER_MS);
     fails.mockRestore();
     expect(await keysIn(env.IMAGES, `${id}/`)).toHaveLength(2);
     await passWithAlarms(account, MINUTE);
@@ -1055,7 +1057,7 @@ describe("grant", () => {
   it.each([0, -5, 1.5])("posts nothing for %f credits", async (credits) => {
     const { account } = newUser();
     expect(await errorOf(account, (instance) => instance.grant("a", credits, null, null))).toContain(
-      "credits are whole and above zero",
+      "credits are whole and positive",
     );
     expect(await entriesOf(account)).toEqual([]);
   });

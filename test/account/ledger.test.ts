@@ -51,15 +51,15 @@ describe("openGrant", () => {
   });
 
   it.each([
-    ["part of it spent", 49, 50, "a new grant is whole"],
-    ["nothing", 0, 0, "credits are whole and above zero"],
-    ["less than nothing", -1, -1, "credits are whole and above zero"],
-    ["half a credit", 0.5, 0.5, "credits are whole and above zero"],
-    ["more than can be counted", 2 ** 53, 2 ** 53, "credits are whole and above zero"],
-    ["no number", Number.NaN, Number.NaN, "credits are whole and above zero"],
+    ["part of it spent", 49, 50, "a new grant has all its credits left"],
+    ["nothing", 0, 0, "credits are whole and positive"],
+    ["less than nothing", -1, -1, "credits are whole and positive"],
+    ["half a credit", 0.5, 0.5, "credits are whole and positive"],
+    ["more than can be counted", 2 ** 53, 2 ** 53, "credits are whole and positive"],
+    ["no number", Number.NaN, Number.NaN, "credits are whole and positive"],
   ])("throws on %s", (_, remaining, credits, rule) => {
     const [grant] = grantsOf([["a", remaining, null, credits]]);
-    expect(() => grant && openGrant(0, grant)).toThrow(`The book is broken: ${rule}.`);
+    expect(() => grant && openGrant(0, grant)).toThrow(`Ledger invariant violated: ${rule}.`);
   });
 });
 
@@ -126,11 +126,11 @@ describe("charge", () => {
   });
 
   it.each([0, -8, 1.5, Number.NaN, Number.POSITIVE_INFINITY])("throws on %f credits", (credits) => {
-    expect(() => charge(100, grantsOf(three), credits, "gen_1")).toThrow("credits are whole and above zero");
+    expect(() => charge(100, grantsOf(three), credits, "gen_1")).toThrow("credits are whole and positive");
   });
 
   it("throws when the grants hold less than the balance says", () => {
-    expect(() => charge(100, grantsOf(three), 19, "gen_1")).toThrow("the live grants hold the balance");
+    expect(() => charge(100, grantsOf(three), 19, "gen_1")).toThrow("the unspent grants hold the balance");
   });
 });
 
@@ -256,8 +256,8 @@ describe("refund", () => {
 
   it.each<[string, GrantLine[], number, string]>([
     ["more than was paid", keeps, 9, "no more is refunded than was paid"],
-    ["nothing", keeps, 0, "credits are whole and above zero"],
-    ["half a credit", keeps, 0.5, "credits are whole and above zero"],
+    ["nothing", keeps, 0, "credits are whole and positive"],
+    ["half a credit", keeps, 0.5, "credits are whole and positive"],
     [
       "more than a grant was given",
       [
@@ -265,7 +265,7 @@ describe("refund", () => {
         ["b", 0, null],
       ],
       8,
-      "a grant never holds more than it was given",
+      "a grant never has more left than it was given",
     ],
     ["to a grant that is not there", [["b", 0, null]], 8, "no grant a"],
   ])("throws on a refund of %s", (_, lines, credits, rule) => {
@@ -289,7 +289,9 @@ describe("expire", () => {
     ["expires in 1 ms", NOW + 1],
     ["never expires", null],
   ])("throws on a grant that %s", (_, expiresAt) => {
-    expect(() => expire(10, grantsOf([["a", 5, expiresAt]]), NOW)).toThrow("only an expired grant is closed");
+    expect(() => expire(10, grantsOf([["a", 5, expiresAt]]), NOW)).toThrow(
+      "only an expired grant is posted as expired",
+    );
   });
 });
 

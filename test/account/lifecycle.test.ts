@@ -1,21 +1,17 @@
 import { describe, expect, it } from "vitest";
 import {
   accept,
-  afterChores,
   begin,
-  chores,
   end,
   type FailureCode,
   type Generation,
   isEnded,
   jobOf,
-  KEEP_MS,
   LEASE_MS,
   type Limits,
-  lapse,
-  nudgeAfterMs,
+  onDue,
   renew,
-  SWEEP_AFTER_MS,
+  requeueDelayMs,
 } from "../../src/account/lifecycle.ts";
 import { anOrder, aRequest, imagesOf } from "../support/account.ts";
 
@@ -66,8 +62,7 @@ describe("every state and every event", () => {
   const states = { queued, leased, lapsed, rerun, succeeded, failed, canceled };
   const at = T0 + MINUTE;
   const late = T0 + 3_600 * SECOND;
-  const notUnfinished = "Error: The book is broken: only unfinished work lapses.";
-  const notEnded = "Error: The book is broken: only an ended generation has chores.";
+  const notUnfinished = "Error: Ledger invariant violated: only an unfinished generation is due.";
   const times = (count: number, kind: string) => Array.from({ length: count }, () => kind);
 
   it.each<[string, (state: Generation) => { kind: string }, string[]]>([
@@ -88,17 +83,17 @@ describe("every state and every event", () => {
     ["renew by fence 3", (s) => renew(s, 3, 0, at, limits), times(7, "lost")],
     [
       "the alarm, when nothing is due",
-      (s) => lapse(s, T0),
+      (s) => onDue(s, T0),
       ["wait", "wait", "wait", "wait", ...times(3, notUnfinished)],
     ],
     [
       "the alarm, when it is due",
-      (s) => lapse(s, s.dueAt ?? 0),
-      ["nudge", "nudge", "nudge", "nudge", ...times(3, notUnfinished)],
+      (s) => onDue(s, s.dueAt ?? 0),
+      ["requeue", "requeue", "requeue", "requeue", ...times(3, notUnfinished)],
     ],
     [
       "the alarm, at the deadline",
-      (s) => lapse(s, s.deadline),
+      (s) => onDue(s, s.deadline),
       ["expired", "expired", "expired", "expired", ...times(3, notUnfinished)],
     ],
     [
@@ -132,20 +127,10 @@ describe("every state and every event", () => {
       ["ended", "ended", "ended", "ended", ...times(3, "repeated")],
     ],
     [
-      "chores",
-      (s) => ({ kind: chores(s, at).copy ? "copy" : "nothing" }),
-      [...times(4, notEnded), ...times(3, "copy")],
-    ],
-    [
-      "after chores",
-      (s) => ({ kind: afterChores(s, { copy: true, clear: true, sweep: false }, at).copied ? "copied" : "" }),
-      [...times(4, notEnded), ...times(3, "copied")],
-    ],
-    [
       "the job of its holder",
       (s) => ({ kind: `fence ${jobOf(s, limits).fence}` }),
       ["x", "fence 1", "x", "fence 2", ...times(3, "x")].map((kind) =>
-        kind === "x" ? "Error: The book is broken: only a leased generation is worked on." : kind,
+        kind === "x" ? "Error: Ledger invariant violated: only a leased generation has a job." : kind,
       ),
     ],
   ])("%s", (_, event, expected) => {
@@ -172,8 +157,8 @@ describe("accept", () => {
       dueAt: T0 + 30 * SECOND,
       charged: 16,
       refunded: 0,
-      cleared: true,
-      swept: true,
+      referencesDeleted: true,
+      orphansDeleted: true,
     });
   });
 
@@ -201,7 +186,9 @@ describe("accept", () => {
 
   it("has references to clear where there are some", () => {
     const withReference = aRequest({ references: [reference] });
-    expect(accept(anOrder("gen_1", "async", withReference, 8), paid, T0, limits).cleared).toBe(false);
+    expect(accept(anOrder("gen_1", "async", withReference, 8), paid, T0, limits).referencesDeleted).toBe(
+      false,
+    );
   });
 
   it("throws on a price that its images cannot share", () => {
@@ -286,18 +273,18 @@ describe("renew", () => {
   });
 });
 
-describe("lapse", () => {
+describe("onDue", () => {
   it.each([
     ["1 ms before it is due", queued, T0 + 30 * SECOND - 1, "wait"],
-    ["when it is due", queued, T0 + 30 * SECOND, "nudge"],
+    ["when it is due", queued, T0 + 30 * SECOND, "requeue"],
     ["1 ms before the end of a lease", leased, T0 + LEASE_MS - 1, "wait"],
-    ["at the end of a lease", leased, T0 + LEASE_MS, "nudge"],
+    ["at the end of a lease", leased, T0 + LEASE_MS, "requeue"],
     ["1 ms before the deadline", { ...rerun, dueAt: T0 + 800 * SECOND }, T0 + 800 * SECOND - 1, "wait"],
     ["at the deadline", { ...rerun, dueAt: T0 + 800 * SECOND }, T0 + 800 * SECOND, "expired"],
-    ["1 ms before the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND - 1, "nudge"],
+    ["1 ms before the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND - 1, "requeue"],
     ["at the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND, "expired"],
   ])("%s", (_, generation, now, expected) => {
-    expect(lapse(generation, now).kind).toBe(expected);
+    expect(onDue(generation, now).kind).toBe(expected);
   });
 
   it("tells the queue again and again, after 30 s, doubling to 10 min, to the deadline", () => {
@@ -307,8 +294,8 @@ describe("lapse", () => {
       const now = waiting.dueAt ?? 0;
       waits.push((now - last) / SECOND);
       last = now;
-      const outcome = lapse(waiting, now);
-      if (outcome.kind !== "nudge") {
+      const outcome = onDue(waiting, now);
+      if (outcome.kind !== "requeue") {
         expect(outcome.kind).toBe("expired");
         break;
       }
@@ -326,21 +313,21 @@ describe("lapse", () => {
     [6, 600],
     [2_000, 600],
   ])("waits after %i tries %i s", (tries, seconds) => {
-    expect(nudgeAfterMs(tries)).toBe(seconds * SECOND);
+    expect(requeueDelayMs(tries)).toBe(seconds * SECOND);
   });
 
   it("takes a lease away: another fence, and the waits begin anew", () => {
     const now = T0 + LEASE_MS;
-    const outcome = lapse({ ...leased, tries: 4 }, now);
+    const outcome = onDue({ ...leased, tries: 4 }, now);
     expect(outcome).toEqual({
-      kind: "nudge",
+      kind: "requeue",
       generation: { ...leased, leased: false, fence: 2, tries: 0, dueAt: now + 30 * SECOND },
     });
   });
 
-  it("raises the fence once for each lease, however often it is nudged", () => {
-    const outcome = lapse(lapsed, lapsed.dueAt ?? 0);
-    if (outcome.kind !== "nudge") throw new Error(outcome.kind);
+  it("raises the fence once for each lease, however often it is queued again", () => {
+    const outcome = onDue(lapsed, lapsed.dueAt ?? 0);
+    if (outcome.kind !== "requeue") throw new Error(outcome.kind);
     expect(outcome.generation).toMatchObject({ fence: 2, tries: 1, leased: false });
   });
 });
@@ -375,7 +362,7 @@ describe("end", () => {
       refunded: refund?.credits ?? 0,
       endedAt: T0 + MINUTE,
       leased: false,
-      copied: false,
+      logged: false,
     });
   });
 
@@ -387,16 +374,16 @@ describe("end", () => {
     ["one whose lease somebody else has now", rerun, 1, false],
     ["the end of its time, during a run", leased, null, false],
     ["the end of its time, before any run", queued, null, true],
-  ])("knows whether there is anything to sweep when ended by %s", (_, generation, fence, swept) => {
-    expect(ended(generation, fence, fence === null ? 0 : N, null).generation.swept).toBe(swept);
+  ])("knows whether there may be orphans when ended by %s", (_, generation, fence, none) => {
+    expect(ended(generation, fence, fence === null ? 0 : N, null).generation.orphansDeleted).toBe(none);
   });
 
-  it("leaves the alarm where it is when only the log is to be told", () => {
+  it("leaves the alarm where it is when only the log has to be written", () => {
     expect(ended(leased, 1, N, null).generation.dueAt).toBe(leased.dueAt);
   });
 
-  it("has the alarm come in time for a second try where references are to be cleared", () => {
-    const outcome = ended({ ...leased, cleared: false }, 1, N, null);
+  it("sets the alarm in time for a second attempt at deleting references", () => {
+    const outcome = ended({ ...leased, referencesDeleted: false }, 1, N, null);
     expect(outcome.generation.dueAt).toBe(T0 + MINUTE + 10 * SECOND);
   });
 });
@@ -437,76 +424,5 @@ describe("end, with images of another size than was asked", () => {
     const work = accept(anOrder("gen_1", "sync", aRequest({ tier: "4K" }), 12), paid, T0, limits);
     const small = imagesOf("gen_1", 1).map((one) => ({ ...one, width: 64, height: 64 }));
     expect(end(work, 1, { images: small, failure: null }, T0)).toMatchObject({ refund: null });
-  });
-});
-
-describe("chores", () => {
-  const endedAt = T0 + 20 * SECOND;
-  const unswept = { ...succeeded, swept: false };
-
-  it.each([
-    ["everything is done", { ...succeeded, copied: true }, T0 + KEEP_MS, []],
-    ["the log has not been told", succeeded, T0 + MINUTE, ["copy"]],
-    ["references are there", { ...succeeded, cleared: false }, T0 + MINUTE, ["copy", "clear"]],
-    ["20 min less 1 ms have passed", unswept, endedAt + SWEEP_AFTER_MS - 1, ["copy"]],
-    ["20 min have passed", unswept, endedAt + SWEEP_AFTER_MS, ["copy", "sweep"]],
-  ])("when %s", (_, generation, now, expected) => {
-    const todo = Object.entries(chores(generation, now)).flatMap(([chore, wanted]) =>
-      wanted ? [chore] : [],
-    );
-    expect(todo).toEqual(expected);
-  });
-
-  it("sweeps 20 minutes after the end", () => {
-    expect(SWEEP_AFTER_MS).toBe(20 * MINUTE);
-  });
-});
-
-describe("afterChores", () => {
-  const endedAt = T0 + 20 * SECOND;
-  const now = T0 + MINUTE;
-  const done = { copy: true, clear: true, sweep: false };
-  const nothingDone = { copy: false, clear: false, sweep: false };
-
-  it("needs no alarm once everything is done", () => {
-    expect(afterChores({ ...succeeded, tries: 3 }, done, now)).toMatchObject({
-      copied: true,
-      cleared: true,
-      swept: true,
-      tries: 0,
-      dueAt: null,
-    });
-  });
-
-  it("comes back for the sweep, and ends with it", () => {
-    const waiting = afterChores({ ...succeeded, swept: false }, done, now);
-    expect(waiting).toMatchObject({ copied: true, swept: false, dueAt: endedAt + SWEEP_AFTER_MS });
-    const swept = afterChores(waiting, { ...nothingDone, sweep: true }, endedAt + SWEEP_AFTER_MS);
-    expect(swept).toMatchObject({ swept: true, dueAt: null });
-  });
-
-  it("forgets nothing that was done before", () => {
-    const copied = { ...succeeded, copied: true, cleared: false };
-    expect(afterChores(copied, nothingDone, now)).toMatchObject({ copied: true, cleared: false });
-  });
-
-  it.each([
-    ["the log", { ...done, copy: false }],
-    ["the references", { ...done, clear: false }],
-    ["both", nothingDone],
-  ])("comes back after 5 s, doubling to 10 min, for %s", (_, result) => {
-    let generation: Generation = { ...succeeded, cleared: false };
-    const waits: number[] = [];
-    for (let tries = 0; tries < 10; tries++) {
-      generation = afterChores(generation, result, now);
-      waits.push(((generation.dueAt ?? 0) - now) / SECOND);
-    }
-    expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
-  });
-
-  it("clears references in a second and a third try within 30 s of the end, though R2 fails twice", () => {
-    const first = afterChores({ ...succeeded, cleared: false }, nothingDone, endedAt);
-    const second = afterChores(first, nothingDone, first.dueAt ?? 0);
-    expect([first.dueAt, second.dueAt]).toEqual([endedAt + 5 * SECOND, endedAt + 15 * SECOND]);
   });
 });

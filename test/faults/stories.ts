@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import * as z from "zod";
 import type { Account } from "../../src/account/account.ts";
-import type { GenerationRecord } from "../../src/account/record.ts";
+import type { GenerationRecord } from "../../src/account/views.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { reconcile } from "../../src/generations/reconcile.ts";
 import { app } from "../../src/http/app.ts";

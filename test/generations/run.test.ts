@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { FinishOutcome, LeaseOutcome } from "../../src/account/account.ts";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
+import type { FinishOutcome, LeaseOutcome } from "../../src/account/outcomes.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
 import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";

@@ -113,7 +113,7 @@ describe("a form that is taken", () => {
     });
     expect(provider.mock.calls[0]?.[0]).toMatchObject({
       ...{
-        quality: "high",
+        renderQuality: "high",
         n: 2,
         background: "opaque",
         moderation: "low",

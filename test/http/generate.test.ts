@@ -70,7 +70,7 @@ describe("a request that is taken", () => {
       providerModel: "gpt-image-2",
       prompt: "a hill",
       size: { width: 1536, height: 1024 },
-      quality: "high",
+      renderQuality: "high",
       n: 2,
       outputFormat: "png",
       outputCompression: null,
@@ -83,7 +83,7 @@ describe("a request that is taken", () => {
   it("has the defaults of what it leaves out", async () => {
     await post(plain);
     expect(provider.mock.calls[0]?.[0]).toMatchObject({
-      ...{ size: "auto", quality: "auto", n: 1, outputFormat: "png", outputCompression: null },
+      ...{ size: "auto", renderQuality: "auto", n: 1, outputFormat: "png", outputCompression: null },
       ...{ background: "auto", moderation: "auto", endUser: null },
     });
   });

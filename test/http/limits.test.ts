@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
-import { judgeLimits, type LimitSettings } from "../../src/account/limits.ts";
+import { checkLimits, type LimitSettings } from "../../src/account/limits.ts";
 import { newId } from "../../src/id.ts";
 import { anOrder, aRequest } from "../support/account.ts";
 import { call, creditsOf, limitedUser, newUser, type TestUser } from "../support/http.ts";
@@ -10,7 +10,7 @@ import { provide } from "../support/tiny-provider.ts";
 const request = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
 const NOW = 1_800_000_000_000;
 
-describe("judgeLimits", () => {
+describe("checkLimits", () => {
   const ages = (...seconds: number[]) => seconds.map((second) => NOW - second * 1000);
   it.each<[string, LimitSettings, number[], number, object]>([
     ["nothing, while all is off", { perMinute: 0, concurrent: 0 }, [], 9, { kind: "within" }],
@@ -38,7 +38,7 @@ describe("judgeLimits", () => {
       { kind: "limited", by: "rate", retryAfterSeconds: 30 },
     ],
   ])("judges %s", (_, settings, accepted, unfinished, verdict) => {
-    expect(judgeLimits(settings, { accepted, unfinished }, NOW)).toMatchObject(verdict);
+    expect(checkLimits(settings, { accepted, unfinished }, NOW)).toMatchObject(verdict);
   });
 });
 

@@ -1,5 +1,5 @@
 import type { Grant } from "../../account/ledger.ts";
-import type { Entry } from "../../account/store.ts";
+import type { Entry } from "../../account/store/ledger.ts";
 import type { users } from "../../db/schema.ts";
 import type { Difference, Page } from "../../generations/reconcile.ts";
 import type { ApiKey } from "../../keys/issue.ts";

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import type { GenerationRecord } from "../../account/record.ts";
+import type { GenerationRecord } from "../../account/views.ts";
 import { readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
 import { TimeoutError, within } from "../../time.ts";

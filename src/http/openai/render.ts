@@ -1,4 +1,4 @@
-import type { GenerationRecord } from "../../account/record.ts";
+import type { GenerationRecord } from "../../account/views.ts";
 import type { Model } from "../../catalogue/models.ts";
 import type { Config } from "../../config.ts";
 import { base64Length, encodeBase64 } from "../../images/base64.ts";

@@ -1,6 +1,6 @@
-import type { Balance } from "../../account/account.ts";
 import { isEnded } from "../../account/lifecycle.ts";
-import type { GenerationRecord } from "../../account/record.ts";
+import type { Balance } from "../../account/outcomes.ts";
+import type { GenerationRecord } from "../../account/views.ts";
 import type { Config } from "../../config.ts";
 import { FAILURE_MESSAGES } from "../errors.ts";
 

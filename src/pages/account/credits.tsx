@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
-import type { Entry } from "../../account/store.ts";
+import type { Entry } from "../../account/store/ledger.ts";
 import { useByDay } from "../../generations/usage.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatNumber } from "../format.ts";

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { isEnded } from "../../account/lifecycle.ts";
-import type { GenerationDetail, GenerationRecord } from "../../account/record.ts";
+import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { findGeneration, listDetails } from "../../generations/read.ts";
 import { FAILURE_MESSAGES } from "../../http/errors.ts";

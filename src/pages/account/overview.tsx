@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
-import type { GenerationDetail } from "../../account/record.ts";
+import type { GenerationDetail } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { listDetails } from "../../generations/read.ts";
 import type { PagesEnv } from "../env.ts";

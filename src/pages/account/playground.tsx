@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../account/record.ts";
+import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../account/views.ts";
 import { findModel, type Model, models } from "../../catalogue/models.ts";
 import { resolveShape } from "../../catalogue/resolve.ts";
 import { formatSize } from "../../catalogue/sizes.ts";

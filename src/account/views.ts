@@ -1,7 +1,7 @@
 import type { creditEntries, generations, LoggedRequest } from "../db/schema.ts";
 import type { StoredImage } from "../images/stored.ts";
 import type { FailureCode, Generation, GenerationRequest, GenerationStatus } from "./lifecycle.ts";
-import type { Entry } from "./store.ts";
+import type { Entry } from "./store/ledger.ts";
 
 /** A generation as callers may see it, whether read from the Account or from the log. */
 export type GenerationRecord = {

@@ -1,0 +1,57 @@
+import { lowestGenerationId } from "../id.ts";
+import type { Generation } from "./lifecycle.ts";
+import { checkLimits, type LimitSettings, type LimitUse, type Quota, WINDOW_MS } from "./limits.ts";
+import type { GenerationStore } from "./store/generations.ts";
+import type { LedgerStore } from "./store/ledger.ts";
+import { currentUploads, type Uploads } from "./uploads.ts";
+
+/** An id is made at most this long before its acceptance: bounds the rows that are read for the rate limit. */
+const ID_AGE_MS_MAX = 60_000;
+/** The most that a form has beside its files: text, part headers and boundaries. */
+const FORM_BYTES_BESIDE_FILES_MAX = 4 * 1024 * 1024;
+
+/** Why a generation, or an upload for one, is refused. Nothing was charged. */
+export type SubmitRefusal =
+  | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  | { kind: "insufficient"; available: number; quota: Quota };
+
+/** What counts toward the limits now. A limit that is off is not counted. */
+export function limitUse(generations: GenerationStore, settings: LimitSettings, now: number): LimitUse {
+  const { perMinute, concurrent } = settings;
+  const since = now - WINDOW_MS;
+  return {
+    accepted:
+      perMinute === 0
+        ? []
+        : generations.acceptedSince(since, lowestGenerationId(since - ID_AGE_MS_MAX), perMinute),
+    unfinished: concurrent === 0 ? 0 : generations.countUnfinished(concurrent),
+  };
+}
+
+/** Why one more upload for at least this price may not begin. Uploads under way count as accepted generations. */
+export function refuseUpload(
+  credits: number,
+  uploads: Uploads,
+  settings: LimitSettings,
+  { generations, ledger }: { generations: GenerationStore; ledger: LedgerStore },
+  now: number,
+): SubmitRefusal | null {
+  const opened = currentUploads(uploads, now).open.map(({ openedAt }) => openedAt);
+  const { accepted, unfinished } = limitUse(generations, settings, now);
+  const recent = opened.filter((time) => time > now - WINDOW_MS);
+  const use = {
+    accepted: [...accepted, ...recent].sort((a, b) => b - a).slice(0, settings.perMinute),
+    unfinished: unfinished + opened.length,
+  };
+  const verdict = checkLimits(settings, use, now);
+  if (verdict.kind === "limited") return verdict;
+  const available = ledger.balance();
+  const isEnough = available >= credits * (opened.length + 1);
+  return isEnough ? null : { kind: "insufficient", available, quota: verdict.quota };
+}
+
+/** Whether a body of this declared length may repeat the generation: it cannot be much larger than its references. */
+export function mayRepeat({ request }: Generation, bytes: number | null): boolean {
+  const references = request.references.reduce((sum, reference) => sum + reference.bytes, 0);
+  return (bytes ?? 0) <= references + FORM_BYTES_BESIDE_FILES_MAX;
+}

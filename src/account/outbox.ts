@@ -1,0 +1,135 @@
+import { removeReferences } from "../images/references.ts";
+import { removeImagesExcept } from "../images/stored.ts";
+import { describe, log } from "../log.ts";
+import { within } from "../time.ts";
+import type { CleanupTask } from "./cleanup.ts";
+import type { Generation } from "./lifecycle.ts";
+import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
+import type { LedgerStore } from "./store/ledger.ts";
+
+/** What the operator's log calls each task. */
+const NAMES: Readonly<Record<CleanupTask, string>> = {
+  logged: "log_generation",
+  referencesDeleted: "delete_references",
+  orphansDeleted: "delete_orphans",
+};
+
+/** The most batches of entries in one export. One is usual; more follow a long outage of the log. */
+const LOG_WRITES_MAX = 20;
+
+/**
+ * Everything that an account sends outside: messages to the queue, rows to the log, deletions in storage. Each delivery
+ * is attempted on its own and for a bounded time; one that fails is logged, and the alarm repeats it.
+ */
+export class Outbox {
+  readonly #userId: string;
+  readonly #env: Env;
+  readonly #ledger: LedgerStore;
+  /** Advances the export cursor in a transaction. */
+  readonly #advanceCursor: (seq: number) => void;
+  /** Settles when no rows of the log are being removed: rows written meanwhile could be among them. */
+  #trimming: Promise<void> = Promise.resolve();
+
+  constructor(userId: string, env: Env, ledger: LedgerStore, advanceCursor: (seq: number) => void) {
+    this.#userId = userId;
+    this.#env = env;
+    this.#ledger = ledger;
+    this.#advanceCursor = advanceCursor;
+  }
+
+  /** Sends a message for each of these generations to the queue. */
+  async queue(ids: readonly string[], milliseconds: number): Promise<boolean> {
+    if (ids.length === 0) return true;
+    const messages = ids.map((generationId) => ({ body: { userId: this.#userId, generationId } }));
+    return await this.#attempt("queue_send", ids.join(), milliseconds, async () => {
+      await this.#env.GENERATIONS.sendBatch(messages);
+    });
+  }
+
+  /** Writes the entries that the log lacks. */
+  async exportEntries(id: string, milliseconds: number): Promise<boolean> {
+    return await this.#attempt("log_entries", id, milliseconds, () => this.#export(null));
+  }
+
+  /** Does these cleanup tasks of a generation. @returns those that succeeded */
+  async cleanUp(
+    generation: Generation,
+    tasks: readonly CleanupTask[],
+    milliseconds: number,
+  ): Promise<CleanupTask[]> {
+    const done = await Promise.all(
+      tasks.map(async (task) => {
+        const work = () => this.#cleanUp(task, generation);
+        return (await this.#attempt(NAMES[task], generation.id, milliseconds, work)) ? [task] : [];
+      }),
+    );
+    return done.flat();
+  }
+
+  /**
+   * Writes the entries after `afterSeq`, up to and including `lastSeq`, to the log again: missing ones are inserted,
+   * different ones overwritten. Entries never change in the account, so any other write may run beside it.
+   * @throws when D1 fails
+   */
+  async rewriteEntries(afterSeq: number, lastSeq: number): Promise<void> {
+    const entries = this.#ledger.entriesBetween(afterSeq, lastSeq);
+    for (let at = 0; at < entries.length; at += ENTRIES_A_WRITE) {
+      await writeLog(this.#env.DB, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
+    }
+  }
+
+  /**
+   * Removes entries from the log that the account does not have: those after its last one. Nothing is written to the log
+   * meanwhile.
+   * @throws when D1 fails
+   */
+  async trimEntries(): Promise<void> {
+    const trimmed = this.#trimming.then(() => {
+      const last = this.#ledger.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
+      return removeEntriesAfter(this.#env.DB, this.#userId, last);
+    });
+    this.#trimming = trimmed.catch(() => {});
+    await trimmed;
+  }
+
+  async #cleanUp(task: CleanupTask, generation: Generation): Promise<void> {
+    switch (task) {
+      case "logged":
+        return await this.#export(generation);
+      case "referencesDeleted":
+        return await removeReferences(this.#env.REFERENCES, generation.request.references);
+      case "orphansDeleted": {
+        const keys = generation.images.map((image) => image.key);
+        return await removeImagesExcept(this.#env.IMAGES, generation.id, keys);
+      }
+    }
+  }
+
+  /** Writes a generation, if one is given, and the entries that the log lacks. */
+  async #export(generation: Generation | null): Promise<void> {
+    await this.#trimming;
+    for (let write = 0; write < LOG_WRITES_MAX; write++) {
+      const entries = this.#ledger.pendingEntries(ENTRIES_A_WRITE);
+      const ended = write === 0 ? generation : null;
+      if (entries.length === 0 && ended === null) return;
+      await writeLog(this.#env.DB, this.#userId, ended, entries);
+      const last = entries.at(-1);
+      if (last) this.#advanceCursor(last.seq);
+    }
+  }
+
+  async #attempt(
+    what: string,
+    id: string,
+    milliseconds: number,
+    work: () => Promise<void>,
+  ): Promise<boolean> {
+    try {
+      await within(milliseconds, work());
+      return true;
+    } catch (error) {
+      log("outbox_failed", { what, user_id: this.#userId, id, error: describe(error) });
+      return false;
+    }
+  }
+}

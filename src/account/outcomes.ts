@@ -1,0 +1,67 @@
+import type { SubmitRefusal } from "./admission.ts";
+import type { Grant } from "./ledger.ts";
+import type { Job, SdkCall } from "./lifecycle.ts";
+import type { Quota } from "./limits.ts";
+import type { EntriesSum } from "./store/ledger.ts";
+import type { GenerationRecord } from "./views.ts";
+
+/** What the methods of an Account take and return. */
+
+/** A user's credits now, and when the next of them expire. */
+export type Balance = { credits: number; nextExpiration: number | null };
+
+/** An upload of references that asks to be admitted. */
+export type UploadRequest = {
+  id: string;
+  /** The declared length of the body, or null. */
+  bytes: number | null;
+  /** When an SDK makes the call: identifies it, in case it is refused. */
+  call: { orderId: string; sdkCall: SdkCall } | null;
+};
+
+export type AdmitOutcome =
+  | { kind: "admitted" }
+  | SubmitRefusal
+  /** Too many uploads that came to nothing, or too many at once. */
+  | { kind: "uploads_limited"; retryAfterSeconds: number }
+  /** The idempotency key was used for a request whose references were much smaller. */
+  | { kind: "conflict" };
+
+export type SubmitOutcome =
+  | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
+  /** An earlier request with this idempotency key, or an earlier try of this SDK call, made the generation. */
+  | ({ kind: "repeated" } & Ended)
+  /** The idempotency key was used for another request. */
+  | { kind: "conflict" }
+  | SubmitRefusal;
+
+export type WorkOutcome =
+  | { kind: "run"; job: Job }
+  | { kind: "taken" }
+  | { kind: "finished" }
+  | { kind: "unknown" };
+
+export type LeaseOutcome = "yours" | "exhausted" | "lost";
+
+/** A generation, ended or as it is now, and its user's balance. */
+export type Ended = { generation: GenerationRecord; balance: Balance };
+
+export type FinishOutcome = ({ kind: "settled" } & Ended) | { kind: "stale" } | { kind: "unknown" };
+
+export type GrantOutcome =
+  | { kind: "granted" | "repeated"; grant: Grant; balance: Balance }
+  /** A grant with this id has other credits or another expiry. */
+  | { kind: "conflict" }
+  /** The expiry of a new grant is not in the future. */
+  | { kind: "expired" };
+
+/** The ledger in figures and a page of ended generations, with what the log should have of them. */
+export type Audit = {
+  balance: number;
+  held: number;
+  entries: EntriesSum;
+  generations: GenerationRecord[];
+  hasMore: boolean;
+  lastSeq: number;
+  logged: { seq: number; entries: EntriesSum; generations: string[] };
+};

@@ -1,0 +1,288 @@
+import type { FailureCode, Generation, GenerationStatus } from "../lifecycle.ts";
+
+type GenerationRow = {
+  id: string;
+  status: GenerationStatus;
+  mode: "sync" | "async";
+  created_at: number;
+  began_at: number | null;
+  ended_at: number | null;
+  deadline: number;
+  due_at: number | null;
+  leased: number;
+  fence: number;
+  calls: number;
+  tries: number;
+  charged: number;
+  refunded: number;
+  error: FailureCode | null;
+  copied: number;
+  cleared: number;
+  swept: number;
+  paid: string;
+  images: string;
+  request: string;
+  idempotency_key: string | null;
+  fingerprint: string | null;
+  sdk_count: number | null;
+  joined_by: string | null;
+  key_id: string | null;
+  livemode: number;
+  permanent: number;
+  delivered: number;
+};
+
+/** Which generations a list shows. Null matches all. Times in milliseconds since 1970, exclusive. */
+export type GenerationFilter = {
+  status: GenerationStatus | null;
+  model: string | null;
+  createdAfter: number | null;
+  createdBefore: number | null;
+};
+
+/** Reads and writes generations. Writes belong inside the object's transaction. */
+export class GenerationStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  get(id: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE id = ?", id);
+    return row ? toGeneration(row) : null;
+  }
+
+  /** The generation that a request with this idempotency key made, for as long as it is kept here. */
+  findByKey(key: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE idempotency_key = ?", key);
+    return row ? toGeneration(row) : null;
+  }
+
+  /** The generation, not older than `sinceId`, that this order has joined, or null. */
+  joinedBy(orderId: string, sinceId: string): Generation | null {
+    const [row] = this.#sql.exec<GenerationRow>(
+      "SELECT * FROM generations WHERE id >= ? AND joined_by = ?",
+      sinceId,
+      orderId,
+    );
+    return row ? toGeneration(row) : null;
+  }
+
+  /**
+   * The newest generation, not older than `sinceId`, that an SDK's retry with this count may join: unfinished, or
+   * succeeded without its answer having been sent to the end, and not joined by a retry with as high a count.
+   * @param fingerprints of the request, any of which may match; none matches every request
+   */
+  joinable(fingerprints: readonly string[], count: number, sinceId: string): Generation | null {
+    const [first = null, second = first] = fingerprints;
+    const [row] = this.#sql.exec<GenerationRow>(
+      `SELECT * FROM generations
+       WHERE id >= ?1 AND sdk_count < ?2 AND (?3 IS NULL OR fingerprint IN (?3, ?4)) AND delivered = 0
+         AND status IN ('queued', 'processing', 'succeeded')
+       ORDER BY id DESC LIMIT 1`,
+      ...[sinceId, count, first, second],
+    );
+    return row ? toGeneration(row) : null;
+  }
+
+  /** Generations that match the filter, older than `beforeId`, newest first. */
+  list(filter: GenerationFilter, beforeId: string | null, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        `SELECT * FROM generations
+         WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR status = ?2)
+           AND (?3 IS NULL OR json_extract(request, '$.model') = ?3)
+           AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5)
+         ORDER BY id DESC LIMIT ?6`,
+        ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore, limit],
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /** Ended generations after that id, oldest first. */
+  ended(afterId: string, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE id > ? AND ended_at IS NOT NULL ORDER BY id LIMIT ?",
+        afterId,
+        limit,
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /**
+   * When the latest generations were accepted, after `time`, newest first, at most `limit` of them. Only ids from
+   * `sinceId` on are read. An id is made some time before its acceptance, so `sinceId` must be old enough.
+   */
+  acceptedSince(time: number, sinceId: string, limit: number): number[] {
+    return this.#sql
+      .exec<{ created_at: number }>(
+        "SELECT created_at FROM generations WHERE id >= ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
+        ...[sinceId, time, limit],
+      )
+      .toArray()
+      .map((row) => row.created_at);
+  }
+
+  /** How many generations have not ended, counted up to `limit`. */
+  countUnfinished(limit: number): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        `SELECT count(*) AS count FROM
+           (SELECT 1 FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL LIMIT ?)`,
+        limit,
+      )
+      .one().count;
+  }
+
+  insert(generation: Generation): void {
+    const row = toRow(generation);
+    const columns = Object.keys(row);
+    this.#sql.exec(
+      `INSERT INTO generations (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
+      ...Object.values(row),
+    );
+  }
+
+  /** Writes only the columns that differ: naming an indexed one costs a row even if its value stays. */
+  update(before: Generation, after: Generation): void {
+    const old = new Map(Object.entries(toRow(before)));
+    const changed = Object.entries(toRow(after)).filter(([column, value]) => old.get(column) !== value);
+    if (changed.length === 0) return;
+    this.#sql.exec(
+      `UPDATE generations SET ${changed.map(([column]) => `${column} = ?`).join(", ")} WHERE id = ?`,
+      ...changed.map(([, value]) => value),
+      after.id,
+    );
+  }
+
+  /** Generations that have not ended, newest first. Each has a due time, so the index finds them all. */
+  unfinished(limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL ORDER BY id DESC LIMIT ?",
+        limit,
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /** Generations that are due, the longest due first. */
+  due(now: number, limit: number): Generation[] {
+    return this.#sql
+      .exec<GenerationRow>(
+        "SELECT * FROM generations WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?",
+        now,
+        limit,
+      )
+      .toArray()
+      .map(toGeneration);
+  }
+
+  /** When the next generation is due, or null. */
+  nextDue(): number | null {
+    return this.#one<{ due: number | null }>(
+      "SELECT min(due_at) AS due FROM generations WHERE due_at IS NOT NULL",
+    ).due;
+  }
+
+  /** Deletes the oldest generations that ended before then and have no work left. */
+  prune(endedBefore: number, limit: number): void {
+    const oldest = this.#sql
+      .exec<{ id: string; ended_at: number | null; due_at: number | null }>(
+        "SELECT id, ended_at, due_at FROM generations ORDER BY id LIMIT ?",
+        limit,
+      )
+      .toArray();
+    for (const { id, ended_at, due_at } of oldest) {
+      if (ended_at === null || ended_at > endedBefore || due_at !== null) continue;
+      this.#sql.exec("DELETE FROM generations WHERE id = ?", id);
+    }
+  }
+
+  /** When the oldest generation ended; null when there is none, or when it has work left. */
+  oldestEnd(): number | null {
+    const [oldest] = this.#sql.exec<{ ended_at: number | null; due_at: number | null }>(
+      "SELECT ended_at, due_at FROM generations ORDER BY id LIMIT 1",
+    );
+    return oldest === undefined || oldest.due_at !== null ? null : oldest.ended_at;
+  }
+
+  #one<Row extends Record<string, SqlStorageValue>>(query: string): Row {
+    return this.#sql.exec<Row>(query).one();
+  }
+}
+
+function toGeneration(row: GenerationRow): Generation {
+  return {
+    id: row.id,
+    status: row.status,
+    mode: row.mode,
+    createdAt: row.created_at,
+    beganAt: row.began_at,
+    endedAt: row.ended_at,
+    deadline: row.deadline,
+    dueAt: row.due_at,
+    leased: row.leased === 1,
+    fence: row.fence,
+    calls: row.calls,
+    tries: row.tries,
+    charged: row.charged,
+    refunded: row.refunded,
+    error: row.error,
+    logged: row.copied === 1,
+    referencesDeleted: row.cleared === 1,
+    orphansDeleted: row.swept === 1,
+    paid: JSON.parse(row.paid),
+    images: JSON.parse(row.images),
+    request: JSON.parse(row.request),
+    idempotency:
+      row.idempotency_key === null || row.fingerprint === null
+        ? null
+        : { key: row.idempotency_key, fingerprint: row.fingerprint },
+    sdkCall:
+      row.sdk_count === null || row.fingerprint === null
+        ? null
+        : { fingerprint: row.fingerprint, count: row.sdk_count, joinedBy: row.joined_by },
+    keyId: row.key_id,
+    permanent: row.permanent === 1,
+    delivered: row.delivered === 1,
+  };
+}
+
+function toRow(generation: Generation): GenerationRow {
+  return {
+    id: generation.id,
+    status: generation.status,
+    mode: generation.mode,
+    created_at: generation.createdAt,
+    began_at: generation.beganAt,
+    ended_at: generation.endedAt,
+    deadline: generation.deadline,
+    due_at: generation.dueAt,
+    leased: generation.leased ? 1 : 0,
+    fence: generation.fence,
+    calls: generation.calls,
+    tries: generation.tries,
+    charged: generation.charged,
+    refunded: generation.refunded,
+    error: generation.error,
+    copied: generation.logged ? 1 : 0,
+    cleared: generation.referencesDeleted ? 1 : 0,
+    swept: generation.orphansDeleted ? 1 : 0,
+    paid: JSON.stringify(generation.paid),
+    images: JSON.stringify(generation.images),
+    request: JSON.stringify(generation.request),
+    idempotency_key: generation.idempotency?.key ?? null,
+    fingerprint: generation.idempotency?.fingerprint ?? generation.sdkCall?.fingerprint ?? null,
+    sdk_count: generation.sdkCall?.count ?? null,
+    joined_by: generation.sdkCall?.joinedBy ?? null,
+    key_id: generation.keyId,
+    livemode: 1,
+    permanent: generation.permanent ? 1 : 0,
+    delivered: generation.delivered ? 1 : 0,
+  };
+}
