@@ -2,10 +2,12 @@
  * What the scripts share. They start on whatever Node the machine has (20 or newer), before anything is installed, so
  * they use nothing but Node itself. The tools need Node 22, which is one of the project's own dependencies.
  */
+
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 
@@ -52,14 +54,15 @@ export async function main(work, { stopped = 130 } = {}) {
 }
 
 /**
- * Runs a command to its end. Its output is shown as it comes, or kept: then the last lines are in the answer. On `stop`
- * the command and all its children are ended, and this rejects.
+ * Runs a command to its end. Its output is shown, or kept: then the last lines are in the answer. On `stop` the command
+ * and all its children are ended, and this rejects.
  * @param {string} command
  * @param {string[]} args
- * @param {{ stop: AbortSignal, show?: boolean, environment?: NodeJS.ProcessEnv }} options
+ * @param {{ stop: AbortSignal, show?: boolean, filter?: (line: string) => boolean, environment?: NodeJS.ProcessEnv }}
+ * options `filter` shows only the lines it returns true for
  * @returns {Promise<{ code: number, output: string }>}
  */
-export async function run(command, args, { stop, show = false, environment = process.env }) {
+export async function run(command, args, { stop, show = false, filter, environment = process.env }) {
   stop.throwIfAborted();
   // A process group of its own, so that its children can be ended with it.
   const child = spawn(command, args, {
@@ -70,9 +73,16 @@ export async function run(command, args, { stop, show = false, environment = pro
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding("utf8").on("data", (text) => {
-      output += text;
-    });
+    if (stream === null) continue;
+    if (filter === undefined) {
+      stream.setEncoding("utf8").on("data", (text) => {
+        output += text;
+      });
+    } else {
+      createInterface({ input: stream }).on("line", (line) => {
+        if (filter(stripVTControlCharacters(line))) console.log(line);
+      });
+    }
   }
   const end = () => {
     signalGroup(child.pid, "SIGTERM");

@@ -17,8 +17,11 @@ await main(async (stop) => {
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
     const named = process.argv.slice(2);
     const projects = named.includes("--project") ? [] : PROJECTS;
-    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...projects, ...named];
-    const { code } = await run(projectNode, [vitest, ...args], { stop, show: true });
+    // A failed test shows the log lines of its Worker; a passed one shows none.
+    const quiet = named.some((name) => name.startsWith("--silent")) ? [] : ["--silent=passed-only"];
+    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...quiet, ...projects, ...named];
+    const environment = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: "1" } : process.env;
+    const { code } = await run(projectNode, [vitest, ...args], { stop, filter: isOfTests(), environment });
     const { passed, failed } = countTests(report);
     console.log(`${passed} passed, ${failed} failed`);
     return passed + failed === 0 ? 1 : code;
@@ -26,6 +29,20 @@ await main(async (stop) => {
     rmSync(directory, { recursive: true });
   }
 });
+
+/**
+ * Tells the lines of the test runner from those of the runtime. The runtime reports errors that cross objects as
+ * uncaught, though the tests that provoke them also catch them.
+ * @returns {(line: string) => boolean}
+ */
+function isOfTests() {
+  let isReport = false;
+  return (line) => {
+    const begins = /^(uncaught exception; |\[mf:|workerd\/|stack: )/.test(line);
+    isReport = begins || (isReport && /^\s+at /.test(line));
+    return !isReport;
+  };
+}
 
 /**
  * A file that could not be run has no tests to count; it counts as one that failed.

@@ -18,8 +18,8 @@ export default defineConfig(async () => {
   return {
     root,
     test: {
-      // By default vitest leaves a core free. The tests wait as much as they compute.
-      maxWorkers: Math.max(2, availableParallelism()),
+      // By default vitest leaves a core free, but the tests wait as much as they compute.
+      maxWorkers: availableParallelism() + 1,
       projects: [
         {
           root,
