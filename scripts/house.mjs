@@ -11,9 +11,10 @@ const ENTRY = "src/index.ts";
 
 /** What each room, a folder of src, may import. Files directly in src belong to no room and may be imported by all. */
 const ROOMS = new Map([
-  ["pages", ["sessions", "http", "generations", "account", "keys", "catalogue", "images", "db"]],
-  ["sessions", ["db"]],
-  ["http", ["generations", "account", "keys", "catalogue", "dispatch", "images", "db"]],
+  ["pages", ["auth", "users", "http", "generations", "account", "keys", "catalogue", "images", "db"]],
+  ["auth", ["db", "users"]],
+  ["users", ["account", "db"]],
+  ["http", ["generations", "users", "account", "keys", "catalogue", "dispatch", "images", "db"]],
   ["generations", ["account", "catalogue", "dispatch", "images", "providers", "db"]],
   ["dispatch", ["catalogue", "providers"]],
   ["account", ["catalogue", "db", "images"]],
@@ -27,19 +28,8 @@ const ROOMS = new Map([
 /** Libraries that only some places may know. */
 const LIBRARIES = new Map([
   ["hono", ["src/http/", "src/pages/", ENTRY]],
-  ["better-auth", ["src/sessions/"]],
-  [
-    "drizzle-orm",
-    [
-      "src/db/",
-      "src/keys/",
-      "src/account/",
-      "src/generations/",
-      "src/sessions/",
-      "src/http/admin/",
-      "src/pages/account/",
-    ],
-  ],
+  ["better-auth", ["src/auth/"]],
+  ["drizzle-orm", ["src/db/", "src/keys/", "src/account/", "src/generations/", "src/auth/", "src/users/"]],
 ]);
 
 /** Rules without clock or chance: time and randomness are arguments. */

@@ -18,8 +18,10 @@ export default defineConfig(async () => {
   return {
     root,
     test: {
-      // By default vitest leaves a core free, but the tests wait as much as they compute.
-      maxWorkers: availableParallelism() + 1,
+      // Transformed modules are kept on disk: each test file has a worker of its own, which would transform them again.
+      fsModuleCache: true,
+      // By default vitest leaves a core free.
+      maxWorkers: availableParallelism(),
       projects: [
         {
           root,

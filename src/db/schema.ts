@@ -8,6 +8,9 @@ import type { StoredImage } from "../images/stored.ts";
  * Times are milliseconds since 1970, credits whole numbers.
  */
 
+export const accountTypes = ["FREE", "PRO"] as const;
+export type AccountType = (typeof accountTypes)[number];
+
 /** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
 export type LoggedRequest = {
   prompt: string;
@@ -28,9 +31,7 @@ export const users = sqliteTable(
     /** Lower-case. */
     email: text().notNull().unique(),
     name: text(),
-    accountType: text("account_type", { enum: ["FREE", "PRO"] })
-      .notNull()
-      .default("FREE"),
+    accountType: text("account_type", { enum: accountTypes }).notNull().default("FREE"),
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
     updatedAt: integer("updated_at", { mode: "timestamp_ms" }),
     emailVerified: integer("email_verified", { mode: "boolean" }).notNull().default(false),

@@ -18,33 +18,58 @@ import { modelRoutes } from "./v1/models.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-export const app = new Hono<AppEnv>({ getPath: pathOf });
+/** Paths for programs. All others are pages. */
+const API_PATHS = /^\/(api|openai|images|\.well-known)(\/|$)/;
 
-/** Around every request: its id, what every answer says, and one line in the log. */
-app.use(async (c, next) => {
-  const started = Date.now();
-  const requestId = newId("req");
-  c.set("requestId", requestId);
-  await next();
-  const { headers } = c.res;
-  headers.set("X-Request-Id", requestId);
-  if (isForPrograms(c.req.path)) {
-    // For one caller, one time, and of the type it says.
-    headers.set("Cache-Control", "no-store");
-    headers.set("X-Content-Type-Options", "nosniff");
-  }
-  log("request", {
-    request_id: requestId,
-    method: c.req.method,
-    // The one that answered: more may match.
-    route: routePath(c),
-    status: c.res.status,
-    code: c.get("errorCode"),
-    ms: Date.now() - started,
-    user_id: c.get("userId"),
-    generation_id: c.get("generationId"),
+export function isApiPath(path: string): boolean {
+  return API_PATHS.test(path);
+}
+
+/** An app without routes: gives each request its id, headers and log line, and renders errors. */
+export function createApp(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>({ getPath: pathOf });
+  app.use(async (c, next) => {
+    const started = Date.now();
+    const requestId = newId("req");
+    c.set("requestId", requestId);
+    await next();
+    const { headers } = c.res;
+    headers.set("X-Request-Id", requestId);
+    if (/^\/(api|openai)\//.test(c.req.path)) {
+      // For one caller, one time, and of the declared type.
+      headers.set("Cache-Control", "no-store");
+      headers.set("X-Content-Type-Options", "nosniff");
+    }
+    log("request", {
+      request_id: requestId,
+      method: c.req.method,
+      // The route that answered. Others may match.
+      route: routePath(c),
+      status: c.res.status,
+      code: c.get("errorCode"),
+      ms: Date.now() - started,
+      user_id: c.get("userId"),
+      generation_id: c.get("generationId"),
+    });
   });
-});
+  app.onError(renderError);
+  app.notFound((c) => {
+    // Whether a route, and not only a middleware, answers this method at this path.
+    const answers = (method: string) =>
+      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method);
+    const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method));
+    const render = c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
+    // Returned, not thrown: an error thrown here would skip the headers that are set around it.
+    if (allowed.length === 0) return render(nothingAt(c.req.url), c);
+    const methods = allowed.join(", ");
+    const details = { headers: { Allow: methods } };
+    return render(new ApiError("methodNotAllowed", `This address takes ${methods}.`, details), c);
+  });
+  return app;
+}
+
+/** The API. */
+export const app = createApp();
 
 app.use(`${NATIVE_BASE}/*`, cors);
 app.use(`${OPENAI_BASE}/*`, cors);
@@ -58,30 +83,9 @@ app.route(OPENAI_BASE, openai);
 app.route("/images", images);
 app.route("/", service);
 
-app.onError(renderError);
-
-app.notFound((c) => {
-  const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method, c.req.path));
-  const render = c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
-  // Returned, not thrown: what is thrown here would skip the headers that are set around it.
-  if (allowed.length === 0) return render(nothingAt(c.req.url), c);
-  const message = `This address takes ${allowed.join(", ")}.`;
-  return render(new ApiError("methodNotAllowed", message, { headers: { Allow: allowed.join(", ") } }), c);
-});
-
-/** A 404 that names the right base URL, where the address looks like a call of the API. */
+/** A 404 that names the right base URL when the address looks like a call of the API. */
 function nothingAt(url: string): ApiError {
   const hint = rightBase(url);
   const error = notFound();
   return hint === null ? error : new ApiError("notFound", `${error.message} ${hint}`);
-}
-
-function isForPrograms(path: string): boolean {
-  return path.startsWith("/api/") || path.startsWith("/openai/");
-}
-
-/** Whether a route, and not only what is around all of them, answers this method at this path. */
-function answers(method: string, path: string): boolean {
-  const [handlers] = app.router.match(method, path);
-  return handlers.some(([[, route]]) => route.method === method);
 }

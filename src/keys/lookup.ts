@@ -2,10 +2,10 @@ import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import { once } from "../db/once.ts";
-import { apiKeys, generations, users } from "../db/schema.ts";
+import { type AccountType, apiKeys, generations, users } from "../db/schema.ts";
 
 /** Who is calling. */
-export type Caller = { userId: string; keyId: string; accountType: "FREE" | "PRO" };
+export type Caller = { userId: string; keyId: string; accountType: AccountType };
 
 export type KeyVerdict =
   /** `firstOfDay`: no request of this day had the key before, as far as is known. */

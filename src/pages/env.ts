@@ -1,8 +1,8 @@
 import type { Context } from "hono";
+import type { Sessions, SignedIn } from "../auth/sessions.ts";
 import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
 import { publicOrigin } from "../origin.ts";
-import type { Sessions, SignedIn } from "../sessions/sessions.ts";
 
 /** What a page's request carries: Hono's type parameter. The session is there on pages behind the sign-in. */
 export type PagesEnv = {
@@ -17,7 +17,7 @@ export function siteOrigin(c: Context<PagesEnv>): string {
 
 /** The library behind it is large and loaded here, on first use: no call of the API should wait for it. */
 export async function openRequestSessions(c: Context<PagesEnv>): Promise<Sessions> {
-  const { openSessions } = await import("../sessions/sessions.ts");
+  const { openSessions } = await import("../auth/sessions.ts");
   const sessions = openSessions(
     {
       env: c.env,

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import * as z from "zod";
-import { EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../sessions/rules.ts";
+import { EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../auth/settings.ts";
 import { readBodyText, type TextLimits } from "../text.ts";
 import { PageError, type PagesEnv } from "./env.ts";
 
@@ -49,6 +49,17 @@ async function readText(request: Request, limits: TextLimits): Promise<string> {
     case "broken":
       throw new PageError(400, "The form could not be read.");
   }
+}
+
+/** The fields by a schema, or what is wrong with each of them, in the schema's words. */
+export function parseForm<T>(
+  schema: z.ZodType<T>,
+  fields: ReadonlyMap<string, string>,
+): { kind: "valid"; data: T } | { kind: "invalid"; errors: FormErrors } {
+  const result = schema.safeParse(Object.fromEntries(fields));
+  if (result.success) return { kind: "valid", data: result.data };
+  const errors = result.error.issues.map(({ path, message }) => [path.join(".") || "form", message] as const);
+  return { kind: "invalid", errors: Object.fromEntries(errors.toReversed()) };
 }
 
 const Email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());

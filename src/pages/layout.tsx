@@ -1,6 +1,6 @@
 import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
-import type { SignedIn } from "../sessions/sessions.ts";
+import type { SignedIn } from "../auth/sessions.ts";
 
 type Alternate = { lang: string; href: string };
 

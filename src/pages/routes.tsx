@@ -1,8 +1,8 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
+import { socialProviders } from "../auth/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
-import { socialProviders } from "../sessions/rules.ts";
 import { account } from "./account/routes.tsx";
 import { reference } from "./docs/reference.tsx";
 import { docs } from "./docs/routes.tsx";
@@ -14,13 +14,10 @@ import { signIn } from "./sign-in.tsx";
 /** What people see: pages that work without scripts, held by a policy that lets in nothing from elsewhere. */
 export const pages = new Hono<PagesEnv>();
 
-/** Addresses for programs: what is wrong there is told them in their own way. */
-const NOT_PAGES = /^\/(api|openai|images|\.well-known)(\/|$)/;
-
 pages.use(
   createMiddleware<PagesEnv>(async (c, next) => {
     await next();
-    const wantsPage = c.req.header("Accept")?.includes("text/html") && !NOT_PAGES.test(c.req.path);
+    const wantsPage = c.req.header("Accept")?.includes("text/html");
     if (wantsPage && (c.res.status === 404 || c.res.status === 405) && !isHtml(c.res)) {
       c.res = undefined;
       c.res = await c.html(<NotFound />, 404);
@@ -30,9 +27,9 @@ pages.use(
   }),
 );
 
-/** Refuses every page while the site's own origin is unknown: their links, samples and mails would be a caller's claim. */
+/** Refuses every page while the site's origin is unknown: links, samples and mails would contain what a caller claims. */
 pages.use(async (c, next) => {
-  if (!NOT_PAGES.test(c.req.path)) siteOrigin(c);
+  siteOrigin(c);
   await next();
 });
 

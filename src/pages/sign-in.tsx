@@ -1,10 +1,6 @@
 import { type Context, Hono } from "hono";
 import type { Child, FC } from "hono/jsx";
-import { readConfig } from "../config.ts";
-import { networkOf } from "../network.ts";
-import { isLoopback } from "../origin.ts";
-import { type Counted, countAttempts } from "../sessions/attempts.ts";
-import { sendsRealMail } from "../sessions/mailer.ts";
+import { sendsRealMail } from "../auth/mailer.ts";
 import {
   CALLBACK_BASE_PATH,
   EMAIL_LENGTH_MAX,
@@ -14,7 +10,11 @@ import {
   type SocialProvider,
   socialProviders,
   VERIFY_PATH,
-} from "../sessions/rules.ts";
+} from "../auth/settings.ts";
+import { type Counted, countAttempts } from "../auth/throttle.ts";
+import { readConfig } from "../config.ts";
+import { networkOf } from "../network.ts";
+import { isLoopback } from "../origin.ts";
 import { sleep } from "../time.ts";
 import { openRequestSessions, PageError, type PagesEnv, setCookies, siteOrigin } from "./env.ts";
 import { type FormErrors, passwordFault, readEmail, readForm, readNext } from "./forms.ts";

@@ -2,6 +2,7 @@ import { afterEach, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { app } from "../../src/http/app.ts";
 import { newId } from "../../src/id.ts";
+import { pages } from "../../src/pages/routes.tsx";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -37,7 +38,9 @@ afterEach(() => {
 });
 
 it("knows every route with an id in its path", () => {
-  const routes = app.routes.filter(({ method, path }) => method !== "ALL" && path.includes(":"));
+  const routes = [...app.routes, ...pages.routes].filter(
+    ({ method, path }) => method !== "ALL" && path.includes(":"),
+  );
   expect([...new Set(routes.map(({ method, path }) => `${method} ${path}`))].toSorted()).toEqual(
     Object.keys(ROUTES).toSorted(),
   );

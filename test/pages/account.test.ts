@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { newId } from "../../src/id.ts";
-import { LIVE_KEYS_MAX } from "../../src/pages/account/keys.tsx";
+import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
 import { anOrder, aRequest } from "../support/account.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
@@ -178,14 +178,14 @@ describe("API keys", () => {
 
   it("are at most so many", async () => {
     const { visitor, userId } = await member(0);
-    const rows = Array.from({ length: LIVE_KEYS_MAX - 1 }, (_, at) =>
+    const rows = Array.from({ length: ACTIVE_KEYS_MAX - 1 }, (_, at) =>
       env.DB.prepare(
         "INSERT INTO api_keys VALUES (?, ?, 'many', ?, 'gih_live_0000', NULL, NULL, 1, NULL)",
       ).bind(`key_${userId}${at}`, userId, `${userId}${at}`),
     );
     await env.DB.batch(rows);
     expect((await makeKey(visitor, "the last")).key).toMatch(KEY);
-    expect((await makeKey(visitor, "one more")).page).toContain(`You have ${LIVE_KEYS_MAX} keys already`);
+    expect((await makeKey(visitor, "one more")).page).toContain(`You have ${ACTIVE_KEYS_MAX} keys already`);
   });
 });
 

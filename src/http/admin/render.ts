@@ -2,7 +2,7 @@ import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
 import type { users } from "../../db/schema.ts";
 import type { Difference, Page } from "../../generations/reconcile.ts";
-import type { ApiKey } from "../../keys/issue.ts";
+import type { ApiKey } from "../../keys/manage.ts";
 import { isoTime } from "../v1/render.ts";
 
 export function renderUser(user: typeof users.$inferSelect) {

@@ -1,14 +1,12 @@
-import { eq } from "drizzle-orm";
-import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
-import { users } from "../../db/schema.ts";
 import { reconcile } from "../../generations/reconcile.ts";
 import { sha256Hex } from "../../hash.ts";
 import { newId } from "../../id.ts";
-import { issueKey, listKeys, revokeKey } from "../../keys/issue.ts";
+import { ACTIVE_KEYS_MAX, issueKey, listKeys, revokeKey } from "../../keys/manage.ts";
 import { log } from "../../log.ts";
+import { changeUser, createUser, findUser, findUserByEmail, type User } from "../../users/users.ts";
 import { readJson, readQuery } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest, notFound } from "../errors.ts";
@@ -65,11 +63,7 @@ admin.use("*", operatorOnly);
 
 admin.post("/users", async (c) => {
   const { email, name = null, account_type: accountType } = await readJson(c, UserBody);
-  const [user] = await drizzle(c.env.DB)
-    .insert(users)
-    .values({ id: newId("user"), email, name, accountType, createdAt: new Date() })
-    .onConflictDoNothing()
-    .returning();
+  const user = await createUser(c.env.DB, { email, name, accountType });
   if (!user) throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
   c.set("userId", user.id);
   audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
@@ -78,32 +72,28 @@ admin.post("/users", async (c) => {
 
 admin.get("/users", async (c) => {
   const { email } = readQuery(c, UserQuery);
-  const rows = await drizzle(c.env.DB).select().from(users).where(eq(users.email, email));
-  return c.json({ object: "list", data: rows.map(renderUser) });
+  const user = await findUserByEmail(c.env.DB, email);
+  return c.json({ object: "list", data: user ? [renderUser(user)] : [] });
 });
 
 admin.patch("/users/:id", async (c) => {
-  const change = await readJson(c, UserChange);
-  const [user] = await drizzle(c.env.DB)
-    .update(users)
-    .set({
-      ...(change.name === undefined ? {} : { name: change.name }),
-      ...(change.account_type === undefined ? {} : { accountType: change.account_type }),
-    })
-    .where(eq(users.id, c.req.param("id")))
-    .returning();
+  const { name, account_type: accountType } = await readJson(c, UserChange);
+  const user = await changeUser(c.env.DB, c.req.param("id"), {
+    ...(name === undefined ? {} : { name }),
+    ...(accountType === undefined ? {} : { accountType }),
+  });
   if (!user) throw notFound();
   c.set("userId", user.id);
   audit(c, "change_user", {
     user_id: user.id,
-    account_type: change.account_type,
-    name_changed: change.name !== undefined,
+    account_type: accountType,
+    name_changed: name !== undefined,
   });
   return c.json(renderUser(user));
 });
 
 admin.post("/users/:id/credits", async (c) => {
-  const user = await findUser(c);
+  const user = await mustFindUser(c);
   const body = await readJson(c, CreditsBody);
   const outcome = await c.env.ACCOUNT.getByName(user.id).grant(
     body.id ?? newId("grant"),
@@ -138,7 +128,7 @@ admin.post("/users/:id/credits", async (c) => {
 });
 
 admin.get("/users/:id/credits", async (c) => {
-  const user = await findUser(c);
+  const user = await mustFindUser(c);
   const { limit, cursor } = readQuery(c, EntriesQuery);
   const account = c.env.ACCOUNT.getByName(user.id);
   const { balance, grants, entries, hasMore } = await account.statement(cursor, limit);
@@ -156,17 +146,23 @@ admin.get("/users/:id/credits", async (c) => {
 });
 
 admin.post("/users/:id/api_keys", async (c) => {
-  const user = await findUser(c);
+  const user = await mustFindUser(c);
   const { name, expires_at: expiresAt = null } = await readJson(c, KeyBody);
-  const { key, secret } = await issueKey(drizzle(c.env.DB), user.id, name, expiresAt, Date.now());
+  const issued = await issueKey(c.env.DB, { id: newId("key"), userId: user.id, name, expiresAt }, Date.now());
+  if (issued.kind === "too_many") {
+    const message = `A user may have at most ${ACTIVE_KEYS_MAX} active keys. Revoke one first.`;
+    throw new ApiError("conflict", message);
+  }
+  if (issued.kind !== "issued") throw new Error("A new key's id is in use.");
+  const { key, secret } = issued;
   audit(c, "create_key", { user_id: user.id, key_id: key.id, expires_at: key.expiresAt });
   return c.json({ ...renderKey(key), api_key: secret }, 201);
 });
 
 admin.get("/users/:id/api_keys", async (c) => {
-  const user = await findUser(c);
+  const user = await mustFindUser(c);
   const { limit, cursor } = readQuery(c, KeysQuery);
-  const page = await listKeys(drizzle(c.env.DB), user.id, { limit, cursor, now: Date.now() });
+  const page = await listKeys(c.env.DB, user.id, { limit, cursor, now: Date.now() });
   return c.json({
     object: "list",
     data: page.keys.map(renderKey),
@@ -177,7 +173,7 @@ admin.get("/users/:id/api_keys", async (c) => {
 
 admin.delete("/api_keys/:id", async (c) => {
   const id = c.req.param("id");
-  if (!(await revokeKey(drizzle(c.env.DB), id, null, Date.now()))) throw notFound();
+  if (!(await revokeKey(c.env.DB, { id }, Date.now()))) throw notFound();
   audit(c, "revoke_key", { key_id: id });
   return c.body(null, 204);
 });
@@ -193,12 +189,8 @@ async function answerReconcile(c: Context<AppEnv>, repair: boolean): Promise<Res
   return c.json(renderReconciliation(page));
 }
 
-async function findUser(c: Context<AppEnv, "/users/:id/:rest">): Promise<typeof users.$inferSelect> {
-  const db: DrizzleD1Database = drizzle(c.env.DB);
-  const [user] = await db
-    .select()
-    .from(users)
-    .where(eq(users.id, c.req.param("id")));
+async function mustFindUser(c: Context<AppEnv, "/users/:id/:rest">): Promise<User> {
+  const user = await findUser(c.env.DB, c.req.param("id"));
   if (!user) throw notFound();
   c.set("userId", user.id);
   return user;

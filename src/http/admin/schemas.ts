@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { isKeysCursor, KEYS_LISTED_MAX } from "../../keys/issue.ts";
+import { isKeysCursor, KEY_NAME_LENGTH_MAX, KEYS_LISTED_MAX } from "../../keys/manage.ts";
+import { accountTypes } from "../../users/users.ts";
 
 const CREDITS_MAX = 1_000_000_000;
 const EMAIL_LENGTH_MAX = 254;
@@ -8,8 +9,9 @@ const REASON_LENGTH_MAX = 200;
 const ENTRIES_LISTED_MAX = 100;
 const ENTRIES_LISTED = 20;
 
+const keyName = z.string().trim().min(1).max(KEY_NAME_LENGTH_MAX);
 const name = z.string().trim().min(1).max(NAME_LENGTH_MAX);
-const accountType = z.enum(["FREE", "PRO"]);
+const accountType = z.enum(accountTypes);
 const email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());
 
 /** An ISO time as milliseconds since 1970. */
@@ -47,7 +49,7 @@ export const CreditsBody = z.strictObject({
   reason: z.string().max(REASON_LENGTH_MAX).optional(),
 });
 
-export const KeyBody = z.strictObject({ name, expires_at: future.nullable().optional() });
+export const KeyBody = z.strictObject({ name: keyName, expires_at: future.nullable().optional() });
 
 const wholeNumber = z
   .string()

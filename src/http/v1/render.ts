@@ -2,6 +2,7 @@ import { isEnded } from "../../account/lifecycle.ts";
 import type { Balance } from "../../account/outcomes.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import type { Config } from "../../config.ts";
+import type { AccountType } from "../../users/users.ts";
 import { FAILURE_MESSAGES } from "../errors.ts";
 
 /** When a caller who polls should look (again). */
@@ -12,7 +13,7 @@ export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 
-export function renderBalance(balance: Balance, accountType: "FREE" | "PRO") {
+export function renderBalance(balance: Balance, accountType: AccountType) {
   return {
     credits: balance.credits,
     account_type: accountType,

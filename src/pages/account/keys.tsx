@@ -1,24 +1,30 @@
-import { drizzle } from "drizzle-orm/d1";
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
+import * as z from "zod";
+import type { SignedIn } from "../../auth/sessions.ts";
 import { isKeyId, newId } from "../../id.ts";
-import { type ApiKey, countLiveKeys, findKey, issueKeyOnce, listKeys, revokeKey } from "../../keys/issue.ts";
-import type { SignedIn } from "../../sessions/sessions.ts";
+import {
+  ACTIVE_KEYS_MAX,
+  type ApiKey,
+  findKey,
+  issueKey,
+  KEY_NAME_LENGTH_MAX,
+  listKeys,
+  revokeKey,
+} from "../../keys/manage.ts";
 import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
-import { type FormErrors, readForm } from "../forms.ts";
+import { type FormErrors, parseForm, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Code, Day, Empty, Field, FieldError, FormError } from "../parts.tsx";
 import { curlSample } from "../samples.ts";
 
 export const keys = new Hono<PagesEnv>();
 
-const NAME_LENGTH_MAX = 100;
-/** Keys that work: more than any set of programs needs, and few enough to look through. */
-export const LIVE_KEYS_MAX = 100;
+const NAME_MISSING = "Give the key a name, so that you can tell it apart.";
 const KEYS_SHOWN = 50;
 const DAY_MS = 86_400_000;
 
-/** How long a key may be good for, in days; null is for ever. */
+/** How long a key lasts, in days; null is for ever. */
 const LIFETIMES = [
   { value: "never", words: "never", days: null },
   { value: "7", words: "in 7 days", days: 7 },
@@ -31,56 +37,70 @@ keys.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const now = Date.now();
   const cursor = c.req.query("after") ?? null;
-  const list = await listKeys(drizzle(c.env.DB), signedIn.userId, { limit: KEYS_SHOWN, cursor, now });
+  const list = await listKeys(c.env.DB, signedIn.userId, { limit: KEYS_SHOWN, cursor, now });
   return c.html(<KeysPage signedIn={signedIn} list={list} now={now} />);
+});
+
+const KeyForm = z.object({
+  /** Rendered with the form, so that sending the same form again makes no second key. */
+  id: z
+    .string()
+    .refine(isKeyId)
+    .catch(() => newId("key")),
+  name: z
+    .string({ error: NAME_MISSING })
+    .trim()
+    .min(1, NAME_MISSING)
+    .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`),
+  expires: z.enum(
+    LIFETIMES.map(({ value }) => value),
+    { error: "Choose when the key expires." },
+  ),
 });
 
 keys.post("/", async (c) => {
   const signedIn = c.get("signedIn");
-  const db = drizzle(c.env.DB);
-  const form = await readForm(c);
+  const fields = await readForm(c);
   const now = Date.now();
-  const name = (form.get("name") ?? "").trim();
-  const lifetime = LIFETIMES.find(({ value }) => value === form.get("expires"));
-  // Rendered with the form, so that the same form sent again makes no second key.
-  const sentId = form.get("id") ?? "";
-  const id = isKeyId(sentId) ? sentId : newId("key");
-  const made = await findKey(db, signedIn.userId, id);
-  if (made) return c.html(<MadeKeyPage signedIn={signedIn} made={made} />, 409);
-  const errors: FormErrors = {
-    ...(name === "" ? { name: "Give the key a name, so that you know it again." } : {}),
-    ...(name.length > NAME_LENGTH_MAX ? { name: `A name has at most ${NAME_LENGTH_MAX} characters.` } : {}),
-    ...(lifetime ? {} : { expires: "Choose when the key expires." }),
-    ...((await countLiveKeys(db, signedIn.userId, now)) >= LIVE_KEYS_MAX
-      ? { form: `You have ${LIVE_KEYS_MAX} keys already. Revoke one that is not needed.` }
-      : {}),
-  };
-  if (!lifetime || Object.keys(errors).length > 0) {
-    const list = await listKeys(db, signedIn.userId, { limit: KEYS_SHOWN, cursor: null, now });
+  const again = async (errors: FormErrors) => {
+    const list = await listKeys(c.env.DB, signedIn.userId, { limit: KEYS_SHOWN, cursor: null, now });
+    const name = fields.get("name");
     return c.html(<KeysPage signedIn={signedIn} list={list} now={now} name={name} errors={errors} />, 422);
+  };
+  const form = parseForm(KeyForm, fields);
+  if (form.kind === "invalid") return await again(form.errors);
+  const { id, name, expires } = form.data;
+  const days = LIFETIMES.find(({ value }) => value === expires)?.days ?? null;
+  const expiresAt = days === null ? null : now + days * DAY_MS;
+  const issued = await issueKey(c.env.DB, { id, userId: signedIn.userId, name, expiresAt }, now);
+  switch (issued.kind) {
+    case "issued": {
+      const { key, secret } = issued;
+      return c.html(
+        <NewKeyPage signedIn={signedIn} name={key.name} secret={secret} origin={siteOrigin(c)} />,
+      );
+    }
+    case "exists":
+      return c.html(<MadeKeyPage signedIn={signedIn} made={issued.key} />, 409);
+    case "taken":
+      throw new PageError(400, "Reload the page of your keys and create the key again.");
+    case "too_many":
+      return await again({
+        form: `You have ${ACTIVE_KEYS_MAX} keys already. Revoke one that you do not need.`,
+      });
   }
-  const expiresAt = lifetime.days === null ? null : now + lifetime.days * DAY_MS;
-  const issued = await issueKeyOnce(db, id, signedIn.userId, name, expiresAt, now);
-  if (!issued) {
-    // The same form, sent twice at the same time.
-    const other = await findKey(db, signedIn.userId, id);
-    if (!other) throw new PageError(400, "Reload the page of your keys and create the key again.");
-    return c.html(<MadeKeyPage signedIn={signedIn} made={other} />, 409);
-  }
-  const { key, secret } = issued;
-  return c.html(<NewKeyPage signedIn={signedIn} name={key.name} secret={secret} origin={siteOrigin(c)} />);
 });
 
 keys.get("/:id/revoke", async (c) => {
   const signedIn = c.get("signedIn");
-  const key = await findKey(drizzle(c.env.DB), signedIn.userId, c.req.param("id"));
+  const key = await findKey(c.env.DB, { id: c.req.param("id"), userId: signedIn.userId });
   if (!key) throw new PageError(404, "There is no such key.");
   return c.html(
     <AccountPage title="Revoke a key" at="/account/keys" signedIn={signedIn}>
       <div class="narrow">
         <h1>Revoke “{key.name}”?</h1>
         <p>
-          Programs that use <code>{shown(key)}</code> are refused from the next request on. This cannot be
+          Programs that use <code>{maskedKey(key)}</code> are refused from the next request on. This cannot be
           undone.
         </p>
         <form method="post" class="actions">
@@ -98,18 +118,18 @@ keys.get("/:id/revoke", async (c) => {
 
 keys.post("/:id/revoke", async (c) => {
   const { userId } = c.get("signedIn");
-  if (!(await revokeKey(drizzle(c.env.DB), c.req.param("id"), userId, Date.now()))) {
+  if (!(await revokeKey(c.env.DB, { id: c.req.param("id"), userId }, Date.now()))) {
     throw new PageError(404, "There is no such key.");
   }
   return c.redirect("/account/keys", 303);
 });
 
-function works(key: ApiKey, now: number): boolean {
+function isActive(key: ApiKey, now: number): boolean {
   return key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now);
 }
 
-/** As much of a key as is kept of it. */
-function shown({ display }: ApiKey): string {
+/** The part of a key that is stored. */
+function maskedKey({ display }: ApiKey): string {
   return `${display.slice(0, -4)}…${display.slice(-4)}`;
 }
 
@@ -117,7 +137,7 @@ const KeysPage: FC<{
   signedIn: SignedIn;
   list: { keys: readonly ApiKey[]; next: string | null };
   now: number;
-  name?: string;
+  name?: string | undefined;
   errors?: FormErrors;
 }> = ({ signedIn, list, now, name, errors }) => (
   <AccountPage title="API keys" at="/account/keys" signedIn={signedIn}>
@@ -134,7 +154,7 @@ const KeysPage: FC<{
         value={name}
         errors={errors}
         autocomplete="off"
-        maxlength={NAME_LENGTH_MAX}
+        maxlength={KEY_NAME_LENGTH_MAX}
         required
       />
       <div class="field">
@@ -162,9 +182,9 @@ const KeysPage: FC<{
     ) : (
       <ul class="keys" aria-label="Your keys">
         {list.keys.map((key) => (
-          <li class={works(key, now) ? undefined : "faded"}>
+          <li class={isActive(key, now) ? undefined : "faded"}>
             <div>
-              <strong>{key.name}</strong> <code>{shown(key)}</code>
+              <strong>{key.name}</strong> <code>{maskedKey(key)}</code>
               <p class="hint">
                 {key.lastUsedAt === null ? (
                   "Never used"
@@ -185,7 +205,7 @@ const KeysPage: FC<{
                 )}
               </p>
             </div>
-            <KeyEnd keyShown={key} now={now} />
+            <KeyStatus apiKey={key} now={now} />
           </li>
         ))}
       </ul>
@@ -198,12 +218,12 @@ const KeysPage: FC<{
   </AccountPage>
 );
 
-const KeyEnd: FC<{ keyShown: ApiKey; now: number }> = ({ keyShown, now }) => {
-  if (keyShown.revokedAt !== null) return <span class="status canceled">Revoked</span>;
-  if (!works(keyShown, now)) return <span class="status canceled">Expired</span>;
+const KeyStatus: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
+  if (apiKey.revokedAt !== null) return <span class="status canceled">Revoked</span>;
+  if (!isActive(apiKey, now)) return <span class="status canceled">Expired</span>;
   return (
-    <a href={`/account/keys/${keyShown.id}/revoke`}>
-      Revoke<span class="unseen"> {keyShown.name}</span>
+    <a href={`/account/keys/${apiKey.id}/revoke`}>
+      Revoke<span class="unseen"> {apiKey.name}</span>
     </a>
   );
 };
@@ -214,8 +234,8 @@ const MadeKeyPage: FC<{ signedIn: SignedIn; made: ApiKey }> = ({ signedIn, made 
     <div class="narrow">
       <h1>The key “{made.name}” exists already</h1>
       <p>
-        This form has already created <code>{shown(made)}</code>, and no second key was made. A key is shown
-        only once. If you did not save it, revoke it and create another.
+        This form has already created <code>{maskedKey(made)}</code>, and no second key was made. A key is
+        shown only once. If you did not save it, revoke it and create another.
       </p>
       <p class="actions">
         <a class="button" href="/account/keys">

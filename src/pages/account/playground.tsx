@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../account/views.ts";
+import type { SignedIn } from "../../auth/sessions.ts";
 import { findModel, type Model, models } from "../../catalogue/models.ts";
 import { resolveShape } from "../../catalogue/resolve.ts";
 import { formatSize } from "../../catalogue/sizes.ts";
@@ -10,7 +11,6 @@ import { findGeneration } from "../../generations/read.ts";
 import { type Submission, submit } from "../../generations/submit.ts";
 import { sha256Hex } from "../../hash.ts";
 import { newId } from "../../id.ts";
-import type { SignedIn } from "../../sessions/sessions.ts";
 import { type PagesEnv, siteOrigin } from "../env.ts";
 import { counted, formatCredits, formatNumber } from "../format.ts";
 import { type FormErrors, readForm } from "../forms.ts";

@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { countAttempts } from "../../sessions/attempts.ts";
-import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../sessions/rules.ts";
-import type { SessionSummary, SignedIn } from "../../sessions/sessions.ts";
+import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
+import { countAttempts } from "../../auth/throttle.ts";
 import { PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";

@@ -6,6 +6,8 @@ import type { Config } from "../config.ts";
 import { accounts, sessions, users, verifications } from "../db/schema.ts";
 import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
+import { isLoopback } from "../origin.ts";
+import { grantDueCredits } from "../users/signup-credits.ts";
 import { chooseMailer, type Mail, sendsRealMail } from "./mailer.ts";
 import {
   CALLBACK_BASE_PATH,
@@ -14,7 +16,7 @@ import {
   RESET_PATH,
   socialProviders,
   VERIFY_PATH,
-} from "./rules.ts";
+} from "./settings.ts";
 
 const SECRET_LENGTH_MIN = 32;
 const DAY_SECONDS = 86_400;
@@ -33,9 +35,9 @@ export type AuthSettings = {
 export type Auth = NonNullable<ReturnType<typeof createAuth>>;
 
 /**
- * The sign-in library with our tables and rules, or null while no AUTH_SECRET of 32 characters is configured. Only its
- * functions are used: of its own HTTP routes none is mounted but the callback of other sites, as each page checks and
- * limits by itself what it lets in.
+ * The sign-in library with our tables and rules, or null when no AUTH_SECRET of 32 characters is configured. Only its
+ * functions are used. Of its HTTP routes, only the callback of other sites is mounted: each page has its own checks and
+ * limits.
  */
 export function createAuth({ env, config, origin, later }: AuthSettings) {
   if (config.AUTH_SECRET === undefined || config.AUTH_SECRET.length < SECRET_LENGTH_MIN) return null;
@@ -87,6 +89,14 @@ export function createAuth({ env, config, origin, later }: AuthSettings) {
       additionalFields: {
         accountType: { type: "string", required: false, input: false },
         signupGrantDue: { type: "boolean", required: false, input: false, defaultValue: true },
+      },
+    },
+    databaseHooks: {
+      session: {
+        create: {
+          // Addresses cost nothing to make up, so only a verified one gets credits; in development any does.
+          after: ({ userId }) => grantDueCredits(env, userId, isLoopback(origin), config.SIGNUP_CREDITS),
+        },
       },
     },
     session: { expiresIn: SESSION_SECONDS, updateAge: DAY_SECONDS, freshAge: 0 },

@@ -1,23 +1,20 @@
 import { and, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts, signupMailboxes, users } from "../db/schema.ts";
-import { sha256Hex } from "../hash.ts";
+import { accounts } from "../db/schema.ts";
 import { sleep } from "../time.ts";
+import type { AccountType } from "../users/users.ts";
 import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
-import { mailboxOf } from "./mailbox.ts";
-import type { SocialProvider } from "./rules.ts";
+import type { SocialProvider } from "./settings.ts";
 
-/** Whoever is signed in with the request at hand. */
+/** The user who is signed in. */
 export type SignedIn = {
   userId: string;
   email: string;
-  accountType: "FREE" | "PRO";
-  /** Of this session, not to be shown. */
+  accountType: AccountType;
+  /** The session's secret. Never shown. */
   token: string;
-  /** Whether somebody proved to read this address: by a link in a mail, or by another site that they sign in with. */
+  /** Whether the user has proven to own the address, by a link in a mail or by signing in through another site. */
   emailVerified: boolean;
-  /** Whether the credits for signing up are still to be given. */
-  signupGrantDue: boolean;
 };
 
 export type SessionSummary = {
@@ -28,14 +25,14 @@ export type SessionSummary = {
 };
 
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
-/** From the beginning of a sign-in to the answer that it is wrong: several times what the stretching takes. */
+/** The time that a wrong sign-in takes: several times that of hashing the password. */
 export const WRONG_MS = 500;
 
 export type SignUpOutcome = { kind: "signed_in" } | { kind: "mailed" } | { kind: "taken" };
 
 /**
- * What can be done about the session of one request. The cookies that the answer has to set gather in `cookies`.
- * Every other failure than those named throws.
+ * Sign-in and sessions for one request. `cookies` collects the cookies that the answer must set. Failures other than the
+ * documented ones throw.
  */
 export class Sessions {
   readonly #auth: Auth;
@@ -61,13 +58,12 @@ export class Sessions {
       accountType: user.accountType === "PRO" ? "PRO" : "FREE",
       token: session.token,
       emailVerified: user.emailVerified,
-      signupGrantDue: user.signupGrantDue === true,
     };
   }
 
   /**
-   * An unknown address and a wrong password are one outcome, and take the same time: both stretch the password, and the
-   * clock hides what their queries differ by.
+   * An unknown address and a wrong password have the same outcome and take the same time: both hash the password, and a
+   * minimum duration hides the difference of their queries.
    */
   async signIn(email: string, password: string): Promise<SignInOutcome> {
     const earliest = sleep(WRONG_MS);
@@ -104,25 +100,25 @@ export class Sessions {
     this.#take(await this.#auth.api.signOut({ headers: this.#headers, returnHeaders: true }));
   }
 
-  /** Ends every session of the user, this one too. */
+  /** Ends all sessions of the user, including this one. */
   async signOutEverywhere(): Promise<void> {
     await this.#auth.api.revokeSessions({ headers: this.#headers });
     await this.signOut();
   }
 
-  /** Sends a link where an account has that address; nothing in the answer tells whether one has. */
+  /** Mails a link if an account has the address. The answer does not say whether one has. */
   async requestPasswordReset(email: string): Promise<void> {
     await this.#auth.api.requestPasswordReset({ body: { email }, headers: this.#headers });
   }
 
-  /** False when the link is used up, too old, or made up. */
+  /** False when the link is used, expired or invalid. */
   async resetPassword(token: string, newPassword: string): Promise<boolean> {
     return await accepted(
       this.#auth.api.resetPassword({ body: { token, newPassword }, headers: this.#headers }),
     );
   }
 
-  /** False when the link is too old or made up. The one whose address it proves is signed in then. */
+  /** Verifies an address and signs its user in. False when the link is expired or invalid. */
   async verifyEmail(token: string): Promise<boolean> {
     try {
       this.#take(
@@ -152,7 +148,7 @@ export class Sessions {
     }
   }
 
-  /** The sessions of whoever is signed in, the newest first. */
+  /** The sessions of the user, newest first. */
   async list(): Promise<SessionSummary[]> {
     const sessions = await this.#auth.api.listSessions({ headers: this.#headers });
     return sessions
@@ -165,7 +161,7 @@ export class Sessions {
       .toSorted((a, b) => b.createdAt - a.createdAt);
   }
 
-  /** Where to send the browser, so that another site vouches for whoever sits before it. */
+  /** The address to redirect the browser to, to sign in through another site. */
   async beginSignInWith(provider: SocialProvider, next: string): Promise<string> {
     const { url } = this.#take(
       await this.#auth.api.signInSocial({
@@ -178,7 +174,7 @@ export class Sessions {
     return url;
   }
 
-  /** Answers the return from another site: cookies and redirect are the library's. */
+  /** Handles the return from another site. The library sets cookies and redirects. */
   async returnFrom(request: Request): Promise<Response> {
     return await this.#auth.handler(request);
   }
@@ -197,35 +193,7 @@ export class Sessions {
   }
 }
 
-const SIGNUP_GRANT_ID = "signup";
-const SIGNUP_GRANT_MS = 30 * 86_400_000;
-
-/**
- * Gives the credits for signing up: once for each mailbox, whoever signs up with it. Safe to repeat after a crash, as
- * the mailbox remembers its user and the account remembers the grant.
- */
-export async function giveSignupCredits(
-  env: Env,
-  { userId, email }: Pick<SignedIn, "userId" | "email">,
-  credits: number,
-  now: number,
-): Promise<void> {
-  const db = drizzle(env.DB);
-  if (credits > 0) {
-    const mailbox = await sha256Hex(mailboxOf(email));
-    const [, [first]] = await db.batch([
-      db.insert(signupMailboxes).values({ mailbox, userId }).onConflictDoNothing(),
-      db.select().from(signupMailboxes).where(eq(signupMailboxes.mailbox, mailbox)),
-    ]);
-    if (first?.userId === userId) {
-      const account = env.ACCOUNT.getByName(userId);
-      await account.grant(SIGNUP_GRANT_ID, credits, now + SIGNUP_GRANT_MS, "Welcome");
-    }
-  }
-  await db.update(users).set({ signupGrantDue: false }).where(eq(users.id, userId));
-}
-
-/** Null while this server has no secret to sign sessions with. */
+/** Null when no AUTH_SECRET is configured. */
 export function openSessions(settings: AuthSettings, request: Request): Sessions | null {
   const auth = createAuth(settings);
   return auth && new Sessions(auth, request, settings.env);
@@ -241,7 +209,7 @@ async function accepted(work: Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** The code of a refusal by the library, or null for whatever else was thrown. */
+/** The code of an error of the library, or null for any other error. */
 function refusalCode(error: unknown): string | null {
   if (!(error instanceof Error) || error.name !== "APIError" || !("body" in error)) return null;
   const { body } = error;

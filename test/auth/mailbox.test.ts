@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { mailboxOf } from "../../src/sessions/mailbox.ts";
+import { mailboxOf } from "../../src/users/mailbox.ts";
 
 it.each([
   ["ada@example.com", "ada@example.com"],

@@ -1,0 +1,135 @@
+import { and, count, desc, eq, gt, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { apiKeys } from "../db/schema.ts";
+import { displayOf, hashKey, makeKey } from "./format.ts";
+
+export type ApiKey = Omit<typeof apiKeys.$inferSelect, "hash">;
+
+/** The most keys on one page of {@link listKeys}. */
+export const KEYS_LISTED_MAX = 200;
+
+/** The most active keys of one user: more than any set of programs needs, and few enough to look through. */
+export const ACTIVE_KEYS_MAX = 100;
+export const KEY_NAME_LENGTH_MAX = 100;
+
+export type NewKey = {
+  /** Chosen by the caller: the same id again makes no second key. */
+  id: string;
+  userId: string;
+  name: string;
+  /** Milliseconds since 1970, or null. */
+  expiresAt: number | null;
+};
+
+export type IssueOutcome =
+  /** `secret` is the whole key. It is shown this once and stored nowhere. */
+  | { kind: "issued"; key: ApiKey; secret: string }
+  /** The user has a key of this id. */
+  | { kind: "exists"; key: ApiKey }
+  /** Another user has a key of this id. */
+  | { kind: "taken" }
+  /** The user has {@link ACTIVE_KEYS_MAX} active keys. */
+  | { kind: "too_many" };
+
+/** Makes a key and stores its hash, unless the user has too many. */
+export async function issueKey(
+  d1: D1Database,
+  { id, userId, name, expiresAt }: NewKey,
+  now: number,
+): Promise<IssueOutcome> {
+  const db = drizzle(d1);
+  const secret = makeKey((count) => crypto.getRandomValues(new Uint8Array(count)));
+  const display = displayOf(secret);
+  const hash = await hashKey(secret);
+  const active = db
+    .select({ keys: count() })
+    .from(apiKeys)
+    .where(and(eq(apiKeys.userId, userId), isActive(now)));
+  // One statement, so that keys made at the same time cannot pass the limit together.
+  const stored = await db.run(sql`
+    INSERT INTO ${apiKeys} (id, user_id, name, hash, display, expires_at, created_at)
+    SELECT ${id}, ${userId}, ${name}, ${hash}, ${display}, ${expiresAt}, ${now}
+    WHERE (${active}) < ${ACTIVE_KEYS_MAX}
+    ON CONFLICT (id) DO NOTHING`);
+  if (stored.meta.changes > 0) {
+    const key = { id, userId, name, display, expiresAt, revokedAt: null, createdAt: now, lastUsedAt: null };
+    return { kind: "issued", key, secret };
+  }
+  const [row] = await db.select().from(apiKeys).where(eq(apiKeys.id, id));
+  if (!row) return { kind: "too_many" };
+  const { hash: _, ...key } = row;
+  return key.userId === userId ? { kind: "exists", key } : { kind: "taken" };
+}
+
+const CURSOR = /^([01])(key_\w{1,64})$/;
+
+/** Whether it can be the `next` of {@link listKeys}. */
+export function isKeysCursor(text: string): boolean {
+  return CURSOR.test(text);
+}
+
+/**
+ * A page of a user's keys: active ones first, then revoked and expired ones, each newest first.
+ * @param cursor the `next` of the page before; anything else, or null, gives the first page
+ */
+export async function listKeys(
+  d1: D1Database,
+  userId: string,
+  { limit, cursor, now }: { limit: number; cursor: string | null; now: number },
+): Promise<{ keys: ApiKey[]; next: string | null }> {
+  const dead = sql<number>`(NOT (${isActive(now)}))`;
+  const [, deadBefore, idBefore = ""] = CURSOR.exec(cursor ?? "") ?? [];
+  const after =
+    deadBefore === undefined
+      ? undefined
+      : or(gt(dead, Number(deadBefore)), and(eq(dead, Number(deadBefore)), lt(apiKeys.id, idBefore)));
+  const rows = await drizzle(d1)
+    .select({ key: apiKeys, dead })
+    .from(apiKeys)
+    .where(and(eq(apiKeys.userId, userId), after))
+    .orderBy(dead, desc(apiKeys.id))
+    .limit(limit + 1);
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return {
+    keys: shown.map(({ key: { hash: _, ...key } }) => key),
+    next: rows.length > limit && last ? `${last.dead}${last.key.id}` : null,
+  };
+}
+
+function isActive(now: number): SQL | undefined {
+  return and(isNull(apiKeys.revokedAt), or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, now)));
+}
+
+/** One key of a user, or null. */
+export async function findKey(
+  d1: D1Database,
+  { id, userId }: { id: string; userId: string },
+): Promise<ApiKey | null> {
+  const [row] = await drizzle(d1)
+    .select()
+    .from(apiKeys)
+    .where(and(eq(apiKeys.id, id), eq(apiKeys.userId, userId)));
+  if (!row) return null;
+  const { hash: _, ...key } = row;
+  return key;
+}
+
+/**
+ * Revokes a key. Repeating it changes nothing.
+ * @param key with a `userId`, only a key of that user; an operator leaves it out
+ * @returns false when there is no such key
+ */
+export async function revokeKey(
+  d1: D1Database,
+  { id, userId }: { id: string; userId?: string },
+  now: number,
+): Promise<boolean> {
+  const owned = userId === undefined ? undefined : eq(apiKeys.userId, userId);
+  const revoked = await drizzle(d1)
+    .update(apiKeys)
+    .set({ revokedAt: sql`coalesce(${apiKeys.revokedAt}, ${now})` })
+    .where(and(eq(apiKeys.id, id), owned))
+    .returning({ id: apiKeys.id });
+  return revoked.length > 0;
+}

@@ -1,0 +1,70 @@
+import { and, eq } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { signupMailboxes, users } from "../db/schema.ts";
+import { sha256Hex } from "../hash.ts";
+import { describe, log } from "../log.ts";
+import { mailboxOf } from "./mailbox.ts";
+
+const SIGNUP_GRANT_ID = "signup";
+const SIGNUP_GRANT_MS = 30 * 86_400_000;
+const USERS_A_RUN = 100;
+
+type NewUser = { id: string; email: string };
+
+/**
+ * Grants the credits for signing up, once for each mailbox. Safe to repeat after a crash: the mailbox remembers its
+ * user, and the account remembers the grant.
+ * @throws when D1 or the account fails; {@link grantOwedCredits} repeats it
+ */
+export async function grantSignupCredits(
+  env: Env,
+  { id, email }: NewUser,
+  credits: number,
+  now: number,
+): Promise<void> {
+  const db = drizzle(env.DB);
+  if (credits > 0) {
+    const mailbox = await sha256Hex(mailboxOf(email));
+    const [, [first]] = await db.batch([
+      db.insert(signupMailboxes).values({ mailbox, userId: id }).onConflictDoNothing(),
+      db.select().from(signupMailboxes).where(eq(signupMailboxes.mailbox, mailbox)),
+    ]);
+    if (first?.userId === id) {
+      const account = env.ACCOUNT.getByName(id);
+      await account.grant(SIGNUP_GRANT_ID, credits, now + SIGNUP_GRANT_MS, "Welcome");
+    }
+  }
+  await db.update(users).set({ signupGrantDue: false }).where(eq(users.id, id));
+}
+
+/**
+ * Grants the credits of a user who signs in, if they are due and the e-mail address is verified (`isTrusted`: any address
+ * is, as in development). A failure is logged and repeated by the daily run.
+ */
+export async function grantDueCredits(
+  env: Env,
+  userId: string,
+  isTrusted: boolean,
+  credits: number,
+): Promise<void> {
+  try {
+    const [user] = await drizzle(env.DB)
+      .select()
+      .from(users)
+      .where(and(eq(users.id, userId), eq(users.signupGrantDue, true)));
+    if (user && (user.emailVerified || isTrusted)) await grantSignupCredits(env, user, credits, Date.now());
+  } catch (error) {
+    log("signup_credits_failed", { user_id: userId, error: describe(error) });
+  }
+}
+
+/** Grants the credits that verified users are still owed after a failure. Run by the daily cron. */
+export async function grantOwedCredits(env: Env, credits: number, now: number): Promise<void> {
+  const owed = await drizzle(env.DB)
+    .select()
+    .from(users)
+    .where(and(eq(users.signupGrantDue, true), eq(users.emailVerified, true)))
+    .limit(USERS_A_RUN);
+  for (const user of owed) await grantSignupCredits(env, user, credits, now);
+  if (owed.length > 0) log("signup_credits_granted", { users: owed.length });
+}
