@@ -17,6 +17,13 @@ const Config = z.object({
   SYNC_WAIT_SECONDS: seconds(800, 3600),
   RUN_DEADLINE_SECONDS: seconds(800, RUN_SECONDS_MAX),
   QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),
+  /** A message that the queue has taken counts as lost after this time. Local queues forget theirs on a restart. */
+  QUEUE_REDELIVERY_SECONDS: seconds(600, 86_400),
+  /** A sync request that could not begin within this time is refused. */
+  SYNC_START_SECONDS: seconds(60, 3600),
+  /** What a provider allows; 0 when only its answers tell. */
+  OPENAI_MAX_PER_MINUTE: limit,
+  OPENAI_MAX_CONCURRENT: limit,
   /** Of one user; 0 is off. */
   RATE_LIMIT_PER_MINUTE: limit,
   MAX_CONCURRENT_GENERATIONS: limit,

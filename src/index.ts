@@ -4,6 +4,7 @@ import { app, createApp, isApiPath } from "./http/app.ts";
 import { pathOf } from "./http/paths.ts";
 
 export { Account } from "./account/account.ts";
+export { ProviderGate } from "./dispatch/provider-gate.ts";
 export { GenerationRunner } from "./generations/runner.ts";
 
 type App = typeof app;

@@ -49,6 +49,8 @@ export type Generation = {
   error?:
     | { message: string; code: "generationFailed" | "contentPolicyViolation" | "unreadableReference" }
     | undefined;
+  /** While it is `queued`: the seconds until its turn comes, about; null when that is unknown. */
+  estimated_wait_seconds?: number | null | undefined;
   poll_url?: string | undefined;
 };
 

@@ -8,6 +8,7 @@ import {
   accept,
   type BeginOutcome,
   begin,
+  defer,
   end,
   type Generation,
   isEnded,
@@ -48,6 +49,8 @@ import { EXPORT_AGAIN_MS, nextWakeUp } from "./wakeups.ts";
 const CLEANUP_IN_ANSWER_MS = 3_000;
 /** How long one delivery may take in the alarm, or when a generation is accepted. */
 const DELIVERY_MS = 5_000;
+/** When a message is sent again that the queue has not taken. */
+const UNSENT_AGAIN_MS = 30_000;
 /** When the alarm retries a generation that violates an invariant, which an operator has to repair. */
 const BROKEN_AGAIN_MS = 600_000;
 /** An alarm fires within moments of its time, except after an outage of the platform. */
@@ -140,10 +143,23 @@ export class Account extends DurableObject<Env> {
     const outcome = this.#commit((now) => this.#decide(order, now));
     if (uploadId)
       this.#uploads = closeUpload(this.#uploads, uploadId, outcome.kind === "accepted", Date.now());
-    // When this fails, the alarm sends the message.
-    if (outcome.kind === "accepted" && outcome.generation.status === "queued")
-      await this.#deliver.queue([id], DELIVERY_MS);
+    const isQueued = outcome.kind === "accepted" && outcome.generation.status === "queued";
+    if (isQueued && !order.isParked) await this.#sendToQueue([id]);
     return outcome;
+  }
+
+  /** Sends messages to the queue. Those that it does not take are sent again soon. */
+  async #sendToQueue(ids: readonly string[]): Promise<void> {
+    if (await this.#deliver.queue(ids, DELIVERY_MS)) return;
+    this.#commit((now) => {
+      for (const id of ids) {
+        const generation = this.#generations.get(id);
+        if (!generation || isEnded(generation) || generation.leased) continue;
+        const dueAt = Math.min(now + UNSENT_AGAIN_MS, generation.deadline, generation.dueAt ?? now);
+        this.#generations.update(generation, { ...generation, dueAt });
+        this.#armFor(dueAt);
+      }
+    });
   }
 
   #decide(order: Order, now: number): SubmitOutcome {
@@ -163,6 +179,7 @@ export class Account extends DurableObject<Env> {
   }
 
   #charge(order: Order, now: number): { kind: "accepted"; generation: Generation } | SubmitRefusal {
+    if (order.isTooBusy) return { kind: "busy" };
     const settings = this.#limitSettings();
     const verdict = checkLimits(settings, limitUse(this.#generations, settings, now), now);
     if (verdict.kind === "limited") return verdict;
@@ -214,6 +231,21 @@ export class Account extends DurableObject<Env> {
       const outcome = renew(generation, fence, calls, now, this.#limits());
       if (outcome.kind !== "lost") this.#generations.update(generation, outcome.generation);
       return outcome.kind;
+    });
+  }
+
+  /**
+   * Gives a lease back, because the provider has no room: the generation waits until `slotAt` (null: unknown).
+   * @param unspent provider calls that were allowed and not made
+   */
+  defer(id: string, fence: number, slotAt: number | null, unspent: 0 | 1): "deferred" | "lost" {
+    return this.#commit((now) => {
+      const generation = this.#generations.get(id);
+      const deferred = generation && defer(generation, fence, slotAt, unspent, now, this.#limits());
+      if (!deferred) return "lost";
+      this.#generations.update(generation, deferred);
+      this.#armFor(deferred.dueAt);
+      return "deferred";
     });
   }
 
@@ -369,7 +401,7 @@ export class Account extends DurableObject<Env> {
     try {
       const due = this.#decideDue();
       await Promise.all([
-        this.#deliver.queue(due.queue, DELIVERY_MS),
+        this.#sendToQueue(due.queue),
         this.#deliver.exportEntries("", DELIVERY_MS),
         ...due.ended.map((id) => this.#cleanUp(id, DELIVERY_MS)),
       ]);
@@ -401,7 +433,7 @@ export class Account extends DurableObject<Env> {
     if (isEnded(generation)) return "ended";
     try {
       return this.#commit((now) => {
-        const outcome = onDue(generation, now);
+        const outcome = onDue(generation, now, this.#limits());
         switch (outcome.kind) {
           case "expired":
             this.#end(generation, null, { images: [], failure: "generationFailed" }, now);
@@ -502,6 +534,7 @@ export class Account extends DurableObject<Env> {
       runDeadlineMs: config.RUN_DEADLINE_SECONDS * 1000,
       queueDeadlineMs: config.QUEUE_DEADLINE_SECONDS * 1000,
       providerAttempts: config.PROVIDER_ATTEMPTS,
+      redeliveryMs: config.QUEUE_REDELIVERY_SECONDS * 1000,
     };
   }
 

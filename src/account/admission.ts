@@ -13,7 +13,9 @@ const FORM_BYTES_BESIDE_FILES_MAX = 4 * 1024 * 1024;
 /** Why a generation, or an upload for one, is refused. Nothing was charged. */
 export type SubmitRefusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
-  | { kind: "insufficient"; available: number; quota: Quota };
+  | { kind: "insufficient"; available: number; quota: Quota }
+  /** The order says that the provider is too busy for it. */
+  | { kind: "busy" };
 
 /** What counts toward the limits now. A limit that is off is not counted. */
 export function limitUse(generations: GenerationStore, settings: LimitSettings, now: number): LimitUse {

@@ -11,8 +11,7 @@ import { invariant, type Paid, type RefundCause } from "./ledger.ts";
 
 /** How long a lease lasts unless renewed. It outlives two failed renewals. */
 export const LEASE_MS = 150_000;
-/** The wait before a generation that has not begun is queued again: doubles up to the last. */
-const REQUEUE_FIRST_MS = 30_000;
+/** The longest wait before a generation that has not begun is queued again, unless the first is longer. */
 const REQUEUE_LAST_MS = 600_000;
 /** Provider work stops after this part of the run's time, so that the result is reported before the deadline. */
 const WORK_PART = 0.9;
@@ -76,6 +75,12 @@ export type Order = {
   versionedFingerprint?: string;
   /** The API key that pays, or null for the pages. */
   keyId?: string | null;
+  /** Whether the provider is too busy for a new generation. An earlier request is still repeated. */
+  isTooBusy?: boolean;
+  /** Whether the caller has the provider's gate send it to the queue when its turn comes. */
+  isParked?: boolean;
+  /** When its turn comes, about. */
+  slotAt?: number | null;
   /** The upload that brought the references. It ends with the decision on the order. */
   uploadId?: string | null;
 };
@@ -130,9 +135,19 @@ export type Generation = {
   permanent: boolean;
   /** Whether the whole answer was sent, so that no retry can follow. Only known for calls of SDKs. */
   delivered: boolean;
+  /** When its turn comes, about, while it waits for its provider; null when that is unknown or it does not wait. */
+  slotAt: number | null;
+  /** Whether a worker lost its lease without giving it back: images that it was sent may be lost. */
+  interrupted: boolean;
 };
 
-export type Limits = { runDeadlineMs: number; queueDeadlineMs: number; providerAttempts: number };
+export type Limits = {
+  runDeadlineMs: number;
+  queueDeadlineMs: number;
+  providerAttempts: number;
+  /** The time after which a message that the queue has taken counts as lost. */
+  redeliveryMs: number;
+};
 
 /** The right to run a generation, and until when the provider may be called. */
 export type Job = {
@@ -140,8 +155,12 @@ export type Job = {
   fence: number;
   request: GenerationRequest;
   workUntil: number;
-  /** Whether the first provider call is allowed already. A rerun looks for stored images first, then asks. */
+  /** Whether a provider call is allowed already. A rerun looks for stored images first, then asks. */
   mayCall: boolean;
+  /** Whether an earlier run died. Jobs of release 0.1.0 lack this and the next. */
+  interrupted?: boolean;
+  /** How long the generation may wait for its provider, in milliseconds since 1970. */
+  queueUntil?: number;
 };
 
 export type BeginOutcome =
@@ -166,7 +185,10 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     beganAt: null,
     endedAt: null,
     deadline: now + limits.queueDeadlineMs,
-    dueAt: Math.min(now + requeueDelayMs(0), now + limits.queueDeadlineMs),
+    dueAt: Math.min(
+      Math.max(now, order.slotAt ?? now) + requeueDelayMs(0, limits),
+      now + limits.queueDeadlineMs,
+    ),
     idempotency: idempotency && { ...idempotency, fingerprint: fingerprint ?? idempotency.fingerprint },
     sdkCall: sdkCall ? { ...sdkCall, fingerprint: fingerprint ?? sdkCall.fingerprint, joinedBy: null } : null,
     leased: false,
@@ -184,6 +206,8 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     keyId: order.keyId ?? null,
     permanent: false,
     delivered: false,
+    slotAt: order.slotAt ?? null,
+    interrupted: false,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
@@ -193,7 +217,8 @@ export function begin(generation: Generation, now: number, limits: Limits): Begi
   if (isEnded(generation)) return { kind: "finished" };
   if (generation.leased || now >= generation.deadline) return { kind: "taken" };
   const leased = lease(generation, now, limits);
-  return { kind: "run", generation: leased, job: jobOf(leased, limits) };
+  const mayCall = leased.calls > generation.calls;
+  return { kind: "run", generation: leased, job: { ...jobOf(leased, limits), mayCall } };
 }
 
 /** The job of the lease's holder. */
@@ -205,13 +230,45 @@ export function jobOf(generation: Generation, limits: Limits): Job {
     request: generation.request,
     workUntil: generation.beganAt + limits.runDeadlineMs * WORK_PART,
     mayCall: generation.fence === 1,
+    interrupted: generation.interrupted,
+    queueUntil: generation.createdAt + limits.queueDeadlineMs,
   };
 }
 
 /** Ends the lease of that fence, whose holder is gone. The next lease has another fence. */
 export function release(generation: Generation, fence: number): Generation {
   if (isEnded(generation) || !generation.leased || generation.fence !== fence) return generation;
-  return { ...generation, leased: false, fence: fence + 1 };
+  return { ...generation, leased: false, fence: fence + 1, interrupted: true };
+}
+
+/**
+ * The holder of the lease gives it back, because the provider has no room: the generation waits until `slotAt` (null:
+ * unknown) and the queue's deadline applies again.
+ * @param unspent provider calls that were allowed and not made
+ * @returns null when the lease is another's
+ */
+export function defer(
+  generation: Generation,
+  fence: number,
+  slotAt: number | null,
+  unspent: 0 | 1,
+  now: number,
+  limits: Limits,
+): Generation | null {
+  if (isEnded(generation) || !generation.leased || generation.fence !== fence) return null;
+  const deadline = generation.createdAt + limits.queueDeadlineMs;
+  return {
+    ...generation,
+    status: "queued",
+    leased: false,
+    fence: fence + 1,
+    calls: generation.calls - unspent,
+    beganAt: null,
+    tries: 0,
+    deadline,
+    slotAt,
+    dueAt: Math.min(Math.max(now, slotAt ?? now) + limits.redeliveryMs, deadline),
+  };
 }
 
 export type RenewOutcome =
@@ -245,7 +302,7 @@ export type DueOutcome =
   | { kind: "expired" };
 
 /** Decides on an unfinished generation when the alarm handles it. */
-export function onDue(generation: Generation, now: number): DueOutcome {
+export function onDue(generation: Generation, now: number, limits: Limits): DueOutcome {
   invariant(!isEnded(generation) && generation.dueAt !== null, "only an unfinished generation is due");
   if (now >= generation.deadline) return { kind: "expired" };
   if (now < generation.dueAt) return { kind: "wait" };
@@ -257,8 +314,9 @@ export function onDue(generation: Generation, now: number): DueOutcome {
       leased: false,
       // The worker whose lease lapsed may still run: its failure no longer counts.
       fence: generation.leased ? generation.fence + 1 : generation.fence,
+      interrupted: generation.interrupted || generation.leased,
       tries,
-      dueAt: Math.min(now + requeueDelayMs(tries), generation.deadline),
+      dueAt: Math.min(now + requeueDelayMs(tries, limits), generation.deadline),
     },
   };
 }
@@ -307,7 +365,7 @@ export function end(
       // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
       dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
       // Another worker than the first holder may have stored images that are not part of the answer.
-      orphansDeleted: generation.fence === 0 || (held && fence === 1),
+      orphansDeleted: generation.calls === 0 || (held && !generation.interrupted),
     },
     refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
   };
@@ -341,24 +399,25 @@ export function isEnded(generation: { status: GenerationStatus }): boolean {
   }
 }
 
-/** Milliseconds before a generation that was handled `tries` times in vain is queued again. */
-export function requeueDelayMs(tries: number): number {
-  return Math.min(REQUEUE_FIRST_MS * 2 ** tries, REQUEUE_LAST_MS);
+/** Milliseconds before a generation that was queued `tries` times before is queued again. */
+export function requeueDelayMs(tries: number, { redeliveryMs }: Limits): number {
+  return Math.min(redeliveryMs * 2 ** tries, Math.max(redeliveryMs, REQUEUE_LAST_MS));
 }
 
 function lease(generation: Generation, now: number, limits: Limits): Generation {
   const beganAt = generation.beganAt ?? now;
   const deadline = beganAt + limits.runDeadlineMs;
-  // The first fence is 1 and comes with the first provider call. A lapsed lease has raised it already.
-  const first = generation.fence === 0;
+  // The first lease comes with the first provider call.
+  const isFirst = generation.calls === 0;
   return {
     ...generation,
     status: "processing",
     beganAt,
     deadline,
     leased: true,
-    fence: first ? 1 : generation.fence,
-    calls: first ? 1 : generation.calls,
+    fence: Math.max(1, generation.fence),
+    calls: isFirst ? 1 : generation.calls,
+    slotAt: null,
     tries: 0,
     dueAt: Math.min(now + LEASE_MS, deadline),
   };

@@ -1,6 +1,7 @@
+import { takeSteps } from "../schema-steps.ts";
+
 /**
- * The tables of an Account object, as ordered steps. Every account is a database of its own, made by whichever release
- * its user first called, so an object brings its tables up to date when it wakes, before it answers anything.
+ * The tables of an Account object, as ordered steps: see schema-steps.ts.
  *
  * Rules for a new step:
  * - Append it. Never change a step that was released: accounts that have taken it do not take it again.
@@ -82,6 +83,11 @@ const STEPS: readonly string[] = [
     fingerprint TEXT NOT NULL,
     sdk_count INTEGER NOT NULL
   ) WITHOUT ROWID;`,
+
+  // 3. When a generation's turn comes that waits for its provider; whether the last lease ended without a word of its
+  // holder.
+  `ALTER TABLE generations ADD COLUMN slot_at INTEGER;
+  ALTER TABLE generations ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;
@@ -92,41 +98,7 @@ export const SCHEMA_VERSION = STEPS.length;
  */
 const OLDEST_READER = 1;
 
-/** The tables were made by a newer release that this code cannot read. Nothing was read or written. */
-export class SchemaTooNewError extends Error {
-  override readonly name = "SchemaTooNewError";
-}
-
-/** Whether a call to an Account failed by {@link SchemaTooNewError}: its class is lost on the way, its name is not. */
-export function isSchemaTooNew(error: unknown): boolean {
-  return error instanceof Error && /\bSchemaTooNewError\b/.test(`${error.name} ${error.message}`);
-}
-
-/**
- * Brings the tables up to date in one transaction and notes their version.
- * @param steps all steps, or in tests those of an older release
- * @throws {SchemaTooNewError} when a newer release has made the tables unreadable for this one
- */
+/** Brings the account's tables up to date. @param steps all, or in tests those of an older release */
 export function migrate(storage: DurableObjectStorage, steps: readonly string[] = STEPS): void {
-  storage.transactionSync(() => {
-    const { sql } = storage;
-    // A row, because PRAGMA user_version is refused in an object.
-    sql.exec(`CREATE TABLE IF NOT EXISTS schema_version (
-      id INTEGER PRIMARY KEY CHECK (id = 1),
-      version INTEGER NOT NULL,
-      oldest_reader INTEGER NOT NULL
-    )`);
-    const [noted] = sql.exec<{ version: number; oldest_reader: number }>(
-      "SELECT version, oldest_reader FROM schema_version",
-    );
-    const version = noted?.version ?? 0;
-    if (noted !== undefined && noted.oldest_reader > steps.length) {
-      throw new SchemaTooNewError(
-        `the tables need code of version ${noted.oldest_reader}, and this is version ${steps.length}`,
-      );
-    }
-    if (version >= steps.length) return;
-    for (const step of steps.slice(version)) sql.exec(step);
-    sql.exec("INSERT OR REPLACE INTO schema_version VALUES (1, ?, ?)", steps.length, OLDEST_READER);
-  });
+  takeSteps(storage, steps, OLDEST_READER);
 }

@@ -16,6 +16,8 @@ export type GenerationRecord = {
   creditsCharged: number;
   creditsRefunded: number;
   error: FailureCode | null;
+  /** When a queued generation's turn comes, about; null when that is unknown. Only known to the account. */
+  slotAt?: number | null;
   /** Whether the same request would fail again. The account knows it for a day; the log does not keep it. */
   permanent?: boolean;
   images: readonly StoredImage[];
@@ -41,6 +43,7 @@ export function recordOf(generation: Generation): GenerationRecord {
     creditsCharged: generation.charged,
     creditsRefunded: generation.refunded,
     error: generation.error,
+    ...(generation.status === "queued" ? { slotAt: generation.slotAt } : {}),
     ...(generation.permanent ? { permanent: true } : {}),
     images: generation.images,
     origin: request.origin,

@@ -2,6 +2,7 @@ import type { ImageOptions } from "../catalogue/options.ts";
 import { describe, log } from "../log.ts";
 import { ProviderError, type ProviderFailure, type Reference } from "../providers/provider.ts";
 import { backoffMs, sleep } from "../time.ts";
+import type { CallOutcome, TakeAnswer } from "./gate.ts";
 import type { Route } from "./routes.ts";
 
 /** How often a call is repeated whose images may have been made, and billed, but did not arrive. */
@@ -16,49 +17,73 @@ export type Work = {
   n: number;
   /** How many of them are stored. */
   stored(): number;
-  /** Stores one image. A rejected one is no picture; the pictures after it are still wanted, as after `unstored`. */
+  /** Stores one image. After `rejected` (not an image) and `unstored` (our fault) further images are still wanted. */
   store(body: ReadableStream<Uint8Array>): Promise<"stored" | "rejected" | "unstored">;
-  /** Asks for the right to one provider call. @throws when the account does not answer */
+  /** Asks the account for the right to one provider call. @throws when the account does not answer */
   allowCall(): Promise<boolean>;
-  /** Whether an earlier run may have lost images that its provider made. */
-  isRerun: boolean;
+  /** Asks the provider's gate for a call. */
+  take(images: number, isAgain: boolean): Promise<TakeAnswer>;
+  /** Reports the outcome of a call to the gate. */
+  report(outcome: CallOutcome): Promise<void>;
+  /** Whether an earlier run died, and may have lost images that its provider made. */
+  interrupted: boolean;
   /** Milliseconds since 1970. No call begins after it. */
   until: number;
   signal: AbortSignal;
 };
 
-/** Why images are missing: what the provider said last, our storage (`unstored`), or no call or time left. */
+/** Why images are missing: what the provider said last, our storage, or no call or time left. */
 export type CallFailure = ProviderFailure | { reason: "unstored" } | { reason: "exhausted" };
+
+export type MakeOutcome =
+  /** The provider gave a whole answer, even if it has fewer images than asked. */
+  | { kind: "made" }
+  | { kind: "failed"; failure: CallFailure }
+  /** The provider has no room before `until` (null: unknown). A call was allowed and not made. */
+  | { kind: "waits"; until: number | null };
 
 /**
  * Calls the provider until all images are stored, a failure is final, or no call or time is left. The only code that
- * calls a provider.
- * @returns null when the provider gave a whole answer, even one with fewer images than asked
+ * calls a provider. A call that the provider turns away, or a probe that finds it down, is not an attempt.
  */
-export async function makeImages(route: Route, work: Work): Promise<CallFailure | null> {
-  // A rerun follows a run that died, perhaps during a call: the images of that call did not arrive.
-  let undelivered = work.isRerun ? 1 : 0;
+export async function makeImages(route: Route, work: Work): Promise<MakeOutcome> {
+  const { generationId } = work;
+  // The images of a call that was under way when its run died did not arrive.
+  let undelivered = work.interrupted ? 1 : 0;
+  let isAllowed = false;
+  let isAgain = false;
   let wait = 0;
-  for (let retry = 0; work.stored() < work.n; retry++) {
-    // Asked before the wait: without a further call there is nothing to wait for.
-    if (!(await work.allowCall())) return { reason: "exhausted" };
+  for (let retry = 0; work.stored() < work.n; ) {
+    // Asked before any wait: without a further call there is nothing to wait for.
+    isAllowed ||= await work.allowCall();
+    if (!isAllowed) return failed({ reason: "exhausted" });
     if (wait > 0) await sleep(wait);
-    if (isOver(work, Date.now())) return { reason: "exhausted" };
-    const failure = await callProvider(route, work);
-    if (failure === null) return null;
-    log("provider_failed", {
-      generation_id: work.generationId,
-      reason: failure.reason,
-      stored: work.stored(),
-    });
-    if (failure.reason === "undelivered") undelivered++;
-    const mayHelp = failure.reason === "unavailable" || failure.reason === "undelivered";
-    if (!mayHelp || undelivered > UNDELIVERED_RETRIES_MAX) return failure;
-    wait = backoffMs(retry);
+    wait = 0;
+    const ticket = await work.take(work.n - work.stored(), isAgain);
+    if (ticket.kind === "wait") return { kind: "waits", until: ticket.until };
+    if (isOver(work, Date.now())) return failed({ reason: "exhausted" });
+    const failure = await callProvider(route, work, ticket);
+    if (failure === null) return { kind: "made" };
+    log("provider_failed", { generation_id: generationId, reason: failure.reason, stored: work.stored() });
+    isAgain = true;
+    if (failure.reason === "limited" || (failure.reason === "unavailable" && ticket.isProbe)) continue;
+    isAllowed = false;
+    if (mayBeBilled(failure)) undelivered++;
+    const mayHelp = failure.reason === "unavailable" || mayBeBilled(failure);
+    if (!mayHelp || undelivered > UNDELIVERED_RETRIES_MAX) return failed(failure);
+    wait = backoffMs(retry++);
     if (failure.reason === "unavailable") wait = Math.max(wait, failure.retryAfterMs ?? 0);
-    if (isOver(work, Date.now() + wait)) return { reason: "exhausted" };
+    if (isOver(work, Date.now() + wait)) return failed({ reason: "exhausted" });
   }
-  return null;
+  return { kind: "made" };
+}
+
+function failed(failure: CallFailure): MakeOutcome {
+  return { kind: "failed", failure };
+}
+
+function mayBeBilled({ reason }: CallFailure): boolean {
+  return reason === "undelivered" || reason === "timeout";
 }
 
 function isOver({ signal, until }: Work, at: number): boolean {
@@ -68,26 +93,50 @@ function isOver({ signal, until }: Work, at: number): boolean {
 /** One call, which stores each image as it arrives. Null when the provider gave a whole answer. */
 async function callProvider(
   { provider, providerModel }: Route,
-  { generationId, options, references, n, stored, store, signal }: Work,
+  work: Work,
+  ticket: Extract<TakeAnswer, { kind: "go" }>,
 ): Promise<CallFailure | null> {
+  const { generationId, options, references, n, stored, store, signal } = work;
   const offset = stored();
+  let perMinute: number | null = null;
+  const onLimit = (limit: number) => {
+    perMinute = limit;
+  };
   let unstored = false;
+  let failure: CallFailure | null = null;
   try {
     const request = { ...options, providerModel, generationId, n: n - offset, offset };
-    for await (const { body } of provider.generate(request, { references, signal })) {
+    for await (const { body } of provider.generate(request, { references, signal, onLimit })) {
       // Checked only here: a provider that is left after its last image cannot say that its answer was whole.
       if (stored() === n) break;
       if ((await store(body)) === "unstored") unstored = true;
     }
-    return unstored ? { reason: "unstored" } : null;
   } catch (error) {
-    // A further call would buy again what our storage lost.
-    if (unstored) return { reason: "unstored" };
-    if (!(error instanceof ProviderError)) {
+    if (error instanceof ProviderError) {
+      log("provider_error", { generation_id: generationId, detail: error.message });
+      failure = error.failure;
+    } else {
       log("run_failed", { generation_id: generationId, error: describe(error) });
-      return { reason: "unavailable", retryAfterMs: null };
+      failure = { reason: "unavailable", retryAfterMs: null };
     }
-    log("provider_error", { generation_id: generationId, detail: error.message });
-    return error.failure;
+  }
+  const outcome = outcomeOf(failure, perMinute);
+  if (ticket.report || outcome.kind !== "answered" || perMinute !== null) await work.report(outcome);
+  // After a fault of our storage, a further call would buy the lost images again.
+  return unstored ? { reason: "unstored" } : failure;
+}
+
+/** What a call says about the provider's health and limits. */
+function outcomeOf(failure: CallFailure | null, perMinute: number | null): CallOutcome {
+  switch (failure?.reason) {
+    case "limited":
+      return { kind: "limited", by: failure.by, retryAfterMs: failure.retryAfterMs };
+    case "unavailable":
+      return { kind: "failed", reason: failure.reason, retryAfterMs: failure.retryAfterMs };
+    case "timeout":
+    case "undelivered":
+      return { kind: "failed", reason: failure.reason, retryAfterMs: null };
+    default:
+      return { kind: "answered", perMinute };
   }
 }

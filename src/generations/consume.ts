@@ -44,6 +44,7 @@ async function runNamed(userId: string, generationId: string, env: Env): Promise
   const work = await openAccount().begin(generationId);
   if (work.kind !== "run") return work.kind;
   const routes = routesFor(work.job.request.model, config);
-  const outcome = await run(work.job, openAccount, routes, env);
+  const options = { userId, routes, onBusy: "defer" } as const;
+  const outcome = await run(work.job, openAccount, options, env);
   return outcome?.kind ?? "unreached";
 }

@@ -1,6 +1,9 @@
 import type { FailureCode, GenerationRequest, Job, RunResult } from "../account/lifecycle.ts";
 import type { FinishOutcome, LeaseOutcome } from "../account/outcomes.ts";
 import { type CallFailure, makeImages } from "../dispatch/call.ts";
+import { reportCall, takeTicket } from "../dispatch/client.ts";
+import { flowOf } from "../dispatch/fair-queue.ts";
+import type { CallOutcome } from "../dispatch/gate.ts";
 import type { Route } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
@@ -17,34 +20,52 @@ const FINISH_ATTEMPTS = 4;
 /** Four times the largest picture seen: what is larger is not one. */
 export const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 
-export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES">;
+export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES" | "PROVIDER_GATE">;
+
+export type RunOptions = {
+  userId: string;
+  /** Of the job's model, in order. */
+  routes: readonly Route[];
+  /** What to do when the provider has no room: wait in place until the job's end, or give the job back. */
+  onBusy: "wait" | "defer";
+};
+
+/** How long a run waits in place before it gives its job back. */
+const DEFER_AFTER_MS = 2_000;
+/** For jobs of release 0.1.0, which do not say how long they may wait. */
+const WAIT_MS = 3_600_000;
+
+/** `deferred`: the provider's gate queues the generation when its turn comes. `lost`: another worker has it. */
+export type RunOutcome = FinishOutcome | { kind: "deferred" | "lost" } | null;
 
 /** What a run needs of the account that its job is of. */
 export type JobAccount = {
   renew(id: string, fence: number, calls: 0 | 1): Promise<LeaseOutcome>;
   finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome>;
+  defer(id: string, fence: number, slotAt: number | null, unspent: 0 | 1): Promise<"deferred" | "lost">;
 };
 
 /**
  * Runs a job to its end: has the missing images made, stores each as it arrives, and reports the result to the account.
  * @param openAccount opens the job's account: a stub that has thrown stays broken, so each call takes a new one
- * @param routes of the job's model
  * @returns the account's answer; null when it could not be reached, and the job is recovered when its lease lapses
  * @throws when the stored images cannot be listed, or the account not asked for a further call: also recovered then
  */
 export async function run(
   job: Job,
   openAccount: () => JobAccount,
-  routes: readonly Route[],
+  options: RunOptions,
   env: RunBindings,
-): Promise<FinishOutcome | null> {
+): Promise<RunOutcome> {
   const work = new AbortController();
   const renewing = setInterval(() => void keepLease(job, openAccount, work), RENEW_EVERY_MS);
   // Not AbortSignal.timeout, which nothing clears: an object with a timer left is kept, and billed, after its work.
   const deadline = setTimeout(() => work.abort(), Math.max(0, job.workUntil - Date.now()));
   try {
-    const result = await makeAll(job, openAccount, routes, env, work.signal);
-    return await finish(job, openAccount, result);
+    const made = await makeAll(job, openAccount, options, env, work.signal);
+    if (made.kind === "result") return await finish(job, openAccount, made.result);
+    const { generationId, fence } = job;
+    return { kind: await openAccount().defer(generationId, fence, made.until, 1) };
   } finally {
     clearInterval(renewing);
     clearTimeout(deadline);
@@ -54,14 +75,16 @@ export async function run(
 async function makeAll(
   job: Job,
   openAccount: () => JobAccount,
-  routes: readonly Route[],
+  { userId, routes, onBusy }: RunOptions,
   env: RunBindings,
   signal: AbortSignal,
-): Promise<RunResult> {
+): Promise<{ kind: "result"; result: RunResult } | { kind: "waits"; until: number | null }> {
   const { generationId, request, workUntil } = job;
-  const isRerun = job.fence > 1;
+  const isFirst = job.fence === 1 || job.mayCall;
   // A first run has stored nothing yet; a later one keeps what the runs before it stored.
-  const images = isRerun ? [...(await storedImages(env.IMAGES, generationId))] : [];
+  const images = isFirst ? [] : [...(await storedImages(env.IMAGES, generationId))];
+  const [route] = routes;
+  if (!route) throw new Error(`No route is configured for ${request.model}.`);
   let isAllowed = job.mayCall;
   const allowCall = async () => {
     const mayCall = isAllowed || (await openAccount().renew(generationId, job.fence, 1)) === "yours";
@@ -79,13 +102,30 @@ async function makeAll(
     bytes,
     open: () => openReference(env.REFERENCES, key),
   }));
-  const [route] = routes;
-  if (!route) throw new Error(`No route is configured for ${request.model}.`);
-  const failure = await makeImages(route, {
+  const take = async (wanted: number, isAgain: boolean) => {
+    const isDeferred = onBusy === "defer";
+    const hold = isDeferred ? DEFER_AFTER_MS : Math.max(0, workUntil - Date.now());
+    const item = { id: generationId, userId, flow: flowOf(userId, isDeferred ? "async" : "sync") };
+    const deadline = isDeferred ? (job.queueUntil ?? Date.now() + WAIT_MS) : workUntil;
+    const ask = { ...item, images: wanted, isAgain: isAgain || job.fence > 1, deadline };
+    return await takeTicket(env, route, ask, hold, isDeferred);
+  };
+  const report = (outcome: CallOutcome) => reportCall(env, route, generationId, outcome);
+  const made = await makeImages(route, {
     ...{ generationId, options: request, references, n: request.n, stored: () => images.length, store },
-    ...{ allowCall, isRerun, until: workUntil, signal },
+    ...{ allowCall, take, report, interrupted: job.interrupted ?? job.fence > 1 },
+    ...{ until: workUntil, signal },
   });
-  return { images, ...(failure === null ? { failure } : endOf(failure, request)) };
+  switch (made.kind) {
+    case "waits":
+      // A caller that waits in place has waited to the end of its time.
+      if (onBusy === "defer") return made;
+      return { kind: "result", result: { images, failure: "generationFailed" } };
+    case "made":
+      return { kind: "result", result: { images, failure: null } };
+    case "failed":
+      return { kind: "result", result: { images, ...endOf(made.failure, request) } };
+  }
 }
 
 /**
@@ -163,7 +203,9 @@ function endOf(
     case "invalid":
     case "misconfigured":
       return { failure: "generationFailed", permanent: true };
+    case "limited":
     case "unavailable":
+    case "timeout":
     case "undelivered":
     case "unstored":
     case "exhausted":

@@ -16,12 +16,22 @@ const CALL_ITSELF_EVERY_MS = 30_000;
 export class GenerationRunner extends DurableObject<Env> {
   async run(userId: string, job: Job): Promise<FinishOutcome | null> {
     const routes = routesFor(job.request.model, readConfig(this.env));
+    const options = { userId, routes, onBusy: "wait" } as const;
     const itself = this.env.GENERATION_RUNNER.get(this.ctx.id);
     const staying = setInterval(() => {
       itself.stay().catch((error: unknown) => log("runner_stay_failed", { error: describe(error) }));
     }, CALL_ITSELF_EVERY_MS);
     try {
-      return await run(job, () => this.env.ACCOUNT.getByName(userId), routes, this.env);
+      const outcome = await run(job, () => this.env.ACCOUNT.getByName(userId), options, this.env);
+      // A run that waits in place is never deferred.
+      switch (outcome?.kind) {
+        case "settled":
+        case "stale":
+        case "unknown":
+          return outcome;
+        default:
+          return null;
+      }
     } finally {
       clearInterval(staying);
     }

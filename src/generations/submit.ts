@@ -1,11 +1,13 @@
 import { type GenerationRequest, isEnded, type Job, type Order } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { Balance, SubmitOutcome } from "../account/outcomes.ts";
-import { isSchemaTooNew } from "../account/schema.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
-import { routesFor } from "../dispatch/routes.ts";
+import { gateWord, park } from "../dispatch/client.ts";
+import { flowOf } from "../dispatch/fair-queue.ts";
+import { type Route, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
+import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
 import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
@@ -44,6 +46,8 @@ export type Mismatch = { kind: "mismatch" };
 export type Refusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
   | { kind: "insufficient"; required: number; available: number; quota: Quota }
+  /** The provider is too busy to begin it in time. */
+  | { kind: "busy"; retryAfterSeconds: number }
   /** It may work later. */
   | { kind: "unavailable" };
 
@@ -61,12 +65,15 @@ export async function submit(submission: Submission, env: Env, config: Config): 
   const priced = await readRequest(input, submission);
   if (priced.kind === "invalid") return priced;
   const { request, credits } = priced;
-  const refusal = checkRoutes(request, config);
-  if (refusal) return refusal;
+  const routes = checkRoutes(request, config);
+  if ("kind" in routes) return routes;
+  const place = await placeInQueue(env, routes, userId, mode, config);
   const repetition = await repetitionOf(submission.idempotencyKey, submission.sdk, request);
-  const order = { id, mode, request, credits, keyId, uploadId, ...repetition };
+  const order = { id, mode, request, credits, keyId, uploadId, ...place.order, ...repetition };
   const outcome = await submitToAccount(env, userId, order);
   switch (outcome.kind) {
+    case "busy":
+      return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
     case "insufficient":
       return { ...outcome, required: credits };
     case "limited":
@@ -83,6 +90,8 @@ export async function submit(submission: Submission, env: Env, config: Config): 
     }
     case "accepted": {
       const { generation, job, quota } = outcome;
+      if (place.order.isParked && generation.status === "queued")
+        await parkOrQueue(env, routes, userId, generation, request.n, config);
       return { ...(await settle(env, userId, mode, generation, job, config)), replayed: false, quota };
     }
     default:
@@ -104,15 +113,74 @@ async function settle(
   return await awaitEnd(env, userId, generation, job, config);
 }
 
-/** Refuses, before any charge, what no configured provider can make. */
+/** The part of its deadline that an accepted async generation may be expected to wait: estimates are not exact. */
+const ACCEPTED_WAIT_PART = 0.9;
+/** A generation whose turn is further away than this goes to the gate, and to the queue when its turn comes. */
+const PARK_AFTER_MS = 1_000;
+/** Used when nobody can say how long the provider will be down. */
+const DOWN_RETRY_SECONDS = 15;
+const RETRY_SECONDS_MIN = 5;
+
+type Place = {
+  order: Pick<Order, "isTooBusy" | "isParked" | "slotAt">;
+  /** When to try again, if it is refused. */
+  retryAfterSeconds: number;
+};
+
+/** When the provider would have room for a new generation, and what follows from it. Nothing while it is calm. */
+async function placeInQueue(
+  env: Env,
+  [route]: readonly Route[],
+  userId: string,
+  mode: Submission["mode"],
+  config: Config,
+): Promise<Place> {
+  const calm: Place = { order: {}, retryAfterSeconds: RETRY_SECONDS_MIN };
+  if (!route) return calm;
+  const { isBusy, isDown, until } = await gateWord(env, route, flowOf(userId, mode));
+  if (!isBusy) return calm;
+  const waitMs = until === null ? null : Math.max(0, until - Date.now());
+  const longestMs =
+    mode === "sync"
+      ? config.SYNC_START_SECONDS * 1000
+      : config.QUEUE_DEADLINE_SECONDS * 1000 * ACCEPTED_WAIT_PART;
+  const over = waitMs === null ? DOWN_RETRY_SECONDS : Math.ceil((waitMs - longestMs) / 1000);
+  const retryAfterSeconds = Math.max(RETRY_SECONDS_MIN, over);
+  const isTooLong = waitMs !== null && waitMs > longestMs;
+  if (isTooLong || (mode === "sync" && isDown)) return { order: { isTooBusy: true }, retryAfterSeconds };
+  const isParked = mode === "async" && (waitMs === null || waitMs > PARK_AFTER_MS);
+  return { order: isParked ? { isParked, slotAt: until } : {}, retryAfterSeconds };
+}
+
+/** Leaves an accepted generation with the gate, or with the queue when the gate does not take it. */
+async function parkOrQueue(
+  env: Env,
+  [route]: readonly Route[],
+  userId: string,
+  { id: generationId, createdAt }: GenerationRecord,
+  images: number,
+  config: Config,
+): Promise<void> {
+  const deadline = createdAt + config.QUEUE_DEADLINE_SECONDS * 1000;
+  const item = { id: generationId, userId, flow: flowOf(userId, "async"), images, deadline };
+  if (route && (await park(env, route, item))) return;
+  try {
+    await env.GENERATIONS.send({ userId, generationId });
+  } catch (error) {
+    // The account queues it after a while.
+    log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
+  }
+}
+
+/** The routes of the request. Refuses, before any charge, what none of them can make. */
 function checkRoutes(
   { model, outputFormat }: GenerationRequest,
   config: Config,
-): InvalidField | { kind: "unavailable" } | null {
+): readonly Route[] | InvalidField | { kind: "unavailable" } {
   const routes = routesFor(model, config);
   if (routes.length === 0) return { kind: "unavailable" };
   const supported = new Set(routes.flatMap(({ provider }) => provider.formats));
-  if (supported.has(outputFormat)) return null;
+  if (supported.has(outputFormat)) return routes;
   const formats = [...supported].join(", ");
   const message = `output_format must be one of ${formats}: this server's provider makes no other.`;
   return { kind: "invalid", param: "output_format", message };

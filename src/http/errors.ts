@@ -1,8 +1,8 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { isSchemaTooNew } from "../account/schema.ts";
 import { ConfigError } from "../config.ts";
 import { describe, log } from "../log.ts";
+import { isSchemaTooNew } from "../schema-steps.ts";
 import type { AppEnv } from "./env.ts";
 
 /** Each code a caller can get, and its status. */

@@ -86,6 +86,12 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
       const message = `This takes ${required} credits and the account has ${available}.`;
       return new ApiError("insufficientCredits", message, { extra: { required, available } });
     }
+    case "busy": {
+      const message =
+        "The provider is too busy to begin this in time. Nothing was charged; please try again.";
+      const seconds = String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX));
+      return new ApiError("serviceUnavailable", message, { headers: { "Retry-After": seconds } });
+    }
     case "unavailable":
       return unavailable();
   }
@@ -109,6 +115,7 @@ export function refuseOutcome(
     case "mismatch":
     case "limited":
     case "insufficient":
+    case "busy":
     case "unavailable":
       return refuse(c, outcome);
   }

@@ -32,16 +32,20 @@ export type ProvidedImage = { body: ReadableStream<Uint8Array> };
  * - `refused`: its content policy was the reason. Never retried.
  * - `unreadable`: it cannot read a reference. Never retried.
  * - `invalid`: it does not accept the request as we sent it. Never retried.
- * - `unavailable`: it turned the call away, or was not reached. Worth another try, not before `retryAfterMs`.
- * - `undelivered`: it may have made pictures, and billed them, that did not arrive: a time-out, an answer that breaks
- *   off or stalls, or one without a usable picture. Another try may pay twice.
- * - `misconfigured`: our account, key or billing there. Never retried; an operator must look.
+ * - `limited`: it turned the call away for its rate or concurrency. Not an attempt: the call waits for its turn.
+ * - `unavailable`: it is down, or was not reached. Retried, not before `retryAfterMs`.
+ * - `timeout`: it, or a gateway before it, gave no answer in time. It may have made and billed images.
+ * - `undelivered`: it may have made and billed images that did not arrive: an answer that breaks off or stalls, or one
+ *   without a usable image. Like `timeout`, another call may pay twice.
+ * - `misconfigured`: our account, key or billing there. Never retried; an operator must act.
  */
 export type ProviderFailure =
   | { reason: "refused" }
   | { reason: "unreadable" }
   | { reason: "invalid" }
+  | { reason: "limited"; by: "rate" | "concurrency"; retryAfterMs: number | null }
   | { reason: "unavailable"; retryAfterMs: number | null }
+  | { reason: "timeout" }
   | { reason: "undelivered" }
   | { reason: "misconfigured" };
 
@@ -67,6 +71,11 @@ export interface Provider {
    */
   generate(
     request: ImageRequest,
-    options: { references: readonly Reference[]; signal: AbortSignal },
+    options: {
+      references: readonly Reference[];
+      signal: AbortSignal;
+      /** Called with the images a minute that the provider states to allow. */
+      onLimit?: (perMinute: number) => void;
+    },
   ): AsyncIterable<ProvidedImage>;
 }

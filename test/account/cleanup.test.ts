@@ -8,7 +8,12 @@ const MINUTE = 60 * SECOND;
 const T0 = 1_000_000;
 const endedAt = T0 + 20 * SECOND;
 const now = T0 + MINUTE;
-const limits = { runDeadlineMs: 800 * SECOND, queueDeadlineMs: 3_600 * SECOND, providerAttempts: 3 };
+const limits = {
+  runDeadlineMs: 800 * SECOND,
+  queueDeadlineMs: 3_600 * SECOND,
+  providerAttempts: 3,
+  redeliveryMs: 30 * SECOND,
+};
 
 const begun = accept(anOrder("gen_1", "sync", aRequest(), 8), [], T0, limits);
 const succeeded = endOf(begun);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   accept,
   begin,
+  defer,
   end,
   type FailureCode,
   type Generation,
@@ -18,7 +19,12 @@ import { anOrder, aRequest, imagesOf } from "../support/account.ts";
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const T0 = Date.UTC(2026, 4, 1);
-const limits: Limits = { runDeadlineMs: 800 * SECOND, queueDeadlineMs: 3_600 * SECOND, providerAttempts: 3 };
+const limits: Limits = {
+  runDeadlineMs: 800 * SECOND,
+  queueDeadlineMs: 3_600 * SECOND,
+  providerAttempts: 3,
+  redeliveryMs: 30 * SECOND,
+};
 const N = 2;
 const request = aRequest({ n: N });
 const reference = { key: "gen_1/1", contentType: "image/png", bytes: 3, sha256: "00" } as const;
@@ -27,7 +33,13 @@ const paid = [{ grantId: "a", credits: 16 }];
 const queued = accept(anOrder("gen_1", "async", request, 16), paid, T0, limits);
 const leased = accept(anOrder("gen_1", "sync", request, 16), paid, T0, limits);
 /** Its lease was taken away: fence 2 waits for somebody to take it. */
-const lapsed: Generation = { ...leased, leased: false, fence: 2, dueAt: T0 + LEASE_MS + 30 * SECOND };
+const lapsed: Generation = {
+  ...leased,
+  interrupted: true,
+  leased: false,
+  fence: 2,
+  dueAt: T0 + LEASE_MS + 30 * SECOND,
+};
 const rerun: Generation = { ...lapsed, leased: true, dueAt: T0 + 2 * LEASE_MS };
 const succeeded: Generation = {
   ...leased,
@@ -83,17 +95,17 @@ describe("every state and every event", () => {
     ["renew by fence 3", (s) => renew(s, 3, 0, at, limits), times(7, "lost")],
     [
       "the alarm, when nothing is due",
-      (s) => onDue(s, T0),
+      (s) => onDue(s, T0, limits),
       ["wait", "wait", "wait", "wait", ...times(3, notUnfinished)],
     ],
     [
       "the alarm, when it is due",
-      (s) => onDue(s, s.dueAt ?? 0),
+      (s) => onDue(s, s.dueAt ?? 0, limits),
       ["requeue", "requeue", "requeue", "requeue", ...times(3, notUnfinished)],
     ],
     [
       "the alarm, at the deadline",
-      (s) => onDue(s, s.deadline),
+      (s) => onDue(s, s.deadline, limits),
       ["expired", "expired", "expired", "expired", ...times(3, notUnfinished)],
     ],
     [
@@ -221,6 +233,8 @@ describe("begin", () => {
       request,
       workUntil: T0 + MINUTE + 720 * SECOND,
       mayCall: true,
+      interrupted: false,
+      queueUntil: T0 + 3_600 * SECOND,
     });
   });
 
@@ -284,7 +298,7 @@ describe("onDue", () => {
     ["1 ms before the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND - 1, "requeue"],
     ["at the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND, "expired"],
   ])("%s", (_, generation, now, expected) => {
-    expect(onDue(generation, now).kind).toBe(expected);
+    expect(onDue(generation, now, limits).kind).toBe(expected);
   });
 
   it("tells the queue again and again, after 30 s, doubling to 10 min, to the deadline", () => {
@@ -294,7 +308,7 @@ describe("onDue", () => {
       const now = waiting.dueAt ?? 0;
       waits.push((now - last) / SECOND);
       last = now;
-      const outcome = onDue(waiting, now);
+      const outcome = onDue(waiting, now, limits);
       if (outcome.kind !== "requeue") {
         expect(outcome.kind).toBe("expired");
         break;
@@ -313,20 +327,23 @@ describe("onDue", () => {
     [6, 600],
     [2_000, 600],
   ])("waits after %i tries %i s", (tries, seconds) => {
-    expect(requeueDelayMs(tries)).toBe(seconds * SECOND);
+    expect(requeueDelayMs(tries, limits)).toBe(seconds * SECOND);
   });
 
   it("takes a lease away: another fence, and the waits begin anew", () => {
     const now = T0 + LEASE_MS;
-    const outcome = onDue({ ...leased, tries: 4 }, now);
+    const outcome = onDue({ ...leased, tries: 4 }, now, limits);
     expect(outcome).toEqual({
       kind: "requeue",
-      generation: { ...leased, leased: false, fence: 2, tries: 0, dueAt: now + 30 * SECOND },
+      generation: {
+        ...leased,
+        ...{ leased: false, fence: 2, tries: 0, dueAt: now + 30 * SECOND, interrupted: true },
+      },
     });
   });
 
   it("raises the fence once for each lease, however often it is queued again", () => {
-    const outcome = onDue(lapsed, lapsed.dueAt ?? 0);
+    const outcome = onDue(lapsed, lapsed.dueAt ?? 0, limits);
     if (outcome.kind !== "requeue") throw new Error(outcome.kind);
     expect(outcome.generation).toMatchObject({ fence: 2, tries: 1, leased: false });
   });
@@ -424,5 +441,45 @@ describe("end, with images of another size than was asked", () => {
     const work = accept(anOrder("gen_1", "sync", aRequest({ tier: "4K" }), 12), paid, T0, limits);
     const small = imagesOf("gen_1", 1).map((one) => ({ ...one, width: 64, height: 64 }));
     expect(end(work, 1, { images: small, failure: null }, T0)).toMatchObject({ refund: null });
+  });
+});
+
+describe("defer", () => {
+  const now = T0 + 5 * SECOND;
+
+  it("gives the lease back: queued again, by the queue's deadline, with the call unspent", () => {
+    const deferred = defer(leased, 1, now + MINUTE, 1, now, limits);
+    expect(deferred).toEqual({
+      ...leased,
+      ...{ status: "queued", leased: false, fence: 2, calls: 0, beganAt: null, slotAt: now + MINUTE },
+      ...{ deadline: T0 + 3_600 * SECOND, dueAt: now + MINUTE + 30 * SECOND },
+    });
+    if (!deferred) throw new Error("nothing was deferred");
+    const again = begin(deferred, now + MINUTE, limits);
+    expect(again).toMatchObject({
+      kind: "run",
+      generation: { calls: 1, slotAt: null, beganAt: now + MINUTE },
+      job: { fence: 2, mayCall: true, interrupted: false },
+    });
+  });
+
+  it("does not allow a call for free after one that was made", () => {
+    const deferred = defer({ ...leased, calls: 2 }, 1, null, 1, now, limits);
+    if (!deferred) throw new Error("nothing was deferred");
+    expect(deferred).toMatchObject({ calls: 1, slotAt: null, dueAt: now + 30 * SECOND });
+    expect(begin(deferred, now, limits)).toMatchObject({ job: { mayCall: false }, generation: { calls: 1 } });
+  });
+
+  it.each<[string, Generation, number]>([
+    ["another worker", leased, 2],
+    ["a worker whose lease was taken away", lapsed, 1],
+    ["a worker whose generation has ended", succeeded, 1],
+  ])("is refused to %s", (_, generation, fence) => {
+    expect(defer(generation, fence, null, 1, now, limits)).toBeNull();
+  });
+
+  it("never sets the alarm behind the deadline", () => {
+    const slot = T0 + 4_000 * SECOND;
+    expect(defer(leased, 1, slot, 1, now, limits)?.dueAt).toBe(T0 + 3_600 * SECOND);
   });
 });

@@ -8,7 +8,7 @@ import { newId } from "../../src/id.ts";
 import { storedImages } from "../../src/images/stored.ts";
 import { png } from "../images/samples.ts";
 import { anOrder, aRequest, newUser } from "../support/account.ts";
-import { drawWith, routesOf, type Step, scripted } from "../support/provider.ts";
+import { drawWith, type Step, scripted, via } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 
 /** What comes twice or too late changes nothing: no second charge, no second call for what is there, no other result. */
@@ -84,7 +84,7 @@ async function withZombie(zombieGives: readonly Step[]) {
   if (work.kind !== "run") throw new Error("Nobody else has begun it.");
   vi.setSystemTime(Date.now() + LEASE_MS);
   await runDurableObjectAlarm(generation.account);
-  const bringLate = () => run(work.job, () => generation.account, routesOf(scripted([...zombieGives])), env);
+  const bringLate = () => run(work.job, () => generation.account, via(scripted([...zombieGives])), env);
   return { ...generation, bringLate };
 }
 

@@ -6,7 +6,7 @@ import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run
 import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { filled, png, watched } from "../images/samples.ts";
-import { routesOf, type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
+import { type Step, scripted, UNAVAILABLE, via } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
 
 /** Pictures told apart by their widths. */
@@ -76,6 +76,7 @@ function accountDouble({
       if (broken) throw new Error("the object was reset");
     };
     return {
+      defer: async () => "deferred",
       async renew(_id, _fence, asked) {
         if (asked === 0) {
           const renewal = { at: Date.now(), kept: false };
@@ -109,7 +110,7 @@ async function runScripted(job: Job, scripts: Step[][], script: AccountScript = 
   const started = Date.now();
   const provider = scripted(...scripts);
   const account = accountDouble(script);
-  const outcome = await settled(run(job, account.open, routesOf(provider), env));
+  const outcome = await settled(run(job, account.open, via(provider), env));
   const [result] = account.seen.results;
   return {
     outcome,
@@ -257,7 +258,7 @@ describe("what a run brings the account", () => {
     const provider = scripted([A]);
     const generate = vi.spyOn(provider, "generate");
     const request = { ...job.request, references: [reference, { ...reference, key: "gone/1" }] };
-    await settled(run({ ...job, request }, accountDouble().open, routesOf(provider), env));
+    await settled(run({ ...job, request }, accountDouble().open, via(provider), env));
     const [asked, options] = generate.mock.calls[0] ?? [];
     expect(asked).toMatchObject({
       generationId: job.generationId,
@@ -298,7 +299,7 @@ describe("storage that fails", () => {
     const { bucket } = watched(env.IMAGES, "put", times);
     const account = accountDouble();
     const provider = scripted([A, B]);
-    await settled(run(jobOf(2), account.open, routesOf(provider), { ...env, IMAGES: bucket }));
+    await settled(run(jobOf(2), account.open, via(provider), { ...env, IMAGES: bucket }));
     expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 2]);
     expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
   });
@@ -311,7 +312,7 @@ describe("storage that fails", () => {
     const job = jobOf(3);
     const account = accountDouble();
     const provider = scripted(script, [A, B, C]);
-    await settled(run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket }));
+    await settled(run(job, account.open, via(provider), { ...env, IMAGES: bucket }));
     const [result] = account.seen.results;
     expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([widths, "generationFailed"]);
     expect([provider.requests.length, account.seen.asked]).toEqual([1, 0]);
@@ -322,7 +323,7 @@ describe("storage that fails", () => {
     const { bucket, unfinished } = watched(env.IMAGES, "uploadPart", STORAGE_ATTEMPTS);
     const account = accountDouble();
     const provider = scripted([() => filled(A, 12 * 1024 * 1024), B]);
-    await settled(run(jobOf(2), account.open, routesOf(provider), { ...env, IMAGES: bucket }));
+    await settled(run(jobOf(2), account.open, via(provider), { ...env, IMAGES: bucket }));
     const [result] = account.seen.results;
     expect([result?.images.map(({ width }) => width), result?.failure]).toEqual([[2], "generationFailed"]);
     expect([provider.requests.length, unfinished.size]).toEqual([1, 0]);
@@ -340,7 +341,7 @@ describe("a body that goes wrong", () => {
       throw new Error("the connection was cut");
     };
     const provider = scripted([A, broken], [C]);
-    await settled(run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket }));
+    await settled(run(job, account.open, via(provider), { ...env, IMAGES: bucket }));
     expect(account.seen.results[0]?.images.map(({ width }) => width)).toEqual([1, 3]);
     expect(provider.requests[1]).toMatchObject({ n: 1, offset: 1 });
     expect(await keysOf(job)).toHaveLength(2);
@@ -356,7 +357,7 @@ describe("a body that goes wrong", () => {
     const account = accountDouble();
     const provider = scripted([() => filled(A, bytes, 1024 * 1024)]);
     vi.useRealTimers();
-    await run(job, account.open, routesOf(provider), { ...env, IMAGES: bucket });
+    await run(job, account.open, via(provider), { ...env, IMAGES: bucket });
     vi.useFakeTimers();
     expect(account.seen.results[0]?.images).toHaveLength(stored);
     expect(await keysOf(job)).toHaveLength(stored);
@@ -397,7 +398,7 @@ describe("trying again", () => {
         throw new Error("the object was reset");
       },
     });
-    const running = run(jobOf(1), open, routesOf(scripted([U], [A])), env);
+    const running = run(jobOf(1), open, via(scripted([U], [A])), env);
     await expect(settled(running)).rejects.toThrow("the object was reset");
     expect(account.seen.finishes).toBe(0);
   });
@@ -442,7 +443,7 @@ describe("a later run", () => {
     const account = accountDouble();
     const provider = scripted([A]);
     await expect(
-      settled(run(rerunOf(1), account.open, routesOf(provider), { ...env, IMAGES: bucket })),
+      settled(run(rerunOf(1), account.open, via(provider), { ...env, IMAGES: bucket })),
     ).rejects.toThrow("R2 fails on list");
     expect([provider.requests.length, account.seen.finishes]).toEqual([0, 0]);
   });

@@ -1,3 +1,4 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
 import * as z from "zod";
@@ -24,7 +25,15 @@ const said: { answers: string[]; lines: string[] } = { answers: [], lines: [] };
 /** The waits between calls, in milliseconds: taken down, and not waited for. */
 const waits: number[] = [];
 
-beforeEach(() => {
+beforeEach(async () => {
+  // Each test finds a gate that knows nothing, and whose breaker does not open: the rows are about attempts.
+  const gate = env.PROVIDER_GATE.getByName("openai");
+  await runInDurableObject(gate, (_, { storage }) => {
+    storage.sql.exec("DELETE FROM state");
+    storage.sql.exec("DELETE FROM waiting");
+  });
+  await evictDurableObject(gate);
+  await env.PROVIDER_GATE.getByName("openai").operate("closed");
   waits.length = 0;
   said.answers.length = 0;
   said.lines.length = 0;
@@ -41,7 +50,11 @@ it("has a row for every fault of the double", () => {
   expect(FAULT_ROWS.map(({ fault }) => fault).toSorted()).toEqual(FAULTS.toSorted());
 });
 
-it.each(FAULT_ROWS)("sync: $fault", async (row) => {
+/** The date of `429-rate-limit-date` is half a minute away: how it is read has a test of its own. */
+const LIMITED = FAULT_ROWS.filter(({ isLimited, fault }) => isLimited && fault !== "429-rate-limit-date");
+const ROWS = FAULT_ROWS.filter(({ isLimited }) => !isLimited);
+
+it.each(ROWS)("sync: $fault", async (row) => {
   shortenWaits(row);
   const account = await openAccount();
   const ofReferences = row.ends === "unreadableReference";
@@ -55,7 +68,7 @@ it.each(FAULT_ROWS)("sync: $fault", async (row) => {
   await expectEnd(row, account, id);
 });
 
-it.each(FAULT_ROWS)("async, with references: $fault", async (row) => {
+it.each(ROWS)("async, with references: $fault", async (row) => {
   shortenWaits(row);
   const account = await openAccount();
   const files = [reference(70_000, 1), reference(12_345, 2)];
@@ -70,6 +83,26 @@ it.each(FAULT_ROWS)("async, with references: $fault", async (row) => {
   for (const { uploads } of await callsOf(id)) expect(uploads.map((upload) => upload.sha256)).toEqual(sent);
   await vi.waitFor(async () => expect((await env.REFERENCES.list({ prefix: id })).objects).toEqual([]));
 });
+
+it.each(LIMITED.flatMap((row) => [false, true].map((async) => [row.fault, async, row] as const)))(
+  "waits for its turn after %s (async: %s), which is not an attempt",
+  async (fault, async, row) => {
+    const account = await openAccount();
+    const prompt = `${PROMPT} ${crypto.randomUUID()} [fault:${fault}*1]`;
+    const body = JSON.stringify({ ...bodyFor(row), prompt, async });
+    const answer = await account.call("/api/v1/images/generations", { body });
+    expect(answer.status).toBe(async ? 202 : 200);
+    const { id } = Id.parse(answer.body);
+    await vi.waitFor(async () => expectGeneration(row, account, id), { timeout: 14_000, interval: 100 });
+    await expectBook(row, account, id);
+    await expectImages(row, account, id);
+    expect((await callsOf(id)).map(({ fields }) => fields["n"])).toEqual(row.asks);
+    const detail = await env.ACCOUNT.getByName(account.id).generation(id);
+    expect(detail).toMatchObject({ status: "succeeded" });
+    expectNothingLeaked();
+  },
+  20_000,
+);
 
 it("sends the references again with a retry, keeps what the first call brought, and then removes them", async () => {
   const account = await openAccount();
@@ -261,7 +294,7 @@ async function openAccount() {
     const json = response.headers.get("content-type")?.startsWith("application/json");
     return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : null };
   };
-  return { call, statement: () => operate(`/users/${id}/credits`) };
+  return { id, call, statement: () => operate(`/users/${id}/credits`) };
 }
 
 const Id = z.object({ id: z.string() });

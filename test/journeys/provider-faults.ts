@@ -18,6 +18,8 @@ export type FaultRow = {
   retryAfterMs: number;
   /** Whether it gives nothing, not even an id of the call, for as long as it is waited for. */
   silence: "never answers" | "stops answering" | null;
+  /** Whether the fault turns a call away for the rate: in the journey it does so once. */
+  isLimited?: boolean;
 };
 
 type Ending = "succeeded" | "generationFailed" | "contentPolicyViolation" | "unreadableReference";
@@ -58,21 +60,20 @@ export const FAULT_ROWS: readonly FaultRow[] = [
   failed("429-project-limit", "misconfigured"),
   failed("429-organization-limit", "misconfigured"),
   failed("429-usage-limit", "misconfigured"),
-  failed("429-rate-limit", "unavailable", { retryAfterMs: 2_000 }),
-  failed("429-rate-limit-ms", "unavailable", { retryAfterMs: 350 }),
-  // The date is written in whole seconds.
-  failed("429-rate-limit-date", "unavailable", { retryAfterMs: 28_000 }),
-  failed("429-slow-down", "unavailable"),
+  limited("429-rate-limit"),
+  limited("429-rate-limit-ms"),
+  limited("429-rate-limit-date"),
+  limited("429-slow-down"),
   failed("500", "unavailable"),
-  failed("503", "unavailable", { retryAfterMs: 1_000 }),
+  limited("503"),
   failed("502-html", "unavailable", { sent: "502 with a page of HTML" }),
-  failed("504", "undelivered"),
-  failed("522-html", "undelivered", { sent: "522 with a page of HTML" }),
-  failed("524-html", "undelivered", { sent: "524 with a page of HTML" }),
+  failed("504", "timeout"),
+  failed("522-html", "timeout", { sent: "522 with a page of HTML" }),
+  failed("524-html", "timeout", { sent: "524 with a page of HTML" }),
   failed("redirect", "misconfigured", {
     sent: "307 to another address (not followed: it would get the key)",
   }),
-  failed("stall-headers", "undelivered", {
+  failed("stall-headers", "timeout", {
     sent: "nothing, until `RUN_DEADLINE_SECONDS` was nearly over",
     asks: ONCE,
     silence: "never answers",
@@ -150,12 +151,12 @@ function unreadable(fault: string): FaultRow {
 
 /** How many images each call asks for, of those that bring none. */
 function asksAfter(outcome: string): number[] {
-  if (outcome === "undelivered") return TWICE;
+  if (outcome === "undelivered" || outcome === "timeout") return TWICE;
   return outcome === "unavailable" ? RETRIED : ONCE;
 }
 
 function eventOf(outcome: string): FaultRow["logged"]["event"] {
-  if (outcome === "undelivered") return "provider_undelivered";
+  if (outcome === "undelivered" || outcome === "timeout") return "provider_undelivered";
   return outcome === "misconfigured" ? "provider_misconfigured" : "provider_call";
 }
 
@@ -175,6 +176,11 @@ function failed(fault: string, outcome: string, more: Partial<FaultRow> = {}): F
 
 function succeeded(fault: string, more: Partial<FaultRow>): FaultRow {
   return { ...failed(fault, "succeeded"), ends: "succeeded", images: IMAGES_ASKED, ...more };
+}
+
+/** A call that is turned away is not an attempt: the generation waits, and is made when there is room. */
+function limited(fault: string): FaultRow {
+  return { ...succeeded(fault, {}), isLimited: true, asks: [IMAGES_ASKED, IMAGES_ASKED] };
 }
 
 function refusalSent(fault: string): string {

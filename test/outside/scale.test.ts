@@ -6,12 +6,26 @@ it("stands in docs/scale.md as it is simulated", () => {
   expect(readFileSync("docs/scale.md", "utf8")).toContain(`\n\n${renderScale()}\n\n`);
 });
 
-it.each([
-  [150, Number.POSITIVE_INFINITY, 1],
-  // Of 300 a minute a provider of 250 takes five in six, chance aside.
-  [300, 250, 5 / 6],
-])("delivers of %i a minute what a provider of %f takes", (load, quotaPerMinute, part) => {
-  const { succeeded, median } = simulate({ what: "", consumers: 250, batch: 5, quotaPerMinute }, load);
-  expect(succeeded).toBeCloseTo(part, 1);
-  expect(median).toBeGreaterThan(50);
+it.each([true, false])("uses a quota and refuses the rest before the charge (stated: %s)", (stated) => {
+  const { begunInTime, calls, over, accepted, failed, refused } = simulate({
+    ...{ perMinute: 600, quota: 250, queues: 4, stated },
+  });
+  expect(begunInTime / (250 * 120)).toBeGreaterThan(stated ? 0.95 : 0.9);
+  expect(over / calls).toBeLessThan(0.05);
+  expect(failed / accepted).toBeLessThan(0.02);
+  expect(refused).toBeGreaterThan(0);
+});
+
+it("serves all accepted work after an outage", () => {
+  const { accepted, served, down } = simulate({
+    ...{ perMinute: 200, queues: 4, outage: { from: 30, to: 40 } },
+  });
+  expect(down).toBeGreaterThan(0);
+  expect(served / accepted).toBeGreaterThan(0.99);
+});
+
+it("lets no user with most of the work hold up the others", () => {
+  const { median, lightMedian } = simulate({ perMinute: 600, quota: 250, queues: 4, heavy: 0.8 });
+  expect(median).toBeGreaterThan(600);
+  expect(lightMedian).toBeLessThan(5);
 });

@@ -1,5 +1,5 @@
 import { vi } from "vitest";
-import type { Route } from "../../src/dispatch/routes.ts";
+import type { RunOptions } from "../../src/generations/run.ts";
 import {
   type ImageRequest,
   type ProvidedImage,
@@ -40,9 +40,10 @@ export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
   return provider;
 }
 
-/** The one route of a model that is served by this provider. */
-export function routesOf(provider: Provider): Route[] {
-  return [{ provider, providerModel: "gpt-image-2" }];
+/** How a run is made whose model has this provider as its one route, without a gate. */
+export function via(provider: Provider): RunOptions {
+  const routes = [{ provider, providerModel: "gpt-image-2", gate: null }];
+  return { userId: "user_1", routes, onBusy: "wait" };
 }
 
 /** Has the embedded provider follow the scripts, wherever it is called, until mocks are restored. */

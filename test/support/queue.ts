@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";
 
-const queueClass: Queue = Object.getPrototypeOf(env.GENERATIONS);
+export const queueClass: Queue = Object.getPrototypeOf(env.GENERATIONS);
 
 /** Keeps messages from the queue, until mocks are restored: what they name is left to the test. */
 export function holdQueue() {

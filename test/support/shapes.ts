@@ -60,6 +60,7 @@ export const Pending = z.strictObject({
   status: z.enum(["queued", "processing"]),
   images: z.tuple([]),
   usage: receipt(z.literal(0)),
+  estimated_wait_seconds: z.int().min(0).nullable().optional(),
   poll_url: z.url(),
 });
 

@@ -30,6 +30,8 @@ type GenerationRow = {
   livemode: number;
   permanent: number;
   delivered: number;
+  slot_at: number | null;
+  interrupted: number;
 };
 
 /** Which generations a list shows. Null matches all. Times in milliseconds since 1970, exclusive. */
@@ -250,6 +252,8 @@ function toGeneration(row: GenerationRow): Generation {
     keyId: row.key_id,
     permanent: row.permanent === 1,
     delivered: row.delivered === 1,
+    slotAt: row.slot_at,
+    interrupted: row.interrupted === 1,
   };
 }
 
@@ -284,5 +288,7 @@ function toRow(generation: Generation): GenerationRow {
     livemode: 1,
     permanent: generation.permanent ? 1 : 0,
     delivered: generation.delivered ? 1 : 0,
+    slot_at: generation.slotAt,
+    interrupted: generation.interrupted ? 1 : 0,
   };
 }

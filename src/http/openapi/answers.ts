@@ -74,6 +74,12 @@ export const Generation = z.strictObject({
     credits_refunded: count,
   }),
   error: z.strictObject({ message: z.string(), code: failureCode }).optional(),
+  estimated_wait_seconds: z
+    .int()
+    .min(0)
+    .nullable()
+    .optional()
+    .meta({ description: "While `queued`: when its turn comes, about; null when that is unknown." }),
   poll_url: z.url().optional().meta({ description: "Where to look again: there while it has not ended." }),
 });
 

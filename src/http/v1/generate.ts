@@ -23,7 +23,7 @@ import {
   refuseOutcome,
   tellAccepted,
 } from "../submission.ts";
-import { POLL_AFTER_SECONDS, pollUrl, renderBalance, renderGeneration } from "./render.ts";
+import { pollAfterSeconds, pollUrl, renderBalance, renderGeneration } from "./render.ts";
 import { fromForm, GenerationBody } from "./schemas.ts";
 
 export const generate = new Hono<AppEnv>();
@@ -115,7 +115,7 @@ function answer(
     case "pending":
       tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);
       c.header("Location", pollUrl(outcome.generation));
-      c.header("Retry-After", POLL_AFTER_SECONDS);
+      c.header("Retry-After", pollAfterSeconds(outcome.generation, Date.now()));
       return c.json(renderGeneration(outcome.generation, config), 202);
     default:
       throw refuseOutcome(c, outcome, id);

@@ -12,7 +12,7 @@ import { authenticate, authenticateAnd } from "../authenticate.ts";
 import { readQuery } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
-import { POLL_AFTER_SECONDS, renderGeneration } from "./render.ts";
+import { pollAfterSeconds, renderGeneration } from "./render.ts";
 import { GenerationsQuery } from "./schemas.ts";
 
 export const generations = new Hono<AppEnv>();
@@ -46,6 +46,6 @@ generations.get("/generations/:id", async (c) => {
   const record = isGenerationId(id) ? await readGeneration(found, caller.userId, id, c.env) : null;
   if (!record) throw notFound();
   c.set("generationId", record.id);
-  if (record.endedAt === null) c.header("Retry-After", POLL_AFTER_SECONDS);
+  if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
   return c.json(renderGeneration(record, readConfig(c.env)));
 });

@@ -5,8 +5,25 @@ import type { Config } from "../../config.ts";
 import type { AccountType } from "../../users/users.ts";
 import { FAILURE_MESSAGES } from "../errors.ts";
 
-/** When a caller who polls should look (again). */
-export const POLL_AFTER_SECONDS = "2";
+const POLL_SECONDS_MIN = 2;
+const POLL_SECONDS_MAX = 60;
+/** While an image is made: most take about a minute, so later looks are further apart. */
+const POLL_SECONDS_WHILE_PROCESSING_MAX = 10;
+
+/** The seconds after which to look at an unfinished generation again, as a `Retry-After` header. */
+export function pollAfterSeconds(record: GenerationRecord, now: number): string {
+  const wait = estimatedWaitSeconds(record, now);
+  if (wait !== null) return String(Math.min(Math.max(wait, POLL_SECONDS_MIN), POLL_SECONDS_MAX));
+  const elapsed = (now - record.createdAt) / 1000;
+  const seconds = Math.max(POLL_SECONDS_MIN, Math.ceil(elapsed / 4));
+  return String(Math.min(seconds, POLL_SECONDS_WHILE_PROCESSING_MAX));
+}
+
+/** The seconds until a queued generation's turn comes, about; null when that is unknown. */
+function estimatedWaitSeconds({ status, slotAt }: GenerationRecord, now: number): number | null {
+  if (status !== "queued" || slotAt === undefined || slotAt === null) return null;
+  return Math.max(0, Math.ceil((slotAt - now) / 1000));
+}
 
 /** Milliseconds since 1970, as the API writes a time. */
 export function isoTime(milliseconds: number): string {
@@ -52,6 +69,9 @@ export function renderGeneration(record: GenerationRecord, config: Config) {
     ...(record.error === null
       ? {}
       : { error: { message: FAILURE_MESSAGES[record.error], code: record.error } }),
+    ...(record.status === "queued"
+      ? { estimated_wait_seconds: estimatedWaitSeconds(record, Date.now()) }
+      : {}),
     ...(ended ? {} : { poll_url: pollUrl(record) }),
   };
 }

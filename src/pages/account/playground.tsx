@@ -127,6 +127,7 @@ playground.post("/", async (c) => {
       const message = `This takes ${formatCredits(required)}, and you have ${formatCredits(available)}.`;
       return await again({ form: message }, 402);
     }
+    case "busy":
     case "unavailable":
       return await again(
         { form: "No picture can be made right now, and nothing was charged. Please try again." },

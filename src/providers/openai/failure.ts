@@ -20,7 +20,10 @@ export const LONG_MS = 20_000;
  * Codes and types that say more than the status they come with: billing, for one, arrives as 429 and as 400. Compared
  * without case and punctuation, since gateways spell them anew (`content_filter`, `contentFilter`).
  */
-const NAMES: Record<Exclude<ProviderFailure["reason"], "invalid" | "undelivered">, readonly string[]> = {
+const NAMES: Record<
+  Exclude<ProviderFailure["reason"], "invalid" | "undelivered" | "timeout">,
+  readonly string[]
+> = {
   refused: [
     "moderation_blocked",
     "content_policy_violation",
@@ -59,11 +62,12 @@ const NAMES: Record<Exclude<ProviderFailure["reason"], "invalid" | "undelivered"
     "account_deactivated",
     "model_not_found",
   ],
-  unavailable: ["slow_down", "rate_limit_exceeded", "image_generation_failed", "server_error"],
+  limited: ["slow_down", "rate_limit_exceeded"],
+  unavailable: ["image_generation_failed", "server_error"],
 };
 
 const REASON_BY_NAME = new Map<string, ProviderFailure["reason"]>();
-for (const reason of ["refused", "unreadable", "misconfigured", "unavailable"] as const) {
+for (const reason of ["refused", "unreadable", "misconfigured", "limited", "unavailable"] as const) {
   for (const name of NAMES[reason]) REASON_BY_NAME.set(bare(name), reason);
 }
 
@@ -94,17 +98,19 @@ export function failureOf(
   { retryAfterMs, elapsedMs }: { retryAfterMs: number | null; elapsedMs: number },
 ): ProviderFailure {
   const reason = reasonByName(error) ?? reasonOfStatus(status, error);
-  if (reason !== "unavailable") return { reason };
+  if (reason !== "unavailable" && reason !== "limited") return { reason };
+  // An answer that began well may have been billed, whatever it says then.
+  if (status < 300) return { reason: "undelivered" };
   const gaveUp = TIMED_OUT.has(status) || (status >= 500 && error === null && elapsedMs >= LONG_MS);
-  // An answer that began well may have been paid for, whatever is said in it then.
-  return gaveUp || status < 300 ? { reason: "undelivered" } : { reason, retryAfterMs };
+  if (gaveUp) return { reason: "timeout" };
+  return reason === "limited" ? { reason, by: "rate", retryAfterMs } : { reason, retryAfterMs };
 }
 
 /** What the names in an error say. One that says why wins over one that says only that it failed. */
 function reasonByName(error: UpstreamError | null): ProviderFailure["reason"] | null {
   if (error === null) return null;
   const named = REASON_BY_NAME.get(bare(error.code ?? "")) ?? REASON_BY_NAME.get(bare(error.type ?? ""));
-  if (named !== undefined && named !== "unavailable") return named;
+  if (named !== undefined && named !== "unavailable" && named !== "limited") return named;
   return error.wrapped ?? named ?? null;
 }
 
@@ -127,7 +133,8 @@ function reasonOfStatus(status: number, error: UpstreamError | null): ProviderFa
   // A redirect would carry the key to another host, and a base URL that redirects is the wrong one.
   if (status < 400) return "misconfigured";
   if ([401, 402, 403, 404, 405, 407, 410].includes(status)) return "misconfigured";
-  if ([408, 409, 425, 429].includes(status) || status >= 500) return "unavailable";
+  if (status === 429) return "limited";
+  if ([408, 409, 425].includes(status) || status >= 500) return "unavailable";
   if (status === 413) return "invalid";
   // Without an error object it was a gateway that refused, not the upstream: its word on our request is no verdict.
   return error === null ? "unavailable" : "invalid";
@@ -160,7 +167,12 @@ export function unavailable(detail: string): ProviderError {
   return new ProviderError({ reason: "unavailable", retryAfterMs: null }, detail);
 }
 
-/** The upstream's pictures did not arrive, in our own words: another try may help, and may be paid twice. */
+/** The upstream gave no answer in time: another call may help, and may be billed twice. */
+export function timedOut(detail: string): ProviderError {
+  return new ProviderError({ reason: "timeout" }, detail);
+}
+
+/** The upstream's images did not arrive, in our own words: another call may help, and may be billed twice. */
 export function undelivered(detail: string): ProviderError {
   return new ProviderError({ reason: "undelivered" }, detail);
 }

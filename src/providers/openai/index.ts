@@ -7,7 +7,7 @@ import {
 } from "../provider.ts";
 import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
 import { type ByteSource, readBytes } from "./bytes.ts";
-import { failureOf, LONG_MS, retryAfterMs, type UpstreamError, unavailable, undelivered } from "./failure.ts";
+import { failureOf, LONG_MS, retryAfterMs, timedOut, type UpstreamError, unavailable } from "./failure.ts";
 import { JsonReader } from "./json.ts";
 import { openPicture } from "./picture.ts";
 import { buildRequest } from "./request.ts";
@@ -38,7 +38,8 @@ type Call = Progress & {
 export function createOpenAI(options: OpenAIOptions): Provider {
   return {
     formats: ["png", "jpeg", "webp"],
-    generate: (request, { references, signal }) => generate(options, request, references, signal),
+    generate: (request, { references, signal, onLimit }) =>
+      generate(options, request, references, signal, onLimit),
   };
 }
 
@@ -47,6 +48,7 @@ async function* generate(
   request: ImageRequest,
   references: readonly Reference[],
   signal: AbortSignal,
+  onLimit: ((perMinute: number) => void) | undefined,
 ): AsyncGenerator<ProvidedImage, void> {
   const call: Call = {
     startedAt: Date.now(),
@@ -65,6 +67,8 @@ async function* generate(
     const response = await send(options, request, references, stopped, call);
     call.status = response.status;
     call.requestId = printable(response.headers.get("x-request-id"), /^[!-~]{1,128}$/);
+    const perMinute = /^\d{1,6}$/.exec(response.headers.get("x-ratelimit-limit-images") ?? "");
+    if (perMinute) onLimit?.(Number(perMinute[0]));
     const elapsedMs = Date.now() - call.startedAt;
     source = sourceOf(response, idleMs, stopped);
     const json = new JsonReader(source?.next ?? (async () => null));
@@ -110,7 +114,7 @@ async function send(
   };
   return fetch(baseUrl.replace(/\/+$/, "") + path, init).catch(() => {
     const detail = signal.aborted ? "stopped" : "no answer";
-    throw Date.now() - startedAt >= LONG_MS ? undelivered(detail) : unavailable(detail);
+    throw Date.now() - startedAt >= LONG_MS ? timedOut(detail) : unavailable(detail);
   });
 }
 
@@ -152,7 +156,7 @@ function withFacts(error: ProviderError, call: Call): ProviderError {
 /** What an operator must look at, and what may have been paid for in vain, have events of their own. */
 function eventOf(outcome: string): string {
   if (outcome === "misconfigured") return "provider_misconfigured";
-  return outcome === "undelivered" ? "provider_undelivered" : "provider_call";
+  return outcome === "undelivered" || outcome === "timeout" ? "provider_undelivered" : "provider_call";
 }
 
 function reasonOf(error: unknown): string {

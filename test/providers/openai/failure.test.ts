@@ -37,10 +37,10 @@ it.each([
   [200, inside(429), "undelivered"],
   [200, inside(401), "misconfigured"],
   [200, inside(400), "invalid"],
-  [504, null, "undelivered"],
-  [504, named("server_error"), "undelivered"],
-  [522, null, "undelivered"],
-  [524, null, "undelivered"],
+  [504, null, "timeout"],
+  [504, named("server_error"), "timeout"],
+  [522, null, "timeout"],
+  [524, null, "timeout"],
   [400, named("invalid_value", "image_generation_user_error"), "invalid"],
   [400, named("unknown_parameter"), "invalid"],
   [400, named(null), "invalid"],
@@ -60,13 +60,13 @@ it.each([
   [429, named("project_spend_limit_exceeded"), "misconfigured"],
   [429, named("organization_spend_limit_exceeded"), "misconfigured"],
   [429, named("organization_usage_limit_exceeded"), "misconfigured"],
-  [429, named("slow_down"), "unavailable"],
-  [429, named("rate_limit_exceeded"), "unavailable"],
-  [429, null, "unavailable"],
+  [429, named("slow_down"), "limited"],
+  [429, named("rate_limit_exceeded"), "limited"],
+  [429, null, "limited"],
   [408, null, "unavailable"],
   [409, named(null), "unavailable"],
   [500, named(null, "server_error"), "unavailable"],
-  [503, named("slow_down"), "unavailable"],
+  [503, named("slow_down"), "limited"],
   [599, null, "unavailable"],
   [301, null, "misconfigured"],
   [307, null, "misconfigured"],
@@ -79,7 +79,8 @@ it.each([
 
 it("carries the wait only where another try may help", () => {
   expect(failureOf(429, null, { retryAfterMs: 1500, elapsedMs: LONG_MS })).toEqual({
-    reason: "unavailable",
+    reason: "limited",
+    by: "rate",
     retryAfterMs: 1500,
   });
   expect(failureOf(400, named("moderation_blocked"), { retryAfterMs: 1500, elapsedMs: 0 })).toEqual({
@@ -89,9 +90,9 @@ it("carries the wait only where another try may help", () => {
 
 it.each([
   [502, null, LONG_MS - 1, "unavailable"],
-  [502, null, LONG_MS, "undelivered"],
+  [502, null, LONG_MS, "timeout"],
   [500, named("server_error"), LONG_MS, "unavailable"],
-  [429, null, LONG_MS, "unavailable"],
+  [429, null, LONG_MS, "limited"],
 ] as const)("status %i with %j after %i ms is %s", (status, error, elapsedMs, reason) => {
   expect(failureOf(status, error, { retryAfterMs: null, elapsedMs }).reason).toBe(reason);
 });

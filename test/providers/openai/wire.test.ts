@@ -140,6 +140,8 @@ it("is told of a wrong key before a large form is sent", async () => {
 });
 
 const unavailable = { reason: "unavailable", retryAfterMs: null };
+const limited = { reason: "limited", by: "rate", retryAfterMs: null };
+const timeout = { reason: "timeout" };
 const undelivered = { reason: "undelivered" };
 
 it.each([
@@ -168,17 +170,17 @@ it.each([
   ["429-organization-limit", { reason: "misconfigured" }, 429, "organization_spend_limit_exceeded"],
   ["429-usage-limit", { reason: "misconfigured" }, 429, "organization_usage_limit_exceeded"],
   ["redirect", { reason: "misconfigured" }, 307, null],
-  ["429-rate-limit", { reason: "unavailable", retryAfterMs: 2000 }, 429, "rate_limit_exceeded"],
-  ["429-rate-limit-ms", { reason: "unavailable", retryAfterMs: 350 }, 429, "rate_limit_exceeded"],
-  ["429-slow-down", unavailable, 429, "slow_down"],
-  ["503", { reason: "unavailable", retryAfterMs: 1000 }, 503, "slow_down"],
+  ["429-rate-limit", { ...limited, retryAfterMs: 2000 }, 429, "rate_limit_exceeded"],
+  ["429-rate-limit-ms", { ...limited, retryAfterMs: 350 }, 429, "rate_limit_exceeded"],
+  ["429-slow-down", limited, 429, "slow_down"],
+  ["503", { ...limited, retryAfterMs: 1000 }, 503, "slow_down"],
   ["408", unavailable, 408, "server_error"],
   ["409", unavailable, 409, "server_error"],
   ["500", unavailable, 500, "server_error"],
   ["502-html", unavailable, 502, null],
-  ["504", undelivered, 504, "server_error"],
-  ["522-html", undelivered, 522, null],
-  ["524-html", undelivered, 524, null],
+  ["504", timeout, 504, "server_error"],
+  ["522-html", timeout, 522, null],
+  ["524-html", timeout, 524, null],
   ["status-in-200", undelivered, 200, null],
   ["reset-headers", unavailable, null, null],
   ["truncated", undelivered, 200, null],
@@ -196,7 +198,8 @@ it.each([
   expect(error).toBeInstanceOf(ProviderError);
   expect(error).toMatchObject({ failure });
   const requestId = status === null ? null : expect.stringMatching(/^req_/);
-  const events = { misconfigured: "provider_misconfigured", undelivered: "provider_undelivered" };
+  const undelivered = "provider_undelivered";
+  const events = { misconfigured: "provider_misconfigured", undelivered, timeout: undelivered };
   const event = new Map(Object.entries(events)).get(failure.reason) ?? "provider_call";
   expect(lines).toEqual([
     {
@@ -217,7 +220,7 @@ it.each([
 it("reads a date in Retry-After", async () => {
   const { error } = await run({ prompt: "[fault:429-rate-limit-date]" });
   const failure = error instanceof ProviderError ? error.failure : null;
-  const wait = failure?.reason === "unavailable" ? (failure.retryAfterMs ?? 0) : 0;
+  const wait = failure?.reason === "limited" ? (failure.retryAfterMs ?? 0) : 0;
   expect(wait).toBeGreaterThan(25_000);
   expect(wait).toBeLessThanOrEqual(30_000);
 });
@@ -259,7 +262,7 @@ it.each(["gif", "not-image"])("passes on whatever bytes come, for the sink to ju
 
 it("calls upstream once, and a second call fares on its own", async () => {
   const prompt = `once ${crypto.randomUUID()} [fault:429-slow-down*1]`;
-  expect((await run({ prompt })).error).toMatchObject({ failure: unavailable });
+  expect((await run({ prompt })).error).toMatchObject({ failure: limited });
   expect((await run({ prompt })).error).toBeNull();
 });
 

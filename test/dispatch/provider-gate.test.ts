@@ -1,0 +1,134 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { takeTicket } from "../../src/dispatch/client.ts";
+import { flowOf } from "../../src/dispatch/fair-queue.ts";
+import type { Ask, CallOutcome } from "../../src/dispatch/gate.ts";
+import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
+import { newId } from "../../src/id.ts";
+import { scripted } from "../support/provider.ts";
+import { queueClass } from "../support/queue.ts";
+
+const DOWN: CallOutcome = { kind: "failed", reason: "unavailable", retryAfterMs: null };
+const UP: CallOutcome = { kind: "answered", perMinute: null };
+
+/** A gate of its own for each test. */
+const newGate = () => env.PROVIDER_GATE.getByName(`test-${crypto.randomUUID()}`);
+
+function ask(id: string): Ask {
+  const deadline = Date.now() + 3_600_000;
+  return { id, userId: "user_1", flow: flowOf("user_1", "async"), images: 1, deadline, isAgain: false };
+}
+
+async function openBreaker(gate: DurableObjectStub<ProviderGate>) {
+  for (const id of ["x", "y"]) {
+    await gate.take(ask(id), 0, true);
+    await gate.report(id, DOWN);
+  }
+}
+
+let sent: unknown[] = [];
+
+beforeEach(() => {
+  sent = [];
+  vi.spyOn(console, "log").mockReturnValue();
+  vi.spyOn(queueClass, "sendBatch").mockImplementation(async (messages) => {
+    for (const { body } of messages) sent.push(body);
+    return { metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } };
+  });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe("the object of a gate", () => {
+  it("writes nothing while all is calm", async () => {
+    const gate = newGate();
+    expect(await gate.take(ask("a"), 0, true)).toEqual({ kind: "go", report: false, isProbe: false });
+    const rows = await runInDurableObject(gate, (_, { storage }) =>
+      ["state", "waiting"].map((table) => storage.sql.exec(`SELECT count(*) AS n FROM ${table}`).one()["n"]),
+    );
+    expect(rows).toEqual([0, 0]);
+  });
+
+  it("keeps what waits over an eviction, and sends it to the queue when its turn comes", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    const id = newId("gen");
+    expect(await gate.take(ask(id), 0, true)).toEqual({ kind: "wait", until: null });
+    await evictDurableObject(gate);
+    expect(await gate.view()).toMatchObject({ state: "open", waiting: 1 });
+    expect(sent).toEqual([]);
+    await gate.operate("closed");
+    expect(sent).toEqual([{ userId: "user_1", generationId: id }]);
+    expect(await gate.take(ask(id), 0, true)).toMatchObject({ kind: "go" });
+    await evictDurableObject(gate);
+    expect(await gate.view()).toMatchObject({ waiting: 0 });
+  });
+
+  it("sends a probe by its alarm, and the rest when the probe succeeds", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    const ids = [newId("gen"), newId("gen")];
+    for (const id of ids) await gate.take(ask(id), 0, true);
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 6_000);
+    expect(await runDurableObjectAlarm(gate)).toBe(true);
+    expect(sent).toHaveLength(1);
+    const [probe = ""] = ids;
+    expect(await gate.take(ask(probe), 0, true)).toEqual({ kind: "go", report: true, isProbe: true });
+    await gate.report(probe, UP);
+    vi.setSystemTime(Date.now() + 2_000);
+    await gate.report("unknown", UP);
+    expect(sent).toHaveLength(2);
+    expect(await gate.view()).toMatchObject({ state: "closed", waiting: 0 });
+  });
+
+  it("answers a caller that waits in place as soon as there is room", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    const waiting = gate.take(ask("held"), 10_000, false);
+    await gate.operate("closed");
+    expect(await waiting).toMatchObject({ kind: "go" });
+    expect(sent).toEqual([]);
+  });
+
+  it("tells a caller that waits in place when it has waited enough, and forgets it", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    expect(await gate.take(ask("held"), 50, false)).toEqual({ kind: "wait", until: null });
+    expect(await gate.view()).toMatchObject({ waiting: 0 });
+  });
+
+  it("keeps what the queue does not take", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    const id = newId("gen");
+    await gate.take(ask(id), 0, true);
+    const refusing = vi.spyOn(queueClass, "sendBatch").mockRejectedValueOnce(new Error("The queue is down."));
+    await gate.operate("closed");
+    expect(refusing).toHaveBeenCalled();
+    expect(await gate.view()).toMatchObject({ waiting: 1 });
+    await gate.report("unknown", UP);
+    expect(sent).toEqual([{ userId: "user_1", generationId: id }]);
+  });
+
+  it("parks a generation that no worker has begun", async () => {
+    const gate = newGate();
+    await gate.operate("open");
+    expect(await gate.word(flowOf("user_1", "sync"))).toMatchObject({ isDown: true, isBusy: true });
+    const { isAgain: _, ...item } = ask("parked");
+    expect(await gate.park(item)).toBe(true);
+    await gate.operate("auto");
+    expect(sent).toEqual([{ userId: "user_1", generationId: "parked" }]);
+    expect(await gate.word(flowOf("user_1", "sync"))).toMatchObject({ isDown: false });
+  });
+});
+
+it("lets work go on without a gate that cannot be reached", async () => {
+  vi.spyOn(ProviderGate.prototype, "take").mockRejectedValue(new Error("the object was reset"));
+  const route = { provider: scripted(), providerModel: "x", gate: `test-${crypto.randomUUID()}` };
+  expect(await takeTicket(env, route, ask("a"), 0, true)).toMatchObject({ kind: "go" });
+});
