@@ -64,36 +64,33 @@ export async function park(env: GateEnv, { gate }: Route, item: Item): Promise<b
 
 const CALM: GateWord = { isDown: false, until: null, isBusy: false };
 
-/** The last word of each gate, as this isolate heard it. A word of being busy holds for its flow alone. */
+/** The last words of the gates, as this isolate heard them: by gate, and by flow while the provider is busy. */
 const words = new Map<string, { at: number; word: GateWord }>();
 
 /**
- * How long a new item of the flow would wait. While the provider is calm, nobody waits for this: the last word is used,
- * and a newer one is fetched beside the request. While it is busy, the gate is asked.
+ * How long a new item of the flow would wait. While the provider is calm, nobody waits for the answer: the last word is
+ * used, and a newer one is fetched beside the request. While it is busy, the gate is asked: users wait for different
+ * times.
  */
 export async function gateWord(env: GateEnv, { gate }: Route, flow: string): Promise<GateWord> {
   if (gate === null) return CALM;
   const now = Date.now();
-  const known = words.get(`${gate} ${flow}`) ?? words.get(gate);
-  const age = known ? now - known.at : Number.POSITIVE_INFINITY;
-  if (known && age < (known.word.isBusy ? BUSY_WORD_MS : CALM_WORD_MS)) return known.word;
-  const asked = askGate(env, gate, flow);
-  if (known?.word.isBusy) return await asked;
-  waitUntil(asked);
-  return known?.word ?? CALM;
+  const own = words.get(`${gate} ${flow}`);
+  if (own && now - own.at < BUSY_WORD_MS) return own.word;
+  const last = words.get(gate);
+  if (last?.word.isBusy) return await askGate(env, gate, flow);
+  if (!last || now - last.at >= CALM_WORD_MS) waitUntil(askGate(env, gate, flow));
+  return CALM;
 }
 
 async function askGate(env: GateEnv, gate: string, flow: string): Promise<GateWord> {
   try {
-    const word: GateWord = await within(
-      ANSWER_MS,
-      Promise.resolve<GateWord>(env.PROVIDER_GATE.getByName(gate).word(flow)),
-    );
+    const asked: Promise<GateWord> = env.PROVIDER_GATE.getByName(gate).word(flow);
+    const word = await within(ANSWER_MS, asked);
     if (words.size >= WORDS_MAX) words.clear();
     const heard = { at: Date.now(), word };
     words.set(gate, heard);
     if (word.isBusy) words.set(`${gate} ${flow}`, heard);
-    else words.delete(`${gate} ${flow}`);
     return word;
   } catch (error) {
     log("gate_unreachable", { provider: gate, error: describe(error) });

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { takeTicket } from "../../src/dispatch/client.ts";
+import { gateWord, takeTicket } from "../../src/dispatch/client.ts";
 import { flowOf } from "../../src/dispatch/fair-queue.ts";
 import type { Ask, CallOutcome } from "../../src/dispatch/gate.ts";
 import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
@@ -125,6 +125,29 @@ describe("the object of a gate", () => {
     expect(sent).toEqual([{ userId: "user_1", generationId: "parked" }]);
     expect(await gate.word(flowOf("user_1", "sync"))).toMatchObject({ isDown: false });
   });
+});
+
+it("asks a busy gate for each user, and a calm one beside the request", async () => {
+  const gate = `test-${crypto.randomUUID()}`;
+  const route = { provider: scripted(), providerModel: "x", gate };
+  const asked = vi.spyOn(ProviderGate.prototype, "word");
+  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
+  asked.mockImplementation((flow) => ({
+    isDown: false,
+    isBusy: true,
+    until: flow === "heavy/async" ? 9 : 1,
+  }));
+  // The calm word is used for ten seconds.
+  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(Date.now() + 10_001);
+  await gateWord(env, route, "heavy/async");
+  await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(2));
+  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: true, until: 9 });
+  expect(await gateWord(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(await gateWord(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(asked).toHaveBeenCalledTimes(3);
 });
 
 it("lets work go on without a gate that cannot be reached", async () => {
