@@ -2,9 +2,11 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
 import * as z from "zod";
+import { gateWord } from "../../src/dispatch/client.ts";
 import { IDLE_MS } from "../../src/providers/openai/index.ts";
 import { png } from "../images/samples.ts";
 import type { Call } from "../support/openai-double/index.ts";
+import { scripted } from "../support/provider.ts";
 import { answerOf, FAULT_ROWS, FAULTS, type FaultRow, IMAGES_ASKED, PRICE } from "./provider-faults.ts";
 
 const ORIGIN = "https://hub.test";
@@ -43,6 +45,7 @@ beforeEach(async () => {
 });
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
@@ -103,6 +106,61 @@ it.each(LIMITED.flatMap((row) => [false, true].map((async) => [row.fault, async,
   },
   20_000,
 );
+
+it("refuses sync work before the charge while the provider is down, repeats what was made, and lets async work wait", async () => {
+  const account = await openAccount();
+  const gate = env.PROVIDER_GATE.getByName("openai");
+  const route = { provider: scripted(), providerModel: "gpt-image-2", gate: "openai" };
+  const path = "/api/v1/images/generations";
+  const fields = { model: "gpt-image-2", prompt: `${PROMPT} ${crypto.randomUUID()}` };
+  const body = JSON.stringify(fields);
+  const before = await account.call(path, { body, key: "made-before" });
+  expect(before.status).toBe(200);
+  await gate.operate("open");
+  // The last word of a calm gate is used for ten seconds.
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(Date.now() + 11_000);
+  await vi.waitFor(async () =>
+    expect(await gateWord(env, route, "anyone/sync")).toMatchObject({ isDown: true }),
+  );
+
+  const refused = await account.call(path, { body });
+  expect(refused).toMatchObject({ status: 503, body: { error: { code: "serviceUnavailable" } } });
+  expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(5);
+  const repeated = await account.call(path, { body, key: "made-before" });
+  expect([repeated.status, Id.parse(repeated.body).id]).toEqual([200, Id.parse(before.body).id]);
+  expect((await account.call("/api/v1/credits")).body).toMatchObject({ credits: CREDITS - PRICE });
+
+  const waiting = await account.call(path, { body: JSON.stringify({ ...fields, async: true }) });
+  expect(waiting).toMatchObject({ status: 202, body: { status: "queued", estimated_wait_seconds: null } });
+  const { id } = Id.parse(waiting.body);
+  expect(await gate.view()).toMatchObject({ state: "open", waiting: 1 });
+  expect(await callsOf(id)).toEqual([]);
+  vi.useRealTimers();
+  await gate.operate("auto");
+  await vi.waitFor(async () => expectStatus(account, id, "succeeded"), { timeout: 10_000, interval: 50 });
+  expect(await callsOf(id)).toHaveLength(1);
+  expect((await account.call("/api/v1/credits")).body).toMatchObject({ credits: CREDITS - 2 * PRICE });
+});
+
+it("opens the breaker in an outage, and makes what waited when the provider is back", async () => {
+  const gate = env.PROVIDER_GATE.getByName("openai");
+  await gate.operate("auto");
+  const account = await openAccount();
+  const prompt = `${PROMPT} ${crypto.randomUUID()} [fault:500*3]`;
+  const body = JSON.stringify({ model: "gpt-image-2", prompt, async: true });
+  const { id } = Id.parse((await account.call("/api/v1/images/generations", { body })).body);
+  await vi.waitFor(async () => expect(await gate.view()).toMatchObject({ state: "open" }), 10_000);
+  await vi.waitFor(async () => expectStatus(account, id, "succeeded"), { timeout: 25_000, interval: 200 });
+  // Two attempts opened the breaker, a probe failed, and the next one succeeded: four calls, of three attempts.
+  expect(await callsOf(id)).toHaveLength(4);
+  expect(await gate.view()).toMatchObject({ state: "closed", failures: 0 });
+  expect((await account.call("/api/v1/credits")).body).toMatchObject({ credits: CREDITS - PRICE });
+}, 40_000);
+
+async function expectStatus(account: Account, id: string, status: string): Promise<void> {
+  expect((await account.call(`/api/v1/generations/${id}`)).body).toMatchObject({ status });
+}
 
 it("sends the references again with a retry, keeps what the first call brought, and then removes them", async () => {
   const account = await openAccount();
@@ -284,8 +342,10 @@ async function openAccount() {
   const { id } = Id.parse(await operate("/users", { email: `${crypto.randomUUID()}@example.com` }));
   await operate(`/users/${id}/credits`, { credits: CREDITS });
   const { api_key: key } = Key.parse(await operate(`/users/${id}/api_keys`, { name: "test" }));
-  const call = async (path: string, { body }: { body?: string | FormData } = {}) => {
+  const call = async (path: string, sent: { body?: string | FormData; key?: string } = {}) => {
+    const { body } = sent;
     const headers = new Headers({ authorization: `Bearer ${key}` });
+    if (sent.key !== undefined) headers.set("idempotency-key", sent.key);
     if (typeof body === "string") headers.set("content-type", "application/json");
     const init = body === undefined ? { headers } : { method: "POST", headers, body };
     const response = await exports.default.fetch(ORIGIN + path, init);
