@@ -42,6 +42,7 @@ function masked(value: unknown): unknown {
     JSON.stringify(value)
       .replace(/(gen|img|req)_[0-9A-Z]{26}/g, "$1_…")
       .replace(/"[-\d]{10}T[:.\d]{12}Z"/g, '"a time"')
+      .replace(/"next_expiration":"a time"/g, '"next_expiration":null')
       .replace(/"bytes":\d+/g, '"bytes":"some"')
       .replace(/"balance":\{"credits":\d+,"account_type":"\w+"/g, '"balance":{"some":"credits"')
       .replace(/(credit_balance","credits":)\d+,"account_type":"\w+"/g, '$1"some"'),

@@ -84,7 +84,7 @@ describe("the line of a request", () => {
       ...(["POST", PATH, { json: { ...body, n: 4, quality: "4K" } }] as const),
       { route: PATH, status: 402, code: "insufficientCredits", mine: true },
     ],
-    ["GET", PATH, {}, { route: "/*", status: 405, code: "methodNotAllowed" }],
+    ["GET", PATH, {}, { route: "/api/v1/*", status: 405, code: "methodNotAllowed" }],
     [
       ...(["GET", "/api/v1/generations/gen_1", {}] as const),
       { route: "/api/v1/generations/:id", status: 404, code: "notFound", mine: true },

@@ -7,8 +7,8 @@ const CLEAN = {
   "src/index.ts": 'import "hono"; import "./http/app.ts"; export type { Env as E } from "./log.ts";',
   "src/log.ts": "export const levels = ['info'] as const;",
   "src/http/app.ts":
-    'import { Hono as H } from "hono/tiny"; import "../generations/run.ts"; import "../keys/format.ts"; import "./admin/users.ts";',
-  "src/http/admin/users.ts": 'import "drizzle-orm"; import "../../db/schema.ts"; import * as z from "zod";',
+    'import { Hono as H } from "hono/tiny"; import "../generations/run.ts"; import "../keys/format.ts"; import "../users/users.ts";',
+  "src/users/users.ts": 'import "drizzle-orm"; import "../db/schema.ts"; import * as z from "zod";',
   "src/generations/run.ts":
     'import "../log.ts"; import "../account/ledger.ts"; import "../providers/provider.ts"; const later = () => import("../images/format.ts");',
   "src/account/ledger.ts":

@@ -340,7 +340,7 @@ it("takes a base URL with a slash at its end", async () => {
   expect((await run({}, { baseUrl: `${url}/` })).error).toBeNull();
 });
 
-async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs = 300): Promise<Result> {
+async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs = 1_500): Promise<Result> {
   const result: Result = { images: [], error: null, lines: [] };
   const provider = createOpenAI({
     apiKey: options.apiKey ?? "sk-test",
