@@ -71,6 +71,7 @@ export async function startWorker(directory, { provider, queue = false, settings
           durableObjects: {
             ACCOUNT: { className: "Account", useSQLite: true },
             GENERATION_RUNNER: { className: "GenerationRunner", useSQLite: true },
+            PROVIDER_GATE: { className: "ProviderGate", useSQLite: true },
           },
           d1Databases: { DB: "db" },
           r2Buckets: { IMAGES: "images", REFERENCES: "references" },

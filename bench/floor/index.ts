@@ -175,3 +175,6 @@ export class GenerationRunner extends DurableObject<FloorEnv> {
     return image;
   }
 }
+
+/** The floor asks no gate; wrangler.toml binds this class. */
+export class ProviderGate extends DurableObject<FloorEnv> {}

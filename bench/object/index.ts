@@ -1,7 +1,7 @@
 import type { GenerationRequest } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
 
-export { Account, GenerationRunner } from "../../src/index.ts";
+export { Account, GenerationRunner, ProviderGate } from "../../src/index.ts";
 
 /**
  * The service's account object without the door in front of it: how many submissions one account takes is bounded by the
