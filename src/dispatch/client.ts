@@ -2,9 +2,9 @@ import { waitUntil } from "cloudflare:workers";
 import { describe, log } from "../log.ts";
 import { within } from "../time.ts";
 import type { Item } from "./fair-queue.ts";
-import type { Ask, CallOutcome, TakeAnswer } from "./gate.ts";
-import type { GateWord } from "./provider-gate.ts";
-import type { Route } from "./routes.ts";
+import type { Ask, CallOutcome, OperatorState, TakeAnswer } from "./gate.ts";
+import type { GateView, GateWord } from "./provider-gate.ts";
+import { type GateName, gates, type Route } from "./routes.ts";
 
 /** Calls of a provider's gate. When the gate cannot be reached, work goes on without it: the provider still limits. */
 
@@ -12,6 +12,10 @@ const ANSWER_MS = 10_000;
 /** How old a word may be that says that the provider is calm, or busy. */
 const CALM_WORD_MS = 10_000;
 const BUSY_WORD_MS = 2_000;
+/** A word older than this says nothing. */
+const OLD_WORD_MS = 60_000;
+/** How long a request waits for a word when there is none: it can start without one. */
+const FIRST_WORD_MS = 3_000;
 const WORDS_MAX = 1_000;
 
 const LET_THROUGH: TakeAnswer = { kind: "go", report: false, isProbe: false };
@@ -68,9 +72,9 @@ const CALM: GateWord = { isDown: false, until: null, isBusy: false };
 const words = new Map<string, { at: number; word: GateWord }>();
 
 /**
- * How long a new item of the flow would wait. While the provider is calm, nobody waits for the answer: the last word is
- * used, and a newer one is fetched beside the request. While it is busy, the gate is asked: users wait for different
- * times.
+ * How long a new item of the flow would wait. While the provider is calm, the last word is used and a newer one is
+ * fetched beside the request. The gate is asked when this isolate has no recent word, so that a new isolate accepts
+ * nothing during an outage, and while the provider is busy, because users wait for different times.
  */
 export async function gateWord(env: GateEnv, { gate }: Route, flow: string): Promise<GateWord> {
   if (gate === null) return CALM;
@@ -78,15 +82,16 @@ export async function gateWord(env: GateEnv, { gate }: Route, flow: string): Pro
   const own = words.get(`${gate} ${flow}`);
   if (own && now - own.at < BUSY_WORD_MS) return own.word;
   const last = words.get(gate);
-  if (last?.word.isBusy) return await askGate(env, gate, flow);
-  if (!last || now - last.at >= CALM_WORD_MS) waitUntil(askGate(env, gate, flow));
+  if (!last || now - last.at >= OLD_WORD_MS) return await askGate(env, gate, flow, FIRST_WORD_MS);
+  if (last.word.isBusy) return await askGate(env, gate, flow, ANSWER_MS);
+  if (now - last.at >= CALM_WORD_MS) waitUntil(askGate(env, gate, flow, ANSWER_MS));
   return CALM;
 }
 
-async function askGate(env: GateEnv, gate: string, flow: string): Promise<GateWord> {
+async function askGate(env: GateEnv, gate: string, flow: string, withinMs: number): Promise<GateWord> {
   try {
     const asked: Promise<GateWord> = env.PROVIDER_GATE.getByName(gate).word(flow);
-    const word = await within(ANSWER_MS, asked);
+    const word = await within(withinMs, asked);
     if (words.size >= WORDS_MAX) words.clear();
     const heard = { at: Date.now(), word };
     words.set(gate, heard);
@@ -96,4 +101,22 @@ async function askGate(env: GateEnv, gate: string, flow: string): Promise<GateWo
     log("gate_unreachable", { provider: gate, error: describe(error) });
     return CALM;
   }
+}
+
+export type NamedGate = GateView & { name: GateName };
+
+/** The state of every gate, for the operator. @throws when a gate cannot be reached */
+export async function viewGates(env: GateEnv): Promise<NamedGate[]> {
+  return await Promise.all(
+    gates.map(async (name) => {
+      const view: Promise<GateView> = env.PROVIDER_GATE.getByName(name).view();
+      return { name, ...(await within(ANSWER_MS, view)) };
+    }),
+  );
+}
+
+/** Opens or closes a gate by hand, or returns it to its rules. @throws when the gate cannot be reached */
+export async function operateGate(env: GateEnv, name: GateName, state: OperatorState): Promise<NamedGate> {
+  const view: Promise<GateView> = env.PROVIDER_GATE.getByName(name).operate(state);
+  return { name, ...(await within(ANSWER_MS, view)) };
 }

@@ -12,7 +12,8 @@ import * as paces from "./pace.ts";
 export type GateSettings = { perMinute: number; concurrent: number };
 
 /** `auto` leaves it to the breaker; `open` stops all calls; `closed` lets all through. */
-export type OperatorState = "auto" | "open" | "closed";
+export const operatorStates = ["auto", "open", "closed"] as const;
+export type OperatorState = (typeof operatorStates)[number];
 
 export type Ask = Item & {
   /** Whether it has waited here before: then it goes before the others. */
@@ -233,8 +234,9 @@ export class Gate {
     return Math.max(now, oldest + TICKET_MS);
   }
 
-  /** For the operator. */
+  /** The state of the gate, for the operator. */
   view(now: number) {
+    this.#tidy(now);
     const { operator, breaker, pace, concurrency, lastFailure } = this.#state;
     const open = operator === "open" || (operator === "auto" && breakers.isOpen(breaker));
     return {
@@ -244,7 +246,8 @@ export class Gate {
       concurrent: this.#concurrent(),
       learnedPerMinute: pace.learned,
       learnedConcurrent: concurrency.limit,
-      inFlight: this.#tickets.size,
+      // Without a limit on concurrency, calls that succeed are not reported, so nobody knows how many are under way.
+      inFlight: this.#concurrent() === null ? null : this.#tickets.size,
       waiting: this.#queue.size,
       acceptedLastMinute: paces.acceptedPerMinute(pace, now),
       failures: breaker.failures,

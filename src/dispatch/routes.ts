@@ -17,6 +17,11 @@ export type Route = {
 
 /** Providers that have a gate. */
 export const gates = ["openai"] as const;
+export type GateName = (typeof gates)[number];
+
+export function isGate(name: string): name is GateName {
+  return gates.some((gate) => gate === name);
+}
 
 /** The routes of a model that this deployment is configured for, in the order in which they are tried. */
 export function routesFor(modelId: string, config: Config): readonly Route[] {

@@ -1,6 +1,7 @@
 import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
 import type { users } from "../../db/schema.ts";
+import type { NamedGate } from "../../dispatch/client.ts";
 import type { Difference, Page } from "../../generations/reconcile.ts";
 import type { ApiKey } from "../../keys/manage.ts";
 import { isoTime } from "../v1/render.ts";
@@ -51,6 +52,26 @@ export function renderKey(key: ApiKey) {
     created_at: isoTime(key.createdAt),
     expires_at: isoTimeOrNull(key.expiresAt),
     revoked_at: isoTimeOrNull(key.revokedAt),
+  };
+}
+
+/** The gate of a provider: its circuit breaker, its limits, and what waits for it. */
+export function renderProvider(gate: NamedGate) {
+  return {
+    object: "provider",
+    name: gate.name,
+    state: gate.state,
+    operator: gate.operator,
+    limit_per_minute: gate.perMinute,
+    limit_concurrent: gate.concurrent,
+    learned_per_minute: gate.learnedPerMinute,
+    learned_concurrent: gate.learnedConcurrent,
+    in_flight: gate.inFlight,
+    waiting: gate.waiting,
+    images_last_minute: gate.acceptedLastMinute,
+    consecutive_failures: gate.failures,
+    next_probe_at: isoTimeOrNull(gate.nextProbeAt),
+    last_failure: gate.lastFailure && { reason: gate.lastFailure.reason, at: isoTime(gate.lastFailure.at) },
   };
 }
 

@@ -1,6 +1,8 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
+import { operateGate, viewGates } from "../../dispatch/client.ts";
+import { isGate } from "../../dispatch/routes.ts";
 import { reconcile } from "../../generations/reconcile.ts";
 import { sha256Hex } from "../../hash.ts";
 import { newId } from "../../id.ts";
@@ -12,12 +14,20 @@ import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest, notFound } from "../errors.ts";
 import { limitFailures } from "../guards.ts";
 import { renderBalance } from "../v1/render.ts";
-import { renderEntry, renderGrant, renderKey, renderReconciliation, renderUser } from "./render.ts";
+import {
+  renderEntry,
+  renderGrant,
+  renderKey,
+  renderProvider,
+  renderReconciliation,
+  renderUser,
+} from "./render.ts";
 import {
   CreditsBody,
   EntriesQuery,
   KeyBody,
   KeysQuery,
+  ProviderChange,
   ReconcileQuery,
   UserBody,
   UserChange,
@@ -176,6 +186,20 @@ admin.delete("/api_keys/:id", async (c) => {
   if (!(await revokeKey(c.env.DB, { id }, Date.now()))) throw notFound();
   audit(c, "revoke_key", { key_id: id });
   return c.body(null, 204);
+});
+
+admin.get("/providers", async (c) => {
+  const providers = await viewGates(c.env);
+  return c.json({ object: "list", data: providers.map(renderProvider) });
+});
+
+admin.post("/providers/:name", async (c) => {
+  const name = c.req.param("name");
+  if (!isGate(name)) throw notFound();
+  const { state } = await readJson(c, ProviderChange);
+  const provider = await operateGate(c.env, name, state);
+  audit(c, "operate_provider", { provider: name, state });
+  return c.json(renderProvider(provider));
 });
 
 admin.get("/reconcile", (c) => answerReconcile(c, false));

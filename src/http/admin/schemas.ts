@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { operatorStates } from "../../dispatch/gate.ts";
 import { isKeysCursor, KEY_NAME_LENGTH_MAX, KEYS_LISTED_MAX } from "../../keys/manage.ts";
 import { accountTypes } from "../../users/users.ts";
 
@@ -50,6 +51,8 @@ export const CreditsBody = z.strictObject({
 });
 
 export const KeyBody = z.strictObject({ name: keyName, expires_at: future.nullable().optional() });
+
+export const ProviderChange = z.strictObject({ state: z.enum(operatorStates) });
 
 const wholeNumber = z
   .string()

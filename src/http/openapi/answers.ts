@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { models } from "../../catalogue/models.ts";
+import { operatorStates } from "../../dispatch/gate.ts";
 import { STATUS } from "../errors.ts";
 
 /**
@@ -160,6 +161,38 @@ export const Statement = z.strictObject({
   grants: z.array(CreditGrant),
   entries: listOf(CreditEntry).extend(page),
 });
+
+export const Provider = z.strictObject({
+  object: z.literal("provider"),
+  name: z.string(),
+  state: z
+    .enum(["open", "closed"])
+    .meta({ description: "Of the circuit breaker: `open` lets no call through but probes." }),
+  operator: z
+    .enum(operatorStates)
+    .meta({ description: "Set by the operator; `auto` leaves it to the breaker." }),
+  limit_per_minute: z
+    .number()
+    .nullable()
+    .meta({ description: "Images a minute that are let through; null: no limit." }),
+  limit_concurrent: z.int().nullable().meta({ description: "Calls at the same time; null: no limit." }),
+  learned_per_minute: z
+    .number()
+    .nullable()
+    .meta({ description: "The limit learned from the provider's answers." }),
+  learned_concurrent: z.int().nullable(),
+  in_flight: z
+    .int()
+    .nullable()
+    .meta({ description: "Calls under way; null while their number is not limited." }),
+  waiting: count.meta({ description: "Generations that wait for their turn." }),
+  images_last_minute: count,
+  consecutive_failures: count,
+  next_probe_at: time.nullable(),
+  last_failure: z.strictObject({ reason: z.string(), at: time }).nullable(),
+});
+
+export const ProviderList = listOf(Provider);
 
 export const Reconciliation = z.strictObject({
   object: z.literal("reconciliation"),
