@@ -150,9 +150,10 @@ export class Account extends DurableObject<Env> {
 
   /** Sends messages to the queue. Those that it does not take are sent again soon. */
   async #sendToQueue(ids: readonly string[]): Promise<void> {
-    if (await this.#deliver.queue(ids, DELIVERY_MS)) return;
+    const unsent = await this.#deliver.queue(ids, DELIVERY_MS);
+    if (unsent.length === 0) return;
     this.#commit((now) => {
-      for (const id of ids) {
+      for (const id of unsent) {
         const generation = this.#generations.get(id);
         if (!generation || isEnded(generation) || generation.leased) continue;
         const dueAt = Math.min(now + UNSENT_AGAIN_MS, generation.deadline, generation.dueAt ?? now);

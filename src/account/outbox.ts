@@ -1,6 +1,7 @@
 import { removeReferences } from "../images/references.ts";
 import { removeImagesExcept } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
+import { byQueue } from "../queue.ts";
 import { within } from "../time.ts";
 import type { CleanupTask } from "./cleanup.ts";
 import type { Generation } from "./lifecycle.ts";
@@ -37,13 +38,19 @@ export class Outbox {
     this.#advanceCursor = advanceCursor;
   }
 
-  /** Sends a message for each of these generations to the queue. */
-  async queue(ids: readonly string[], milliseconds: number): Promise<boolean> {
-    if (ids.length === 0) return true;
-    const messages = ids.map((generationId) => ({ body: { userId: this.#userId, generationId } }));
-    return await this.#attempt("queue_send", ids.join(), milliseconds, async () => {
-      await this.#env.GENERATIONS.sendBatch(messages);
-    });
+  /** Sends a message for each of these generations to its queue. @returns those that a queue did not take */
+  async queue(ids: readonly string[], milliseconds: number): Promise<string[]> {
+    const messages = ids.map((generationId) => ({ userId: this.#userId, generationId }));
+    const unsent = await Promise.all(
+      [...byQueue(this.#env, messages)].map(async ([queue, bodies]) => {
+        const sent = bodies.map(({ generationId }) => generationId);
+        const isSent = await this.#attempt("queue_send", sent.join(), milliseconds, async () => {
+          await queue.sendBatch(bodies.map((body) => ({ body })));
+        });
+        return isSent ? [] : sent;
+      }),
+    );
+    return unsent.flat();
   }
 
   /** Writes the entries that the log lacks. */

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
+import { byQueue } from "../queue.ts";
 import { takeSteps } from "../schema-steps.ts";
 import type { Item } from "./fair-queue.ts";
 import {
@@ -168,16 +169,24 @@ export class ProviderGate extends DurableObject<Env> {
   }
 
   async #send(items: readonly Item[]): Promise<void> {
-    const messages = items.map(({ userId, id: generationId }) => ({ body: { userId, generationId } }));
-    try {
-      await this.env.GENERATIONS.sendBatch(messages);
-      for (const { id } of items) this.#forget(id);
-      this.#save();
-    } catch (error) {
-      log("gate_send_failed", { provider: this.#name, items: items.length, error: describe(error) });
-      for (const item of items) this.#gate.putBack(item);
-      await this.#arm(Date.now() + QUEUE_AGAIN_MS);
+    const messages = items.map(({ userId, id: generationId }) => ({ userId, generationId }));
+    const unsent = new Set<string>();
+    await Promise.all(
+      [...byQueue(this.env, messages)].map(async ([queue, bodies]) => {
+        try {
+          await queue.sendBatch(bodies.map((body) => ({ body })));
+        } catch (error) {
+          log("gate_send_failed", { provider: this.#name, items: bodies.length, error: describe(error) });
+          for (const { generationId } of bodies) unsent.add(generationId);
+        }
+      }),
+    );
+    for (const item of items) {
+      if (unsent.has(item.id)) this.#gate.putBack(item);
+      else this.#forget(item.id);
     }
+    this.#save();
+    if (unsent.size > 0) await this.#arm(Date.now() + QUEUE_AGAIN_MS);
   }
 
   async #started(id: string, answer: TakeAnswer): Promise<TakeAnswer> {

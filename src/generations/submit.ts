@@ -7,6 +7,7 @@ import { gateWord, park } from "../dispatch/client.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
 import { type Route, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
+import { queueOf } from "../queue.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
 import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
@@ -165,7 +166,7 @@ async function parkOrQueue(
   const item = { id: generationId, userId, flow: flowOf(userId, "async"), images, deadline };
   if (route && (await park(env, route, item))) return;
   try {
-    await env.GENERATIONS.send({ userId, generationId });
+    await queueOf(env, generationId).send({ userId, generationId });
   } catch (error) {
     // The account queues it after a while.
     log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
