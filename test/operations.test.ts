@@ -3,6 +3,7 @@ import {
   createMessageBatch,
   getQueueResult,
   runDurableObjectAlarm,
+  runInDurableObject,
   waitOnExecutionContext,
 } from "cloudflare:test";
 import { env } from "cloudflare:workers";
@@ -12,8 +13,10 @@ import { app } from "../src/http/app.ts";
 import { newId } from "../src/id.ts";
 import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
+import { imagesOf } from "./support/account.ts";
 import { type Operations, startCounting } from "./support/count.ts";
 import { scripted } from "./support/provider.ts";
+import { holdQueue } from "./support/queue.ts";
 import { newUser } from "./support/user.ts";
 
 const DAY_MS = 86_400_000;
@@ -181,6 +184,50 @@ describe("what the whole life of a sync generation writes", () => {
     const sum = (kind: string) => written.reduce((total, operations) => total + (operations[kind] ?? 0), 0);
     expect(sum("object.rows") + sum("object.alarms")).toBe(10);
     expect(sum("d1.rows")).toBe(2);
+    expect(await runDurableObjectAlarm(account)).toBe(false);
+  });
+});
+
+describe("what the whole life of an async generation writes whose provider takes 68 s", () => {
+  it("12 rows and 2 alarms in the account, and 2 rows in the log", async () => {
+    const { id, key } = await idleUser();
+    const account = env.ACCOUNT.getByName(id);
+    await runInDurableObject(account, (instance) => {
+      Reflect.set(instance, "env", { ...env, QUEUE_REDELIVERY_SECONDS: "600" });
+    });
+    const now = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now });
+    const at = async (later: number, work: () => Promise<unknown>) => {
+      vi.setSystemTime(now + later);
+      return await counted(work);
+    };
+    holdQueue();
+    let generationId = "";
+    const accepted = await at(0, async () => {
+      ({ id: generationId } = await generateJson(key, { async: true }));
+    });
+    let fence = 0;
+    const begun = await at(1_000, async () => {
+      const work = await account.begin(generationId);
+      if (work.kind === "run") ({ fence } = work.job);
+    });
+    const renewed = await at(61_000, () => account.renew(generationId, fence, 0));
+    const finished = await at(69_000, () =>
+      account.finish(generationId, fence, { images: imagesOf(generationId, 1), failure: null }),
+    );
+    const alarms = [];
+    for (const later of [150_000, DAY_MS + 70_000])
+      alarms.push(await at(later, () => runDurableObjectAlarm(account)));
+    expect({ accepted, begun, renewed, finished, alarms }).toEqual({
+      accepted: {
+        ...{ "d1.query": 1, "object.submit": 1, "queue.sendBatch": 1 },
+        ...{ "object.rows": 4, "object.alarms": 1 },
+      },
+      begun: { "object.rows": 2 },
+      renewed: { "object.rows": 2 },
+      finished: { "d1.batch": 1, "d1.rows": 2, "object.rows": 3 },
+      alarms: [{ "object.alarms": 1 }, { "object.rows": 1 }],
+    });
     expect(await runDurableObjectAlarm(account)).toBe(false);
   });
 });

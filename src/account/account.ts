@@ -14,6 +14,7 @@ import {
   isEnded,
   jobOf,
   KEEP_MS,
+  LEASE_MS,
   type Limits,
   type Order,
   onDue,
@@ -189,7 +190,8 @@ export class Account extends DurableObject<Env> {
     this.#ledger.post(charged.postings, now, order.keyId);
     const generation = accept(order, charged.paid, now, this.#limits());
     this.#generations.insert(generation);
-    this.#armFor(generation.dueAt);
+    // No later than the lease of a run that begins now would need, so that its beginning sets no further alarm.
+    this.#armFor(Math.min(generation.dueAt ?? now, now + LEASE_MS));
     return { kind: "accepted", generation };
   }
 

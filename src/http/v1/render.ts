@@ -5,22 +5,26 @@ import type { Config } from "../../config.ts";
 import type { AccountType } from "../../users/users.ts";
 import { FAILURE_MESSAGES } from "../errors.ts";
 
-const POLL_SECONDS_MIN = 2;
-const POLL_SECONDS_MAX = 60;
-/** While an image is made: most take about a minute, so later looks are further apart. */
-const POLL_SECONDS_WHILE_PROCESSING_MAX = 10;
+/** While a generation waits for its turn. */
+const POLL_SECONDS_QUEUED = { min: 2, max: 60 };
+/** While it is made. Most images take about a minute, which is nine polls: docs/cost.md counts them. */
+const POLL_SECONDS_WORKING = { min: 5, max: 10 };
 
-/** The seconds after which to look at an unfinished generation again, as a `Retry-After` header. */
-export function pollAfterSeconds(record: GenerationRecord, now: number): string {
+type Unfinished = Pick<GenerationRecord, "status" | "slotAt" | "createdAt">;
+
+/**
+ * The seconds after which to poll an unfinished generation again, as a `Retry-After` header: until its turn comes, or
+ * half of the time that has passed.
+ */
+export function pollAfterSeconds(record: Unfinished, now: number): string {
   const wait = estimatedWaitSeconds(record, now);
-  if (wait !== null) return String(Math.min(Math.max(wait, POLL_SECONDS_MIN), POLL_SECONDS_MAX));
-  const elapsed = (now - record.createdAt) / 1000;
-  const seconds = Math.max(POLL_SECONDS_MIN, Math.ceil(elapsed / 4));
-  return String(Math.min(seconds, POLL_SECONDS_WHILE_PROCESSING_MAX));
+  const halfElapsed = Math.ceil((now - record.createdAt) / 2000);
+  const { min, max } = wait === null ? POLL_SECONDS_WORKING : POLL_SECONDS_QUEUED;
+  return String(Math.min(Math.max(wait ?? halfElapsed, min), max));
 }
 
 /** The seconds until a queued generation's turn comes, about; null when that is unknown. */
-function estimatedWaitSeconds({ status, slotAt }: GenerationRecord, now: number): number | null {
+function estimatedWaitSeconds({ status, slotAt }: Unfinished, now: number): number | null {
   if (status !== "queued" || slotAt === undefined || slotAt === null) return null;
   return Math.max(0, Math.ceil((slotAt - now) / 1000));
 }

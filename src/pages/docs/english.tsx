@@ -83,7 +83,7 @@ export const english: Guide = {
   async: [
     <>
       With <code>async</code> the answer comes at once, with the status 202, the generation's id and, in{" "}
-      <code>poll_url</code>, where to look. Look every two seconds or so; <code>Retry-After</code> says when.
+      <code>poll_url</code>, where to look. <code>Retry-After</code> says when to look again.
     </>,
     <>
       The status goes from <code>queued</code> over <code>processing</code> to <code>succeeded</code> or{" "}

@@ -83,8 +83,8 @@ export const turkish: Guide = {
   async: [
     <>
       <code>async</code> verildiğinde yanıt 202 koduyla hemen gelir; içinde oluşturma kimliği ve nereye
-      bakılacağını söyleyen <code>poll_url</code> vardır. Yaklaşık iki saniyede bir bakın;{" "}
-      <code>Retry-After</code> başlığı süreyi bildirir.
+      bakılacağını söyleyen <code>poll_url</code> vardır. Ne zaman bakılacağını <code>Retry-After</code>{" "}
+      başlığı bildirir.
     </>,
     <>
       Durum <code>queued</code> ile başlar, <code>processing</code> ile sürer, <code>succeeded</code> veya{" "}
