@@ -39,9 +39,11 @@ const USERS = 200;
  *   outage?: { from: number, to: number },
  *   ramp?: boolean,
  *   heavy?: number,
+ *   burst?: boolean,
  *   hours?: number,
  * }} Setting `quota` in images a minute; `stated`: the gate knows it from the settings; `outage` in minutes; `ramp`:
- * consumers are added one by one, each time a batch ends; `heavy`: the part of the work that is one user's
+ * consumers are added one by one, each time a batch ends; `heavy`: the part of the work that is one user's; `burst`: a minute's work comes at once,
+ * after a quiet time, and nothing after it
  */
 
 /**
@@ -110,6 +112,7 @@ export function simulate(setting) {
     outage,
     ramp = true,
     heavy = 0,
+    burst = false,
   } = setting;
   const { hours = HOURS } = setting;
   const random = randomFrom(perMinute + queues);
@@ -285,6 +288,12 @@ export function simulate(setting) {
   };
 
   const arrive = () => {
+    admit();
+    const next = now + (-Math.log(chance()) * 60_000) / perMinute;
+    if (next < hours * 3_600_000) events.add(next, arrive);
+  };
+
+  const admit = () => {
     const id = `gen_${totals.arrived++}`;
     const flow = chance() < heavy ? "user_heavy" : `user_${random.between(0, USERS - 1)}`;
     const known = words.get(flow);
@@ -312,11 +321,10 @@ export function simulate(setting) {
         send(generation);
       }
     }
-    const next = now + (-Math.log(chance()) * 60_000) / perMinute;
-    if (next < hours * 3_600_000) events.add(next, arrive);
   };
 
-  events.add(0, arrive);
+  if (burst) for (let count = 0; count < perMinute; count++) events.add(0, admit);
+  else events.add(0, arrive);
   for (let event = events.next(); event; event = events.next()) {
     now = event.at;
     event.run();
@@ -377,6 +385,8 @@ const TABLE = [
   { what: "the same, 80 % from one user", setting: { quota: 250, queues: 4, heavy: 0.8 }, loads: [600] },
   { what: "no quota, one queue", setting: {}, loads: [200, 600, 2_000] },
   { what: "no quota, four queues", setting: { queues: 4 }, loads: [600, 2_000] },
+  { what: "all at once after a quiet time, one queue", setting: { burst: true }, loads: [100] },
+  { what: "all at once after a quiet time, four queues", setting: { burst: true, queues: 4 }, loads: [100] },
   { what: "outage from minute 30 to 40", setting: { queues: 4, outage: { from: 30, to: 40 } }, loads: [200] },
 ];
 
@@ -385,20 +395,21 @@ export function renderScale() {
   const lines = TABLE.flatMap(({ what, setting, loads }) =>
     loads.map((perMinute) => {
       const result = simulate({ ...setting, perMinute });
-      const { arrived, refused, accepted, served, failed, calls, over, median, lightMedian } = result;
+      const { arrived, refused, accepted, served, failed, calls, over, median, p95, lightMedian } = result;
       const quota = setting.quota ?? 0;
       const used = quota === 0 ? "" : percent(result.begunInTime / (quota * 60 * HOURS));
       const light = setting.heavy === undefined ? "" : duration(lightMedian);
       const cells = [
         ...[perMinute.toLocaleString("en"), percent(refused / arrived), percent(served / accepted)],
-        ...[percent(failed / accepted), used, percent(over / calls), duration(median), light],
+        ...[percent(failed / accepted), used, percent(over / calls), duration(median)],
+        ...[duration(p95), light],
       ];
       return `| ${[what, ...cells].join(" | ")} |`;
     }),
   );
   return [
-    "| | arrive, a minute | refused before the charge | of accepted: served | refunded | of the quota used | calls turned away | half wait less than | half of the other users |",
-    "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    "| | arrive, a minute | refused before the charge | of accepted: served | refunded | of the quota used | calls turned away | median wait | 95th percentile | median wait of other users |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ...lines,
   ].join("\n");
 }
