@@ -71,7 +71,7 @@ export async function measureGrowth({ directories, rounds, scale, large: generat
  * @param {import("./throughput.mjs").Contestant} worker
  * @param {typeof SMALL} size
  */
-async function fill({ users, database, execInAccount }, { generations, entries, grants }) {
+async function fill({ users, logDatabase, execInAccount }, { generations, entries, grants }) {
   const id = users[0]?.id ?? "";
   const each = CREDITS / grants;
   await execInAccount(id, "DELETE FROM grants");
@@ -89,12 +89,12 @@ async function fill({ users, database, execInAccount }, { generations, entries, 
   for (let from = 0; from < generations; from += FILLED_AT_ONCE) {
     const rows = numbers(from, Math.min(generations, from + FILLED_AT_ONCE));
     const user = `'user_bench' || printf('%04d', value / ${ROWS_OF_A_USER})`;
-    await database.batch([
-      database.prepare(
+    await logDatabase.batch([
+      logDatabase.prepare(
         `INSERT INTO generations SELECT ${user}, ${FILLED_ID}, 'succeeded', 'gpt-image-2', value, value + 20000, 8, 0,
            '${JSON.stringify(LOGGED_REQUEST)}', NULL, replace('${JSON.stringify([LOGGED_IMAGE])}', '@', value) FROM (${rows})`,
       ),
-      database.prepare(
+      logDatabase.prepare(
         `INSERT INTO credit_entries SELECT ${user}, 10000000 + value, 'charge', -8, ${CREDITS}, ${FILLED_ID}, 'grant0', value
          FROM (${rows})`,
       ),

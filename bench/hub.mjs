@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 // Comes with wrangler, which pins its version.
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as readWorkerOptions } from "wrangler";
+import { applyMigrations } from "../scripts/databases.mjs";
 import { drawImage } from "../test/support/openai-double/images.ts";
 
 const root = join(fileURLToPath(import.meta.url), "../..");
@@ -56,7 +57,7 @@ export async function startHub(directory, state, providerUrl) {
   const origin = await runtime.ready;
   const pid = runtimes().find((candidate) => !before.has(candidate));
   if (pid === undefined) throw new Error("The runtime's process is not to be found.");
-  await migrate(runtime);
+  await applyMigrations(runtime);
   const key = await openAccount(origin);
   const inspector = await openInspector(await runtime.getInspectorURL());
   return {
@@ -79,18 +80,6 @@ export async function startHub(directory, state, providerUrl) {
       await runtime.dispose();
     },
   };
-}
-
-/** @param {Miniflare} runtime */
-async function migrate(runtime) {
-  const database = await runtime.getD1Database("DB");
-  const directory = join(root, "migrations");
-  for (const name of readdirSync(directory)
-    .filter((file) => file.endsWith(".sql"))
-    .sort()) {
-    const statements = readFileSync(join(directory, name), "utf8").split("--> statement-breakpoint");
-    await database.batch(statements.map((statement) => database.prepare(statement)));
-  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
+import { applyMigrations } from "../scripts/databases.mjs";
 import { Failure, projectNode, root, run, wrangler, wranglerEnvironment } from "../scripts/lib.mjs";
 import { makeKey } from "../src/keys/format.ts";
 
@@ -73,7 +74,7 @@ export async function startWorker(directory, { provider, queue = false, settings
             GENERATION_RUNNER: { className: "GenerationRunner", useSQLite: true },
             PROVIDER_GATE: { className: "ProviderGate", useSQLite: true },
           },
-          d1Databases: { DB: "db" },
+          d1Databases: { DB: "db", LOG: "log" },
           r2Buckets: { IMAGES: "images", REFERENCES: "references" },
           queueProducers: { GENERATIONS: "generations" },
           ...(queue && { queueConsumers: { generations: { maxBatchSize: 5, maxBatchTimeout: 0 } } }),
@@ -84,12 +85,9 @@ export async function startWorker(directory, { provider, queue = false, settings
   await runtime.ready;
   const started = children().filter((pid) => !before.has(pid));
   const url = await runtime.unsafeGetDirectURL("worker");
+  await applyMigrations(runtime);
   const database = await runtime.getD1Database("DB");
-  const migrations = join(root, "migrations");
-  for (const file of readdirSync(migrations).filter((name) => name.endsWith(".sql"))) {
-    const statements = readFileSync(join(migrations, file), "utf8").split("--> statement-breakpoint");
-    await database.batch(statements.map((statement) => database.prepare(statement)));
-  }
+  const logDatabase = await runtime.getD1Database("LOG");
   /** @param {string} userId @param {string} sql */
   const execInAccount = async (userId, sql) => {
     const storage = await runtime.unsafeGetDurableObjectStorage("worker", "Account", { name: userId });
@@ -97,7 +95,7 @@ export async function startWorker(directory, { provider, queue = false, settings
   };
   return {
     origin: url.origin,
-    database,
+    logDatabase,
     execInAccount,
     /** What the runtime's process has used of the processors so far; local storage and the Worker share it. */
     cpuMs: () => started.reduce((sum, pid) => sum + cpuMs(pid), 0),

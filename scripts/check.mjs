@@ -1,6 +1,7 @@
 /** `npm run check`: everything that can be said of the code without running it. Needs no network once installed. */
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
+import { databases } from "./databases.mjs";
 import { Failure, install, main, projectNode, root, run, wrangler, wranglerEnvironment } from "./lib.mjs";
 
 const WORKER_TYPES = ["types", "--include-runtime=false", "--strict-vars=false", "src/env.d.ts"];
@@ -23,7 +24,13 @@ await main(async (stop) => {
     ["migrations only add, and keep WITHOUT ROWID", () => node(stop, "scripts/migrations.mjs")],
     ["development and production share no names", () => node(stop, "scripts/environments.mjs")],
     ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],
-    ["migrations match src/db/schema.ts", () => compareMigrations(stop)],
+    ...databases.map(
+      /** @returns {[string, () => Promise<{ code: number, output: string }>]} */
+      (database) => [
+        `${database.directory} matches ${database.schema}`,
+        () => compareMigrations(database, stop),
+      ],
+    ),
     ["public/openapi.json matches the schemas", () => node(stop, "scripts/openapi.mjs", "--check")],
     ["public/openapi.json is sound", () => tool("@redocly/cli/bin/cli.js", ...OPENAPI_LINT)],
     ["bundle, development", () => node(stop, wrangler, "deploy", "--dry-run", "--env=")],
@@ -61,16 +68,17 @@ function node(stop, ...args) {
 
 /**
  * Lets drizzle-kit write what is missing into a copy of the migrations: nothing may be.
+ * @param {(typeof databases)[number]} database
  * @param {AbortSignal} stop
  */
-async function compareMigrations(stop) {
+async function compareMigrations({ directory, schema }, stop) {
   // It takes a relative path only, so the copy lies inside the project.
   const copy = mkdtempSync(join(root, "node_modules/.migrations-"));
   try {
-    cpSync(join(root, "migrations"), copy, { recursive: true });
-    const args = ["--dialect", "sqlite", "--schema", "src/db/schema.ts", "--out", relative(root, copy)];
+    cpSync(join(root, directory), copy, { recursive: true });
+    const args = ["--dialect", "sqlite", "--schema", schema, "--out", relative(root, copy)];
     const { code, output } = await node(stop, "node_modules/drizzle-kit/bin.cjs", "generate", ...args);
-    const missing = readdirSync(copy).length - readdirSync(join(root, "migrations")).length;
+    const missing = readdirSync(copy).length - readdirSync(join(root, directory)).length;
     if (code === 0 && missing > 0) return { code: 1, output: `${output}\nRun: npm run db:generate` };
     return { code, output };
   } finally {

@@ -1,17 +1,17 @@
 /**
- * Part of `npm run check`: migrations of D1 only add, because the release before works on the same tables while a
- * deployment rolls out and after a rollback. And the log's tables stay WITHOUT ROWID, which drizzle-kit does not know:
- * a table that it rebuilds loses it, and each row then costs another write.
+ * Part of `npm run check`: the migrations of both D1 databases only add, because the release before works on the same
+ * tables while a deployment rolls out and after a rollback. And the log's tables stay WITHOUT ROWID, which drizzle-kit
+ * does not know: a table that it rebuilds loses it, and each row then costs another write.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { databases, readMigrations } from "./databases.mjs";
 
+/** In `DB` they are the first releases' log; see migrations/retired.ts. */
 const WITHOUT_ROWID = ["generations", "credit_entries"];
 const REMOVES = /\bDROP\s+(TABLE|COLUMN)\b|\bRENAME\b/i;
 
 /**
- * What is wrong with the migrations, one line each.
+ * What is wrong with the migrations of a database, one line each.
  * @param {ReadonlyMap<string, string>} files SQL by file name
  * @returns {string[]}
  */
@@ -36,10 +36,9 @@ export function migrationFaults(files) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const directory = join(import.meta.dirname, "../migrations");
-  const names = readdirSync(directory).filter((name) => name.endsWith(".sql"));
-  const files = new Map(names.sort().map((name) => [name, readFileSync(join(directory, name), "utf8")]));
-  const faults = migrationFaults(files);
+  const faults = databases.flatMap(({ directory }) =>
+    migrationFaults(readMigrations(directory)).map((fault) => `${directory}/${fault}`),
+  );
   for (const fault of faults) console.error(fault);
   process.exitCode = faults.length === 0 ? 0 : 1;
 }

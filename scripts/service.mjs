@@ -18,6 +18,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
+import { databases, readMigrations } from "./databases.mjs";
 import {
   Failure,
   install,
@@ -273,22 +274,24 @@ function processStart(pid) {
 }
 
 /**
- * Applies the D1 migrations, unless these very files were applied to this very database before.
+ * Applies the D1 migrations, unless these very files were applied to these very databases before.
  * @param {string} stateDirectory
  * @param {{ stop: AbortSignal, say: (line: string) => void }} options
  */
 async function migrate(stateDirectory, { stop, say }) {
   const marker = join(stateDirectory, "migrated");
   if (readIfThere(marker) === databaseFingerprint(stateDirectory)) return;
-  say("Preparing the database…");
-  const args = ["d1", "migrations", "apply", "DB", "--local", "--persist-to", stateDirectory];
-  const { code, output } = await run(projectNode, [wrangler, ...args], {
-    stop,
-    environment: runtimeEnvironment(stateDirectory),
-  });
-  if (code !== 0) {
-    console.error(output);
-    throw new Failure(`The database in ${stateDirectory} could not be prepared, for the reason above.`);
+  say("Preparing the databases…");
+  for (const { binding } of databases) {
+    const args = ["d1", "migrations", "apply", binding, "--local", "--persist-to", stateDirectory];
+    const { code, output } = await run(projectNode, [wrangler, ...args], {
+      stop,
+      environment: runtimeEnvironment(stateDirectory),
+    });
+    if (code !== 0) {
+      console.error(output);
+      throw new Failure(`The databases in ${stateDirectory} could not be prepared, for the reason above.`);
+    }
   }
   writePrivate(marker, databaseFingerprint(stateDirectory));
 }
@@ -296,16 +299,11 @@ async function migrate(stateDirectory, { stop, say }) {
 /** @param {string} stateDirectory */
 function databaseFingerprint(stateDirectory) {
   const hash = createHash("sha256").update(readFileSync(join(root, "wrangler.toml")));
-  const migrations = join(root, "migrations");
-  for (const name of readdirSync(migrations)
-    .filter((name) => name.endsWith(".sql"))
-    .sort()) {
-    hash.update(name).update(readFileSync(join(migrations, name)));
+  for (const { directory } of databases) {
+    for (const [name, sql] of readMigrations(directory)) hash.update(`${directory}/${name}`).update(sql);
   }
-  const databases = join(stateDirectory, "v3/d1/miniflare-D1DatabaseObject");
-  const files = existsSync(databases)
-    ? readdirSync(databases).filter((name) => name.endsWith(".sqlite"))
-    : [];
+  const storage = join(stateDirectory, "v3/d1/miniflare-D1DatabaseObject");
+  const files = existsSync(storage) ? readdirSync(storage).filter((name) => name.endsWith(".sqlite")) : [];
   return hash.update(files.sort().join()).digest("hex");
 }
 

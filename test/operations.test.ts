@@ -10,7 +10,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { consume } from "../src/generations/consume.ts";
 import { app } from "../src/http/app.ts";
-import { newId } from "../src/id.ts";
+import { lowestGenerationId, newId } from "../src/id.ts";
 import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
 import { imagesOf } from "./support/account.ts";
@@ -104,9 +104,20 @@ describe("what each request asks of the platform", () => {
     [
       "an unknown generation",
       (key) => get(key, `/api/v1/generations/${newId("gen")}`),
-      { "d1.query": 1, "object.detail": 1 },
+      { "d1.query": 2, "object.detail": 1 },
+    ],
+    [
+      "an unknown generation of an earlier day",
+      (key) => get(key, `/api/v1/generations/${lowestGenerationId(Date.now() - 2 * DAY_MS)}`),
+      { "d1.query": 2, "object.detail": 1 },
     ],
     ["what is no id", (key) => get(key, "/api/v1/generations/x"), { "d1.query": 1 }],
+    ["a list", (key) => get(key, "/api/v1/generations"), { "d1.query": 2, "object.generations": 1 }],
+    [
+      "a list of what has not ended",
+      (key) => get(key, "/api/v1/generations?status=queued"),
+      { "d1.query": 1, "object.generations": 1 },
+    ],
     ["a wrong request", (key) => generateJson(key, { size: "1x1" }), { "d1.query": 1 }],
     [
       "too few credits",
@@ -157,15 +168,24 @@ describe("what each request asks of the platform", () => {
       "object.rows": 5,
     });
     expect(await counted(() => deliver(id, generation.id))).toEqual({ "object.begin": 1 });
-    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1 });
+    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.detail": 1 });
   });
 
   it("a generation that has ended, and its picture", async () => {
     const { key } = await idleUser();
     const { id, images } = await generateJson(key);
     const { pathname } = new URL(images[0]?.url ?? "");
-    expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.query": 1 });
+    const path = `/api/v1/generations/${id}`;
+    expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.detail": 1 });
     expect(await counted(() => get(key, pathname))).toEqual({ "r2.get": 1 });
+  });
+
+  it("a generation of an earlier day: the account is not asked", async () => {
+    const { key } = await idleUser();
+    const { id } = await generateJson(key);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + DAY_MS + 1_000 });
+    await get(key, "/api/v1/credits"); // The first request of this day is written down.
+    expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.query": 2 });
   });
 });
 

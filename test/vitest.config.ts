@@ -14,7 +14,12 @@ const withOpenAI = ["test/journeys/provider-faults.test.ts"];
  * it; what drives the product from outside; and what looks at its pages in a browser, which `npm test` leaves out.
  */
 export default defineConfig(async () => {
-  const migrations = await readD1Migrations(join(root, "migrations"));
+  const bindings = {
+    TEST_MIGRATIONS: await readD1Migrations(join(root, "migrations")),
+    TEST_LOG_MIGRATIONS: await readD1Migrations(join(root, "migrations-log")),
+    ADMIN_TOKEN: "test-admin-token-of-32-characters",
+    PUBLIC_BASE_URL: "https://hub.test",
+  };
   return {
     root,
     test: {
@@ -29,12 +34,7 @@ export default defineConfig(async () => {
             cloudflareTest({
               wrangler: { configPath: join(root, "wrangler.toml") },
               miniflare: {
-                bindings: {
-                  TEST_MIGRATIONS: migrations,
-                  ADMIN_TOKEN: "test-admin-token-of-32-characters",
-                  PUBLIC_BASE_URL: "https://hub.test",
-                  AUTH_SECRET: "x".repeat(32),
-                },
+                bindings: { ...bindings, AUTH_SECRET: "x".repeat(32) },
               },
             }),
           ],
@@ -61,13 +61,11 @@ export default defineConfig(async () => {
               wrangler: { configPath: join(root, "wrangler.toml") },
               miniflare: {
                 bindings: {
-                  TEST_MIGRATIONS: migrations,
+                  ...bindings,
                   IMAGE_PROVIDER: "openai",
                   OPENAI_API_KEY: "sk-test",
                   OPENAI_BASE_URL: inject("openaiDouble"),
                   PROVIDER_ATTEMPTS: "3",
-                  ADMIN_TOKEN: "test-admin-token-of-32-characters",
-                  PUBLIC_BASE_URL: "https://hub.test",
                 },
               },
             })),

@@ -23,9 +23,6 @@ type Image = { id: string; key: string; contentType: string; width: number; heig
 const PRICE = 8;
 const CALLER_SQL = `SELECT api_keys.id, user_id, account_type, expires_at, revoked_at
   FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?`;
-const GENERATION_SQL = `SELECT account_type, expires_at, revoked_at, generations.*
-  FROM api_keys JOIN users ON users.id = api_keys.user_id
-  LEFT JOIN generations ON generations.user_id = api_keys.user_id AND generations.id = ? WHERE hash = ?`;
 
 export default {
   async fetch(request: Request, env: FloorEnv): Promise<Response> {
@@ -39,11 +36,11 @@ export default {
     }
     if (pathname === "/rows") return await writeRows(request, env);
     const hash = await hashOf(request.headers.get("Authorization") ?? "");
-    if (pathname.startsWith("/api/v1/generations/")) return await readBack(env, hash, pathname.slice(20));
     const caller = await env.DB.prepare(CALLER_SQL).bind(hash).first<{ user_id: string }>();
     if (caller === null) return new Response(null, { status: 401 });
     const account = env.ACCOUNT.getByName(caller.user_id);
     if (pathname === "/api/v1/credits") return Response.json(await account.balance());
+    if (pathname.startsWith("/api/v1/generations/")) return await readBack(account, pathname.slice(20));
     return await generate(request, env, caller.user_id);
   },
 } satisfies ExportedHandler<FloorEnv>;
@@ -56,9 +53,10 @@ async function generate(request: Request, env: FloorEnv, userId: string): Promis
   return Response.json({ ...order, ...line, image: await runner.run(userId, order, line) });
 }
 
-async function readBack(env: FloorEnv, hash: string, id: string): Promise<Response> {
-  const row = await env.DB.prepare(GENERATION_SQL).bind(id, hash).first<{ id: string | null }>();
-  return row?.id ? Response.json(row) : new Response(null, { status: 404 });
+/** A generation of the last day, which the account has. */
+async function readBack(account: DurableObjectStub<Account>, id: string): Promise<Response> {
+  const text = await account.read(id);
+  return text === null ? new Response(null, { status: 404 }) : new Response(text);
 }
 
 /** The rows of a submission and nothing around them: no key is looked up, and no queue is told. */
@@ -129,12 +127,12 @@ export class Account extends DurableObject<FloorEnv> {
       "UPDATE generations SET status = 'succeeded', ended_at = ?, leased = 0, images = ? WHERE id = ?",
       ...[now, images, id],
     );
-    await this.env.DB.batch([
-      this.env.DB.prepare(
+    await this.env.LOG.batch([
+      this.env.LOG.prepare(
         `INSERT INTO generations VALUES (?, ?, 'succeeded', 'gpt-image-2', ?, ?, 8, 0, ?, NULL, ?)
          ON CONFLICT DO NOTHING`,
       ).bind(userId, id, now, now, order.request, images),
-      this.env.DB.prepare(
+      this.env.LOG.prepare(
         "INSERT INTO credit_entries VALUES (?, ?, 'charge', -8, ?, ?, 'bench', ?) ON CONFLICT DO NOTHING",
       ).bind(userId, line.seq, line.balanceAfter, id, now),
     ]);
@@ -142,6 +140,11 @@ export class Account extends DurableObject<FloorEnv> {
       this.#sql.exec("UPDATE told SET entries = ? WHERE entries < ?", line.seq, line.seq);
       this.#sql.exec("UPDATE generations SET copied = 1, due_at = NULL WHERE id = ?", id);
     });
+  }
+
+  read(id: string): string | null {
+    const [row] = this.#sql.exec("SELECT * FROM generations WHERE id = ?", id);
+    return row === undefined ? null : JSON.stringify(row);
   }
 
   balance(): { credits: number; nextExpiration: number | null } {

@@ -1,7 +1,7 @@
 import { and, eq, gt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { creditEntries, generations } from "../db/schema.ts";
+import { creditEntries, generations } from "../db/log-schema.ts";
 import type { Generation } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 import { entryRowOf, rowOf } from "./views.ts";

@@ -81,7 +81,7 @@ export class Outbox {
   async rewriteEntries(afterSeq: number, lastSeq: number): Promise<void> {
     const entries = this.#ledger.entriesBetween(afterSeq, lastSeq);
     for (let at = 0; at < entries.length; at += ENTRIES_A_WRITE) {
-      await writeLog(this.#env.DB, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
+      await writeLog(this.#env.LOG, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
     }
   }
 
@@ -93,7 +93,7 @@ export class Outbox {
   async trimEntries(): Promise<void> {
     const trimmed = this.#trimming.then(() => {
       const last = this.#ledger.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
-      return removeEntriesAfter(this.#env.DB, this.#userId, last);
+      return removeEntriesAfter(this.#env.LOG, this.#userId, last);
     });
     this.#trimming = trimmed.catch(() => {});
     await trimmed;
@@ -119,7 +119,7 @@ export class Outbox {
       const entries = this.#ledger.pendingEntries(ENTRIES_A_WRITE);
       const ended = write === 0 ? generation : null;
       if (entries.length === 0 && ended === null) return;
-      await writeLog(this.#env.DB, this.#userId, ended, entries);
+      await writeLog(this.#env.LOG, this.#userId, ended, entries);
       const last = entries.at(-1);
       if (last) this.#advanceCursor(last.seq);
     }

@@ -1,4 +1,4 @@
-import type { creditEntries, generations, LoggedRequest } from "../db/schema.ts";
+import type { creditEntries, generations, LoggedRequest } from "../db/log-schema.ts";
 import type { StoredImage } from "../images/stored.ts";
 import type { FailureCode, Generation, GenerationRequest, GenerationStatus } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";

@@ -1,28 +1,15 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
-import type { StoredImage } from "../images/stored.ts";
+import { check, index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /**
- * D1: who may call (users, keys), who is signed in, and the log of what happened (generations, credit entries). The log is written by the
- * Account object only, and never decides anything about money: the book is in the object.
- * Times are milliseconds since 1970, credits whole numbers.
+ * The database `DB`: users, API keys and sessions. Small, and read by every request. What grows with use is in `LOG`: see
+ * log-schema.ts. Times are milliseconds since 1970.
+ *
+ * The first releases had the log here, too. Its tables stay, unused: see migrations/retired.ts.
  */
 
 export const accountTypes = ["FREE", "PRO"] as const;
 export type AccountType = (typeof accountTypes)[number];
-
-/** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
-export type LoggedRequest = {
-  prompt: string;
-  aspectRatio: string;
-  tier: string;
-  size: { width: number; height: number } | "auto";
-  renderQuality: string;
-  n: number;
-  outputFormat: string;
-  references: number;
-  origin: string;
-};
 
 export const users = sqliteTable(
   "users",
@@ -137,46 +124,4 @@ export const apiKeys = sqliteTable(
     lastUsedAt: integer("last_used_at"),
   },
   (t) => [index("api_keys_user").on(t.userId)],
-);
-
-/**
- * Generations that have ended. WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a
- * user's rows lie together, newest last, because ids begin with their time.
- */
-export const generations = sqliteTable(
-  "generations",
-  {
-    userId: text("user_id").notNull(),
-    id: text().notNull(),
-    status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
-    model: text().notNull(),
-    createdAt: integer("created_at").notNull(),
-    endedAt: integer("ended_at").notNull(),
-    creditsCharged: integer("credits_charged").notNull(),
-    creditsRefunded: integer("credits_refunded").notNull(),
-    /** JSON: what was asked, the prompt cut short. */
-    request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
-    error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
-    /** JSON: the images delivered. */
-    images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
-  },
-  (t) => [primaryKey({ columns: [t.userId, t.id] })],
-);
-
-/** The book's entries, as the Account wrote them. WITHOUT ROWID, as above. */
-export const creditEntries = sqliteTable(
-  "credit_entries",
-  {
-    userId: text("user_id").notNull(),
-    /** Counts from 1 in each account. */
-    seq: integer().notNull(),
-    kind: text({ enum: ["grant", "charge", "refund", "expiry"] }).notNull(),
-    /** Signed. */
-    credits: integer().notNull(),
-    balanceAfter: integer("balance_after").notNull(),
-    generationId: text("generation_id"),
-    grantId: text("grant_id").notNull(),
-    createdAt: integer("created_at").notNull(),
-  },
-  (t) => [primaryKey({ columns: [t.userId, t.seq] })],
 );

@@ -1,111 +1,126 @@
-import { and, desc, eq, gt, lt, type SQL, sql } from "drizzle-orm";
-import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import { and, desc, eq, gt, lt, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { KEEP_MS } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
 import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
-import { apiKeys, generations } from "../db/schema.ts";
-import { isGenerationId } from "../id.ts";
+import { generations } from "../db/log-schema.ts";
+import { once } from "../db/once.ts";
+import { isGenerationId, lowestGenerationId } from "../id.ts";
 
-/** The generation: from its row when it has ended and been logged, else from the user's account; null when neither has it. */
-export async function readGeneration(
-  logged: typeof generations.$inferSelect | null,
-  userId: string,
-  id: string,
-  env: Pick<Env, "ACCOUNT">,
-): Promise<GenerationDetail | null> {
-  if (logged) return detailOfRow(logged);
-  return await env.ACCOUNT.getByName(userId).detail(id);
-}
-
-/** One generation of a user, whatever text the id is. */
-export async function findGeneration(
-  userId: string,
-  id: string,
-  env: Pick<Env, "DB" | "ACCOUNT">,
-): Promise<GenerationDetail | null> {
-  if (!isGenerationId(id)) return null;
-  const [row] = await drizzle(env.DB)
-    .select()
-    .from(generations)
-    .where(and(eq(generations.userId, userId), eq(generations.id, id)));
-  return await readGeneration(row ?? null, userId, id, env);
-}
-
-/** The log's rows that the filter lets through, of the user whose key hashes so: one more than the page needs. */
-export function loggedGenerationsQuery(
-  db: DrizzleD1Database,
-  keyHash: string,
-  filter: GenerationFilter,
-  beforeId: string | null,
-  limit: number,
-) {
-  const owner = db.select({ userId: apiKeys.userId }).from(apiKeys).where(eq(apiKeys.hash, keyHash));
-  return loggedQuery(db, sql`(${owner})`, filter, beforeId, limit);
-}
-
-function loggedQuery(
-  db: DrizzleD1Database,
-  owner: SQL | string,
-  filter: GenerationFilter,
-  beforeId: string | null,
-  limit: number,
-) {
-  const { status, model, createdAfter, createdBefore } = filter;
-  // Work that has not ended is not in the log: no row has such a status.
-  const ended = status === "queued" || status === "processing" ? null : status;
-  return db
-    .select({ row: generations })
-    .from(generations)
-    .where(
-      and(
-        eq(generations.userId, owner),
-        beforeId === null ? undefined : lt(generations.id, beforeId),
-        ended === null ? undefined : eq(generations.status, ended),
-        model === null ? undefined : eq(generations.model, model),
-        createdAfter === null ? undefined : gt(generations.createdAt, createdAfter),
-        createdBefore === null ? undefined : lt(generations.createdAt, createdBefore),
-      ),
-    )
-    .orderBy(desc(generations.id))
-    .limit(ended === status ? limit + 1 : 0);
+/** The log did not answer a read. */
+export class LogUnavailableError extends Error {
+  override readonly name = "LogUnavailableError";
 }
 
 /**
- * One page, newest first: what the log has, and what the account has of the last day, whether it is in the log by now or
- * not. The account is asked second: what was not in the log before is still there.
+ * One generation of a user, or null; `id` may be any text. The account keeps a generation until a day after its end, and
+ * the log has it for good from its end on, so a recent one is looked up in the account first and an older one in the log.
+ * What the first of the two does not have is looked up in the other one.
+ * @throws {LogUnavailableError}
+ */
+export async function findGeneration(
+  userId: string,
+  id: string,
+  now: number,
+  env: Pick<Env, "LOG" | "ACCOUNT">,
+): Promise<GenerationDetail | null> {
+  if (!isGenerationId(id)) return null;
+  const inAccount = () => env.ACCOUNT.getByName(userId).detail(id);
+  const inLog = () => findLogged(env.LOG, userId, id);
+  const isRecent = id >= lowestGenerationId(now - KEEP_MS);
+  return isRecent ? ((await inAccount()) ?? (await inLog())) : ((await inLog()) ?? (await inAccount()));
+}
+
+async function findLogged(d1: D1Database, userId: string, id: string): Promise<GenerationDetail | null> {
+  const row = await fromLog(() => loggedGeneration(d1).get({ userId, id }));
+  return row ? detailOfRow(row) : null;
+}
+
+const loggedGeneration = once((db) =>
+  db
+    .select()
+    .from(generations)
+    .where(and(eq(generations.userId, sql.placeholder("userId")), eq(generations.id, sql.placeholder("id"))))
+    .prepare(),
+);
+
+async function fromLog<T>(read: () => PromiseLike<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new LogUnavailableError("the log did not answer", { cause });
+  }
+}
+
+/**
+ * One page of a user's generations, newest first: those in the log, and those of the last day in the account. Both are
+ * read at once. A generation that both have is shown as the log has it, because there it has ended.
+ * @throws {LogUnavailableError}
  */
 export async function listGenerations(
-  logged: Awaited<ReturnType<typeof loggedGenerationsQuery>>,
   userId: string,
   filter: GenerationFilter,
   beforeId: string | null,
   limit: number,
-  env: Pick<Env, "ACCOUNT">,
-): Promise<{ records: GenerationRecord[]; hasMore: boolean }> {
-  const recent = await env.ACCOUNT.getByName(userId).generations(filter, beforeId, limit + 1);
-  const byId = new Map(
-    [...logged.map(({ row }) => detailOfRow(row)), ...recent].map((record) => [record.id, record]),
-  );
+  env: Pick<Env, "LOG" | "ACCOUNT">,
+): Promise<{ records: (GenerationRecord | GenerationDetail)[]; hasMore: boolean }> {
+  const [logged, recent] = await Promise.all([
+    listLogged(env.LOG, userId, filter, beforeId, limit + 1),
+    env.ACCOUNT.getByName(userId).generations(filter, beforeId, limit + 1),
+  ]);
+  const byId = new Map([...recent, ...logged].map((record) => [record.id, record]));
   const records = [...byId.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
   return { records: records.slice(0, limit), hasMore: records.length > limit };
 }
 
 /**
- * The same page with what was asked for, of a user. What is only in the account is asked for one by one: that is what
- * has not ended, and for moments, or while D1 refuses, what has.
+ * The same page with what was asked for. The account is asked again for each generation that the log does not have: those
+ * that have not ended, and for moments those that have.
+ * @throws {LogUnavailableError}
  */
 export async function listDetails(
   userId: string,
   filter: GenerationFilter,
   beforeId: string | null,
   limit: number,
-  env: Pick<Env, "DB" | "ACCOUNT">,
+  env: Pick<Env, "LOG" | "ACCOUNT">,
 ): Promise<{ generations: GenerationDetail[]; hasMore: boolean }> {
-  const logged = await loggedQuery(drizzle(env.DB), userId, filter, beforeId, limit);
-  const { records, hasMore } = await listGenerations(logged, userId, filter, beforeId, limit, env);
-  const inLog = new Map(logged.map(({ row }) => [row.id, detailOfRow(row)]));
+  const { records, hasMore } = await listGenerations(userId, filter, beforeId, limit, env);
   const account = env.ACCOUNT.getByName(userId);
-  const details = await Promise.all(records.map(({ id }) => inLog.get(id) ?? account.detail(id)));
+  const details = await Promise.all(
+    records.map((record) => ("request" in record ? record : account.detail(record.id))),
+  );
   return { generations: details.filter((detail) => detail !== null), hasMore };
+}
+
+/** The log's rows that the filter lets through. Only ended generations are in the log. */
+async function listLogged(
+  d1: D1Database,
+  userId: string,
+  filter: GenerationFilter,
+  beforeId: string | null,
+  limit: number,
+): Promise<GenerationDetail[]> {
+  const { status, model, createdAfter, createdBefore } = filter;
+  if (status === "queued" || status === "processing") return [];
+  const rows = await fromLog(() =>
+    drizzle(d1)
+      .select()
+      .from(generations)
+      .where(
+        and(
+          eq(generations.userId, userId),
+          beforeId === null ? undefined : lt(generations.id, beforeId),
+          status === null ? undefined : eq(generations.status, status),
+          model === null ? undefined : eq(generations.model, model),
+          createdAfter === null ? undefined : gt(generations.createdAt, createdAfter),
+          createdBefore === null ? undefined : lt(generations.createdAt, createdBefore),
+        ),
+      )
+      .orderBy(desc(generations.id))
+      .limit(limit),
+  );
+  return rows.map(detailOfRow);
 }
 
 /** The generation that a request with this key made within the last day, if the filter lets it through. */

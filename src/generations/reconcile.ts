@@ -4,7 +4,8 @@ import type { Account } from "../account/account.ts";
 import { KEEP_MS } from "../account/lifecycle.ts";
 import type { EntriesSum } from "../account/store/ledger.ts";
 import { type GenerationRecord, recordOfRow } from "../account/views.ts";
-import { creditEntries, generations, users } from "../db/schema.ts";
+import { creditEntries, generations } from "../db/log-schema.ts";
+import { users } from "../db/schema.ts";
 
 /**
  * A difference between an account and what belongs to it. Those in the log can be repaired: it is written again from the
@@ -42,7 +43,7 @@ const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
  * account has let go (a day after its end) is compared by its entries alone.
  */
 export async function reconcile(env: Env, from: Place | null, repair: boolean, now: number): Promise<Page> {
-  const db = drizzle(env.DB);
+  const [db, logDb] = [drizzle(env.DB), drizzle(env.LOG)];
   const page: Page = {
     checked: { accounts: 0, generations: 0, images: 0 },
     differences: [],
@@ -56,7 +57,7 @@ export async function reconcile(env: Env, from: Place | null, repair: boolean, n
       place !== null && place.generationId !== "" ? place.userId : await userAfter(db, place?.userId ?? "");
     if (userId === null) return page;
     const afterId: string = place?.userId === userId ? place.generationId : "";
-    const last = await reconcileAccount(env, db, userId, afterId, room, repair, now, page);
+    const last = await reconcileAccount(env, logDb, userId, afterId, room, repair, now, page);
     place = { userId, generationId: last };
     if (page.checked.generations >= GENERATIONS_A_PAGE) break;
   }
@@ -80,7 +81,7 @@ async function userAfter(db: DrizzleD1Database, id: string): Promise<string | nu
  */
 async function reconcileAccount(
   env: Env,
-  db: DrizzleD1Database,
+  logDb: DrizzleD1Database,
   userId: string,
   afterId: string,
   limit: number,
@@ -90,7 +91,7 @@ async function reconcileAccount(
 ): Promise<string> {
   const account = env.ACCOUNT.getByName(userId);
   // Read before the account is: its entries only grow, so one beyond its last is none of its own.
-  const lastLoggedSeq = afterId === "" ? await lastSeqInLog(db, userId) : 0;
+  const lastLoggedSeq = afterId === "" ? await lastSeqInLog(logDb, userId) : 0;
   const audit = await account.audit(afterId, limit);
   const { logged } = audit;
   const found: Difference[] = [];
@@ -101,14 +102,14 @@ async function reconcileAccount(
     if (balance !== held || balance !== entries.credits) {
       found.push({ userId, kind: "book_broken", balance, entriesSum: entries.credits, held });
     }
-    const inLog = await entriesInLog(db, userId, 0, logged.seq);
+    const inLog = await entriesInLog(logDb, userId, 0, logged.seq);
     if (surplus || !sameEntries(logged.entries, inLog)) {
       found.push({ userId, kind: "entries_differ", inBook: logged.entries, inLog });
     }
   }
   const ids = audit.generations.map(({ id }) => id);
   const lastId = audit.hasMore ? (ids.at(-1) ?? "") : "";
-  const rows = await loggedBetween(db, userId, afterId, lastId, now);
+  const rows = await loggedBetween(logDb, userId, afterId, lastId, now);
   found.push(...compareGenerations(userId, audit.generations, new Set(logged.generations), rows));
   const known = new Set(ids);
   for (const { id } of rows) {
@@ -119,12 +120,12 @@ async function reconcileAccount(
   found.push(...(await missingImages(env.IMAGES, userId, audit.generations, page)));
   page.checked.generations += ids.length;
   page.differences.push(...found);
-  if (repair) page.repaired += await repairAccount(env, db, userId, found, logged.seq, surplus);
+  if (repair) page.repaired += await repairAccount(env, logDb, userId, found, logged.seq, surplus);
   return lastId;
 }
 
-async function lastSeqInLog(db: DrizzleD1Database, userId: string): Promise<number> {
-  const [last] = await db
+async function lastSeqInLog(logDb: DrizzleD1Database, userId: string): Promise<number> {
+  const [last] = await logDb
     .select({ seq: creditEntries.seq })
     .from(creditEntries)
     .where(eq(creditEntries.userId, userId))
@@ -135,12 +136,12 @@ async function lastSeqInLog(db: DrizzleD1Database, userId: string): Promise<numb
 
 /** The log's entries after `afterSeq` up to and with `lastSeq`, in figures. */
 async function entriesInLog(
-  db: DrizzleD1Database,
+  logDb: DrizzleD1Database,
   userId: string,
   afterSeq: number,
   lastSeq: number,
 ): Promise<EntriesSum> {
-  const [row] = await db
+  const [row] = await logDb
     .select({
       count: sql<number>`count(*)`,
       credits: sql<number>`coalesce(sum(${creditEntries.credits}), 0)`,
@@ -159,13 +160,13 @@ function sameEntries(a: EntriesSum, b: EntriesSum): boolean {
 
 /** The log's rows over the same stretch of ids that are young enough to be in the book. */
 async function loggedBetween(
-  db: DrizzleD1Database,
+  logDb: DrizzleD1Database,
   userId: string,
   afterId: string,
   lastId: string,
   now: number,
 ): Promise<GenerationRecord[]> {
-  const rows = await db
+  const rows = await logDb
     .select()
     .from(generations)
     .where(
@@ -229,7 +230,7 @@ async function missingImages(
  */
 async function repairAccount(
   env: Env,
-  db: DrizzleD1Database,
+  logDb: DrizzleD1Database,
   userId: string,
   differences: readonly Difference[],
   loggedSeq: number,
@@ -244,14 +245,14 @@ async function repairAccount(
   // D1 binds at most 100 values a statement.
   for (let at = 0; at < unknown.length; at += 90) {
     const some = unknown.slice(at, at + 90);
-    await db.delete(generations).where(and(eq(generations.userId, userId), inArray(generations.id, some)));
+    await logDb.delete(generations).where(and(eq(generations.userId, userId), inArray(generations.id, some)));
   }
   const again = idsOf("generation_missing", "generation_differs");
   if (again.length > 0) await account.tellAgain(again);
   const entries = differences.filter(({ kind }) => kind === "entries_differ").length;
   if (entries === 0) return unknown.length + again.length;
   if (surplus) await account.trimEntries();
-  const whole = await repairEntries(account, db, userId, loggedSeq);
+  const whole = await repairEntries(account, logDb, userId, loggedSeq);
   return unknown.length + again.length + (whole ? entries : 0);
 }
 
@@ -261,7 +262,7 @@ async function repairAccount(
  */
 async function repairEntries(
   account: DurableObjectStub<Account>,
-  db: DrizzleD1Database,
+  logDb: DrizzleD1Database,
   userId: string,
   lastSeq: number,
 ): Promise<boolean> {
@@ -273,7 +274,7 @@ async function repairEntries(
     const { after, last } = range;
     const [inBook, inLog] = await Promise.all([
       account.entriesSum(after, last),
-      entriesInLog(db, userId, after, last),
+      entriesInLog(logDb, userId, after, last),
     ]);
     if (sameEntries(inBook, inLog)) continue;
     if (last - after <= ENTRIES_A_RANGE) {

@@ -1,6 +1,6 @@
 import { and, eq, gte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { generations } from "../db/schema.ts";
+import { generations } from "../db/log-schema.ts";
 import { lowestGenerationId } from "../id.ts";
 
 export type DayOfUse = {

@@ -6,38 +6,23 @@ import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
 import { limitFailures, limitReads } from "./guards.ts";
 
-type LookUp<Found> = (keyHash: string, now: number) => Promise<Found>;
-
 /**
  * The caller behind the request's API key: one read of D1.
  * @throws {ApiError} 401; 429 after too many failures; 503 while D1 does not answer
  */
 export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
-  const lookUpOnly = async (hash: string, now: number) => ({
-    verdict: await lookUpKey(c.env.DB, hash, now),
-    found: null,
-  });
-  return (await authenticateAnd(c, lookUpOnly)).caller;
-}
-
-/** The same, by a look-up that finds something of the handler's own with it. */
-export async function authenticateAnd<Found>(
-  c: Context<AppEnv>,
-  find: LookUp<{ verdict: KeyVerdict; found: Found }>,
-): Promise<{ caller: Caller; found: Found }> {
   const hash = await presentedKeyHash(c);
   return await limitFailures(c, hash, async () => {
     if (hash === null) throw refusalOf(c);
-    const { verdict, found } = await lookUp(c, hash, find);
-    return { caller: admit(c, verdict), found };
+    return admit(c, await lookUp(c, hash));
   });
 }
 
-async function lookUp<Found>(c: Context<AppEnv>, hash: string, find: LookUp<Found>): Promise<Found> {
+async function lookUp(c: Context<AppEnv>, hash: string): Promise<KeyVerdict> {
   // What costs credits is counted exactly, by the account.
   if (c.req.method === "GET" || c.req.method === "HEAD") await limitReads(c, hash);
   try {
-    return await find(hash, Date.now());
+    return await lookUpKey(c.env.DB, hash, Date.now());
   } catch (error) {
     log("key_lookup_failed", { request_id: c.get("requestId"), error: describe(error) });
     throw unavailable();

@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { ConfigError } from "../config.ts";
+import { LogUnavailableError } from "../generations/read.ts";
 import { describe, log } from "../log.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import type { AppEnv } from "./env.ts";
@@ -81,7 +82,8 @@ export function renderError(error: Error, c: Context<AppEnv>): Response {
 export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof ApiError) return error;
   log("request_failed", { request_id: c.get("requestId"), error: describe(error) });
-  if (error instanceof ConfigError || isSchemaTooNew(error)) return unavailable();
+  const isTemporary = error instanceof LogUnavailableError || isSchemaTooNew(error);
+  if (error instanceof ConfigError || isTemporary) return unavailable();
   const generationId = c.get("generationId");
   const extra = generationId === undefined ? {} : { generation_id: generationId };
   return new ApiError("internalError", "Something went wrong on our side.", { extra });

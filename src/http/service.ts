@@ -48,6 +48,7 @@ service.get("/.well-known/api-catalog", (c) => {
 async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
   const checks: Record<string, () => Promise<unknown>> = {
     database: () => env.DB.prepare("SELECT 1").run(),
+    log: () => env.LOG.prepare("SELECT 1").run(),
     images: () => env.IMAGES.head("health"),
     references: () => env.REFERENCES.head("health"),
     // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.

@@ -10,7 +10,7 @@ import { ENTRIES_A_WRITE } from "../../src/account/log.ts";
 import { GenerationStore } from "../../src/account/store/generations.ts";
 import { LedgerStore } from "../../src/account/store/ledger.ts";
 import { OPEN_UPLOADS_MAX, UPLOAD_MS_MAX, WASTED_UPLOADS_MAX } from "../../src/account/uploads.ts";
-import { creditEntries, generations } from "../../src/db/schema.ts";
+import { creditEntries, generations } from "../../src/db/log-schema.ts";
 import { newId } from "../../src/id.ts";
 import { createRandom } from "../../src/providers/sketch/random.ts";
 import { anOrder, aRequest, imagesOf, newUser } from "../support/account.ts";
@@ -31,7 +31,7 @@ const FAILED = { images: [], failure: "generationFailed" } as const;
 type Stub = DurableObjectStub<Account>;
 
 const queue: Queue = Object.getPrototypeOf(env.GENERATIONS);
-const database: D1Database = Object.getPrototypeOf(env.DB);
+const database: D1Database = Object.getPrototypeOf(env.LOG);
 const bucket: R2Bucket = Object.getPrototypeOf(env.IMAGES);
 
 /** What the queue was told: the ids of each message. */
@@ -128,7 +128,7 @@ async function linesOf(account: Stub) {
 }
 
 async function loggedEntries(userId: string) {
-  const rows = await drizzle(env.DB)
+  const rows = await drizzle(env.LOG)
     .select()
     .from(creditEntries)
     .where(eq(creditEntries.userId, userId))
@@ -137,7 +137,7 @@ async function loggedEntries(userId: string) {
 }
 
 function loggedGenerations(userId: string) {
-  return drizzle(env.DB).select().from(generations).where(eq(generations.userId, userId));
+  return drizzle(env.LOG).select().from(generations).where(eq(generations.userId, userId));
 }
 
 async function dueOf(account: Stub, id: string): Promise<number | null> {
@@ -878,7 +878,7 @@ describe("when D1 is down", () => {
 
   it("does no harm by a write whose answer was lost", async () => {
     const { userId, account, id, all } = await newRun();
-    const real = env.DB.batch.bind(env.DB);
+    const real = env.LOG.batch.bind(env.LOG);
     vi.spyOn(database, "batch").mockImplementationOnce(async (statements) => {
       await real(statements);
       throw new Error("The answer is lost.");

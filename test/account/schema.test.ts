@@ -103,7 +103,7 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
     const account = await accountOf(fixture);
     vi.setSystemTime(NOW + LEASE_MS);
     await runInDurableObject<Account, void>(account, (instance) => instance.alarm());
-    const { results } = await env.DB.prepare("SELECT id FROM generations WHERE id = ?").bind(id(8)).all();
+    const { results } = await env.LOG.prepare("SELECT id FROM generations WHERE id = ?").bind(id(8)).all();
     expect(results).toEqual([{ id: id(8) }]);
   });
 });

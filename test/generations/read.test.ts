@@ -1,60 +1,138 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { readGeneration } from "../../src/generations/read.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { findGeneration, LogUnavailableError, listGenerations } from "../../src/generations/read.ts";
 import { newId } from "../../src/id.ts";
-import { hashKey } from "../../src/keys/format.ts";
-import { lookUpKeyAndGeneration } from "../../src/keys/lookup.ts";
-import { anOrder } from "../support/account.ts";
+import { anOrder, imagesOf } from "../support/account.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
 import { requestOf } from "./requests.ts";
 
+const DAY_MS = 86_400_000;
+const ALL = { status: null, model: null, createdAfter: null, createdBefore: null };
+
 beforeEach(() => {
   vi.spyOn(console, "log").mockReturnValue();
+  holdQueue();
 });
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
-/** What the caller with that key reads, and whether the log had it. */
-async function read(caller: { id: string; key: string }, id: string) {
-  const { found } = await lookUpKeyAndGeneration(env.DB, await hashKey(caller.key), Date.now(), id);
-  return { logged: found !== null, record: await readGeneration(found, caller.id, id, env) };
+async function newOwner() {
+  const { id } = await newUser();
+  return { userId: id, account: env.ACCOUNT.getByName(id) };
 }
 
-it("reads an unfinished generation from its account, an ended one from the log: the same record", async () => {
-  holdQueue();
-  const owner = await newUser();
-  const account = env.ACCOUNT.getByName(owner.id);
+type Owner = Awaited<ReturnType<typeof newOwner>>;
+
+/** A generation that waits, or has ended with one of its two images. */
+async function make({ account }: Owner, status: "queued" | "succeeded"): Promise<string> {
   const id = newId("gen");
   await account.submit(anOrder(id, "async", requestOf(2), 16));
-  expect(await read(owner, id)).toMatchObject({ logged: false, record: { id, status: "queued" } });
+  if (status === "queued") return id;
   await account.begin(id);
-  const image = {
-    id: newId("img"),
-    key: `${id}/a.png`,
-    contentType: "image/png",
-    width: 3,
-    height: 4,
-    bytes: 5,
-  };
-  await account.finish(id, 1, { images: [{ ...image, createdAt: 6 }], failure: null });
-  const ended = await read(owner, id);
-  expect(ended).toEqual({ logged: true, record: await account.detail(id) });
-  expect(ended.record).toMatchObject({ status: "succeeded", creditsRefunded: 8, images: [image] });
+  await account.finish(id, 1, { images: imagesOf(id, 1), failure: null });
+  return id;
+}
+
+const forgetInAccount = ({ account }: Owner, id: string) =>
+  runInDurableObject(account, (_, { storage }) => {
+    storage.sql.exec("DELETE FROM generations WHERE id = ?", id);
+  });
+
+const forgetInLog = (id: string) => env.LOG.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
+
+const find = (userId: string, id: string, later = 0) => findGeneration(userId, id, Date.now() + later, env);
+
+describe("findGeneration", () => {
+  // A day later the log is asked first.
+  it.each([0, 2 * DAY_MS])(
+    "finds the same record in the account and in the log, %i ms later",
+    async (later) => {
+      const owner = await newOwner();
+      const id = await make(owner, "succeeded");
+      const inBoth = await find(owner.userId, id, later);
+      expect(inBoth).toMatchObject({ id, status: "succeeded", creditsRefunded: 8, images: imagesOf(id, 1) });
+      expect(inBoth).toEqual(await owner.account.detail(id));
+      await forgetInAccount(owner, id);
+      expect(await find(owner.userId, id, later)).toEqual(inBoth);
+    },
+  );
+
+  it.each([0, 2 * DAY_MS])("finds what the log does not have yet, %i ms later", async (later) => {
+    const owner = await newOwner();
+    const [waiting, ended] = [await make(owner, "queued"), await make(owner, "succeeded")];
+    await forgetInLog(ended);
+    expect(await find(owner.userId, waiting, later)).toMatchObject({ id: waiting, status: "queued" });
+    expect(await find(owner.userId, ended, later)).toMatchObject({ id: ended, status: "succeeded" });
+  });
+
+  it.each([0, 2 * DAY_MS])("shows nobody the generations of another, %i ms later", async (later) => {
+    const [owner, other] = [await newOwner(), await newOwner()];
+    for (const id of [await make(owner, "succeeded"), await make(owner, "queued"), newId("gen")]) {
+      expect(await find(other.userId, id, later)).toBeNull();
+    }
+  });
 });
 
-it("shows nobody the generations of another, ended or not, nor what never was", async () => {
-  holdQueue();
-  const [owner, other] = [await newUser(), await newUser()];
-  const account = env.ACCOUNT.getByName(owner.id);
-  const [ended, waiting] = [newId("gen"), newId("gen")];
-  await account.submit(anOrder(ended, "async", requestOf(1), 8));
-  await account.begin(ended);
-  await account.finish(ended, 1, { images: [], failure: "generationFailed" });
-  await account.submit(anOrder(waiting, "async", requestOf(1), 8));
-  for (const id of [ended, waiting, newId("gen")]) {
-    expect(await read(other, id)).toEqual({ logged: false, record: null });
-  }
+describe("listGenerations", () => {
+  const list = async (
+    { userId }: Owner,
+    filter: Partial<typeof ALL | { status: "queued" | "succeeded" }> = {},
+  ) => (await listGenerations(userId, { ...ALL, ...filter }, null, 10, env)).records.map(({ id }) => id);
+
+  it("shows once what both have, and what only one of them has", async () => {
+    const owner = await newOwner();
+    const [old, both, unlogged] = [
+      await make(owner, "succeeded"),
+      await make(owner, "succeeded"),
+      await make(owner, "succeeded"),
+    ];
+    const waiting = await make(owner, "queued");
+    await forgetInAccount(owner, old);
+    await forgetInLog(unlogged);
+    expect(await list(owner)).toEqual([old, both, unlogged, waiting].toSorted().toReversed());
+    expect(await list(owner, { status: "succeeded" })).toHaveLength(3);
+    expect(await list(owner, { status: "queued" })).toEqual([waiting]);
+  });
+
+  it("shows the end of a generation that ends while the list is read", async () => {
+    const owner = await newOwner();
+    const id = await make(owner, "queued");
+    // The account is read first here, and the generation ends before the log is read.
+    const before = await owner.account.generations(ALL, null, 10);
+    await owner.account.begin(id);
+    await owner.account.finish(id, 1, { images: imagesOf(id, 1), failure: null });
+    const account = new Proxy(owner.account, {
+      get: (target, name) => (name === "generations" ? async () => before : Reflect.get(target, name)),
+    });
+    const ACCOUNT = new Proxy(env.ACCOUNT, { get: () => () => account });
+    const { records } = await listGenerations(owner.userId, ALL, null, 10, { LOG: env.LOG, ACCOUNT });
+    expect(records).toMatchObject([{ id, status: "succeeded" }]);
+  });
+});
+
+describe("when the log does not answer", () => {
+  const LOG = new Proxy(env.LOG, {
+    get: () => () => {
+      throw new Error("D1 is down.");
+    },
+  });
+
+  it("generations of the last day and lists of what has not ended can be read, and nothing else", async () => {
+    const owner = await newOwner();
+    const [ended, waiting] = [await make(owner, "succeeded"), await make(owner, "queued")];
+    const bindings = { LOG, ACCOUNT: env.ACCOUNT };
+    const now = Date.now();
+    expect(await findGeneration(owner.userId, ended, now, bindings)).toMatchObject({ id: ended });
+    const queued = await listGenerations(owner.userId, { ...ALL, status: "queued" }, null, 10, bindings);
+    expect(queued.records.map(({ id }) => id)).toEqual([waiting]);
+    const old = findGeneration(owner.userId, ended, now + 2 * DAY_MS, bindings);
+    await expect(old).rejects.toThrow(LogUnavailableError);
+    const all = listGenerations(owner.userId, ALL, null, 10, bindings);
+    await expect(all).rejects.toThrow(LogUnavailableError);
+  });
 });

@@ -68,7 +68,7 @@ describe("GET /api/admin/reconcile", () => {
     ["entries_differ", "UPDATE credit_entries SET credits = 99 WHERE user_id = ? AND seq = 1", {}],
   ])("reports %s, and repairs it by POST from the book: %s", async (kind, damage, details) => {
     const { user } = await userWithPictures(1);
-    await env.DB.prepare(damage).bind(user.id).run();
+    await env.LOG.prepare(damage).bind(user.id).run();
     expect(await reconcile("GET", user)).toMatchObject([{ kind, ...details }]);
     expect(await reconcile("GET", user)).toHaveLength(1);
     expect(await reconcile("POST", user)).toMatchObject([{ kind }]);
@@ -83,7 +83,7 @@ describe("GET /api/admin/reconcile", () => {
     batch.mockRestore();
     holdQueue();
     await call("POST", "/api/v1/images/generations", { key: user.key, json: { ...request, async: true } });
-    const rows = () => env.DB.prepare("SELECT * FROM credit_entries WHERE user_id = ?").bind(user.id).all();
+    const rows = () => env.LOG.prepare("SELECT * FROM credit_entries WHERE user_id = ?").bind(user.id).all();
     const before = await rows();
     expect(await reconcile("GET", user)).toEqual([]);
     expect(await reconcile("POST", user)).toEqual([]);
@@ -101,7 +101,7 @@ describe("GET /api/admin/reconcile", () => {
     const logged =
       "INSERT INTO generations SELECT user_id, ?2, status, model, created_at, ended_at, credits_charged, " +
       "credits_refunded, request, error, images FROM generations WHERE user_id = ?1";
-    await env.DB.prepare(logged).bind(user.id, id).run();
+    await env.LOG.prepare(logged).bind(user.id, id).run();
     expect(await reconcile("GET", user)).toEqual([]);
   });
 
@@ -111,7 +111,7 @@ describe("GET /api/admin/reconcile", () => {
     for (let at = 0; at < 1_200; at++) await account.grant(`grant_${at}`, 1, null, null);
     await tell(user);
     const damage = "UPDATE credit_entries SET credits = 99 WHERE user_id = ? AND seq = 700";
-    await env.DB.prepare(damage).bind(user.id).run();
+    await env.LOG.prepare(damage).bind(user.id).run();
     const writes: number[] = [];
     const writing = vi.spyOn(Account.prototype, "writeEntriesAgain");
     writing.mockImplementation(async function (this: Account, after, last) {
@@ -129,7 +129,7 @@ describe("GET /api/admin/reconcile", () => {
     const more =
       "INSERT INTO credit_entries SELECT user_id, 999, kind, credits, balance_after, generation_id, grant_id, created_at " +
       "FROM credit_entries WHERE user_id = ? AND seq = 1";
-    await env.DB.prepare(more).bind(user.id).run();
+    await env.LOG.prepare(more).bind(user.id).run();
     expect(await reconcile("POST", user)).toMatchObject([{ kind: "entries_differ" }]);
     expect(await reconcile("GET", user)).toEqual([]);
   });
@@ -164,7 +164,7 @@ describe("GET /api/admin/reconcile", () => {
     const { user } = await userWithPictures(1);
     const book = async () => (await operate("GET", `/users/${user.id}/credits`)).body;
     const before = await book();
-    await env.DB.prepare("UPDATE credit_entries SET credits = 1 WHERE user_id = ?").bind(user.id).run();
+    await env.LOG.prepare("UPDATE credit_entries SET credits = 1 WHERE user_id = ?").bind(user.id).run();
     await reconcile("POST", user);
     await tell(user);
     expect(await book()).toEqual(before);

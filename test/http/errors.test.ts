@@ -193,6 +193,15 @@ describe("a failure of ours", () => {
       503,
       "serviceUnavailable",
     ],
+    ...["/api/v1/generations", "/api/v1/generations/gen_01KNKKFJ0000000000000000AA"].map(
+      (path): (typeof requests)[number] => [
+        "the log",
+        path,
+        { settings: { LOG: failing(env.LOG) } },
+        503,
+        "serviceUnavailable",
+      ],
+    ),
   ];
 
   it.each(requests)("in %s (%s) says nothing of the inside", async (_name, path, options, status, code) => {

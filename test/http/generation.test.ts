@@ -50,7 +50,7 @@ describe("a generation that is read", () => {
 
   it("is read from the account while the log does not have it", async () => {
     const { id, ...rest } = Generated.parse((await generate()).body);
-    await env.DB.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
+    await env.LOG.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
     expect((await read(id)).body).toMatchObject({ id, images: rest.images, usage: rest.usage });
   });
 
@@ -161,7 +161,7 @@ describe("a generation that is not the caller's", () => {
     expect((await read(id, stranger.key)).status).toBe(404);
     drawing.resolve();
     await ended(id);
-    await env.DB.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
+    await env.LOG.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
     expect((await read(id, stranger.key)).status).toBe(404);
     expect((await read(id)).status).toBe(200);
   });

@@ -35,7 +35,7 @@ describe("the OpenAPI document", () => {
 });
 
 describe("the health of the service", () => {
-  const parts = ["database", "images", "references", "objects", "queue", "provider"];
+  const parts = ["database", "log", "images", "references", "objects", "queue", "provider"];
   const allBut = (...failing: string[]) =>
     Object.fromEntries(parts.map((part) => [part, failing.includes(part) ? "failing" : "ok"]));
 
@@ -58,6 +58,7 @@ describe("the health of the service", () => {
 
   it.each([
     ["database", { DB: broken }],
+    ["log", { LOG: broken }],
     ["provider", { IMAGE_PROVIDER: "openai" }],
   ])("is a 503 that names %s, and nothing of the reason", async (part, settings) => {
     const { status, text, body } = await call("GET", "/api/health", { settings });

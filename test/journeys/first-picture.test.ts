@@ -77,7 +77,7 @@ it("an async request with a reference goes through the queue, and its reference 
   expect(await picture(image?.url ?? "")).toMatchObject({ width: image?.width, height: image?.height });
   expect([done.id, done.aspect_ratio, done.usage.credits]).toEqual([id, "3:1", 8]);
   await eventually(async () => (await storedReferences()).length === 0);
-  const row = await env.DB.prepare("SELECT status FROM generations WHERE id = ?").bind(id).first();
+  const row = await env.LOG.prepare("SELECT status FROM generations WHERE id = ?").bind(id).first();
   expect(row).toEqual({ status: "succeeded" });
 }, 30_000);
 

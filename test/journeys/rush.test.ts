@@ -36,7 +36,7 @@ describe.each([false, true])("40 requests at once on a balance for 10, async %s"
     expect(entries.data.map((entry) => entry.balance_after)).toEqual([
       0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80,
     ]);
-    const rows = await env.DB.prepare("SELECT count(*) AS made FROM generations WHERE user_id = ?")
+    const rows = await env.LOG.prepare("SELECT count(*) AS made FROM generations WHERE user_id = ?")
       .bind(user.id)
       .first();
     expect(rows).toEqual({ made: PAID_FOR });

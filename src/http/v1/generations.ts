@@ -1,14 +1,7 @@
 import { Hono } from "hono";
 import { readConfig } from "../../config.ts";
-import {
-  findByIdempotencyKey,
-  listGenerations,
-  loggedGenerationsQuery,
-  readGeneration,
-} from "../../generations/read.ts";
-import { isGenerationId } from "../../id.ts";
-import { lookUpKeyAnd, lookUpKeyAndGeneration } from "../../keys/lookup.ts";
-import { authenticate, authenticateAnd } from "../authenticate.ts";
+import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
+import { authenticate } from "../authenticate.ts";
 import { readQuery } from "../body.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
@@ -20,16 +13,13 @@ export const generations = new Hono<AppEnv>();
 generations.get("/generations", async (c) => {
   const { idempotency_key: key, limit, cursor, ...filter } = readQuery(c, GenerationsQuery);
   const config = readConfig(c.env);
+  const { userId } = await authenticate(c);
   if (key !== undefined) {
-    const caller = await authenticate(c);
-    const record = await findByIdempotencyKey(key, filter, caller.userId, c.env);
+    const record = await findByIdempotencyKey(key, filter, userId, c.env);
     const data = record ? [renderGeneration(record, config)] : [];
     return c.json({ object: "list", data, has_more: false, next_cursor: null });
   }
-  const { caller, found } = await authenticateAnd(c, (hash, now) =>
-    lookUpKeyAnd(c.env.DB, hash, now, (db) => loggedGenerationsQuery(db, hash, filter, cursor, limit)),
-  );
-  const page = await listGenerations(found, caller.userId, filter, cursor, limit, c.env);
+  const page = await listGenerations(userId, filter, cursor, limit, c.env);
   return c.json({
     object: "list",
     data: page.records.map((record) => renderGeneration(record, config)),
@@ -39,11 +29,8 @@ generations.get("/generations", async (c) => {
 });
 
 generations.get("/generations/:id", async (c) => {
-  const id = c.req.param("id");
-  const { caller, found } = await authenticateAnd(c, (hash, now) =>
-    lookUpKeyAndGeneration(c.env.DB, hash, now, id),
-  );
-  const record = isGenerationId(id) ? await readGeneration(found, caller.userId, id, c.env) : null;
+  const { userId } = await authenticate(c);
+  const record = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
   if (!record) throw notFound();
   c.set("generationId", record.id);
   if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));

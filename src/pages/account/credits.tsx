@@ -21,7 +21,7 @@ credits.get("/", async (c) => {
   const before = readBefore(c.req.query("before"));
   const [{ balance, grants, entries, hasMore }, days] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
-    useByDay(c.env.DB, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
+    useByDay(c.env.LOG, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
   ]);
   return c.html(
     <AccountPage title="Credits" at="/account/credits" signedIn={signedIn}>

@@ -70,7 +70,7 @@ generations.get("/", async (c) => {
 
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
-  const generation = await findGeneration(signedIn.userId, c.req.param("id"), c.env);
+  const generation = await findGeneration(signedIn.userId, c.req.param("id"), Date.now(), c.env);
   if (!generation) throw new PageError(404, "There is no such generation.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
@@ -89,7 +89,7 @@ generations.get("/:id", async (c) => {
 
 /** For the script that waits for the end. */
 generations.get("/:id/state", async (c) => {
-  const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), c.env);
+  const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
   if (!generation) throw new PageError(404, "There is no such generation.");
   const config = readConfig(c.env);
   return c.json({

@@ -45,7 +45,7 @@ playground.get("/", async (c) => {
   const from = c.req.query("from");
   const [standing, earlier] = await Promise.all([
     standingOf(c.env, signedIn.userId),
-    from === undefined ? null : findGeneration(signedIn.userId, from, c.env),
+    from === undefined ? null : findGeneration(signedIn.userId, from, Date.now(), c.env),
   ]);
   const page = { signedIn, ...standing, origin: siteOrigin(c), filled: earlier !== null };
   const wish = earlier ? wishOf(earlier) : readWish(new Map());

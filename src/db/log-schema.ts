@@ -1,0 +1,63 @@
+import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { StoredImage } from "../images/stored.ts";
+
+/**
+ * The database `LOG`: ended generations and credit entries, as the Account objects wrote them. Only they write here, and
+ * the log never decides anything about money: the ledger is in the object. Times are milliseconds since 1970, credits
+ * whole numbers.
+ *
+ * Both tables are WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a user's rows lie
+ * together, newest last, because ids begin with their time.
+ */
+
+/** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
+export type LoggedRequest = {
+  prompt: string;
+  aspectRatio: string;
+  tier: string;
+  size: { width: number; height: number } | "auto";
+  renderQuality: string;
+  n: number;
+  outputFormat: string;
+  references: number;
+  origin: string;
+};
+
+/** Generations that have ended. */
+export const generations = sqliteTable(
+  "generations",
+  {
+    userId: text("user_id").notNull(),
+    id: text().notNull(),
+    status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
+    model: text().notNull(),
+    createdAt: integer("created_at").notNull(),
+    endedAt: integer("ended_at").notNull(),
+    creditsCharged: integer("credits_charged").notNull(),
+    creditsRefunded: integer("credits_refunded").notNull(),
+    /** JSON: what was asked, the prompt cut short. */
+    request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
+    error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
+    /** JSON: the images delivered. */
+    images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.id] })],
+);
+
+/** The entries of the ledgers. */
+export const creditEntries = sqliteTable(
+  "credit_entries",
+  {
+    userId: text("user_id").notNull(),
+    /** Counts from 1 in each account. */
+    seq: integer().notNull(),
+    kind: text({ enum: ["grant", "charge", "refund", "expiry"] }).notNull(),
+    /** Signed. */
+    credits: integer().notNull(),
+    balanceAfter: integer("balance_after").notNull(),
+    generationId: text("generation_id"),
+    grantId: text("grant_id").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.seq] })],
+);
