@@ -346,7 +346,7 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
-   * Figures of the ledger, and the ended generations after that id, oldest first. `logged` is what the log in D1 should
+   * Figures of the ledger, and the ended generations after that id, oldest first. `logged` is what the log should
    * have: the entries up to `seq`, and the generations marked as logged.
    */
   audit(afterId: string, limit: number): Audit {
@@ -385,12 +385,12 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** Writes entries to the log again: see {@link Outbox.rewriteEntries}. @throws when D1 fails */
+  /** Writes entries to the log again: see {@link Outbox.rewriteEntries}. @throws when the log does not answer */
   async writeEntriesAgain(afterSeq: number, lastSeq: number): Promise<void> {
     await this.#deliver.rewriteEntries(afterSeq, lastSeq);
   }
 
-  /** Removes entries from the log that the account does not have. @throws when D1 fails */
+  /** Removes entries from the log that the account does not have. @throws when the log does not answer */
   async trimEntries(): Promise<void> {
     await this.#deliver.trimEntries();
   }

@@ -123,7 +123,7 @@ export type Generation = {
   paid: Paid;
   images: readonly StoredImage[];
   error: FailureCode | null;
-  /** Whether the log in D1 has it. Only an ended generation is logged, and an ended one never changes. */
+  /** Whether the log has it. Only an ended generation is logged, and an ended one never changes. */
   logged: boolean;
   /** Whether its references are deleted from storage. */
   referencesDeleted: boolean;

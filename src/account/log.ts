@@ -12,9 +12,9 @@ const ENTRIES_A_STATEMENT = 12;
 export const ENTRIES_A_WRITE = 10 * ENTRIES_A_STATEMENT;
 
 /**
- * Writes an ended generation and entries to the log in D1, as one batch: all of it or nothing. Neither ever changes in
+ * Writes an ended generation and entries to the log, as one batch: all of it or nothing. Neither ever changes in
  * the account: a row that is there already is left alone where it is the same, and set right where it is not.
- * @throws when D1 fails
+ * @throws when the log does not answer
  */
 export async function writeLog(
   d1: D1Database,
@@ -50,7 +50,7 @@ export async function writeLog(
   if (first) await db.batch([first, ...rest]);
 }
 
-/** Removes the user's entries beyond that one. @throws when D1 fails */
+/** Removes the user's entries beyond that one. @throws when the log does not answer */
 export async function removeEntriesAfter(d1: D1Database, userId: string, lastSeq: number): Promise<void> {
   const beyond = and(eq(creditEntries.userId, userId), gt(creditEntries.seq, lastSeq));
   await drizzle(d1).delete(creditEntries).where(beyond);

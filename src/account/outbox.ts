@@ -76,7 +76,7 @@ export class Outbox {
   /**
    * Writes the entries after `afterSeq`, up to and including `lastSeq`, to the log again: missing ones are inserted,
    * different ones overwritten. Entries never change in the account, so any other write may run beside it.
-   * @throws when D1 fails
+   * @throws when the log does not answer
    */
   async rewriteEntries(afterSeq: number, lastSeq: number): Promise<void> {
     const entries = this.#ledger.entriesBetween(afterSeq, lastSeq);
@@ -88,7 +88,7 @@ export class Outbox {
   /**
    * Removes entries from the log that the account does not have: those after its last one. Nothing is written to the log
    * meanwhile.
-   * @throws when D1 fails
+   * @throws when the log does not answer
    */
   async trimEntries(): Promise<void> {
     const trimmed = this.#trimming.then(() => {

@@ -39,7 +39,7 @@ const RANGES_COMPARED_MAX = 400;
 const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
 
 /**
- * Compares one page of accounts with the log in D1 and with the images in R2, and, if wanted, repairs the log. What an
+ * Compares one page of accounts with the log and with the images in R2, and, if wanted, repairs the log. What an
  * account has let go (a day after its end) is compared by its entries alone.
  */
 export async function reconcile(env: Env, from: Place | null, repair: boolean, now: number): Promise<Page> {

@@ -7,8 +7,8 @@ import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
 import { limitFailures, limitReads } from "./guards.ts";
 
 /**
- * The caller behind the request's API key: one read of D1.
- * @throws {ApiError} 401; 429 after too many failures; 503 while D1 does not answer
+ * The caller behind the request's API key: one read of `DB`.
+ * @throws {ApiError} 401; 429 after too many failures; 503 while `DB` does not answer
  */
 export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
   const hash = await presentedKeyHash(c);
