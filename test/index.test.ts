@@ -1,0 +1,61 @@
+import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { newId } from "../src/id.ts";
+import worker from "../src/index.ts";
+import wrangler from "../wrangler.toml?raw";
+
+const logged = vi.fn();
+
+beforeEach(() => {
+  vi.spyOn(console, "log").mockImplementation((line) => logged(JSON.parse(line)));
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  logged.mockClear();
+});
+
+/** A batch with a message that names a generation which no account has, and so has nothing to run. */
+async function deliver(queue: string) {
+  const body = { userId: newId("user"), generationId: newId("gen") };
+  const batch = createMessageBatch(queue, [{ id: "1", timestamp: new Date(), attempts: 1, body }]);
+  const retryAll = vi.spyOn(batch, "retryAll");
+  await worker.queue(batch, env);
+  const { ackAll, explicitAcks, retryBatch } = await getQueueResult(batch, createExecutionContext());
+  return { ackAll, explicitAcks, retries: retryBatch.retry, calls: retryAll.mock.calls };
+}
+
+/** The queues that wrangler.toml gives to the Worker, in both environments. */
+const consumed = [...wrangler.matchAll(/^\[\[(?:env\.\w+\.)?queues\.consumers\]\]\nqueue = "(.+)"$/gm)].map(
+  ([, queue = ""]) => queue,
+);
+
+describe("a batch", () => {
+  it("is of a queue for generations in development and in production", () => {
+    expect(consumed).toEqual([
+      "gpt-image-hub-dev-generations",
+      ...["", "-2", "-3", "-4"].map((number) => `gpt-image-hub-generations${number}`),
+    ]);
+  });
+
+  it.each([...consumed, "generations"])("of %s is consumed", async (queue) => {
+    expect(await deliver(queue)).toEqual({ ackAll: false, explicitAcks: ["1"], retries: false, calls: [] });
+    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ event: "message", outcome: "unknown" }));
+  });
+
+  it.each([
+    "gpt-image-hub-webhooks",
+    "gpt-image-hub-generations-dead",
+    "gpt-image-hub-generations2",
+    "gpt-image-hub-generations-dead-2",
+    "",
+  ])("of the unknown queue %j is retried, never acknowledged", async (queue) => {
+    expect(await deliver(queue)).toEqual({
+      ackAll: false,
+      explicitAcks: [],
+      retries: true,
+      calls: [[{ delaySeconds: 60 }]],
+    });
+    expect(logged.mock.calls).toEqual([[{ event: "queue_unknown", queue, messages: 1 }]]);
+  });
+});
