@@ -108,6 +108,41 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
   });
 });
 
+describe("the JSON columns of a row that an older release wrote", () => {
+  it("get the defaults of the members that they lack, and are not written again for it", async () => {
+    // As if the release of the fixture had not had these options yet.
+    const options = ["size", "renderQuality", "outputFormat", "outputCompression", "background"];
+    const others = ["moderation", "endUser", "references"];
+    const paths = [...options, ...others].map((name) => `'$.${name}'`).join(", ");
+    const account = await accountOf(
+      `${schema1}; UPDATE generations SET request = json_remove(request, ${paths});`,
+    );
+    const work = await account.begin(id(5));
+    if (work.kind !== "run") throw new Error(`The work is ${work.kind}.`);
+    expect(work.job.request).toEqual({
+      ...{ model: "gpt-image-2", providerModel: "gpt-image-2", prompt: "A lighthouse at dusk" },
+      ...{ aspectRatio: "1:1", tier: "1K", n: 1, origin: "https://hub.example" },
+      ...{ size: "auto", renderQuality: "auto", outputFormat: "png", outputCompression: null },
+      ...{ background: "auto", moderation: "auto", endUser: null, references: [] },
+    });
+    const ended = await account.finish(id(5), work.job.fence, { images: imagesOf(id(5), 1), failure: null });
+    expect(ended).toMatchObject({ kind: "settled", generation: { status: "succeeded" } });
+    expect(await account.detail(id(8))).toMatchObject({ request: { size: "auto", references: 0 } });
+    const stored = await runInDurableObject(account, (_, { storage }) =>
+      storage.sql.exec<{ request: string }>("SELECT request FROM generations WHERE id = ?", id(5)).one(),
+    );
+    expect(stored.request).not.toContain("moderation");
+  });
+
+  it("keep the members that only a newer release knows", async () => {
+    const account = await accountOf(
+      `${schema1}; UPDATE generations SET request = json_set(request, '$.style', 'vivid');`,
+    );
+    const work = await account.begin(id(5));
+    expect(work).toMatchObject({ kind: "run", job: { request: { style: "vivid" } } });
+  });
+});
+
 describe("migrate", () => {
   it("changes nothing the second time", async () => {
     const account = await accountOf(schema1);

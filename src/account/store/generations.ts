@@ -1,4 +1,5 @@
 import type { FailureCode, Generation, GenerationStatus } from "../lifecycle.ts";
+import { readJsonColumns } from "./json.ts";
 
 type GenerationRow = {
   id: string;
@@ -238,9 +239,7 @@ function toGeneration(row: GenerationRow): Generation {
     logged: row.copied === 1,
     referencesDeleted: row.cleared === 1,
     orphansDeleted: row.swept === 1,
-    paid: JSON.parse(row.paid),
-    images: JSON.parse(row.images),
-    request: JSON.parse(row.request),
+    ...readJsonColumns(row),
     idempotency:
       row.idempotency_key === null || row.fingerprint === null
         ? null
