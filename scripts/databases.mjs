@@ -21,7 +21,7 @@ export function readMigrations(directory) {
 
 /**
  * Applies all migrations to the new databases of a runtime.
- * @param {{ getD1Database: (binding: string) => Promise<any> }} runtime of Miniflare
+ * @param {{ getD1Database: (binding: string) => Promise<D1Database> }} runtime of Miniflare
  */
 export async function applyMigrations(runtime) {
   for (const { binding, directory } of databases) {
