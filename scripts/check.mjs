@@ -1,15 +1,17 @@
-/** `npm run check`: everything that can be said of the code without running it. Needs no network once installed. */
+/** `npm run check`: checks the code without running it. Needs no network once the dependencies are installed. */
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { databases } from "./databases.mjs";
 import { Failure, install, main, projectNode, root, run, wrangler, wranglerEnvironment } from "./lib.mjs";
 
 const WORKER_TYPES = ["types", "--include-runtime=false", "--strict-vars=false", "src/env.d.ts"];
-/** What takes no input can be refused for none: the rule that asks for a 4XX everywhere is left out. */
+/** An operation without input has no 4XX response, so the rule that requires one everywhere is skipped. */
 const OPENAPI_LINT = [
   ...["lint", "public/openapi.json", "--extends", "recommended-strict"],
   ...["--skip-rule", "operation-4xx-response"],
 ];
+/** In production mode knip does not count the tests and the scripts as users. */
+const USED_IN_PRODUCTION = ["--production", "--include", "files,dependencies"];
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
@@ -20,7 +22,9 @@ await main(async (stop) => {
     ["types", () => tool("typescript/bin/tsc", "-p", ".")],
     ["types, of the browser's scripts", () => tool("typescript/bin/tsc", "-p", "tsconfig.browser.json")],
     ["format and lint", () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".")],
-    ["house rules", () => node(stop, "scripts/house.mjs")],
+    ["import directions and source rules", () => node(stop, "scripts/rules.mjs")],
+    ["nothing unused", () => tool("knip/bin/knip.js", "--treat-config-hints-as-errors")],
+    ["nothing that only tests use", () => tool("knip/bin/knip.js", ...USED_IN_PRODUCTION)],
     ["migrations only add, and keep WITHOUT ROWID", () => node(stop, "scripts/migrations.mjs")],
     ["development and production share no names", () => node(stop, "scripts/environments.mjs")],
     ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],
@@ -53,7 +57,7 @@ await main(async (stop) => {
 });
 
 /**
- * Under the project's Node, without the shell's colours and accounts, and telling nobody.
+ * Runs a command with the project's Node, without the shell's colours and accounts and without telemetry.
  * @param {AbortSignal} stop
  * @param {...string} args
  */
@@ -67,12 +71,12 @@ function node(stop, ...args) {
 }
 
 /**
- * Lets drizzle-kit write what is missing into a copy of the migrations: nothing may be.
+ * Generates migrations into a copy of the folder. The check fails if drizzle-kit adds one.
  * @param {(typeof databases)[number]} database
  * @param {AbortSignal} stop
  */
 async function compareMigrations({ directory, schema }, stop) {
-  // It takes a relative path only, so the copy lies inside the project.
+  // drizzle-kit accepts only a relative path, so the copy is inside the project.
   const copy = mkdtempSync(join(root, "node_modules/.migrations-"));
   try {
     cpSync(join(root, directory), copy, { recursive: true });

@@ -4,7 +4,7 @@
  */
 
 /** The tables were made by a newer release that this code cannot read. Nothing was read or written. */
-export class SchemaTooNewError extends Error {
+class SchemaTooNewError extends Error {
   override readonly name = "SchemaTooNewError";
 }
 

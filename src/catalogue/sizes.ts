@@ -20,7 +20,7 @@ export const TIER_LIMITS: Readonly<Record<Tier, { pixelsMax: number; drawnPixels
 };
 
 /** A size this close to a supported ratio is called by it: edges are multiples of 16, so few ratios are met exactly. */
-export const RATIO_TOLERANCE = 1.01;
+const RATIO_TOLERANCE = 1.01;
 
 /**
  * Reads `WIDTHxHEIGHT`: two decimal numbers without sign or leading zero around a lower-case `x`, within the limits

@@ -16,7 +16,7 @@ type NewUser = { id: string; email: string };
  * user, and the account remembers the grant.
  * @throws when D1 or the account fails; {@link grantOwedCredits} repeats it
  */
-export async function grantSignupCredits(
+async function grantSignupCredits(
   env: Env,
   { id, email }: NewUser,
   credits: number,

@@ -15,8 +15,8 @@ import { png } from "../images/samples.ts";
 import { newUser } from "../support/user.ts";
 import { abortOf, dieNow, type Fault, Scene, setScene, step } from "./steps.ts";
 
-export const CREDITS = 100;
-export const PRICE = 8;
+const CREDITS = 100;
+const PRICE = 8;
 /** Long enough for every lease, retry and sweep; shorter than what the account keeps. */
 const QUIET_AFTER_MS = 12 * 3_600_000;
 const ROUNDS_MAX = 60;

@@ -97,7 +97,7 @@ export const ListedKey = z.strictObject({
 
 export const IssuedKey = ListedKey.extend({ api_key: z.string().regex(/^gih_live_[0-9A-Za-z]{32}$/) });
 
-export const Grant = z.strictObject({
+const Grant = z.strictObject({
   object: z.literal("credit_grant"),
   id: z.string(),
   credits: z.int().min(1),
@@ -109,7 +109,7 @@ export const Grant = z.strictObject({
 
 export const Granted = z.strictObject({ grant: Grant, balance: CreditBalance });
 
-export const Entry = z.strictObject({
+const Entry = z.strictObject({
   object: z.literal("credit_entry"),
   id: z.string(),
   kind: z.enum(["grant", "charge", "refund", "expiry"]),

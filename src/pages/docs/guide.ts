@@ -84,15 +84,15 @@ export type Guide = {
   labels: Record<"request" | "answer" | "accepted" | "error" | "copy" | "javascript" | "python", string>;
 };
 
-export type SizeFacts = {
+type SizeFacts = {
   multiple: number;
   edgeMax: number;
   elongationMax: number;
   pixelsMin: string;
   pixelsMax: string;
 };
-export type ReferenceFacts = { most: number; megabytes: number };
-export type LimitFacts = {
+type ReferenceFacts = { most: number; megabytes: number };
+type LimitFacts = {
   waitSeconds: number;
   imagesMax: number;
   promptMax: string;

@@ -3,9 +3,9 @@ import { type UpstreamError, undelivered, wrappedIn } from "./failure.ts";
 import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, type Pieces, STRING } from "./json.ts";
 
 /** No name that means anything to us is longer. */
-export const NAME_LENGTH_MAX = 128;
+const NAME_LENGTH_MAX = 128;
 /** How much of a message is searched for names, in characters. */
-export const MESSAGE_LENGTH_MAX = 4_096;
+const MESSAGE_LENGTH_MAX = 4_096;
 /** How many objects inside an error are looked into. */
 const ERROR_DEPTH_MAX = 4;
 

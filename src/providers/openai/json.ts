@@ -8,7 +8,7 @@ export const NESTING_MAX = 32;
 const DATA_URL = "data:";
 const DATA_URL_HEAD_MAX = 256;
 /** The longest address of a picture that is read, in characters: signed ones take some 2,000. */
-export const URL_LENGTH_MAX = 8_192;
+const URL_LENGTH_MAX = 8_192;
 /** The longest number or literal, in bytes. */
 const SCALAR_BYTES_MAX = 64;
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/;

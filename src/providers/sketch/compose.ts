@@ -6,7 +6,7 @@ import type { Clouds, Curtain, Detail, Light, Scene, Star } from "./scene.ts";
 import { placeThings } from "./things.ts";
 import { type Place, readWishes, type Wishes } from "./words.ts";
 
-export type Quality = "low" | "medium" | "high";
+type Quality = "low" | "medium" | "high";
 
 export type SceneRequest = {
   width: number;

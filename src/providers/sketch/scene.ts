@@ -54,7 +54,7 @@ export type Curtain = {
   low: Colour;
   high: Colour;
 };
-export type Lamp = { x: number; y: number; reach: number; colour: Colour; strength: number };
+type Lamp = { x: number; y: number; reach: number; colour: Colour; strength: number };
 
 /** What quality buys: how much is in the picture. */
 export type Detail = { octaves: number; cloudOctaves: number; amount: number; extraLayers: number };

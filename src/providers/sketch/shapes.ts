@@ -16,7 +16,7 @@ type Tint = { upper: Colour; lower?: Colour; opacity?: number };
 /** Where a thing stands: the middle of its foot, and its height, all in pixels. */
 export type Stand = { x: number; y: number; height: number };
 
-export function shape(points: readonly number[], { upper, lower = upper, opacity = 1 }: Tint): Shape {
+function shape(points: readonly number[], { upper, lower = upper, opacity = 1 }: Tint): Shape {
   let top = Number.POSITIVE_INFINITY;
   let bottom = Number.NEGATIVE_INFINITY;
   for (let index = 1; index < points.length; index += 2) {
@@ -27,7 +27,7 @@ export function shape(points: readonly number[], { upper, lower = upper, opacity
 }
 
 /** Points given as shares of the height, from the foot up, so that a thing can be drawn at any size. */
-export function place(stand: Stand, points: readonly number[]): number[] {
+function place(stand: Stand, points: readonly number[]): number[] {
   return points.map((value, index) =>
     index % 2 === 0 ? stand.x + value * stand.height : stand.y - value * stand.height,
   );

@@ -1,6 +1,7 @@
 /**
- * The rules of this house that no other tool knows: which room may import which, where libraries and clocks may appear,
- * and what has no place in src at all. Run by `npm run check`; {@link findViolations} is pure, for its tests.
+ * The source rules that neither Biome nor knip can check: import directions between the folders of src, which folders
+ * may use a library, pure files, casts, and the length of functions. Biome checks `any`, `!` and import cycles; knip
+ * finds unused files, exports and dependencies. Run by `npm run check`; {@link findViolations} is pure, for its tests.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, posix, relative } from "node:path";
@@ -9,11 +10,14 @@ import { parseAst } from "vitest/node";
 
 const ENTRY = "src/index.ts";
 
-/** What each room, a folder of src, may import. Files directly in src belong to no room and may be imported by all. */
-const ROOMS = new Map([
-  ["pages", ["auth", "users", "http", "generations", "account", "keys", "catalogue", "images", "db"]],
+/**
+ * What each folder of src may import. Files directly in src may be imported by all folders and import none of them. An
+ * entry that no file uses is a violation too.
+ */
+const FOLDERS = new Map([
+  ["pages", ["auth", "http", "generations", "account", "keys", "catalogue"]],
   ["auth", ["db", "users"]],
-  ["users", ["account", "db"]],
+  ["users", ["db"]],
   ["http", ["generations", "users", "account", "keys", "catalogue", "dispatch", "images", "db"]],
   ["generations", ["account", "catalogue", "dispatch", "images", "providers", "db"]],
   ["dispatch", ["catalogue", "providers"]],
@@ -25,39 +29,41 @@ const ROOMS = new Map([
   ["db", ["images"]],
 ]);
 
-/** Libraries that only some places may know. */
+/** Libraries that only some folders may import. */
 const LIBRARIES = new Map([
   ["hono", ["src/http/", "src/pages/", ENTRY]],
   ["better-auth", ["src/auth/"]],
   ["drizzle-orm", ["src/db/", "src/keys/", "src/account/", "src/generations/", "src/auth/", "src/users/"]],
 ]);
 
-/** Rules without clock or chance: time and randomness are arguments. */
+/** Pure files use no clock and no randomness: both are arguments. */
 const PURE = /^src\/(catalogue\/.*|account\/(ledger|lifecycle)\.ts|images\/format\.ts|keys\/format\.ts)$/;
 
 const SKIPS = new Set(["skip", "only", "todo", "skipIf", "runIf", "fails"]);
 const TEST_FUNCTIONS = new Set(["it", "test", "describe", "suite", "bench"]);
+const FUNCTION_LINES_MAX = 70;
 const EXACT_VERSION = /^(npm:(@[^/]+\/)?[^@]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/;
 
 /**
  * @typedef {{ type: string, start: number } & Record<string, unknown>} Node
+ * @typedef {ReadonlyMap<string, readonly string[]>} Folders
  * @typedef {{ path: string, imports: string[], problems: string[] }} Module
  */
 
 /**
- * Everything that breaks a rule, one line each; nothing when all is well.
- * @param {ReadonlyMap<string, string>} files text by path from the project's directory: the TypeScript of src and test,
- * what else may import from src, package.json and package-lock.json
+ * Returns one line for each violation.
+ * @param {ReadonlyMap<string, string>} files text by path relative to the project's root: the code of src, test, scripts
+ * and public, package.json and package-lock.json
+ * @param {Folders} [folders]
  * @returns {string[]}
  */
-export function findViolations(files) {
-  const modules = [...files].filter(([path]) => /\.(ts|tsx|mjs)$/.test(path) && !path.endsWith(".d.ts"));
+export function findViolations(files, folders = FOLDERS) {
+  const modules = [...files].filter(([path]) => /\.(ts|tsx|mjs|js)$/.test(path) && !path.endsWith(".d.ts"));
   const read = modules.map(([path, text]) => readModule(path, text));
   return [
     ...read.flatMap(({ problems }) => problems),
-    ...read.flatMap(checkArrows),
-    ...findDead(read),
-    ...findCycles(read),
+    ...read.flatMap((module) => checkImports(module, folders)),
+    ...findUnusedPermissions(read, folders),
     ...checkPackages(files),
   ];
 }
@@ -77,8 +83,8 @@ function readModule(path, text) {
     const source = importedBy(node);
     if (source !== undefined)
       module.imports.push(source.startsWith(".") ? posix.join(path, "..", source) : source);
-    const problem = problemOf(node, path) ?? lookUpOf(node, tables);
-    if (problem) module.problems.push(`${path}:${text.slice(0, node.start).split("\n").length}: ${problem}`);
+    const problem = problemOf(node, path) ?? lookUpOf(node, tables) ?? lengthOf(node, path, text);
+    if (problem) module.problems.push(`${path}:${lineCount(text.slice(0, node.start))}: ${problem}`);
   }
   return module;
 }
@@ -108,7 +114,27 @@ function problemOf(node, path) {
 }
 
 /**
- * The variables that are declared as `Record<string, …>`, from which every string gets an answer: `constructor` too.
+ * Biome's rule for this counts only some of the lines: it misses those of JSX and of nested calls.
+ * @param {Node} node
+ * @param {string} path
+ * @param {string} text
+ */
+function lengthOf(node, path, text) {
+  if (path.startsWith("test/")) return undefined;
+  if (!/^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)) return undefined;
+  const lines = lineCount(text.slice(node.start, Number(node["end"])));
+  return lines > FUNCTION_LINES_MAX
+    ? `a function of ${lines} lines; at most ${FUNCTION_LINES_MAX}`
+    : undefined;
+}
+
+/** @param {string} text */
+function lineCount(text) {
+  return text.split("\n").length;
+}
+
+/**
+ * The variables declared as `Record<string, …>`. Looking up "constructor" in one of them finds a function.
  * @param {Node[]} nodes
  * @param {string} text
  */
@@ -133,16 +159,15 @@ function lookUpOf(node, tables) {
   const { object, property } = node;
   const isTable = isNode(object) && object.type === "Identifier" && tables.has(object["name"]);
   const isFixed = isNode(property) && property.type === "Literal";
-  return isTable && !isFixed ? "a table of strings that is no Map" : undefined;
+  return isTable && !isFixed ? "a look-up by string in a record; use a Map" : undefined;
 }
 
 /**
- * The ways of telling the compiler to look away.
+ * Casts, which hide errors from the compiler. Biome reports `any` and `x!`.
  * @param {Node} node
  */
 function silencing(node) {
-  if (node.type === "TSAnyKeyword") return "any";
-  if (node.type === "TSNonNullExpression" || node["definite"] === true) return "non-null !";
+  if (node["definite"] === true) return "a definite assignment (!)";
   if (node.type === "TSTypeAssertion") return "a cast";
   if (node.type !== "TSAsExpression") return undefined;
   const type = node["typeAnnotation"];
@@ -150,57 +175,41 @@ function silencing(node) {
   return isConst ? undefined : "a cast (as)";
 }
 
-/** @param {Module} module */
-function checkArrows({ path, imports }) {
+/**
+ * @param {Module} module
+ * @param {Folders} folders
+ */
+function checkImports({ path, imports }, folders) {
   if (!path.startsWith("src/") || path === ENTRY) return [];
-  const from = roomOf(path);
-  const allowed = from === undefined ? [] : ROOMS.get(from);
-  if (allowed === undefined) return [`${path}: src/${from} is not a room of this house`];
+  const from = folderOf(path);
+  const allowed = from === undefined ? [] : folders.get(from);
+  if (allowed === undefined) return [`${path}: scripts/rules.mjs does not list src/${from}`];
   return imports.flatMap((target) => {
     for (const [library, places] of LIBRARIES) {
-      const known = places.some((place) => path.startsWith(place));
-      if ((target === library || target.startsWith(`${library}/`)) && !known)
-        return [`${path}: must not know ${library}`];
+      const isAllowed = places.some((place) => path.startsWith(place));
+      if ((target === library || target.startsWith(`${library}/`)) && !isAllowed)
+        return [`${path}: must not import ${library}`];
     }
-    if (target === ENTRY) return [`${path}: imports the entry`];
-    const to = target.startsWith("src/") ? roomOf(target) : undefined;
+    if (target === ENTRY) return [`${path}: must not import the entry`];
+    const to = target.startsWith("src/") ? folderOf(target) : undefined;
     if (to === undefined || to === from || allowed.includes(to)) return [];
-    return [`${path}: ${from ?? "a file that every room imports"} must not import ${to}`];
+    return [`${path}: ${from ?? "a file directly in src"} must not import ${to}`];
   });
 }
 
-/** @param {Module[]} modules */
-function findDead(modules) {
-  const byPath = new Map(modules.map((module) => [module.path, module]));
-  const reached = new Set(
-    modules
-      .map(({ path }) => path)
-      .filter((path) => !/^(src|test)\//.test(path))
-      .concat(ENTRY),
+/**
+ * @param {Module[]} modules
+ * @param {Folders} folders
+ */
+function findUnusedPermissions(modules, folders) {
+  const used = new Set(
+    modules.flatMap(({ path, imports }) => imports.map((target) => `${folderOf(path)} ${folderOf(target)}`)),
   );
-  for (const path of reached) for (const target of byPath.get(path)?.imports ?? []) reached.add(target);
-  return modules
-    .filter(({ path }) => path.startsWith("src/") && !reached.has(path))
-    .map(({ path }) => `${path}: nothing that runs imports it`);
-}
-
-/** @param {Module[]} modules */
-function findCycles(modules) {
-  const byPath = new Map(modules.map((module) => [module.path, module]));
-  /** @type {Set<string>} */
-  const done = new Set();
-  /** @type {string[]} */
-  const found = [];
-  /** @param {string} path @param {string[]} trail */
-  const visit = (path, trail) => {
-    const at = trail.indexOf(path);
-    if (at >= 0) found.push(`a cycle of imports: ${[...trail.slice(at), path].join(" → ")}`);
-    if (at >= 0 || done.has(path)) return;
-    for (const target of byPath.get(path)?.imports ?? []) visit(target, [...trail, path]);
-    done.add(path);
-  };
-  for (const { path } of modules) visit(path, []);
-  return found;
+  return [...folders].flatMap(([from, allowed]) =>
+    allowed
+      .filter((to) => !used.has(`${from} ${to}`))
+      .map((to) => `scripts/rules.mjs: lets ${from} import ${to}, which no file does`),
+  );
 }
 
 /** @param {ReadonlyMap<string, string>} files */
@@ -212,18 +221,18 @@ function checkPackages(files) {
   const locked = (files.get("package-lock.json") ?? "").includes('"resolved"');
   return [
     ...loose.map(([name, version]) => `package.json: ${name} is not an exact version: ${version}`),
-    // Where a package was fetched from is each machine's own matter.
+    // The registry that a package comes from differs between machines.
     ...(locked ? ['package-lock.json: has "resolved" fields'] : []),
   ];
 }
 
 /**
- * @param {string} path of a file in src
- * @returns {string | undefined} undefined for a file directly in src
+ * The folder of src that holds a file, or undefined for files directly in src or outside it.
+ * @param {string} path
  */
-function roomOf(path) {
-  const [, room, file] = path.split("/");
-  return file === undefined ? undefined : room;
+function folderOf(path) {
+  const [root, folder, file] = path.split("/");
+  return root === "src" && file !== undefined ? folder : undefined;
 }
 
 /** @param {Node} node */
@@ -253,7 +262,7 @@ function nameOf(node) {
 }
 
 /**
- * `a.b.c` of nested member expressions; calls in between are looked through.
+ * Returns `a.b.c` for nested member expressions, ignoring calls in between.
  * @param {unknown} node
  * @returns {string | undefined}
  */
@@ -268,13 +277,12 @@ function readProject() {
   const root = join(fileURLToPath(import.meta.url), "../..");
   /** @type {Map<string, string>} */
   const files = new Map();
-  const folders = ["src", "test", "scripts"].flatMap((folder) =>
+  const paths = ["src", "test", "scripts", "public"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && /\.(ts|tsx|mjs)$/.test(entry.name))
+      .filter((entry) => entry.isFile() && /\.(ts|tsx|mjs|js)$/.test(entry.name))
       .map((entry) => relative(root, join(entry.parentPath, entry.name))),
   );
-  const top = readdirSync(root).filter((name) => /\.(ts|mjs)$/.test(name));
-  for (const path of [...folders, ...top, "package.json", "package-lock.json"]) {
+  for (const path of [...paths, "package.json", "package-lock.json"]) {
     files.set(path.replaceAll("\\", "/"), readFileSync(join(root, path), "utf8"));
   }
   return files;
