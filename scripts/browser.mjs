@@ -79,9 +79,9 @@ async function withSettings(work) {
  */
 export async function signUp(page, origin, email) {
   await page.goto(`${origin}/sign-up`);
-  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Create the account" }).click();
+  await page.getByRole("button", { name: "Create account" }).click();
   await page.waitForURL(/\/account/);
 }
 
@@ -93,8 +93,8 @@ export async function signUp(page, origin, email) {
  */
 export async function createKey(page, origin, name) {
   await page.goto(`${origin}/account/keys`);
-  await page.getByLabel("Name of the new key").fill(name);
-  await page.getByRole("button", { name: "Create the key" }).click();
+  await page.getByLabel("Name").fill(name);
+  await page.getByRole("button", { name: "Create key" }).click();
   return (await page.locator("#api-key").textContent()) ?? "";
 }
 

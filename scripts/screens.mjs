@@ -114,8 +114,8 @@ await main(async (stop) => {
  * @param {string | undefined} prompt
  */
 async function draw(page, prompt) {
-  await page.getByLabel("What is the picture to show?").fill(prompt ?? "");
-  await page.getByRole("button", { name: "Make the picture" }).click();
+  await page.getByLabel("Prompt").fill(prompt ?? "");
+  await page.getByRole("button", { name: "Generate" }).click();
   await page.locator("[data-stage] img").waitFor();
   await page.keyboard.press("Home");
 }

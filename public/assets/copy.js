@@ -1,20 +1,20 @@
-// A browser may keep the page that it leaves, whole, for whoever comes back: what is shown once must not be on it.
+// A browser may keep a page in memory and show it again on Back, so remove the key, which is shown only once.
 addEventListener("pagehide", () => {
   for (const secret of document.querySelectorAll("output")) secret.textContent = "";
 });
 
-/** Buttons that copy: the text they name, or the code they stand with. Without scripts they are not there. */
+/** Copy buttons: each copies the element that it names, or the code beside it. Without scripts they stay hidden. */
 for (const button of document.querySelectorAll("button[data-copy]")) {
   if (!(button instanceof HTMLButtonElement)) continue;
   button.hidden = false;
-  const words = button.textContent;
+  const label = button.textContent;
   button.addEventListener("click", async () => {
-    const named = button.dataset["copy"];
-    const source = named ? document.getElementById(named) : button.parentElement?.querySelector("code");
+    const id = button.dataset["copy"];
+    const source = id ? document.getElementById(id) : button.parentElement?.querySelector("code");
     await navigator.clipboard.writeText(source?.textContent ?? "");
     button.textContent = "✓";
     setTimeout(() => {
-      button.textContent = words;
+      button.textContent = label;
     }, 1_500);
   });
 }

@@ -1,6 +1,6 @@
 import { waitForEnd } from "./wait.js";
 
-/** On the page of a generation that has not ended: shows how it goes, and loads the page again at the end. */
+/** Shows the progress of a generation on its page, and reloads the page at the end. */
 const progress = document.querySelector("[data-progress]");
 
 if (progress instanceof HTMLElement) {
@@ -11,10 +11,10 @@ if (progress instanceof HTMLElement) {
     (state) => {
       const began = Number(progress.dataset["began"]);
       if (seconds) seconds.textContent = `${Math.max(0, Math.floor((Date.now() - began) / 1000))} s`;
-      if (status) status.textContent = state.status === "queued" ? "Waiting" : "Drawing";
+      if (status) status.textContent = state.status === "queued" ? "Queued" : "Generating";
     },
     () => {
-      if (seconds) seconds.textContent = "No connection. Trying again…";
+      if (seconds) seconds.textContent = "No connection. Retrying…";
     },
   );
   if (ended) location.reload();

@@ -1,50 +1,50 @@
-/** How long to wait before the next look: a quick picture is seen at once, a slow one is asked about less often. */
-const LOOK_AGAIN_MS = 700;
-const LOOK_AGAIN_LATER_MS = 2_500;
+/** The time between polls: short at first, longer for slow generations. */
+const POLL_MS = 700;
+const SLOW_POLL_MS = 2_500;
 const QUICK_MS = 15_000;
-/** A look that gets no answer in this time has failed. */
-const LOOK_MS_MAX = 15_000;
-/** After failed looks: this long, doubled each time, up to the most. */
+/** A poll without an answer in this time has failed. */
+const POLL_MS_MAX = 15_000;
+/** The wait after a failed poll: doubled each time, up to the maximum. */
 const BACK_OFF_MS = 1_000;
 const BACK_OFF_MS_MAX = 30_000;
-/** How long looks may fail in a row, and how long the whole wait may be: longer than any generation may take. */
+/** How long polls may fail in a row, and how long the whole wait may take: longer than any generation. */
 const FAILING_MS_MAX = 15 * 60_000;
 const WAIT_MS_MAX = 2 * 60 * 60_000;
 
 /**
  * @typedef {{ status: string, ended: boolean, message: string | null, images: { url: string, width: number, height: number }[] }} State
- * @typedef {{ kind: "state", state: State } | { kind: "again", afterMs: number } | { kind: "gone" }} Look
+ * @typedef {{ kind: "state", state: State } | { kind: "retry", afterMs: number } | { kind: "gone" }} PollResult
  */
 
 /**
- * Looks at a generation until it has ended. A lost network, a limit or a broken server only delays it.
- * @param {string} address of its state
- * @param {(state: State, seconds: number) => void} tell of each look
- * @param {() => void} trouble called after each look that failed; `tell` follows once they work again
- * @returns {Promise<State | null>} null when it gives up: there is no such generation, or looks failed for too long
+ * Polls a generation until it ends. A lost network, a rate limit or a server error only delays it.
+ * @param {string} url of the state
+ * @param {(state: State, seconds: number) => void} onState called after each poll
+ * @param {() => void} onFailure called after each failed poll
+ * @returns {Promise<State | null>} null when it gives up: the generation does not exist, or polls failed for too long
  */
-export async function waitForEnd(address, tell, trouble) {
+export async function waitForEnd(url, onState, onFailure) {
   const began = Date.now();
   let failures = 0;
   let failingSince = began;
   while (Date.now() - began < WAIT_MS_MAX) {
-    const found = await look(address);
+    const found = await poll(url);
     const now = Date.now();
     switch (found.kind) {
       case "gone":
         return null;
       case "state": {
         const { state } = found;
-        tell(state, Math.floor((now - began) / 1000));
+        onState(state, Math.floor((now - began) / 1000));
         if (state.ended) return state;
         failures = 0;
         failingSince = now;
-        await pause(now - began < QUICK_MS ? LOOK_AGAIN_MS : LOOK_AGAIN_LATER_MS);
+        await pause(now - began < QUICK_MS ? POLL_MS : SLOW_POLL_MS);
         break;
       }
-      case "again":
+      case "retry":
         if (now - failingSince > FAILING_MS_MAX) return null;
-        trouble();
+        onFailure();
         await pause(Math.max(found.afterMs, backOff(failures)));
         failures += 1;
     }
@@ -58,7 +58,7 @@ export function backOff(failures) {
 }
 
 /**
- * Resolves after that time, or as soon as the network or the reader comes back.
+ * Resolves after this time, or as soon as the network or the page comes back.
  * @param {number} milliseconds
  * @returns {Promise<void>}
  */
@@ -78,23 +78,23 @@ export function pause(milliseconds) {
 }
 
 /**
- * @param {string} address
- * @returns {Promise<Look>}
+ * @param {string} url
+ * @returns {Promise<PollResult>}
  */
-async function look(address) {
+async function poll(url) {
   try {
-    const response = await fetch(address, {
+    const response = await fetch(url, {
       headers: { Accept: "application/json" },
-      signal: AbortSignal.timeout(LOOK_MS_MAX),
+      signal: AbortSignal.timeout(POLL_MS_MAX),
     });
     if (response.ok) return { kind: "state", state: await response.json() };
-    // The session has ended: the page itself leads to the sign-in, and back.
+    // The session has ended. Reloading the page leads to sign-in and back.
     if (response.status === 401) location.reload();
     if (response.status === 404) return { kind: "gone" };
-    return { kind: "again", afterMs: retryAfterMs(response) };
+    return { kind: "retry", afterMs: retryAfterMs(response) };
   } catch {
-    // No network, no answer in time, or half of one.
-    return { kind: "again", afterMs: 0 };
+    // No network, a timeout, or an incomplete answer.
+    return { kind: "retry", afterMs: 0 };
   }
 }
 

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/d1";
 import { generations } from "../db/log-schema.ts";
 import { lowestGenerationId } from "../id.ts";
 
-export type DayOfUse = {
+export type DailyUsage = {
   /** Days since 1970, in UTC. */
   day: number;
   credits: number;
@@ -12,8 +12,8 @@ export type DayOfUse = {
 
 const DAY_MS = 86_400_000;
 
-/** What a user's ended generations used, for each day since then that has any. Reads only the rows since then. */
-export async function useByDay(d1: D1Database, userId: string, since: number): Promise<DayOfUse[]> {
+/** The credits and images of a user's ended generations for each day since then that has any. Reads only those rows. */
+export async function usageByDay(d1: D1Database, userId: string, since: number): Promise<DailyUsage[]> {
   const day = sql<number>`${generations.createdAt} / ${sql.raw(String(DAY_MS))}`;
   return await drizzle(d1)
     .select({

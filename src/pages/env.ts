@@ -1,10 +1,11 @@
 import type { Context } from "hono";
+import { chooseMailer } from "../auth/mailer.ts";
 import type { Sessions, SignedIn } from "../auth/sessions.ts";
 import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
 import { publicOrigin } from "../origin.ts";
 
-/** What a page's request carries: Hono's type parameter. The session is there on pages behind the sign-in. */
+/** Hono's type parameter for the pages. `sessions` and `signedIn` are set on the account's pages only. */
 export type PagesEnv = {
   Bindings: Env;
   Variables: AppEnv["Variables"] & { sessions: Sessions; signedIn: SignedIn };
@@ -15,7 +16,12 @@ export function siteOrigin(c: Context<PagesEnv>): string {
   return publicOrigin(readConfig(c.env), c.req.url);
 }
 
-/** The library behind it is large and loaded here, on first use: no call of the API should wait for it. */
+/** Whether this server can send mail, such as a link to reset a password. */
+export function canSendMail(c: Context<PagesEnv>): boolean {
+  return chooseMailer(readConfig(c.env), siteOrigin(c)) !== null;
+}
+
+/** Opens the sessions of a request. The sign-in library is large, so it is loaded on first use. */
 export async function openRequestSessions(c: Context<PagesEnv>): Promise<Sessions> {
   const { openSessions } = await import("../auth/sessions.ts");
   const sessions = openSessions(
@@ -27,23 +33,23 @@ export async function openRequestSessions(c: Context<PagesEnv>): Promise<Session
     },
     c.req.raw,
   );
-  if (!sessions) throw new PageError(503, "Nobody can sign in yet: this server has no AUTH_SECRET.");
+  if (!sessions) throw new PageError(503, "Sign-in is not configured: this server has no AUTH_SECRET.");
   return sessions;
 }
 
-/** Has the answer set what the session's doings gathered. */
+/** Adds the cookies that the sessions collected to the response. */
 export function setCookies(c: Context<PagesEnv>, sessions: Sessions): void {
   for (const cookie of sessions.cookies) c.header("Set-Cookie", cookie, { append: true });
 }
 
 const PUBLIC_SECONDS = 300;
 
-/** For pages that are the same to everybody. */
-export function keepPublic(c: Context<PagesEnv>): void {
+/** Lets caches store a page, which must be the same for everyone. */
+export function cachePublicly(c: Context<PagesEnv>): void {
   c.header("Cache-Control", `public, max-age=${PUBLIC_SECONDS}`);
 }
 
-/** A refusal that a person is to read on a page of its own. Thrown in this room only. */
+/** An error that is shown to the user as a page. Thrown in src/pages only. */
 export class PageError extends Error {
   override readonly name = "PageError";
   readonly status: 400 | 403 | 404 | 413 | 429 | 503;

@@ -39,7 +39,7 @@ export function counted(count: number, noun: string): string {
   return `${formatNumber(count)} ${noun}${Math.abs(count) === 1 ? "" : "s"}`;
 }
 
-/** "in 12 days", "today" */
+/** "in 12 days", "within a day" */
 export function formatUntil(milliseconds: number, now: number): string {
   const days = Math.round((milliseconds - now) / DAY_MS);
   return days < 1 ? "within a day" : `in ${counted(days, "day")}`;

@@ -5,25 +5,25 @@ import { readBodyText, type TextLimits } from "../text.ts";
 import { PageError, type PagesEnv } from "./env.ts";
 
 export const FORM_LIMITS: TextLimits = {
-  /** A prompt of 32,000 characters, each of them twelve in a form's encoding, and the other fields. */
+  /** Fits a prompt of 32,000 characters, each up to 12 bytes in a form's encoding, and the other fields. */
   bytesMax: 512 * 1024,
   stallMsMax: 30_000,
   durationMsMax: 60_000,
 };
 
-/** What is wrong with a form, by field; `form` where no single field is to blame. */
+/** The errors of a form by field; `form` for an error of the form as a whole. */
 export type FormErrors = Readonly<Record<string, string>>;
 
 /**
- * The text fields of a form; the first where one is given twice.
- * @throws {PageError} 400 for what is no form, is broken or takes too long; 413 for more than a form may carry
+ * Reads the text fields of a form. If a field is repeated, the first one counts.
+ * @throws {PageError} 400 when the body is not a form, is malformed or takes too long; 413 when it is too large
  */
 export async function readForm(
   c: Context<PagesEnv>,
   limits: TextLimits = FORM_LIMITS,
 ): Promise<Map<string, string>> {
   if (!/^application\/x-www-form-urlencoded\b/i.test(c.req.header("Content-Type") ?? "")) {
-    throw new PageError(400, "This address takes a form.");
+    throw new PageError(400, "This page accepts only form submissions.");
   }
   const text = await readText(c.req.raw, limits);
   const fields = new Map<string, string>();
@@ -41,9 +41,9 @@ async function readText(request: Request, limits: TextLimits): Promise<string> {
     case "empty":
       return "";
     case "too_large":
-      throw new PageError(413, "This is more than a form may carry.");
+      throw new PageError(413, "The form is too large.");
     case "too_slow":
-      throw new PageError(400, "The form took too long to arrive. Please send it again.");
+      throw new PageError(400, "The form took too long to arrive. Send it again.");
     case "encoded":
     case "not_utf8":
     case "broken":
@@ -51,7 +51,7 @@ async function readText(request: Request, limits: TextLimits): Promise<string> {
   }
 }
 
-/** The fields by a schema, or what is wrong with each of them, in the schema's words. */
+/** Validates the fields with a schema, or returns the schema's message for each invalid field. */
 export function parseForm<T>(
   schema: z.ZodType<T>,
   fields: ReadonlyMap<string, string>,
@@ -64,13 +64,13 @@ export function parseForm<T>(
 
 const Email = z.string().trim().toLowerCase().max(EMAIL_LENGTH_MAX).pipe(z.email());
 
-/** The address in the form the users table has it, or null when it is none. */
+/** Normalizes an email address as the users table stores it. Null when it is invalid. */
 export function readEmail(text: string): string | null {
   const result = Email.safeParse(text);
   return result.success ? result.data : null;
 }
 
-/** What is wrong with a password that somebody chooses, or null. Length is all that is asked (NIST SP 800-63B, 3.1.1). */
+/** The error of a new password, or null. Only its length is checked (NIST SP 800-63B, 3.1.1). */
 export function passwordFault(password: string): string | null {
   const { length } = [...password];
   if (length < PASSWORD_LENGTH_MIN)
@@ -81,7 +81,7 @@ export function passwordFault(password: string): string | null {
   return null;
 }
 
-/** A path of this site that a form may lead to; anything else, another site above all, becomes the account. */
+/** The page to open after sign-in: a path under /account. Anything else, such as another site, becomes /account. */
 export function readNext(text: string | undefined): string {
   return text !== undefined && /^\/account(\/[\w-]+)*(\?[\w=&%.+-]*)?$/.test(text) ? text : "/account";
 }

@@ -4,20 +4,22 @@ import type { SignedIn } from "../auth/sessions.ts";
 
 type Alternate = { lang: string; href: string };
 
-type DocumentProps = {
+type PageProps = {
   title: string;
   lang?: string | undefined;
   description?: string | undefined;
   alternates?: readonly Alternate[] | undefined;
-  /** Scripts of ours, by their file's name; every page works without them. */
+  /** File names of our scripts. Every page works without them. */
   scripts?: readonly string[] | undefined;
-  /** Seconds after which a browser without scripts is to look again. */
+  /** Seconds after which a browser without scripts reloads the page. */
   refresh?: number | undefined;
   children?: Child;
 };
 
-const Document: FC<DocumentProps> = ({
+/** @param styles file name of the stylesheet that the page needs beside base.css */
+const Document: FC<PageProps & { styles: string }> = ({
   title,
+  styles,
   lang = "en",
   description,
   alternates = [],
@@ -38,7 +40,8 @@ const Document: FC<DocumentProps> = ({
           <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
         ))}
         <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/site.css" />
+        <link rel="stylesheet" href="/assets/base.css" />
+        <link rel="stylesheet" href={`/assets/${styles}`} />
         {scripts.map((name) => (
           <script type="module" src={`/assets/${name}`} />
         ))}
@@ -67,20 +70,20 @@ const Brand: FC<{ href: string }> = ({ href }) => (
 type Words = Record<"skip" | "docs" | "reference" | "signIn" | "signUp" | "footer" | "main", string>;
 
 const ENGLISH: Words = {
-  skip: "Skip to the content",
+  skip: "Skip to content",
   docs: "Docs",
   reference: "API reference",
   signIn: "Sign in",
   signUp: "Create an account",
-  footer: "Prepaid credits. What is not delivered is refunded by itself.",
+  footer: "Prepaid credits. Failed images are refunded automatically.",
   main: "Main",
 };
 
-/** Around pages that everybody may see. They look the same to everybody, so that they may be kept. */
+/** The frame of public pages. They are the same for everyone, so that they can be cached. */
 export const PublicPage: FC<
-  DocumentProps & { words?: Words | undefined; docsHref?: string | undefined; plain?: boolean | undefined }
+  PageProps & { words?: Words | undefined; docsHref?: string | undefined; plain?: boolean | undefined }
 > = ({ words = ENGLISH, docsHref = "/docs", plain = false, children, ...document }) => (
-  <Document {...document}>
+  <Document styles="public.css" {...document}>
     <a class="skip" href="#main">
       {words.skip}
     </a>
@@ -130,7 +133,7 @@ export type { Words as PublicWords };
 const ACCOUNT_PAGES = [
   ["/account", "Overview"],
   ["/account/playground", "Playground"],
-  ["/account/generations", "Pictures"],
+  ["/account/generations", "Images"],
   ["/account/keys", "API keys"],
   ["/account/credits", "Credits"],
   ["/account/settings", "Settings"],
@@ -138,15 +141,15 @@ const ACCOUNT_PAGES = [
 
 export type AccountPath = (typeof ACCOUNT_PAGES)[number][0];
 
-/** Around pages behind the sign-in. */
-export const AccountPage: FC<DocumentProps & { at: AccountPath; signedIn: SignedIn }> = ({
+/** The frame of the account's pages. */
+export const AccountPage: FC<PageProps & { at: AccountPath; signedIn: SignedIn }> = ({
   at,
   signedIn,
   children,
   title,
   ...document
 }) => (
-  <Document title={`${title} · GPT Image Hub`} {...document}>
+  <Document title={`${title} · GPT Image Hub`} styles="account.css" {...document}>
     <a class="skip" href="#main">
       {ENGLISH.skip}
     </a>
@@ -185,7 +188,7 @@ export const AccountPage: FC<DocumentProps & { at: AccountPath; signedIn: Signed
   </Document>
 );
 
-/** A page that says one thing. */
+/** A page with a message. */
 export const MessagePage: FC<{ title: string; children?: Child }> = ({ title, children }) => (
   <PublicPage title={`${title} · GPT Image Hub`}>
     <div class="wrap narrow">

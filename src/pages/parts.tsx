@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import { formatDate, formatTime } from "./format.ts";
 import type { FormErrors } from "./forms.ts";
 
-/** An input with its label, and what is wrong with it where a screen reader says it with the field. */
+/** An input with its label and its error, which a screen reader reads with the field. */
 export const Field: FC<{
   name: string;
   label: string;
@@ -47,7 +47,7 @@ export const FieldError: FC<{ name: string; errors?: FormErrors | undefined }> =
     </p>
   ) : null;
 
-/** What is wrong with a form as a whole, told at once. */
+/** The error of a form as a whole. A screen reader reads it at once. */
 export const FormError: FC<{ errors?: FormErrors | undefined }> = ({ errors = {} }) =>
   errors["form"] ? (
     <div class="notice bad" role="alert">
@@ -59,17 +59,17 @@ export const Time: FC<{ at: number }> = ({ at }) => (
   <time datetime={new Date(at).toISOString()}>{formatTime(at)}</time>
 );
 
-/** Where the hour is of no interest, or not known. */
+/** A date without the time of day. */
 export const Day: FC<{ at: number }> = ({ at }) => (
   <time datetime={new Date(at).toISOString().slice(0, 10)}>{formatDate(at)}</time>
 );
 
-/** What scrolls must be reachable by keyboard. */
+/** Makes an element that scrolls reachable by keyboard. */
 export function scrolls(label: string) {
   return { tabindex: 0, role: "group", "aria-label": label };
 }
 
-/** Code to be copied: the button does nothing, and is not there, without scripts. */
+/** A code sample. The script shows its copy button. */
 export const Code: FC<{ text: string; label: string; id?: string; copy?: string }> = ({
   text,
   label,
@@ -87,8 +87,8 @@ export const Code: FC<{ text: string; label: string; id?: string; copy?: string 
 );
 
 const STATUS_WORDS = {
-  queued: "Waiting",
-  processing: "Drawing",
+  queued: "Queued",
+  processing: "Generating",
   succeeded: "Ready",
   failed: "Failed",
   canceled: "Canceled",
@@ -102,7 +102,7 @@ export function imageSource(config: Config, key: string): string {
   return `${config.IMAGES_BASE_URL ?? "/images"}/${key}`;
 }
 
-/** Generations as tiles, each by its first picture. */
+/** Generations as tiles, each with its first image. */
 export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Config }> = ({
   generations,
   config,
@@ -140,18 +140,18 @@ export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Con
 
 export const Empty: FC<{ children?: Child }> = ({ children }) => <div class="empty">{children}</div>;
 
-/** Nothing here sells credits: whoever has none must hear whom to ask, before a picture is refused. */
+/** Tells users without credits how to get some, as this site does not sell them. */
 export const NoCredits: FC<{ credits: number; email: string }> = ({ credits, email }) =>
   credits > 0 ? null : (
     <div class="notice">
       <p>
-        <strong>You have no credits.</strong> They are given by whoever runs this service: ask for some for
-        the account {email}. Meanwhile you can create a key and read <a href="/docs">the documentation</a>.
+        <strong>You have no credits.</strong> Contact support to add credits to {email}. Meanwhile, create an
+        API key or read <a href="/docs">the documentation</a>.
       </p>
     </div>
   );
 
-/** A part of a page that its heading names. */
+/** A section of a page, labelled by its heading. */
 export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id, name, children }) => (
   <section aria-labelledby={id}>
     <h2 id={id}>{name}</h2>
@@ -159,7 +159,7 @@ export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id
   </section>
 );
 
-/** With `stacked`, a phone shows each row in lines of its own, the last cell below the others. */
+/** With `stacked`, a phone shows each row as a block, with the last cell below the others. */
 export const Table: FC<{ label: string; head: readonly string[]; stacked?: boolean; children?: Child }> = ({
   label,
   head,

@@ -4,14 +4,14 @@ import { socialProviders } from "../auth/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { account } from "./account/routes.tsx";
-import { reference } from "./docs/reference.tsx";
-import { docs } from "./docs/routes.tsx";
+import { auth } from "./auth/routes.ts";
+import { guides } from "./docs/guide/routes.tsx";
+import { reference } from "./docs/reference/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
 import { MessagePage } from "./layout.tsx";
-import { signIn } from "./sign-in.tsx";
 
-/** What people see: pages that work without scripts, held by a policy that lets in nothing from elsewhere. */
+/** The website. Every page works without scripts, and its policy loads nothing from other sites. */
 export const pages = new Hono<PagesEnv>();
 
 pages.use(
@@ -27,13 +27,13 @@ pages.use(
   }),
 );
 
-/** Refuses every page while the site's origin is unknown: links, samples and mails would contain what a caller claims. */
+/** Rejects every page while the site's origin is unknown: links, samples and mails would contain the caller's host. */
 pages.use(async (c, next) => {
   siteOrigin(c);
   await next();
 });
 
-/** A form of another site's must not act for whoever is signed in here: beside SameSite cookies, its origin is asked. */
+/** Rejects forms sent from other sites. The session cookie is SameSite too. */
 pages.on(
   "POST",
   ["/sign-in", "/sign-in/*", "/sign-up", "/sign-out", "/forgot-password", "/reset-password", "/account/*"],
@@ -48,15 +48,24 @@ pages.on(
 );
 
 pages.route("/", landing);
-pages.route("/", docs);
+pages.route("/", guides);
 pages.route("/", reference);
-pages.route("/", signIn);
+pages.route("/", auth);
 pages.route("/account", account);
+
+const ERROR_TITLES: Record<PageError["status"], string> = {
+  400: "Bad request",
+  403: "Request rejected",
+  404: "Page not found",
+  413: "Request too large",
+  429: "Too many attempts",
+  503: "Not available",
+};
 
 pages.onError((error, c) => {
   if (error instanceof PageError) {
     return c.html(
-      <MessagePage title="That did not work">
+      <MessagePage title={ERROR_TITLES[error.status]}>
         <p>{error.message}</p>
       </MessagePage>,
       error.status,
@@ -65,17 +74,20 @@ pages.onError((error, c) => {
   log("page_failed", { request_id: c.get("requestId"), error: describe(error) });
   const status = error instanceof ConfigError ? 503 : 500;
   return c.html(
-    <MessagePage title="Something went wrong on our side">
-      <p>Please try again in a moment. If it stays, tell us this number: {c.get("requestId")}</p>
+    <MessagePage title="Something went wrong">
+      <p>
+        Try again in a moment. If this keeps happening, contact support with the request ID{" "}
+        {c.get("requestId")}.
+      </p>
     </MessagePage>,
     status,
   );
 });
 
 const NotFound = () => (
-  <MessagePage title="There is no page at this address">
+  <MessagePage title="Page not found">
     <p>
-      Perhaps you look for the <a href="/docs">documentation</a> or <a href="/account">your account</a>.
+      Try the <a href="/docs">documentation</a> or <a href="/account">your account</a>.
     </p>
   </MessagePage>
 );
@@ -88,7 +100,7 @@ function setHeaders(c: Context<PagesEnv>): void {
   const headers = c.res.headers;
   headers.set("Content-Security-Policy", contentSecurityPolicy(c));
   headers.set("X-Content-Type-Options", "nosniff");
-  // Forms need an origin; other sites get no path, which may hold an id.
+  // Our own forms need the Origin header. Other sites do not get the path, which may contain an id.
   headers.set("Referrer-Policy", "strict-origin-when-cross-origin");
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Permissions-Policy", "camera=(), microphone=(), geolocation=()");
@@ -96,7 +108,7 @@ function setHeaders(c: Context<PagesEnv>): void {
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", "private, no-store");
 }
 
-/** Allows this site alone, the host that pictures come from, and the sites to sign in with, where forms may lead. */
+/** Allows this site, the host of the images, and the sign-in pages of GitHub and Google as targets of forms. */
 function contentSecurityPolicy(c: Context<PagesEnv>): string {
   const config = readConfig(c.env);
   const pictures = config.IMAGES_BASE_URL === undefined ? "" : ` ${new URL(config.IMAGES_BASE_URL).origin}`;

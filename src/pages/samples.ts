@@ -1,9 +1,9 @@
-/** A request to make a picture, as the examples show it. */
+/** The body of a request in the code samples. */
 export type SampleBody = Readonly<Record<string, string | number | boolean>>;
 
 const KEY = "YOUR_API_KEY";
 
-/** The request as a shell command. */
+/** The request as a curl command. */
 export function curlSample(origin: string, body: SampleBody): string {
   const json = indent(JSON.stringify(body, null, 2)).replaceAll("'", `'\\''`);
   return `curl ${origin}/api/v1/images/generations \\
@@ -26,7 +26,7 @@ if (!response.ok) throw new Error(generation.error.message);
 console.log(generation.images.map((image) => image.url));`;
 }
 
-/** With nothing to install: what Python brings along is enough. */
+/** The request in Python, with its standard library only. */
 export function pythonSample(origin: string, body: SampleBody): string {
   const fields = Object.entries(body).map(
     ([name, value]) => `    ${JSON.stringify(name)}: ${pythonValue(value)},`,
@@ -54,7 +54,7 @@ except HTTPError as error:
 print([image["url"] for image in generation["images"]])`;
 }
 
-/** JSON's strings and numbers are Python's too; its booleans are not. */
+/** Strings and numbers are the same in JSON and Python; booleans differ. */
 function pythonValue(value: string | number | boolean): string {
   return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
 }

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { callApi } from "../../scripts/service.mjs";
 
-/** The examples that people copy from the pages, each run as it stands, but for the key. */
+/** Runs each code sample of the pages unchanged, except for the key. */
 
 const site = inject("site");
 const key = inject("key");
@@ -36,7 +36,7 @@ async function shell(command: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-/** The value with what differs from one generation, or one account, to the next replaced by what it is. */
+/** Replaces the values that differ between generations and accounts. */
 function masked(value: unknown): unknown {
   return JSON.parse(
     JSON.stringify(value)
@@ -63,51 +63,51 @@ describe.each(["/docs", "/tr/docs"])("the examples of %s", (path) => {
     answers = examples.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
   });
 
-  it("are six requests with curl, one in JavaScript, one in Python, four answers and a header", () => {
+  it("are six requests with curl, one in JavaScript, one in Python, four responses and a header", () => {
     expect([curls.length, answers.length, examples.length]).toEqual([6, 4, 13]);
   });
 
-  it("make a picture, and get the answer that is shown", async () => {
+  it("generate an image, with the response in the guide", async () => {
     const answer = await shell(curls[0] ?? "");
     expect(masked(answer)).toEqual(masked(answers[0]));
     made = JSON.parse(JSON.stringify(answer));
-    const picture = await fetch(made.images[0]?.url ?? "");
-    writeFileSync(join(directory, "cup.png"), Buffer.from(await picture.arrayBuffer()));
+    const image = await fetch(made.images[0]?.url ?? "");
+    writeFileSync(join(directory, "cup.png"), Buffer.from(await image.arrayBuffer()));
   });
 
   it("list the models", async () => {
     expect(await shell(curls[1] ?? "")).toMatchObject({ object: "list", data: [{ id: "gpt-image-2" }] });
   });
 
-  it("make a picture from JavaScript", async () => {
+  it("generate an image with JavaScript", async () => {
     writeFileSync(join(directory, "example.mjs"), example("const "));
     const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: directory });
     expect(stdout).toContain(`${site}/images/gen_`);
   });
 
-  it("make a picture from Python", async () => {
+  it("generate an image with Python", async () => {
     const { stdout } = await run("python3", ["-c", example("import json")], { cwd: directory });
     expect(stdout).toContain(`${site}/images/gen_`);
   });
 
-  it("make a picture after another", async () => {
+  it("generate an image from a reference", async () => {
     expect(await shell(curls[2] ?? "")).toMatchObject({ status: "succeeded", images: [{ width: 1024 }] });
   });
 
-  it("do not wait, and get the answer that is shown", async () => {
+  it("send an async request, with the response in the guide", async () => {
     expect(masked(await shell(curls[3] ?? ""))).toEqual(masked(answers[1]));
   });
 
-  it("look a generation up", async () => {
+  it("retrieve a generation", async () => {
     const answer = await shell((curls[4] ?? "").replace(PLACEHOLDER_ID, made.id));
     expect(answer).toMatchObject({ id: made.id, status: "succeeded" });
   });
 
-  it("read the balance, and get the answer that is shown", async () => {
+  it("read the balance, with the response in the guide", async () => {
     expect(masked(await shell(curls[5] ?? ""))).toEqual(masked(answers[2]));
   });
 
-  it("show what a request without a prompt is told", async () => {
+  it("show the error of a request without a prompt", async () => {
     const { status, body } = await callApi(`${site}/api/v1/images/generations`, key, {
       model: "gpt-image-2",
     });
@@ -115,7 +115,7 @@ describe.each(["/docs", "/tr/docs"])("the examples of %s", (path) => {
   });
 });
 
-it("the example of the landing page makes a picture", async () => {
+it("the example of the landing page generates an image", async () => {
   const [example = ""] = await examplesOf("/");
   expect(await shell(example)).toMatchObject({ status: "succeeded", images: [{ width: 1536 }] });
 });

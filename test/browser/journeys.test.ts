@@ -36,19 +36,19 @@ async function credits(key: string) {
   return { status: response.status, body: await response.json() };
 }
 
-it("signs up, makes a key that works, revokes it, and sees it refused", async () => {
+it("signs up, creates a key that works, and revokes it", async () => {
   await signUp(page, site, somebody());
   const key = await createKey(page, site, "a program");
   expect(await credits(key)).toMatchObject({ status: 200, body: { credits: 200, account_type: "FREE" } });
 
-  await page.getByRole("link", { name: "I stored it" }).click();
+  await page.getByRole("link", { name: "Done" }).click();
   expect(await page.locator("body").textContent()).not.toContain(key);
   expect(await page.locator(".keys").textContent()).toMatch(/a program.*Last used/);
   await page.goBack().catch(() => {});
   expect(await page.content()).not.toContain(key);
   await page.goto(`${site}/account/keys`);
   await page.getByRole("link", { name: "Revoke a program" }).click();
-  await page.getByRole("button", { name: "Revoke the key" }).click();
+  await page.getByRole("button", { name: "Revoke key" }).click();
   await page.getByText("Revoked").waitFor();
   expect(await credits(key)).toMatchObject({ status: 401, body: { error: { code: "invalidApiKey" } } });
 });
@@ -62,29 +62,29 @@ it("copies a new key", async () => {
   expect(await page.evaluate("navigator.clipboard.readText()")).toBe(key);
 });
 
-it("comes from the landing page to a picture, and finds what it cost", async () => {
+it("gets from the landing page to an image and its charge", async () => {
   await page.goto(site);
   await page.getByRole("main").getByRole("link", { name: "Create an account" }).click();
-  await page.getByLabel("E-mail address").fill(somebody());
+  await page.getByLabel("Email").fill(somebody());
   await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Create the account" }).click();
-  await page.getByRole("link", { name: "Make a picture" }).click();
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.getByRole("link", { name: "Generate an image" }).click();
 
-  await page.getByLabel("What is the picture to show?").fill("it's a lighthouse");
-  await page.getByLabel("Shape").selectOption("16:9");
-  await page.getByText("8 credits for 1 picture of 1280 × 720").waitFor();
+  await page.getByLabel("Prompt").fill("it's a lighthouse");
+  await page.getByLabel("Aspect ratio").selectOption("16:9");
+  await page.getByText("8 credits for 1 image, 1280 × 720").waitFor();
   await page.getByText('"size": "1280x720"').first().waitFor();
   expect(await page.locator("#sample-curl").textContent()).toContain(String.raw`it'\''s a lighthouse`);
-  await page.getByRole("button", { name: "Make the picture" }).click();
-  const picture = page.getByRole("img", { name: "it's a lighthouse" });
-  await picture.waitFor();
-  expect(await picture.evaluate((image) => "naturalWidth" in image && image.naturalWidth)).toBe(1280);
+  await page.getByRole("button", { name: "Generate" }).click();
+  const image = page.getByRole("img", { name: "it's a lighthouse" });
+  await image.waitFor();
+  expect(await image.evaluate((element) => "naturalWidth" in element && element.naturalWidth)).toBe(1280);
   await page.getByText("192 credits left").waitFor();
 
   await page.getByRole("link", { name: "Receipt and download" }).click();
   await page.getByRole("heading", { name: "it's a lighthouse" }).waitFor();
   const download = page.waitForEvent("download");
-  await page.getByRole("link", { name: "Download picture 1" }).click();
+  await page.getByRole("link", { name: "Download image 1" }).click();
   expect((await download).suggestedFilename()).toMatch(/^img_.*\.png$/);
   await page.goto(`${site}/account/credits`);
   await page.getByRole("link", { name: "Charge" }).waitFor();
@@ -93,8 +93,8 @@ it("comes from the landing page to a picture, and finds what it cost", async () 
 it.each([
   ["GitHub", "https://github.com/login/oauth/authorize"],
   ["Google", "https://accounts.google.com/o/oauth2/v2/auth"],
-])("leads to %s, which the policy lets through, and to nowhere else", async (name, address) => {
-  // Nothing leaves this machine: what would be asked of the other site is answered here.
+])("redirects to %s, which the policy allows", async (name, address) => {
+  // Answers the requests to other sites, so that none leaves the machine.
   await page.route(/^https:/, (route) => route.fulfill({ body: "the other site" }));
   await page.goto(`${site}/sign-in?next=/account/keys`);
   await page.getByRole("button", { name: `Continue with ${name}` }).click();
@@ -104,38 +104,38 @@ it.each([
   expect(url.searchParams.get("redirect_uri")).toBe(`${site}/sign-in/with/callback/${name.toLowerCase()}`);
 });
 
-it("says at the field what is wrong, and leads there", async () => {
+it("shows an error at its field, and focuses it", async () => {
   await signUp(page, site, somebody());
   await page.goto(`${site}/account/playground`);
-  await page.getByRole("button", { name: "Make the picture" }).click();
-  const prompt = page.getByLabel("What is the picture to show?");
-  await page.getByText("Describe the picture.").waitFor();
+  await page.getByRole("button", { name: "Generate" }).click();
+  const prompt = page.getByLabel("Prompt");
+  await page.getByText("Enter a prompt.").waitFor();
   expect(await prompt.getAttribute("aria-invalid")).toBe("true");
   expect(await page.evaluate("document.activeElement.id")).toBe("prompt");
-  // The browser tells of every refused request.
+  // The browser logs every failed request.
   expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
 });
 
-it("works without scripts, from the sign-in to the picture", async () => {
+it("works without scripts, from sign-up to the image", async () => {
   await context.close();
   context = await browser.newContext({ javaScriptEnabled: false });
   ({ page, complaints } = await openPage(context));
   await signUp(page, site, somebody());
   await page.goto(`${site}/account/playground`);
-  await page.getByLabel("What is the picture to show?").fill("a harbour");
-  await page.getByRole("button", { name: "Make the picture" }).click();
-  // The page of an unfinished generation comes again by itself.
+  await page.getByLabel("Prompt").fill("a harbour");
+  await page.getByRole("button", { name: "Generate" }).click();
+  // The page of an unfinished generation reloads itself.
   await page.getByRole("img", { name: "1: a harbour" }).waitFor();
 });
 
-it("sends a session that has ended to sign in, and back to where it was", async () => {
+it("returns to the page after signing in again", async () => {
   const email = somebody();
   await signUp(page, site, email);
   await page.goto(`${site}/account/keys`);
   await context.clearCookies();
-  await page.getByLabel("Name of the new key").fill("too late");
-  await page.getByRole("button", { name: "Create the key" }).click();
-  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Name").fill("too late");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("heading", { name: "API keys" }).waitFor();

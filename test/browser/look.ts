@@ -11,7 +11,7 @@ const Results = z.object({
   violations: z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) })),
 });
 
-/** Gathers what a page should never say: errors of its scripts, and whatever its policy had to refuse. */
+/** Opens a page and collects the errors of its scripts and the violations of its policy. */
 export async function openPage(context: BrowserContext): Promise<{ page: Page; complaints: string[] }> {
   const complaints: string[] = [];
   context.setDefaultTimeout(PATIENCE_MS);
@@ -23,16 +23,16 @@ export async function openPage(context: BrowserContext): Promise<{ page: Page; c
   return { page, complaints };
 }
 
-/** Holds the page at hand against axe's rules for accessibility, by default those of WCAG 2 and of good practice. */
+/** Checks the page with axe: by default its rules for WCAG 2 and best practices. */
 export async function expectAccessible(page: Page): Promise<void> {
-  // Run by the debugger, which the page's policy does not bind.
+  // Run by the debugger, so that the page's policy does not block it.
   await page.evaluate(axe);
   const { violations } = Results.parse(await page.evaluate("axe.run()"));
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   expect(found, page.url()).toEqual([]);
 }
 
-/** Nothing is wider than the window. */
+/** Checks that nothing is wider than the window. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const overflow = await page.evaluate(
     "document.documentElement.scrollWidth - document.documentElement.clientWidth",

@@ -18,7 +18,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-/** At both widths and in both lights. */
+/** Checks both widths and both color schemes. */
 async function expectPresentable(page: Page) {
   for (const size of [PHONE, DESK]) {
     await page.setViewportSize(size);
@@ -30,7 +30,7 @@ async function expectPresentable(page: Page) {
   }
 }
 
-/** What the page at hand weighs with its styles and scripts, uncompressed; its pictures aside. */
+/** The uncompressed bytes of a page with its styles and scripts, without images. */
 const WEIGH = `[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .filter(({ initiatorType }) => initiatorType !== "img")
   .reduce((sum, { decodedBodySize }) => sum + decodedBodySize, 0)`;
@@ -59,7 +59,7 @@ describe.each([
   "/reset-password?token=x",
   "/nothing",
 ])("the public page %s", (path) => {
-  it("is accessible, narrow enough, obeys its policy and is light", async () => {
+  it("is accessible, fits the window, obeys its policy and is small", async () => {
     const context = await browser.newContext({ viewport: DESK });
     const { page, complaints } = await openPage(context);
     const response = await openLight(page, path);
@@ -95,34 +95,34 @@ describe("an account's pages", () => {
     ["/account", "Overview"],
     ["/account?welcome=1", "Welcome"],
     ["/account/playground", "Playground"],
-    ["/account/generations", "Pictures"],
-    ["/account/generations?status=failed", "Pictures"],
+    ["/account/generations", "Images"],
+    ["/account/generations?status=failed", "Images"],
     ["/account/keys", "API keys"],
     ["/account/credits", "Credits"],
     ["/account/settings", "Settings"],
-  ])("%s is accessible, narrow enough, obeys its policy and is light", async (path, heading) => {
+  ])("%s is accessible, fits the window, obeys its policy and is small", async (path, heading) => {
     await openLight(page, path);
     await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
     await expectPresentable(page);
     expect(complaints).toEqual([]);
   });
 
-  it("a generation and the question before a key is revoked are, too", async () => {
+  it("a generation and the confirmation of revoking a key are, too", async () => {
     await page.goto(`${site}/account/generations`);
     await page.locator(".gallery a").first().click();
     await page.getByRole("heading", { name: "Receipt" }).waitFor();
     await expectPresentable(page);
     await page.goto(`${site}/account/keys`);
     await page.getByRole("link", { name: /^Revoke/ }).click();
-    await page.getByRole("button", { name: "Revoke the key" }).waitFor();
+    await page.getByRole("button", { name: "Revoke key" }).waitFor();
     await expectPresentable(page);
     expect(complaints).toEqual([]);
   });
 
-  it("a form that comes back with errors is, too", async () => {
+  it("a form with errors is, too", async () => {
     await page.goto(`${site}/account/keys`);
-    await page.getByRole("button", { name: "Create the key" }).click();
-    await page.getByText("Give the key a name").waitFor();
+    await page.getByRole("button", { name: "Create key" }).click();
+    await page.getByText("Enter a name for this key").waitFor();
     await expectPresentable(page);
     expect(complaints.every((text) => text.includes("422"))).toBe(true);
   });

@@ -4,12 +4,12 @@ import { startFreshService } from "../../scripts/browser.mjs";
 declare module "vitest" {
   interface ProvidedContext {
     site: string;
-    /** Of the demo account. */
+    /** The key of the demo account. */
     key: string;
   }
 }
 
-/** One service for all browser tests: each signs up somebody of its own. */
+/** Starts one service for all browser tests. Each test signs up its own users. */
 export default async function setup(project: TestProject) {
   const service = await startFreshService();
   project.provide("site", service.origin);

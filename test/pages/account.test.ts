@@ -9,17 +9,17 @@ import { findUser, SITE, Visitor } from "./visitor.ts";
 
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
 
-/** Somebody signed in, with credits. */
+/** A signed-in user with credits. */
 async function member(credits = 100) {
   const visitor = new Visitor();
   visitor.headers = { ...visitor.headers, "cf-connecting-ip": crypto.randomUUID() };
   const user = await findUser(await visitor.signUp());
-  if (!user) throw new Error("Nobody signed up.");
+  if (!user) throw new Error("The sign-up failed.");
   if (credits > 0) await env.ACCOUNT.getByName(user.id).grant("gift", credits, null, "A gift");
   return { visitor, userId: user.id };
 }
 
-async function makeKey(visitor: Visitor, name = "a program") {
+async function createKey(visitor: Visitor, name = "a program") {
   const page = await (await visitor.post("/account/keys", { name, expires: "30" })).text();
   return { page, key: KEY.exec(page)?.[0] ?? "" };
 }
@@ -41,7 +41,7 @@ describe("private pages", () => {
     "/account/generations",
     "/account/playground",
     "/account/settings",
-  ])("%s are kept nowhere and framed by nobody", async (path) => {
+  ])("%s are not cached and cannot be framed", async (path) => {
     const { visitor } = await member(0);
     const { status, headers } = await visitor.get(path);
     expect(status).toBe(200);
@@ -53,7 +53,7 @@ describe("private pages", () => {
   });
 
   it.each(["/account/keys", "/account/playground", "/account/settings/password"])(
-    "%s take no form of another site's",
+    "%s reject forms from other sites",
     async (path) => {
       const { visitor, userId } = await member();
       const fields = { name: "stolen", expires: "never", prompt: "a lighthouse" };
@@ -63,7 +63,7 @@ describe("private pages", () => {
     },
   );
 
-  it("tell our own scripts of a session that has ended", async () => {
+  it("answer scripts with 401 when the session has ended", async () => {
     const visitor = new Visitor();
     visitor.headers = { accept: "application/json" };
     expect((await visitor.get("/account/playground/preview")).status).toBe(401);
@@ -71,9 +71,9 @@ describe("private pages", () => {
 });
 
 describe("API keys", () => {
-  it("are shown once, work, and are refused once revoked", async () => {
+  it("are shown once, work, and stop working when revoked", async () => {
     const { visitor } = await member();
-    const { key } = await makeKey(visitor);
+    const { key } = await createKey(visitor);
     expect(await balanceWith(key)).toBe(200);
     const list = await visitor.get("/account/keys");
     const page = await list.clone().text();
@@ -86,7 +86,7 @@ describe("API keys", () => {
     expect(await balanceWith(key)).toBe(401);
   });
 
-  it("are made once by one form, however often it is sent", async () => {
+  it("are created once for each form, however often it is sent", async () => {
     const { visitor, userId } = await member(0);
     const form = await (await visitor.get("/account/keys")).text();
     const [, id = ""] = /name="id" value="(key_\w+)"/.exec(form) ?? [];
@@ -104,7 +104,7 @@ describe("API keys", () => {
     expect((await stranger.visitor.post("/account/keys", fields)).status).toBe(400);
   });
 
-  it("can all be seen and revoked, live ones first", async () => {
+  it("are listed with active keys first, in pages", async () => {
     const { visitor, userId } = await member(0);
     const rows = Array.from({ length: 60 }, (_, at) => {
       const revoked = at < 10 ? null : 1;
@@ -123,9 +123,9 @@ describe("API keys", () => {
     expect(second).not.toContain("?after=");
   });
 
-  it("say on what day they were last used, by whatever request", async () => {
+  it("show the day of their last use", async () => {
     const { visitor } = await member();
-    const { key } = await makeKey(visitor);
+    const { key } = await createKey(visitor);
     const page = async () => await (await visitor.get("/account/keys")).text();
     expect(await page()).toContain("Never used");
     expect(await balanceWith(key)).toBe(200);
@@ -133,10 +133,10 @@ describe("API keys", () => {
     await vi.waitFor(async () => expect(await page()).toContain(`Last used <time datetime="${today}">`));
   });
 
-  it("are named by text, whatever it says", async () => {
+  it("have their names escaped", async () => {
     const { visitor } = await member();
     const name = `"><script>alert('x')</script>`;
-    const { page } = await makeKey(visitor, name);
+    const { page } = await createKey(visitor, name);
     const list = await (await visitor.get("/account/keys")).text();
     for (const html of [page, list]) {
       expect(html).not.toContain("<script>");
@@ -144,9 +144,9 @@ describe("API keys", () => {
     }
   });
 
-  it("of others can be neither seen nor revoked", async () => {
+  it("of other users can be neither seen nor revoked", async () => {
     const owner = await member();
-    const { key } = await makeKey(owner.visitor, "mine");
+    const { key } = await createKey(owner.visitor, "mine");
     const [revoke = ""] = await hrefs(
       await owner.visitor.get("/account/keys"),
       /\/account\/keys\/key_\w+\/revoke/g,
@@ -160,8 +160,8 @@ describe("API keys", () => {
   it.each([
     ["no name", { name: " ", expires: "30" }, "name-error"],
     ["a name of 101 characters", { name: "x".repeat(101), expires: "30" }, "name-error"],
-    ["no such lifetime", { name: "x", expires: "31" }, "expires-error"],
-  ])("with %s are refused, at the field", async (_, fields, errorId) => {
+    ["an unknown lifetime", { name: "x", expires: "31" }, "expires-error"],
+  ])("with %s are rejected, with the error at the field", async (_, fields, errorId) => {
     const { visitor } = await member(0);
     const response = await visitor.post("/account/keys", fields);
     const page = await response.text();
@@ -169,14 +169,14 @@ describe("API keys", () => {
     expect(page).toContain(`id="${errorId}"`);
   });
 
-  it("may have any name of up to 100 characters, which stays text", async () => {
+  it("may have a name of 100 characters, which is escaped", async () => {
     const { visitor } = await member(0);
-    const { page } = await makeKey(visitor, `<script>alert(1)</script>${"x".repeat(75)}`);
+    const { page } = await createKey(visitor, `<script>alert(1)</script>${"x".repeat(75)}`);
     expect(page).toMatch(KEY);
     expect(page).not.toContain("<script>alert");
   });
 
-  it("are at most so many", async () => {
+  it("are limited", async () => {
     const { visitor, userId } = await member(0);
     const rows = Array.from({ length: ACTIVE_KEYS_MAX - 1 }, (_, at) =>
       env.DB.prepare(
@@ -184,15 +184,17 @@ describe("API keys", () => {
       ).bind(`key_${userId}${at}`, userId, `${userId}${at}`),
     );
     await env.DB.batch(rows);
-    expect((await makeKey(visitor, "the last")).key).toMatch(KEY);
-    expect((await makeKey(visitor, "one more")).page).toContain(`You have ${ACTIVE_KEYS_MAX} keys already`);
+    expect((await createKey(visitor, "the last")).key).toMatch(KEY);
+    expect((await createKey(visitor, "one more")).page).toContain(
+      `You already have ${ACTIVE_KEYS_MAX} active keys`,
+    );
   });
 });
 
-describe("the list of pictures", () => {
-  it("shows what has not ended, and what ended while D1 refused, like the API's list", async () => {
+describe("the list of images", () => {
+  it("shows running generations, and those that ended while D1 was down, like the API's list", async () => {
     const { visitor, userId } = await member(100);
-    const { key } = await makeKey(visitor);
+    const { key } = await createKey(visitor);
     const account = env.ACCOUNT.getByName(userId);
     vi.spyOn(env.GENERATIONS, "sendBatch").mockRejectedValue(new Error("held back"));
     const ids = [newId("gen"), newId("gen"), newId("gen")];
@@ -236,7 +238,7 @@ const State = z.object({
 });
 
 describe("the playground", () => {
-  it("makes a picture, charges for it and shows it everywhere", async () => {
+  it("generates an image, charges for it and shows it on every page", async () => {
     const { visitor } = await member(10);
     visitor.headers = { ...visitor.headers, accept: "application/json" };
     const asked = await visitor.post("/account/playground", {
@@ -269,7 +271,7 @@ describe("the playground", () => {
     expect(await (await visitor.get("/account/generations?status=failed")).text()).not.toContain(page);
     const credits = await (await visitor.get("/account/credits")).text();
     expect(credits).toMatch(/Charge.*−8/s);
-    expect(credits).toContain("Credits used in the last 30 days: 8 in all.");
+    expect(credits).toContain("Credits used in the last 30 days: 8 in total.");
     expect(await (await visitor.get(`/account/playground?from=${page.split("/").at(-1)}`)).text()).toMatch(
       /<option value="1:1" selected/,
     );
@@ -280,7 +282,7 @@ describe("the playground", () => {
     ]);
   });
 
-  it("pays once for a form, however often it is sent, and again for one that was changed", async () => {
+  it("charges once for a form, however often it is sent, and again for a changed one", async () => {
     const { visitor, userId } = await member(100);
     visitor.headers = { ...visitor.headers, accept: "application/json" };
     const rendered = async () => {
@@ -305,7 +307,7 @@ describe("the playground", () => {
     expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92 - 8 - 16 - 8);
   });
 
-  it("keeps its keys apart from those of API callers", async () => {
+  it("uses idempotency keys that API callers cannot use", async () => {
     const { visitor, userId } = await member(100);
     const attempt = "a".repeat(16);
     visitor.headers = { ...visitor.headers, accept: "application/json" };
@@ -314,21 +316,26 @@ describe("the playground", () => {
     const used = await runInDurableObject(account, (_, { storage }) =>
       storage.sql.exec<{ idempotency_key: string }>("SELECT idempotency_key FROM generations").one(),
     );
-    // No header can hold it: a key of the API has no spaces.
+    // The API rejects keys with spaces.
     expect(used.idempotency_key).toMatch(/^playground a{16} [0-9a-f]{64}$/);
   });
 
   it.each([
-    ["no prompt", { prompt: " " }, 422, { prompt: "Describe the picture." }],
-    ["five pictures", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
-    ["a shape there is not", { prompt: "x", aspect_ratio: "7:5" }, 422, { aspect_ratio: expect.any(String) }],
+    ["no prompt", { prompt: " " }, 422, { prompt: "Enter a prompt." }],
+    ["five images", { prompt: "x", n: "5" }, 422, { n: "n must be a whole number from 1 to 4." }],
+    [
+      "an unsupported aspect ratio",
+      { prompt: "x", aspect_ratio: "7:5" },
+      422,
+      { aspect_ratio: expect.any(String) },
+    ],
     [
       "too few credits",
       { prompt: "x", n: "2" },
       402,
-      { form: "This takes 16 credits, and you have 10 credits." },
+      { form: "Not enough credits: this costs 16, and you have 10." },
     ],
-  ])("refuses %s and charges nothing", async (_, fields, status, errors) => {
+  ])("rejects %s and charges nothing", async (_, fields, status, errors) => {
     const { visitor, userId } = await member(10);
     visitor.headers = { ...visitor.headers, accept: "application/json" };
     const response = await visitor.post("/account/playground", fields);
@@ -340,15 +347,11 @@ describe("the playground", () => {
   });
 
   it.each([
-    [
-      "aspect_ratio=16:9&resolution=4K&n=3",
-      "36 credits for 3 pictures of 3840 × 2160",
-      '"size": "3840x2160"',
-    ],
-    ["", "8 credits for 1 picture; the provider chooses the shape", '"size": "auto"'],
-    ["aspect_ratio=1536x864&n=2", "16 credits for 2 pictures of 1536 × 864", '"size": "1536x864"'],
-    ["prompt=secret", "8 credits for 1 picture; the provider chooses the shape", '"prompt": "__PROMPT__"'],
-  ])("tells the price of %s, and the same request for a program", async (query, price, part) => {
+    ["aspect_ratio=16:9&resolution=4K&n=3", "36 credits for 3 images, 3840 × 2160", '"size": "3840x2160"'],
+    ["", "8 credits for 1 image, automatic size", '"size": "auto"'],
+    ["aspect_ratio=1536x864&n=2", "16 credits for 2 images, 1536 × 864", '"size": "1536x864"'],
+    ["prompt=secret", "8 credits for 1 image, automatic size", '"prompt": "__PROMPT__"'],
+  ])("previews the price and the code samples of %s", async (query, price, part) => {
     const { visitor } = await member(0);
     const preview = await (await visitor.get(`/account/playground/preview?${query}`)).json();
     expect(preview).toMatchObject({ price, curl: expect.stringContaining(part) });

@@ -5,7 +5,7 @@ import { FORM_LIMITS, readForm } from "../../src/pages/forms.ts";
 import type { TextLimits } from "../../src/text.ts";
 import { sleep } from "../../src/time.ts";
 
-/** What becomes of a form with this body: its fields, or the status of the refusal. */
+/** Reads a form with this body. Returns its fields, or the status of the error. */
 async function read(
   body: BodyInit | null,
   limits: Partial<TextLimits> = {},
@@ -19,7 +19,7 @@ async function read(
   return response.status === 200 ? response.json() : response.status;
 }
 
-it("reads the fields of a form, and none of an empty one", async () => {
+it("reads the fields of a form, and none of an empty body", async () => {
   expect(await read("a=1&b=%C3%A9&__proto__=2", {}, { "Content-Encoding": "identity" })).toEqual([
     ["a", "1"],
     ["b", "é"],
@@ -28,15 +28,15 @@ it("reads the fields of a form, and none of an empty one", async () => {
   expect(await read(null)).toEqual([]);
 });
 
-it("takes a form of exactly the limit, and none that is larger", async () => {
+it("accepts a form of the maximum size, and rejects a larger one", async () => {
   expect(await read(`a=${"x".repeat(8)}`, { bytesMax: 10 })).toEqual([["a", "x".repeat(8)]]);
   expect(await read(`a=${"x".repeat(9)}`, { bytesMax: 10 })).toBe(413);
 });
 
 it.each<[string, Partial<TextLimits>]>([
-  ["drips for longer than a form may take in all", { durationMsMax: 200 }],
+  ["takes longer than the maximum duration", { durationMsMax: 200 }],
   ["stops arriving", { stallMsMax: 10 }],
-])("gives up a form that %s", async (_, limits) => {
+])("rejects a form that %s", async (_, limits) => {
   expect([FORM_LIMITS.durationMsMax, FORM_LIMITS.stallMsMax]).toEqual([60_000, 30_000]);
   let cancelled = false;
   const body = new ReadableStream({
@@ -51,7 +51,7 @@ it.each<[string, Partial<TextLimits>]>([
   expect([await read(body, limits), cancelled]).toEqual([400, true]);
 });
 
-it("refuses a compressed form, and one that is no text", async () => {
+it("rejects a compressed form, and one that is not UTF-8", async () => {
   expect(await read("a=1", {}, { "Content-Encoding": "gzip" })).toBe(400);
   expect(await read(Uint8Array.of(0x61, 0x3d, 0xff))).toBe(400);
 });

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { models } from "../../src/catalogue/models.ts";
 import { STATUS } from "../../src/http/errors.ts";
-import { GUIDES } from "../../src/pages/docs/routes.tsx";
+import { GUIDES } from "../../src/pages/docs/guide/routes.tsx";
 import { SITE, Visitor } from "./visitor.ts";
 
 const visitor = new Visitor();
 
 describe.each(GUIDES.map((guide) => [guide.path, guide] as const))("the guide at %s", (path, guide) => {
-  it("is the same to everybody, in its language, and names the others", async () => {
+  it("is cached, in its language, and links to the other languages", async () => {
     const response = await visitor.get(path);
     const page = await response.text();
     expect(response.headers.get("cache-control")).toBe("public, max-age=300");
@@ -18,7 +18,7 @@ describe.each(GUIDES.map((guide) => [guide.path, guide] as const))("the guide at
     }
   });
 
-  it("has every price, ratio and error code that the service has, and words for each code", async () => {
+  it("lists every price, aspect ratio and error code, with a meaning for each code", async () => {
     const page = await (await visitor.get(path)).text();
     for (const model of models) {
       for (const price of Object.values(model.credits)) expect(page).toContain(guide.credit(price));
@@ -36,13 +36,13 @@ it("the landing page shows the prices", async () => {
   for (const price of Object.values(models[0]?.credits ?? {})) expect(page).toContain(`${price} credits`);
 });
 
-describe("what is not there", () => {
+describe("a missing page", () => {
   it.each([
     ["/nothing", "text/html", "text/html; charset=UTF-8"],
     ["/nothing", "*/*", "application/json"],
     ["/api/v1/nothing", "text/html", "application/json"],
     ["/images/nothing", "text/html", "application/json"],
-  ])("%s asked for as %s is told as %s", async (path, accept, contentType) => {
+  ])("%s with Accept %s is %s", async (path, accept, contentType) => {
     const asking = new Visitor();
     asking.headers = { accept };
     const response = await asking.get(path);
@@ -50,7 +50,7 @@ describe("what is not there", () => {
     expect(response.headers.has("content-security-policy")).toBe(contentType.startsWith("text/html"));
   });
 
-  it("a method that an address of the API does not take is still told by its name", async () => {
+  it("is a 405 when an endpoint of the API does not support the method", async () => {
     const asking = new Visitor();
     asking.headers = { accept: "text/html" };
     const response = await asking.get("/api/v1/images/generations");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/openapi/routes.ts";
-import { GUIDES } from "../../src/pages/docs/routes.tsx";
+import { GUIDES } from "../../src/pages/docs/guide/routes.tsx";
 import { Visitor } from "./visitor.ts";
 
 const PAGE_BYTES_MAX = 100_000;
@@ -11,7 +11,7 @@ const visitor = new Visitor();
 const read = async (path: string) => (await visitor.get(path)).text();
 
 describe.each([INDEX, ...PAGES])("the reference at %s", (path) => {
-  it("is a small page, the same to everybody, in English, that lets in nothing from elsewhere", async () => {
+  it("is small, cached, in English, and loads nothing from other sites", async () => {
     const response = await visitor.get(path);
     const page = await response.text();
     expect(response.status).toBe(200);
@@ -23,19 +23,22 @@ describe.each([INDEX, ...PAGES])("the reference at %s", (path) => {
   });
 });
 
-it.each(routes.map((route) => [route.id, route] as const))("%s is there in full", async (id, route) => {
-  const [, path] = (await read(INDEX)).match(new RegExp(`href="([^"#]*)#${id}"`)) ?? [];
-  expect(PAGES).toContain(path);
-  const [section = ""] =
-    (await read(path ?? "")).match(new RegExp(`<section aria-labelledby="${id}">.*?</section>`, "s")) ?? [];
-  expect(section).toContain(`<strong>${route.method.toUpperCase()}</strong> ${route.path}</code>`);
-  for (const status of Object.keys(route.answers).filter((given) => Number(given) < 400)) {
-    expect(section).toContain(`<strong>${status}</strong>`);
-  }
-  for (const status of route.errors.filter((given) => route.answers[given] === undefined)) {
-    expect(section).toMatch(new RegExp(`<td>${status}</td><td><code>\\w+</code>`));
-  }
-});
+it.each(routes.map((route) => [route.id, route] as const))(
+  "%s is documented completely",
+  async (id, route) => {
+    const [, path] = (await read(INDEX)).match(new RegExp(`href="([^"#]*)#${id}"`)) ?? [];
+    expect(PAGES).toContain(path);
+    const [section = ""] =
+      (await read(path ?? "")).match(new RegExp(`<section aria-labelledby="${id}">.*?</section>`, "s")) ?? [];
+    expect(section).toContain(`<strong>${route.method.toUpperCase()}</strong> ${route.path}</code>`);
+    for (const status of Object.keys(route.answers).filter((given) => Number(given) < 400)) {
+      expect(section).toContain(`<strong>${status}</strong>`);
+    }
+    for (const status of route.errors.filter((given) => route.answers[given] === undefined)) {
+      expect(section).toMatch(new RegExp(`<td>${status}</td><td><code>\\w+</code>`));
+    }
+  },
+);
 
 const FIELDS = [
   ["/api", "prompt", "string", "Required. "],
@@ -46,14 +49,14 @@ const FIELDS = [
   ["/api", "id", "string", "Required. In path."],
   ["/api", "images[].url", "string", "Stable, and open to whoever has it."],
   ["/api", "data[].images[].width", "integer", "<code>≥ 1</code>"],
-  ["/api", "poll_url", "string", "Not always there. "],
+  ["/api", "poll_url", "string", "Optional. "],
   ["/api", "balance.next_expiration", "string or null", "soonest-expiring"],
   ["/openai", "quality", "string or null", "<code>auto</code>, <code>low</code>"],
   ["/openai", "images[].image_url", "string or object", "Required."],
   ["/operator", "api_key", "string", "never shown again"],
 ] as const;
 
-it.each(FIELDS)("%s tells of %s: %s, %s", async (name, field, type, note) => {
+it.each(FIELDS)("%s documents %s: %s, %s", async (name, field, type, note) => {
   const page = await read(INDEX + name);
   const rows = page
     .split("<tr>")
@@ -61,7 +64,7 @@ it.each(FIELDS)("%s tells of %s: %s, %s", async (name, field, type, note) => {
   expect(rows.some((row) => row.includes(note))).toBe(true);
 });
 
-it("a code is named in the dialect and for the operations that have it", async () => {
+it("lists the error codes of each API and operation, in the spelling of that API", async () => {
   const [api, openai, operator] = await Promise.all(PAGES.map(read));
   expect(api).toContain("<code>contentPolicyViolation</code>");
   expect(openai).toContain("<code>moderation_blocked</code>");
@@ -69,7 +72,7 @@ it("a code is named in the dialect and for the operations that have it", async (
 });
 
 it.each(GUIDES.map(({ path }) => path))(
-  "%s links to it, and lists every address of callers",
+  "%s links to the reference, and lists every endpoint of callers",
   async (path) => {
     const page = await read(path);
     expect(page).toContain(`href="${INDEX}"`);

@@ -1,13 +1,15 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { drizzle } from "drizzle-orm/d1";
 import { users } from "../../src/db/schema.ts";
+import worker from "../../src/index.ts";
 
 export const SITE = "https://hub.test";
 export const PASSWORD = "correct horse battery staple";
 
 type Fetch = (request: Request) => Promise<Response> | Response;
 
-/** A browser without a screen: keeps its cookies, sends forms with their origin, follows nothing by itself. */
+/** A minimal browser: keeps cookies and sends the Origin of forms. It follows no redirects. */
 export class Visitor {
   readonly #cookies = new Map<string, string>();
   readonly #fetch: Fetch;
@@ -55,6 +57,25 @@ export class Visitor {
     }
     return response;
   }
+}
+
+let address = 0;
+
+/** A visitor with an IP address of its own, so that rate limits count it separately, and with these settings. */
+export function visit(settings: Record<string, string> = {}) {
+  const visitor = new Visitor(async (request) => {
+    const context = createExecutionContext();
+    const response = await worker.fetch(request, { ...env, ...settings }, context);
+    await waitOnExecutionContext(context);
+    return response;
+  });
+  visitor.headers = { ...visitor.headers, "cf-connecting-ip": `192.0.2.${++address}` };
+  return visitor;
+}
+
+/** The heading of a page. */
+export async function titleOf(response: Response): Promise<string | undefined> {
+  return /<h1[^>]*>(.*?)<\/h1>/.exec(await response.text())?.[1];
 }
 
 let made = 0;

@@ -1,5 +1,5 @@
 import type { FC } from "hono/jsx";
-import type { DayOfUse } from "../../generations/usage.ts";
+import type { DailyUsage } from "../../generations/usage.ts";
 import { formatCredits, formatDate, formatNumber } from "../format.ts";
 
 const DAY_MS = 86_400_000;
@@ -11,8 +11,8 @@ const TOP = 12;
 const BAR_GAP = 3;
 const LABEL_EVERY_DAYS = 7;
 
-/** Credits used, a bar for each day up to today; each bar says its day and number when it is pointed at. */
-export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: number }> = ({
+/** A bar chart of the credits used on each day up to today. Pointing at a bar shows its day and number. */
+export const UsageChart: FC<{ days: readonly DailyUsage[]; count: number; today: number }> = ({
   days,
   count,
   today,
@@ -31,7 +31,7 @@ export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: num
       class="chart"
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       role="img"
-      aria-label={`Credits used in the last ${count} days: ${formatNumber(total)} in all.`}
+      aria-label={`Credits used in the last ${count} days: ${formatNumber(total)} in total.`}
     >
       {[0, top / 2, top].map((credits) => (
         <g>
@@ -72,7 +72,7 @@ export const UseChart: FC<{ days: readonly DayOfUse[]; count: number; today: num
   );
 };
 
-/** The next even number of one leading digit: what an axis may end with. */
+/** Rounds up to an even number with one leading digit, the end of the axis. */
 function roundUp(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(value));
   const rounded = Math.ceil(value / unit) * unit;

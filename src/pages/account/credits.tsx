@@ -2,12 +2,12 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
-import { useByDay } from "../../generations/usage.ts";
+import { usageByDay } from "../../generations/usage.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatNumber } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Day, Empty, NoCredits, scrolls, Time } from "../parts.tsx";
-import { UseChart } from "./chart.tsx";
+import { UsageChart } from "./chart.tsx";
 
 export const credits = new Hono<PagesEnv>();
 
@@ -21,7 +21,7 @@ credits.get("/", async (c) => {
   const before = readBefore(c.req.query("before"));
   const [{ balance, grants, entries, hasMore }, days] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
-    useByDay(c.env.LOG, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
+    usageByDay(c.env.LOG, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
   ]);
   return c.html(
     <AccountPage title="Credits" at="/account/credits" signedIn={signedIn}>
@@ -32,20 +32,20 @@ credits.get("/", async (c) => {
         </p>
       </div>
       <NoCredits credits={balance.credits} email={signedIn.email} />
-      <section class="panel" aria-labelledby="use">
-        <h2 id="use">Used by day</h2>
-        <UseChart days={days} count={DAYS_SHOWN} today={today} />
+      <section class="panel" aria-labelledby="usage">
+        <h2 id="usage">Daily usage</h2>
+        <UsageChart days={days} count={DAYS_SHOWN} today={today} />
       </section>
       <section aria-labelledby="grants">
-        <h2 id="grants">Credits you were given</h2>
+        <h2 id="grants">Credit grants</h2>
         <Grants grants={grants} now={Date.now()} />
       </section>
       <section aria-labelledby="entries">
-        <h2 id="entries">Every entry</h2>
+        <h2 id="entries">Transactions</h2>
         <Entries entries={entries} />
         {hasMore ? (
           <p class="more">
-            <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>Older entries</a>
+            <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>Older transactions</a>
           </p>
         ) : null}
       </section>
@@ -53,7 +53,7 @@ credits.get("/", async (c) => {
   );
 });
 
-/** Entries are paged by their number; what is none begins with the newest. */
+/** Entries are paged by their number. Any other value means the newest. */
 function readBefore(text: string | undefined): number {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : Number.MAX_SAFE_INTEGER;
 }
@@ -64,18 +64,18 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
       <p>None yet.</p>
     </Empty>
   ) : (
-    <div class="table" {...scrolls("Credits you were given")}>
+    <div class="table" {...scrolls("Credit grants")}>
       <table>
         <thead>
           <tr>
-            <th scope="col">For</th>
+            <th scope="col">Source</th>
             <th scope="col" class="number">
-              Left
+              Remaining
             </th>
             <th scope="col" class="number">
-              Of
+              Total
             </th>
-            <th scope="col">Given</th>
+            <th scope="col">Granted</th>
             <th scope="col">Expires</th>
           </tr>
         </thead>
@@ -100,7 +100,7 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
   );
 
 const KIND_WORDS = {
-  grant: "Credits given",
+  grant: "Credits granted",
   charge: "Charge",
   refund: "Refund",
   expiry: "Expired",
@@ -112,18 +112,18 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
       <p>None yet.</p>
     </Empty>
   ) : (
-    <div class="table stacked" {...scrolls("Every entry")}>
+    <div class="table stacked" {...scrolls("Transactions")}>
       <table>
         <thead>
           <tr>
-            <th scope="col">What</th>
+            <th scope="col">Type</th>
             <th scope="col" class="number">
               Credits
             </th>
             <th scope="col" class="number">
               Balance after
             </th>
-            <th scope="col">When</th>
+            <th scope="col">Date</th>
           </tr>
         </thead>
         <tbody>

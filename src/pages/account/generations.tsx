@@ -14,7 +14,7 @@ import { Empty, Gallery, imageSource, Status, Time } from "../parts.tsx";
 export const generations = new Hono<PagesEnv>();
 
 const TILES_SHOWN = 24;
-const LOOK_AGAIN_SECONDS = 2;
+const REFRESH_SECONDS = 2;
 
 const FILTERS: readonly { status: GenerationRecord["status"] | null; words: string; href: string }[] = [
   { status: null, words: "All", href: "/account/generations" },
@@ -37,9 +37,9 @@ generations.get("/", async (c) => {
     before: shown.at(-1)?.id ?? "",
   });
   return c.html(
-    <AccountPage title="Pictures" at="/account/generations" signedIn={signedIn}>
+    <AccountPage title="Images" at="/account/generations" signedIn={signedIn}>
       <div class="title-row">
-        <h1>Pictures</h1>
+        <h1>Images</h1>
         <ul class="filters" aria-label="Show">
           {FILTERS.map((one) => (
             <li>
@@ -52,9 +52,9 @@ generations.get("/", async (c) => {
       </div>
       {shown.length === 0 ? (
         <Empty>
-          <p>Nothing here.</p>
+          <p>No images.</p>
           <p>
-            <a href="/account/playground">Make a picture</a>
+            <a href="/account/playground">Generate an image</a>
           </p>
         </Empty>
       ) : (
@@ -71,26 +71,26 @@ generations.get("/", async (c) => {
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
   const generation = await findGeneration(signedIn.userId, c.req.param("id"), Date.now(), c.env);
-  if (!generation) throw new PageError(404, "There is no such generation.");
+  if (!generation) throw new PageError(404, "This generation does not exist.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
   return c.html(
     <AccountPage
-      title="A generation"
+      title="Generation"
       at="/account/generations"
       signedIn={signedIn}
       scripts={ended ? ["copy.js"] : ["progress.js"]}
-      refresh={ended ? undefined : LOOK_AGAIN_SECONDS}
+      refresh={ended ? undefined : REFRESH_SECONDS}
     >
       <Detail generation={generation} config={readConfig(c.env)} />
     </AccountPage>,
   );
 });
 
-/** For the script that waits for the end. */
+/** Polled by the scripts until the generation ends. */
 generations.get("/:id/state", async (c) => {
   const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
-  if (!generation) throw new PageError(404, "There is no such generation.");
+  if (!generation) throw new PageError(404, "This generation does not exist.");
   const config = readConfig(c.env);
   return c.json({
     status: generation.status,
@@ -109,7 +109,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
   return (
     <>
       <p class="more">
-        <a href="/account/generations">All pictures</a>
+        <a href="/account/generations">All images</a>
       </p>
       <h1 class="prompt-title">{request.prompt}</h1>
       {isEnded(generation) ? null : (
@@ -125,8 +125,8 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
             <span />
           </div>
           <p data-reload hidden>
-            This page can no longer follow the generation.{" "}
-            <a href={`/account/generations/${generation.id}`}>Reload it</a>
+            Lost track of this generation.{" "}
+            <a href={`/account/generations/${generation.id}`}>Reload the page</a>
           </p>
         </div>
       )}
@@ -153,7 +153,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
                   href={imageSource(config, image.key)}
                   download={`${image.id}.${image.contentType.split("/")[1]}`}
                 >
-                  Download<span class="unseen"> picture {at + 1}</span>
+                  Download<span class="unseen"> image {at + 1}</span>
                 </a>
               </figcaption>
             </figure>
@@ -178,24 +178,23 @@ const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
   const { size, renderQuality, n, outputFormat, references } = request;
   return (
     <section class="panel" aria-labelledby="options">
-      <h2 id="options">What was asked</h2>
+      <h2 id="options">Settings</h2>
       <dl class="facts-list tight">
         <Fact name="Status">
           <Status status={status} />
         </Fact>
         <Fact name="Model">{model}</Fact>
         <Fact name="Size">{size === "auto" ? "auto" : `${size.width} × ${size.height}`}</Fact>
-        <Fact name="Shape">
-          {aspectRatio}, {tier}
-        </Fact>
+        <Fact name="Aspect ratio">{aspectRatio}</Fact>
+        <Fact name="Resolution">{tier}</Fact>
         <Fact name="Quality">{renderQuality}</Fact>
-        <Fact name="Pictures">{String(n)}</Fact>
+        <Fact name="Images">{String(n)}</Fact>
         <Fact name="Format">{outputFormat}</Fact>
         {references > 0 ? <Fact name="References">{String(references)}</Fact> : null}
-        <Fact name="Asked">
+        <Fact name="Created">
           <Time at={createdAt} />
         </Fact>
-        <Fact name="Id">
+        <Fact name="ID">
           <code>{id}</code>
         </Fact>
       </dl>
@@ -211,7 +210,7 @@ const Receipt: FC<{ generation: GenerationDetail }> = ({ generation }) => {
       <dl class="facts-list tight">
         <Fact name="Charged">{formatCredits(creditsCharged)}</Fact>
         {creditsRefunded > 0 ? <Fact name="Refunded">{formatCredits(creditsRefunded)}</Fact> : null}
-        <Fact name={endedAt === null ? "Held until it ends" : "Paid"}>
+        <Fact name={endedAt === null ? "Reserved" : "Paid"}>
           <strong>{formatCredits(creditsCharged - creditsRefunded)}</strong>
         </Fact>
         {endedAt === null ? null : (

@@ -1,14 +1,14 @@
 import { createMiddleware } from "hono/factory";
 import { openRequestSessions, type PagesEnv, setCookies } from "../env.ts";
 
-/** Requires a signed-in user. Anyone else is sent to sign in, and comes back afterwards. */
+/** Requires a signed-in user. Redirects everyone else to the sign-in page, which returns here. */
 export const guard = createMiddleware<PagesEnv>(async (c, next) => {
   const sessions = await openRequestSessions(c);
   const signedIn = await sessions.current();
   if (!signedIn) {
     if (wantsJson(c.req.header("Accept"))) return c.json({ signIn: true }, 401);
     const { pathname, search } = new URL(c.req.url);
-    // A form's fields are lost by then, so return to the page that it was on.
+    // The fields of a form are lost, so sign-in returns to the page with the form.
     const back = c.req.method === "GET" ? `${pathname}${search}` : pathname.replace(/\/(revoke|end)$/, "");
     return c.redirect(`/sign-in?next=${encodeURIComponent(back)}`, 303);
   }
@@ -21,7 +21,7 @@ export const guard = createMiddleware<PagesEnv>(async (c, next) => {
   return undefined;
 });
 
-/** Whether one of our scripts asks, rather than a browser. */
+/** Whether the request comes from one of our scripts. */
 export function wantsJson(accept: string | undefined): boolean {
   return accept?.startsWith("application/json") ?? false;
 }

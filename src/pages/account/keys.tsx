@@ -20,17 +20,17 @@ import { curlSample } from "../samples.ts";
 
 export const keys = new Hono<PagesEnv>();
 
-const NAME_MISSING = "Give the key a name, so that you can tell it apart.";
+const NAME_MISSING = "Enter a name for this key.";
 const KEYS_SHOWN = 50;
 const DAY_MS = 86_400_000;
 
-/** How long a key lasts, in days; null is for ever. */
+/** The lifetime of a key, in days; null for a key that never expires. */
 const LIFETIMES = [
-  { value: "never", words: "never", days: null },
-  { value: "7", words: "in 7 days", days: 7 },
-  { value: "30", words: "in 30 days", days: 30 },
-  { value: "90", words: "in 90 days", days: 90 },
-  { value: "365", words: "in a year", days: 365 },
+  { value: "never", words: "Never", days: null },
+  { value: "7", words: "In 7 days", days: 7 },
+  { value: "30", words: "In 30 days", days: 30 },
+  { value: "90", words: "In 90 days", days: 90 },
+  { value: "365", words: "In a year", days: 365 },
 ] as const;
 
 keys.get("/", async (c) => {
@@ -42,7 +42,7 @@ keys.get("/", async (c) => {
 });
 
 const KeyForm = z.object({
-  /** Rendered with the form, so that sending the same form again makes no second key. */
+  /** Rendered with the form, so that sending the same form twice creates one key. */
   id: z
     .string()
     .refine(isKeyId)
@@ -54,7 +54,7 @@ const KeyForm = z.object({
     .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`),
   expires: z.enum(
     LIFETIMES.map(({ value }) => value),
-    { error: "Choose when the key expires." },
+    { error: "Choose when this key expires." },
   ),
 });
 
@@ -81,12 +81,12 @@ keys.post("/", async (c) => {
       );
     }
     case "exists":
-      return c.html(<MadeKeyPage signedIn={signedIn} made={issued.key} />, 409);
+      return c.html(<ExistingKeyPage signedIn={signedIn} existing={issued.key} />, 409);
     case "taken":
-      throw new PageError(400, "Reload the page of your keys and create the key again.");
+      throw new PageError(400, "Reload the API keys page and create the key again.");
     case "too_many":
       return await again({
-        form: `You have ${ACTIVE_KEYS_MAX} keys already. Revoke one that you do not need.`,
+        form: `You already have ${ACTIVE_KEYS_MAX} active keys. Revoke one that you do not need.`,
       });
   }
 });
@@ -94,21 +94,20 @@ keys.post("/", async (c) => {
 keys.get("/:id/revoke", async (c) => {
   const signedIn = c.get("signedIn");
   const key = await findKey(c.env.DB, { id: c.req.param("id"), userId: signedIn.userId });
-  if (!key) throw new PageError(404, "There is no such key.");
+  if (!key) throw new PageError(404, "This key does not exist.");
   return c.html(
     <AccountPage title="Revoke a key" at="/account/keys" signedIn={signedIn}>
       <div class="narrow">
         <h1>Revoke “{key.name}”?</h1>
         <p>
-          Programs that use <code>{maskedKey(key)}</code> are refused from the next request on. This cannot be
-          undone.
+          Apps that use <code>{maskedKey(key)}</code> stop working immediately. This cannot be undone.
         </p>
         <form method="post" class="actions">
           <button class="button danger" type="submit">
-            Revoke the key
+            Revoke key
           </button>
           <a class="button quiet" href="/account/keys">
-            Keep it
+            Cancel
           </a>
         </form>
       </div>
@@ -119,7 +118,7 @@ keys.get("/:id/revoke", async (c) => {
 keys.post("/:id/revoke", async (c) => {
   const { userId } = c.get("signedIn");
   if (!(await revokeKey(c.env.DB, { id: c.req.param("id"), userId }, Date.now()))) {
-    throw new PageError(404, "There is no such key.");
+    throw new PageError(404, "This key does not exist.");
   }
   return c.redirect("/account/keys", 303);
 });
@@ -142,39 +141,9 @@ const KeysPage: FC<{
 }> = ({ signedIn, list, now, name, errors }) => (
   <AccountPage title="API keys" at="/account/keys" signedIn={signedIn}>
     <h1>API keys</h1>
-    <p class="lead">
-      A key lets a program act for you. Give each program its own, so that you can take it away again.
-    </p>
+    <p class="lead">Use one key per app, so that you can revoke it separately.</p>
     <FormError errors={errors} />
-    <form method="post" action="/account/keys" class="panel row-form" novalidate>
-      <input type="hidden" name="id" value={newId("key")} />
-      <Field
-        name="name"
-        label="Name of the new key"
-        value={name}
-        errors={errors}
-        autocomplete="off"
-        maxlength={KEY_NAME_LENGTH_MAX}
-        required
-      />
-      <div class="field">
-        <label for="expires">Expires</label>
-        <select
-          id="expires"
-          name="expires"
-          aria-invalid={errors?.["expires"] ? "true" : undefined}
-          aria-describedby={errors?.["expires"] ? "expires-error" : undefined}
-        >
-          {LIFETIMES.map(({ value, words }) => (
-            <option value={value}>{words}</option>
-          ))}
-        </select>
-        <FieldError name="expires" errors={errors} />
-      </div>
-      <button class="button" type="submit">
-        Create the key
-      </button>
-    </form>
+    <NewKeyForm name={name} errors={errors} />
     {list.keys.length === 0 ? (
       <Empty>
         <p>You have no keys yet.</p>
@@ -182,31 +151,7 @@ const KeysPage: FC<{
     ) : (
       <ul class="keys" aria-label="Your keys">
         {list.keys.map((key) => (
-          <li class={isActive(key, now) ? undefined : "faded"}>
-            <div>
-              <strong>{key.name}</strong> <code>{maskedKey(key)}</code>
-              <p class="hint">
-                {key.lastUsedAt === null ? (
-                  "Never used"
-                ) : (
-                  <>
-                    Last used <Day at={key.lastUsedAt} />
-                  </>
-                )}
-                {" · created "}
-                <Day at={key.createdAt} />
-                {key.expiresAt === null ? (
-                  " · never expires"
-                ) : (
-                  <>
-                    {key.expiresAt > now ? " · expires " : " · expired "}
-                    <Day at={key.expiresAt} />
-                  </>
-                )}
-              </p>
-            </div>
-            <KeyStatus apiKey={key} now={now} />
-          </li>
+          <KeyRow apiKey={key} now={now} />
         ))}
       </ul>
     )}
@@ -218,6 +163,69 @@ const KeysPage: FC<{
   </AccountPage>
 );
 
+const NewKeyForm: FC<{ name: string | undefined; errors: FormErrors | undefined }> = ({ name, errors }) => (
+  <form method="post" action="/account/keys" class="panel row-form" novalidate>
+    <input type="hidden" name="id" value={newId("key")} />
+    <Field
+      name="name"
+      label="Name"
+      value={name}
+      errors={errors}
+      autocomplete="off"
+      maxlength={KEY_NAME_LENGTH_MAX}
+      required
+    />
+    <div class="field">
+      <label for="expires">Expires</label>
+      <select
+        id="expires"
+        name="expires"
+        aria-invalid={errors?.["expires"] ? "true" : undefined}
+        aria-describedby={errors?.["expires"] ? "expires-error" : undefined}
+      >
+        {LIFETIMES.map(({ value, words }) => (
+          <option value={value}>{words}</option>
+        ))}
+      </select>
+      <FieldError name="expires" errors={errors} />
+    </div>
+    <button class="button" type="submit">
+      Create key
+    </button>
+  </form>
+);
+
+const KeyRow: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
+  const { name, lastUsedAt, createdAt, expiresAt } = apiKey;
+  return (
+    <li class={isActive(apiKey, now) ? undefined : "faded"}>
+      <div>
+        <strong>{name}</strong> <code>{maskedKey(apiKey)}</code>
+        <p class="hint">
+          {lastUsedAt === null ? (
+            "Never used"
+          ) : (
+            <>
+              Last used <Day at={lastUsedAt} />
+            </>
+          )}
+          {" · created "}
+          <Day at={createdAt} />
+          {expiresAt === null ? (
+            " · never expires"
+          ) : (
+            <>
+              {expiresAt > now ? " · expires " : " · expired "}
+              <Day at={expiresAt} />
+            </>
+          )}
+        </p>
+      </div>
+      <KeyStatus apiKey={apiKey} now={now} />
+    </li>
+  );
+};
+
 const KeyStatus: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
   if (apiKey.revokedAt !== null) return <span class="status canceled">Revoked</span>;
   if (!isActive(apiKey, now)) return <span class="status canceled">Expired</span>;
@@ -228,21 +236,21 @@ const KeyStatus: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
   );
 };
 
-/** The answer to a form that has made its key: nothing of the secret is kept that could be shown again. */
-const MadeKeyPage: FC<{ signedIn: SignedIn; made: ApiKey }> = ({ signedIn, made }) => (
-  <AccountPage title="This key exists already" at="/account/keys" signedIn={signedIn}>
+/** The answer to a form that was sent again after it created its key. The secret is not stored, so it cannot be shown. */
+const ExistingKeyPage: FC<{ signedIn: SignedIn; existing: ApiKey }> = ({ signedIn, existing }) => (
+  <AccountPage title="Key already created" at="/account/keys" signedIn={signedIn}>
     <div class="narrow">
-      <h1>The key “{made.name}” exists already</h1>
+      <h1>The key “{existing.name}” was already created</h1>
       <p>
-        This form has already created <code>{maskedKey(made)}</code>, and no second key was made. A key is
+        This form already created <code>{maskedKey(existing)}</code>, so no second key was created. A key is
         shown only once. If you did not save it, revoke it and create another.
       </p>
       <p class="actions">
         <a class="button" href="/account/keys">
           Go to your keys
         </a>
-        {made.revokedAt === null ? (
-          <a class="button quiet" href={`/account/keys/${made.id}/revoke`}>
+        {existing.revokedAt === null ? (
+          <a class="button quiet" href={`/account/keys/${existing.id}/revoke`}>
             Revoke this key
           </a>
         ) : null}
@@ -262,8 +270,7 @@ const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin:
       <h1>Your new key “{name}”</h1>
       <div class="notice">
         <p>
-          <strong>This is the only time it is shown.</strong> We keep nothing of it but a hash. Store it now
-          where your program finds it, and nobody else does.
+          <strong>Copy it now.</strong> You will not be able to see it again.
         </p>
       </div>
       <div class="secret">
@@ -274,7 +281,7 @@ const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin:
       </div>
       <p class="actions">
         <a class="button" href="/account/keys">
-          I stored it
+          Done
         </a>
       </p>
       <h2>Try it</h2>

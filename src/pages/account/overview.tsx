@@ -28,7 +28,7 @@ overview.get("/", async (c) => {
       {welcome ? (
         <p class="lead">
           Your account is ready.
-          {balance.credits > 0 ? " Make a picture here, or create a key for your program." : null}
+          {balance.credits > 0 ? " Generate an image here, or create an API key." : null}
         </p>
       ) : null}
       <NoCredits credits={balance.credits} email={signedIn.email} />
@@ -42,10 +42,10 @@ overview.get("/", async (c) => {
         </section>
         <Expiring grants={grants} now={Date.now()} />
         <section class="panel" aria-labelledby="next">
-          <h2 id="next">Go on</h2>
+          <h2 id="next">Get started</h2>
           <p class="actions stacked">
             <a class="button" href="/account/playground">
-              Make a picture
+              Generate an image
             </a>
             <a class="button quiet" href="/account/keys">
               Create an API key
@@ -64,9 +64,9 @@ const Expiring: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }
   const left = grants.filter((grant) => grant.remaining > 0 && grant.expiresAt !== null);
   return (
     <section class="panel" aria-labelledby="expiring">
-      <h2 id="expiring">What expires when</h2>
+      <h2 id="expiring">Expiring credits</h2>
       {left.length === 0 ? (
-        <p class="hint">Nothing you have expires.</p>
+        <p class="hint">None of your credits expire.</p>
       ) : (
         <ul class="plain">
           {left.slice(0, EXPIRING_SHOWN).map(({ remaining, expiresAt }) => (
@@ -92,14 +92,14 @@ const Recent: FC<{ generations: readonly GenerationDetail[]; config: Config }> =
 }) => (
   <section aria-labelledby="recent">
     <div class="title-row">
-      <h2 id="recent">Recent pictures</h2>
-      {generations.length === 0 ? null : <a href="/account/generations">All pictures</a>}
+      <h2 id="recent">Recent images</h2>
+      {generations.length === 0 ? null : <a href="/account/generations">All images</a>}
     </div>
     {generations.length === 0 ? (
       <Empty>
-        <p>Nothing here yet.</p>
+        <p>No images yet.</p>
         <p>
-          <a href="/account/playground">Make your first picture</a>
+          <a href="/account/playground">Generate your first image</a>
         </p>
       </Empty>
     ) : (

@@ -5,7 +5,7 @@ import { generations } from "./generations.tsx";
 import { guard } from "./guard.ts";
 import { keys } from "./keys.tsx";
 import { overview } from "./overview.tsx";
-import { playground } from "./playground.tsx";
+import { playground } from "./playground/routes.tsx";
 import { settings } from "./settings.tsx";
 
 export const account = new Hono<PagesEnv>();

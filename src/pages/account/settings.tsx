@@ -3,10 +3,10 @@ import type { FC } from "hono/jsx";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
 import { countAttempts } from "../../auth/throttle.ts";
-import { PageError, type PagesEnv } from "../env.ts";
+import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
-import { Field, FormError, Time } from "../parts.tsx";
+import { Field, FormError, Section, Time } from "../parts.tsx";
 
 export const settings = new Hono<PagesEnv>();
 
@@ -18,7 +18,8 @@ settings.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const [list, hasPassword] = await Promise.all([sessions.list(), sessions.hasPassword(signedIn.userId)]);
   const done = c.req.query("done") !== undefined;
-  return c.html(<SettingsPage signedIn={signedIn} list={list} hasPassword={hasPassword} done={done} />);
+  const page = { signedIn, list, hasPassword, canReset: canSendMail(c) };
+  return c.html(<SettingsPage {...page} done={done} />);
 });
 
 settings.post("/password", async (c) => {
@@ -27,7 +28,8 @@ settings.post("/password", async (c) => {
   const form = await readForm(c);
   const again = async (errors: FormErrors) => {
     const list = await sessions.list();
-    return c.html(<SettingsPage signedIn={signedIn} list={list} hasPassword errors={errors} />, 422);
+    const page = { signedIn, list, hasPassword: true, canReset: canSendMail(c) };
+    return c.html(<SettingsPage {...page} errors={errors} />, 422);
   };
   const current = form.get("current") ?? "";
   const password = form.get("password") ?? "";
@@ -37,7 +39,7 @@ settings.post("/password", async (c) => {
   const attempt = { key: `password:${signedIn.userId}`, spanMs: PASSWORD_CHANGES_SPAN_MS };
   const [tried] = await countAttempts(c.env.DB, [attempt], Date.now());
   if (tried && tried.count > PASSWORD_CHANGES_MAX) {
-    throw new PageError(429, "That was tried too often. Please wait ten minutes.");
+    throw new PageError(429, "Try again in 10 minutes.");
   }
   if (!(await sessions.changePassword(current, password))) {
     return await again({ current: "This is not your current password." });
@@ -54,92 +56,108 @@ settings.post("/sessions/end", async (c) => {
 
 settings.get("/sessions", (c) => c.redirect("/account/settings", 303));
 
-const SettingsPage: FC<{
+type SettingsProps = {
   signedIn: SignedIn;
   list: readonly SessionSummary[];
   hasPassword: boolean;
+  canReset: boolean;
   done?: boolean;
   errors?: FormErrors;
-}> = ({ signedIn, list, hasPassword, done = false, errors }) => (
-  <AccountPage title="Settings" at="/account/settings" signedIn={signedIn}>
+};
+
+const SettingsPage: FC<SettingsProps> = (props) => (
+  <AccountPage title="Settings" at="/account/settings" signedIn={props.signedIn}>
     <div class="narrow">
       <h1>Settings</h1>
-      {done ? (
+      {props.done ? (
         <div class="notice good" role="status">
-          <p>Your password is changed. Every other session has ended.</p>
+          <p>Password changed. You were signed out on all other devices.</p>
         </div>
       ) : null}
-      <section aria-labelledby="who">
-        <h2 id="who">Account</h2>
+      <Section id="account" name="Account">
         <dl class="facts-list">
           <div>
-            <dt>E-mail address</dt>
-            <dd>{signedIn.email}</dd>
+            <dt>Email</dt>
+            <dd>{props.signedIn.email}</dd>
           </div>
           <div>
             <dt>Account type</dt>
-            <dd>{signedIn.accountType}</dd>
+            <dd>{props.signedIn.accountType}</dd>
           </div>
         </dl>
-      </section>
-      <section aria-labelledby="password-title">
-        <h2 id="password-title">Password</h2>
-        <FormError errors={errors} />
-        {hasPassword ? (
-          <form method="post" action="/account/settings/password" class="panel" novalidate>
-            <input type="hidden" name="username" value={signedIn.email} autocomplete="username" />
-            <Field
-              name="current"
-              label="Current password"
-              type="password"
-              errors={errors}
-              autocomplete="current-password"
-              required
-            />
-            <Field
-              name="password"
-              label="New password"
-              type="password"
-              hint={`At least ${PASSWORD_LENGTH_MIN} characters.`}
-              errors={errors}
-              autocomplete="new-password"
-              maxlength={PASSWORD_LENGTH_MAX}
-              required
-            />
-            <button class="button" type="submit">
-              Change the password
-            </button>
-          </form>
-        ) : (
-          <p>
-            You sign in by another site. To have a password as well,{" "}
-            <a href="/forgot-password">choose one by mail</a>.
-          </p>
-        )}
-      </section>
-      <section aria-labelledby="sessions-title">
-        <h2 id="sessions-title">Where you are signed in</h2>
-        <ul class="plain ruled">
-          {list.map(({ token, createdAt, userAgent }) => (
-            <li>
-              <span>
-                {deviceOf(userAgent)}
-                {token === signedIn.token ? <strong class="here"> This one</strong> : null}
-              </span>
-              <span class="hint">
-                since <Time at={createdAt} />
-              </span>
-            </li>
-          ))}
-        </ul>
-        <form method="post" action="/account/settings/sessions/end">
-          <button class="button quiet" type="submit">
-            Sign out everywhere
-          </button>
-        </form>
-      </section>
+      </Section>
+      <Section id="password-title" name="Password">
+        <FormError errors={props.errors} />
+        {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canReset} />}
+      </Section>
+      <Section id="sessions-title" name="Active sessions">
+        <ActiveSessions list={props.list} token={props.signedIn.token} />
+      </Section>
     </div>
   </AccountPage>
+);
+
+const PasswordForm: FC<SettingsProps> = ({ signedIn, errors }) => (
+  <form method="post" action="/account/settings/password" class="panel" novalidate>
+    <input type="hidden" name="username" value={signedIn.email} autocomplete="username" />
+    <Field
+      name="current"
+      label="Current password"
+      type="password"
+      errors={errors}
+      autocomplete="current-password"
+      required
+    />
+    <Field
+      name="password"
+      label="New password"
+      type="password"
+      hint={`At least ${PASSWORD_LENGTH_MIN} characters.`}
+      errors={errors}
+      autocomplete="new-password"
+      maxlength={PASSWORD_LENGTH_MAX}
+      required
+    />
+    <button class="button" type="submit">
+      Change password
+    </button>
+  </form>
+);
+
+const NoPassword: FC<{ canReset: boolean }> = ({ canReset }) => (
+  <p>
+    You sign in with GitHub or Google.
+    {canReset ? (
+      <>
+        {" "}
+        To add a password, <a href="/forgot-password">request a link by email</a>.
+      </>
+    ) : null}
+  </p>
+);
+
+/** @param token of the session that is looking at the page */
+const ActiveSessions: FC<{ list: readonly SessionSummary[]; token: string }> = ({ list, token }) => (
+  <>
+    <ul class="plain ruled">
+      {list.map((session) => (
+        <li>
+          <span>
+            {deviceOf(session.userAgent)}
+            {session.token === token ? <strong class="here"> This device</strong> : null}
+          </span>
+          <span class="hint">
+            since <Time at={session.createdAt} />
+          </span>
+        </li>
+      ))}
+    </ul>
+    <form method="post" action="/account/settings/sessions/end">
+      <button class="button quiet" type="submit">
+        Sign out everywhere
+      </button>
+    </form>
+  </>
 );
 
 const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"] as const;
@@ -150,10 +168,10 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ["Mac OS", "macOS"],
 ]);
 
-/** A guess good enough to tell one's own devices apart. */
+/** A guess from the user agent, good enough to tell one's own devices apart. */
 function deviceOf(userAgent: string | null): string {
   const browser = BROWSERS.find((name) => userAgent?.includes(`${name}/`));
   const system = SYSTEMS.find((name) => userAgent?.includes(name));
   const name = (key: string | undefined, otherwise: string) => (key ? (NAMES.get(key) ?? key) : otherwise);
-  return `${name(browser, "A browser")} on ${name(system, "some system")}`;
+  return `${name(browser, "Unknown browser")} on ${name(system, "an unknown system")}`;
 }

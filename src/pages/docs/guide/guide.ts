@@ -1,14 +1,14 @@
 import type { Child } from "hono/jsx";
-import type { PublicWords } from "../layout.tsx";
+import type { PublicWords } from "../../layout.tsx";
 
 /**
- * The API guide in one language: words only. Tables, prices, limits and codes come from the data that the service
- * itself goes by, so that no language can say otherwise.
+ * The text of the API guide in one language. Tables, prices, limits and codes come from the service's own data, so that
+ * all languages show the same.
  */
 export type Guide = {
   /** BCP 47. */
   lang: string;
-  /** The language's own name for itself. */
+  /** The name of the language in that language. */
   name: string;
   path: string;
   page: PublicWords;
@@ -59,7 +59,7 @@ export type Guide = {
   >;
   /** What each endpoint is for. */
   endpoints: Record<"models" | "model" | "credits" | "generate" | "list" | "read" | "openai", string>;
-  /** What the link to the API reference says. */
+  /** The text of the link to the API reference. */
   reference: string;
   needsKey: string;
   needsNoKey: string;
@@ -78,11 +78,16 @@ export type Guide = {
   >;
   modelFacts: Record<"id" | "provider" | "ratios" | "defaults" | "qualities" | "references" | "most", string>;
   credit: (count: number) => string;
-  /** For each code of the error table; what has no words here is shown by its code alone. */
+  /** The meaning of each error code. */
   codes: Readonly<Record<string, string>>;
   limits: (facts: LimitFacts) => readonly Child[];
   labels: Record<"request" | "answer" | "accepted" | "error" | "copy" | "javascript" | "python", string>;
 };
+
+/** Formats a number for the language of a guide. */
+export function formatIn(guide: Guide, value: number): string {
+  return new Intl.NumberFormat(guide.lang).format(value);
+}
 
 type SizeFacts = {
   multiple: number;

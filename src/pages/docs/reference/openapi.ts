@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-/** The OpenAPI document as the reference reads it: what it shows, and nothing else. */
+/** The parts of the OpenAPI document that the reference shows. */
 
 const Schema = z.object({
   $ref: z.string().optional(),
@@ -73,12 +73,12 @@ const Document = z.object({
 type Schema = z.output<typeof Schema>;
 type Components = z.output<typeof Document>["components"];
 
-/** One field of a body, or one parameter; those inside others are named by their path, as `images[].url`. */
+/** A field of a body, or a parameter. Nested fields are named by their path, as `images[].url`. */
 export type Field = {
   name: string;
   type: string;
   required: boolean;
-  /** The media type or the part of the request that it is confined to. */
+  /** The media type or the part of the request that has the field. */
   place: string | undefined;
   description: string | undefined;
   values: readonly string[];
@@ -113,8 +113,8 @@ export type Api = {
 };
 
 /**
- * Reads an OpenAPI 3.1 document of ours, with its references followed. Throws where it has another shape.
- * @param document as `buildDocument` makes it
+ * Reads our OpenAPI 3.1 document and resolves its references. Throws when the document has another shape.
+ * @param document the result of `buildDocument`
  */
 export function readApi(document: unknown): Api {
   const { paths, components } = Document.parse(document);
@@ -158,7 +158,7 @@ function readOperation(
   };
 }
 
-/** The fields of all media types in one list: those that not all of them have say where they belong. */
+/** Merges the fields of all media types. A field that only some of them have names its media type. */
 function mergeBodies(content: z.output<typeof Content>, components: Components): Field[] {
   const bodies = Object.entries(content).map(([mediaType, { schema }]) => ({
     mediaType,
@@ -177,7 +177,7 @@ function mergeBodies(content: z.output<typeof Content>, components: Components):
 
 function readAnswer(status: number, given: z.output<typeof Response>, components: Components): Answer {
   const response = given.$ref === undefined ? given : components.responses[lastOf(given.$ref)];
-  if (response === undefined) throw new Error(`The document has no ${given.$ref}.`);
+  if (response === undefined) throw new Error(`The document does not contain ${given.$ref}.`);
   return {
     status,
     description: response.description,
@@ -189,7 +189,7 @@ function readAnswer(status: number, given: z.output<typeof Response>, components
   };
 }
 
-/** The fields of an object, and of the objects and lists inside it. */
+/** The fields of an object and of the objects and lists in it. */
 function readFields(given: Schema, prefix: string, components: Components): Field[] {
   const schema = follow(given, components);
   const inner = [...(schema.anyOf ?? []), ...(schema.items ? [schema.items] : [])];
@@ -232,14 +232,14 @@ function typeOf(given: Schema, components: Components): string {
 
 function limitsOf(schema: Schema): string[] {
   const { minimum, maximum, minLength, maxLength, minItems, maxItems, format, pattern } = schema;
-  // The bounds that every integer of JavaScript has say nothing.
+  // The bounds of JavaScript's safe integers are no limits of the API.
   const safe = (bound: number | undefined) =>
     bound !== undefined && Math.abs(bound) === Number.MAX_SAFE_INTEGER ? undefined : bound;
   return [
     ...span(safe(minimum), safe(maximum), ""),
     ...span(minLength, maxLength, " characters"),
     ...span(minItems, maxItems, " items"),
-    // A format's own pattern repeats it at length.
+    // The pattern of a format only repeats the format.
     ...(format === undefined ? [] : [format]),
     ...(format !== undefined || pattern === undefined ? [] : [pattern]),
   ];
@@ -258,7 +258,7 @@ function isList(given: Schema, components: Components): boolean {
 function follow(schema: Schema, components: Components): Schema {
   if (schema.$ref === undefined) return schema;
   const named = components.schemas[lastOf(schema.$ref)];
-  if (named === undefined) throw new Error(`The document has no ${schema.$ref}.`);
+  if (named === undefined) throw new Error(`The document does not contain ${schema.$ref}.`);
   return named;
 }
 

@@ -1,0 +1,109 @@
+/** The form of the playground: its draft, its idempotency key and its errors. */
+
+/** @param {HTMLFormElement} form */
+export function fieldsOf(form) {
+  const fields = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (typeof value === "string") fields.append(name, value);
+  return fields;
+}
+
+/**
+ * The key in this tab's storage, which holds separate data for each user.
+ * @param {HTMLFormElement} form
+ * @param {"draft" | "running"} kind
+ */
+export function storageKey(form, kind) {
+  return `playground:${form.dataset["owner"]}:${kind}`;
+}
+
+/** @param {HTMLFormElement} form */
+export function saveDraft(form) {
+  const draft = fieldsOf(form);
+  draft.delete("attempt");
+  sessionStorage.setItem(storageKey(form, "draft"), draft.toString());
+}
+
+/**
+ * Restores the draft. A form that the server filled in replaces the draft instead.
+ * @param {HTMLFormElement} form
+ */
+export function restoreDraft(form) {
+  if (form.dataset["filled"] !== undefined) {
+    saveDraft(form);
+    history.replaceState(null, "", location.pathname);
+    return;
+  }
+  const draft = new URLSearchParams(sessionStorage.getItem(storageKey(form, "draft")) ?? "");
+  for (const [name, value] of draft) {
+    const field = form.elements.namedItem(name);
+    // Keep what was typed before this script ran.
+    if (field instanceof HTMLTextAreaElement) field.value ||= value;
+    else if (
+      field instanceof HTMLSelectElement &&
+      [...field.options].some((option) => option.value === value)
+    )
+      field.value = value;
+  }
+}
+
+/**
+ * Makes the next submit a new purchase.
+ * @param {HTMLFormElement} form
+ */
+export function renewAttempt(form) {
+  const attempt = form.elements.namedItem("attempt");
+  if (!(attempt instanceof HTMLInputElement)) return;
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  attempt.value = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {HTMLFormElement} form */
+export function clearErrors(form) {
+  for (const old of form.querySelectorAll(".error")) old.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  }
+  form.querySelector("[data-form-error]")?.replaceChildren();
+}
+
+/**
+ * Shows errors and moves the focus to the first invalid field.
+ * @param {HTMLFormElement} form
+ * @param {Record<string, string>} errors by field; `form` for the form as a whole
+ */
+export function showErrors(form, errors) {
+  clearErrors(form);
+  for (const [name, message] of Object.entries(errors)) {
+    const field = form.querySelector(`#${CSS.escape(name)}`);
+    if (field instanceof HTMLElement) showFieldError(field, message);
+    else form.querySelector("[data-form-error]")?.append(noticeOf(message));
+  }
+  const first = form.querySelector("[aria-invalid=true]");
+  if (first instanceof HTMLElement) first.focus();
+}
+
+/**
+ * @param {HTMLElement} field
+ * @param {string} message
+ */
+function showFieldError(field, message) {
+  const error = document.createElement("p");
+  error.className = "error";
+  error.id = `${field.id}-error`;
+  error.textContent = message;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", error.id);
+  field.after(error);
+}
+
+/** @param {string} message */
+function noticeOf(message) {
+  const notice = document.createElement("div");
+  notice.className = "notice bad";
+  notice.setAttribute("role", "alert");
+  const text = document.createElement("p");
+  text.textContent = message;
+  notice.append(text);
+  return notice;
+}

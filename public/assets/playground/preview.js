@@ -1,0 +1,58 @@
+import { fieldsOf } from "./form.js";
+
+/** The price and the code samples, which follow the form. */
+
+/** @typedef {{ curl: string, javascript: string, python: string, placeholder: string, example: string }} Samples */
+
+const price = document.querySelector("#price");
+
+let request = new AbortController();
+/** @type {Samples | null} The samples with a placeholder for the prompt: the prompt is inserted in the browser. */
+let samples = null;
+
+/**
+ * Requests the price of the form's options. A new request aborts the one before it.
+ * @param {HTMLFormElement} form
+ */
+export async function preview(form) {
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
+  const fields = fieldsOf(form);
+  fields.delete("prompt");
+  fields.delete("attempt");
+  const answer = await fetch(`/account/playground/preview?${fields}`, {
+    headers: { Accept: "application/json" },
+    signal,
+  })
+    .then((response) => response.json())
+    .catch(() => null);
+  if (signal.aborted || answer === null) return;
+  if (price) price.textContent = answer.price ?? answer.error ?? "";
+  if (!answer.curl) return;
+  samples = answer;
+  fillSamples(form);
+}
+
+/**
+ * Inserts the prompt into the samples.
+ * @param {HTMLFormElement} form
+ */
+export function fillSamples(form) {
+  if (samples === null) return;
+  const { placeholder, example } = samples;
+  const typed = new FormData(form).get("prompt");
+  const literal = JSON.stringify(typeof typed === "string" && typed.trim() !== "" ? typed : example);
+  /** @param {string} template @param {string} text */
+  const filled = (template, text) => template.replace(JSON.stringify(placeholder), () => text);
+  // The curl command has its body in single quotes.
+  show("curl", filled(samples.curl, literal.replaceAll("'", `'\\''`)));
+  show("javascript", filled(samples.javascript, literal));
+  show("python", filled(samples.python, literal));
+}
+
+/** @param {string} name @param {string} text */
+function show(name, text) {
+  const sample = document.querySelector(`#sample-${name}`);
+  if (sample) sample.textContent = text;
+}

@@ -1,0 +1,104 @@
+import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../../account/views.ts";
+import { findModel, models } from "../../../catalogue/models.ts";
+import { resolveShape } from "../../../catalogue/resolve.ts";
+import { formatSize } from "../../../catalogue/sizes.ts";
+import { GenerationInput } from "../../../generations/input.ts";
+import { sha256Hex } from "../../../hash.ts";
+import { counted, formatNumber } from "../../format.ts";
+import type { FormErrors } from "../../forms.ts";
+
+/** The fields of the playground's form, as text. `aspect_ratio` is a ratio or an exact size, as `1536x864`. */
+export type PlaygroundForm = {
+  model: string;
+  prompt: string;
+  aspect_ratio: string;
+  resolution: string;
+  quality: string;
+  n: string;
+};
+
+const EXACT_SIZE = /^\d{1,5}x\d{1,5}$/;
+
+/** Whether a value of `aspect_ratio` is an exact size, which no ratio and resolution give. */
+export function isExactSize(value: string): boolean {
+  return EXACT_SIZE.test(value);
+}
+
+export function readPlaygroundForm(fields: ReadonlyMap<string, string>): PlaygroundForm {
+  return {
+    model: fields.get("model") ?? models[0]?.id ?? "",
+    prompt: fields.get("prompt") ?? "",
+    aspect_ratio: fields.get("aspect_ratio") ?? "auto",
+    resolution: fields.get("resolution") ?? models[0]?.default_quality ?? "",
+    quality: fields.get("quality") ?? "auto",
+    n: fields.get("n") ?? "1",
+  };
+}
+
+/** The form that repeats an earlier generation. It has the exact size where no ratio and resolution give it. */
+export function formOf({ model, aspectRatio, tier, request }: GenerationDetail): PlaygroundForm {
+  const { prompt, size, renderQuality, n } = request;
+  const shape = { aspect_ratio: aspectRatio, resolution: tier, quality: renderQuality, n };
+  const found = findModel(model);
+  const isSupported = found?.supported_aspect_ratios.some((name) => name === aspectRatio);
+  const resolved = found && isSupported ? resolveShape(found, shape) : null;
+  const exact = size === "auto" ? "auto" : formatSize(size);
+  const isNamed =
+    resolved?.kind === "shape" && resolved.size !== "auto" && formatSize(resolved.size) === exact;
+  return {
+    model,
+    prompt,
+    aspect_ratio: isNamed ? aspectRatio : exact,
+    resolution: tier,
+    quality: renderQuality,
+    n: String(n),
+  };
+}
+
+/** Notes on what an earlier generation had and the form does not repeat. */
+export function notCarriedOver({
+  request: { references, outputFormat, prompt },
+}: GenerationDetail): string[] {
+  const notes: string[] = [];
+  if (references > 0) {
+    notes.push(
+      `The earlier generation used ${counted(references, "reference image")}. References are not kept, and this form cannot send them: the result will differ.`,
+    );
+  }
+  if (outputFormat !== "png") notes.push(`The earlier images were ${outputFormat}. This form makes PNG.`);
+  if ([...prompt].length >= LOGGED_PROMPT_MAX) {
+    notes.push(
+      `Only the first ${formatNumber(LOGGED_PROMPT_MAX)} characters of a prompt are kept. Check that yours is complete.`,
+    );
+  }
+  return notes;
+}
+
+/** Validates the form by the rules of the API. */
+export function readInput(form: PlaygroundForm): GenerationInput | { errors: FormErrors } {
+  if (form.prompt.trim() === "") return { errors: { prompt: "Enter a prompt." } };
+  const fields = { model: form.model, prompt: form.prompt, ...shapeFields(form) };
+  const result = GenerationInput.safeParse(fields);
+  if (result.success) return result.data;
+  return {
+    errors: Object.fromEntries(result.error.issues.map(({ path, message }) => [path.join("."), message])),
+  };
+}
+
+/** The API's fields for the shape: an aspect ratio and a resolution, or an exact size. */
+export function shapeFields({ aspect_ratio, resolution, quality, n }: PlaygroundForm) {
+  const rest = { quality, n: /^\d{1,3}$/.test(n) ? Number(n) : 0 };
+  return isExactSize(aspect_ratio) ? { ...rest, size: aspect_ratio } : { ...rest, aspect_ratio, resolution };
+}
+
+/**
+ * The idempotency key of a sent form, or null for a form without an attempt. It includes the fields, so that a form
+ * that was changed and sent again is a new purchase. API callers' keys have no spaces, so none can equal it.
+ */
+export async function idempotencyKeyOf(
+  attempt: string | undefined,
+  form: PlaygroundForm,
+): Promise<string | null> {
+  if (attempt === undefined) return null;
+  return `playground ${attempt} ${await sha256Hex(JSON.stringify(Object.entries(form)))}`;
+}

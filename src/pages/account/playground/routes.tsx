@@ -1,0 +1,109 @@
+import { Hono } from "hono";
+import { readConfig } from "../../../config.ts";
+import { findGeneration } from "../../../generations/read.ts";
+import { type Submission, submit } from "../../../generations/submit.ts";
+import { newId } from "../../../id.ts";
+import { type PagesEnv, siteOrigin } from "../../env.ts";
+import { counted, formatNumber } from "../../format.ts";
+import { type FormErrors, readForm } from "../../forms.ts";
+import { wantsJson } from "../guard.ts";
+import { formOf, idempotencyKeyOf, notCarriedOver, readInput, readPlaygroundForm } from "./form.ts";
+import { PlaygroundPage } from "./page.tsx";
+import { EXAMPLE_PROMPT, previewOf } from "./preview.ts";
+
+export const playground = new Hono<PagesEnv>();
+
+/** The id of a rendered form. It makes a form that is sent twice one purchase. */
+const ATTEMPT = /^[\w-]{16,64}$/;
+/** Replaced by the prompt in the code samples, in the browser. */
+const PROMPT_PLACEHOLDER = "__PROMPT__";
+
+playground.get("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const from = c.req.query("from");
+  const [state, earlier] = await Promise.all([
+    accountState(c.env, signedIn.userId),
+    from === undefined ? null : findGeneration(signedIn.userId, from, Date.now(), c.env),
+  ]);
+  const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
+  const form = earlier ? formOf(earlier) : readPlaygroundForm(new Map());
+  return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
+});
+
+/** The credits of the account, and its newest generation that has not ended. */
+async function accountState({ ACCOUNT }: Env, userId: string) {
+  const account = ACCOUNT.getByName(userId);
+  const [{ credits }, [running]] = await Promise.all([account.balance(), account.unfinished()]);
+  return { credits, running: running?.id };
+}
+
+playground.post("/", async (c) => {
+  const signedIn = c.get("signedIn");
+  const json = wantsJson(c.req.header("Accept"));
+  const fields = await readForm(c);
+  const form = readPlaygroundForm(fields);
+  const sent = fields.get("attempt") ?? "";
+  const attempt = ATTEMPT.test(sent) ? sent : undefined;
+  const again = async (errors: FormErrors, status: 402 | 422 | 429 | 503) => {
+    if (json) return c.json({ errors }, status);
+    const state = await accountState(c.env, signedIn.userId);
+    const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: true };
+    return c.html(<PlaygroundPage {...page} form={form} errors={errors} attempt={attempt} />, status);
+  };
+  const input = readInput(form);
+  if ("errors" in input) return await again(input.errors, 422);
+  const submission: Submission = {
+    ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
+    ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
+    ...{ references: [], referenceField: "reference_image", uploadId: null },
+  };
+  const outcome = await submit(submission, c.env, readConfig(c.env));
+  switch (outcome.kind) {
+    case "invalid":
+      return await again(
+        { [outcome.param === "size" ? "aspect_ratio" : outcome.param]: outcome.message },
+        422,
+      );
+    case "insufficient": {
+      const { required, available } = outcome;
+      const message = `Not enough credits: this costs ${formatNumber(required)}, and you have ${formatNumber(available)}.`;
+      return await again({ form: message }, 402);
+    }
+    case "busy":
+    case "unavailable":
+      return await again(
+        { form: "The service is not available right now. You were not charged. Try again." },
+        503,
+      );
+    case "limited": {
+      const wait = counted(outcome.retryAfterSeconds, "second");
+      return await again({ form: `You have reached the rate limit. Try again in ${wait}.` }, 429);
+    }
+    case "mismatch":
+      return await again({ form: "This form was already sent with other values. Reload the page." }, 422);
+    case "unknown":
+      // The account may have charged it. Sending the form again uses the same key, so it is charged once.
+      return await again(
+        { form: "Your account did not answer. Send the form again: it is charged once." },
+        503,
+      );
+    case "pending":
+    case "ended": {
+      const { generation } = outcome;
+      c.set("generationId", generation.id);
+      const page = `/account/generations/${generation.id}`;
+      return json ? c.json({ page, state: `${page}/state` }, 202) : c.redirect(page, 303);
+    }
+  }
+});
+
+/**
+ * The price of the form's options, and the code samples with a placeholder where the script inserts the prompt. A
+ * prompt must not be in a URL, which proxies and logs store.
+ */
+playground.get("/preview", (c) => {
+  const form = { ...readPlaygroundForm(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
+  const preview = previewOf(form, siteOrigin(c));
+  if ("error" in preview) return c.json(preview, 422);
+  return c.json({ ...preview, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
+});

@@ -1,0 +1,194 @@
+import type { Guide } from "./guide.ts";
+
+export const english: Guide = {
+  lang: "en",
+  name: "English",
+  path: "/docs",
+  page: {
+    skip: "Skip to content",
+    docs: "Docs",
+    reference: "API reference",
+    signIn: "Sign in",
+    signUp: "Create an account",
+    footer: "Prepaid credits. Failed images are refunded automatically.",
+    main: "Main",
+  },
+  title: "API documentation",
+  description:
+    "Generate images over HTTP: authentication, requests, prices, errors and limits of GPT Image Hub.",
+  lead: "Generate images, list models, check your balance and retrieve past generations with one API key and JSON.",
+  contents: "On this page",
+  sections: {
+    start: "Quick start",
+    authentication: "Authentication",
+    models: "Models",
+    generate: "Generate images",
+    fields: "Request fields",
+    sizes: "Sizes and prices",
+    references: "Reference images",
+    async: "Async requests",
+    read: "Retrieve a generation",
+    credits: "Credits",
+    errors: "Errors",
+    limits: "Limits",
+  },
+  steps: [
+    <>
+      <a href="/sign-up">Create an account</a>, then create a key under API keys. The key is shown once: store
+      it safely.
+    </>,
+    <>Send a prompt with the key. The response contains the URLs of the images.</>,
+    <>For long generations, send an async request and poll for the result.</>,
+  ],
+  authentication: [
+    <>
+      Send the key as a bearer token with every request. Only the list of models is public. The server stores
+      only a hash of the key, so a lost key cannot be recovered: revoke it and create another. A revoked or
+      expired key stops working immediately.
+    </>,
+  ],
+  models: [
+    <>
+      The list contains the capabilities and prices of each model, with the values that requests accept. It
+      needs no key.
+    </>,
+  ],
+  generate: [
+    <>
+      The request waits until the images are ready. Credits are charged before the provider is called, and
+      images that it does not deliver are refunded automatically. If your connection breaks, the generation
+      continues: retrieve the images later with its id.
+    </>,
+    <>
+      The URL of an image is stable and cannot be guessed. It needs no key: anyone who has the URL can see the
+      image.
+    </>,
+  ],
+  sizes: ({ multiple, edgeMax, elongationMax, pixelsMin, pixelsMax }) => [
+    <>
+      Set <code>size</code> to <code>WIDTHxHEIGHT</code>. Both must be multiples of {multiple} and at most{" "}
+      {edgeMax}, the long edge at most {elongationMax} times the short edge, and the image {pixelsMin} to{" "}
+      {pixelsMax} pixels in total. The error for an invalid size suggests the nearest valid one. With{" "}
+      <code>auto</code> the provider chooses the size.
+    </>,
+    <>The price of an image depends on its number of pixels, not on its aspect ratio or quality:</>,
+  ],
+  references: ({ most, megabytes }) => [
+    <>
+      Send the request as <code>multipart/form-data</code>, with up to {most} files named{" "}
+      <code>reference_image</code>: PNG, JPEG or WebP, at most {megabytes} MB each. They stay private and are
+      deleted when the generation ends.
+    </>,
+  ],
+  async: [
+    <>
+      With <code>async</code> the API responds immediately with status 202, the generation's id and a{" "}
+      <code>poll_url</code>. <code>Retry-After</code> says when to poll again.
+    </>,
+    <>
+      The status changes from <code>queued</code> to <code>processing</code>, then to <code>succeeded</code>{" "}
+      or <code>failed</code>.
+    </>,
+  ],
+  read: [
+    <>Returns a generation with its images. A key can only retrieve the generations of its own account.</>,
+  ],
+  credits: [
+    <>
+      Credits are prepaid. Credits that expire soonest are used first; <code>next_expiration</code> is the
+      next expiration date. The balance is always exact.
+    </>,
+  ],
+  errors: [
+    <>
+      All errors share one JSON format. Branch on <code>code</code>; <code>message</code> is for people, and{" "}
+      <code>param</code> names the invalid field. Include the <code>request_id</code> when you contact
+      support.
+    </>,
+  ],
+  columns: {
+    field: "Field",
+    value: "Value",
+    notes: "Notes",
+    status: "HTTP",
+    code: "Code",
+    meaning: "Meaning",
+    tier: "Resolution",
+    pixels: "Pixels",
+    price: "Price per image",
+    ratio: "Aspect ratio",
+    endpoint: "Endpoint",
+    key: "Key",
+    does: "Description",
+  },
+  endpoints: {
+    models: "Lists the models with their capabilities and prices.",
+    model: "Returns one model.",
+    credits: "Returns the balance.",
+    generate: "Generates images.",
+    list: "Lists your generations, newest first.",
+    read: "Returns one generation with its images.",
+    openai: "The base URL for OpenAI clients: images, edits and models.",
+  },
+  reference: "API reference: every endpoint and field",
+  needsKey: "yes",
+  needsNoKey: "no",
+  fields: {
+    model: "Required.",
+    prompt: "Required. Describes the image.",
+    size: "Default: auto.",
+    quality: "The effort of the provider. It does not change the price.",
+    aspect_ratio: "Instead of a size: the largest size of this ratio that the resolution allows.",
+    resolution: "With an aspect ratio. It determines the price.",
+    n: "Number of images. Each one is charged.",
+    async: "Respond immediately instead of waiting.",
+    output_format: "Default: png.",
+    reference_image: "In multipart/form-data only. Repeat it for several images.",
+  },
+  modelFacts: {
+    id: "Model ID",
+    provider: "Provider",
+    ratios: "Aspect ratios",
+    defaults: "Defaults",
+    qualities: "Resolutions",
+    references: "Maximum reference images",
+    most: "Maximum images per request",
+  },
+  credit: (count) => `${count} credits`,
+  codes: {
+    invalid_request: "The body or a parameter is invalid; param names it.",
+    contentPolicyViolation:
+      "The provider rejected the prompt or a reference image. The credits were refunded.",
+    unreadableReference: "The provider could not read a reference image. The credits were refunded.",
+    missingApiKey: "The Authorization header is missing.",
+    invalidApiKey: "The key does not exist or was revoked.",
+    expiredApiKey: "The key has expired.",
+    insufficientCredits: "Not enough credits: see required and available.",
+    notFound: "The resource does not exist, or belongs to another account.",
+    methodNotAllowed: "The endpoint does not support this method; see Allow.",
+    conflict: "The request conflicts with an existing resource.",
+    notCancelable: "The generation has started or ended and cannot be canceled.",
+    payloadTooLarge: "The body is too large.",
+    unsupportedMediaType: "Unsupported Content-Type.",
+    idempotencyMismatch: "The idempotency key was used with a different request.",
+    rateLimited: "Too many requests; retry after Retry-After seconds.",
+    generationFailed: "The images could not be generated. The credits were refunded.",
+    internalError: "Something went wrong on our side.",
+    serviceUnavailable: "The service is temporarily unavailable. You were not charged.",
+  },
+  limits: ({ waitSeconds, imagesMax, promptMax, referencesMax, megabytes }) => [
+    `A sync request waits for at most ${waitSeconds} seconds.`,
+    `A request generates 1 to ${imagesMax} images.`,
+    `A prompt has at most ${promptMax} characters.`,
+    `At most ${referencesMax} reference images, of at most ${megabytes} MB each.`,
+  ],
+  labels: {
+    request: "Request",
+    answer: "Response",
+    accepted: "Response to an async request",
+    error: "Error",
+    copy: "Copy",
+    javascript: "Request in JavaScript",
+    python: "Request in Python",
+  },
+};

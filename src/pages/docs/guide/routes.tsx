@@ -1,0 +1,20 @@
+import { Hono } from "hono";
+import { readConfig } from "../../../config.ts";
+import { cachePublicly, type PagesEnv, siteOrigin } from "../../env.ts";
+import { english } from "./english.tsx";
+import type { Guide } from "./guide.ts";
+import { GuidePage } from "./page.tsx";
+import { turkish } from "./turkish.tsx";
+
+export const guides = new Hono<PagesEnv>();
+
+/** The guide in each language. The first one is the default. */
+export const GUIDES: readonly [Guide, ...Guide[]] = [english, turkish];
+
+for (const guide of GUIDES) {
+  guides.get(guide.path, (c) => {
+    cachePublicly(c);
+    const content = { guide, origin: siteOrigin(c), config: readConfig(c.env) };
+    return c.html(<GuidePage {...content} guides={GUIDES} />);
+  });
+}

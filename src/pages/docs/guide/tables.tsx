@@ -1,0 +1,149 @@
+import type { Child, FC } from "hono/jsx";
+import { type Model, models } from "../../../catalogue/models.ts";
+import { formatSize, sizeOf, TIER_LIMITS } from "../../../catalogue/sizes.ts";
+import { STATUS } from "../../../http/errors.ts";
+import { Table } from "../../parts.tsx";
+import { formatIn, type Guide } from "./guide.ts";
+
+export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
+  const { endpoints, columns } = guide;
+  const rows = [
+    ["GET", "/api/v1/models", false, endpoints.models],
+    ["GET", "/api/v1/models/:id", false, endpoints.model],
+    ["GET", "/api/v1/credits", true, endpoints.credits],
+    ["POST", "/api/v1/images/generations", true, endpoints.generate],
+    ["GET", "/api/v1/generations", true, endpoints.list],
+    ["GET", "/api/v1/generations/:id", true, endpoints.read],
+    ["", "/openai/v1", true, endpoints.openai],
+  ] as const;
+  return (
+    <Table stacked label={columns.endpoint} head={[columns.endpoint, columns.key, columns.does]}>
+      {rows.map(([method, path, needsKey, does]) => (
+        <tr>
+          <td>
+            <code>
+              {method} {path}
+            </code>
+          </td>
+          <td data-label={columns.key}>{needsKey ? guide.needsKey : guide.needsNoKey}</td>
+          <td>{does}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+};
+
+export const ModelFacts: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
+  const { modelFacts } = guide;
+  const facts = [
+    [modelFacts.id, <code>{model.id}</code>],
+    [modelFacts.provider, model.provider],
+    [modelFacts.defaults, `${model.default_aspect_ratio}, ${model.default_quality}`],
+    [modelFacts.qualities, model.supported_qualities.join(", ")],
+    [modelFacts.ratios, model.supported_aspect_ratios.join(", ")],
+    [modelFacts.references, String(model.reference_image_limit)],
+    [modelFacts.most, String(model.max_images)],
+  ] as const;
+  return (
+    <>
+      <h3>{model.name}</h3>
+      <dl class="facts-list">
+        {facts.map(([name, value]) => (
+          <div>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  );
+};
+
+export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
+  const [model] = models;
+  if (!model) return null;
+  const values = {
+    model: models.map(({ id }) => id).join(", "),
+    prompt: "a lighthouse at dusk",
+    size: "auto, 1024x1024, …",
+    quality: model.supported_render_qualities.join(", "),
+    aspect_ratio: model.supported_aspect_ratios.slice(0, 4).join(", ").concat(", …"),
+    resolution: model.supported_qualities.join(", "),
+    n: `1–${model.max_images}`,
+    async: "true, false",
+    output_format: "png, jpeg, webp",
+    reference_image: "@./reference.png",
+  };
+  const notes: ReadonlyMap<string, Child> = new Map(Object.entries(guide.fields));
+  return (
+    <Table
+      stacked
+      label={guide.sections.fields}
+      head={[guide.columns.field, guide.columns.value, guide.columns.notes]}
+    >
+      {Object.entries(values).map(([name, value]) => (
+        <tr>
+          <td>
+            <code>{name}</code>
+          </td>
+          <td>
+            <code>{value}</code>
+          </td>
+          <td>{notes.get(name)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+};
+
+export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
+  const ratios = model.supported_aspect_ratios.filter((ratio) => ratio !== "auto");
+  return (
+    <>
+      <Table
+        label={guide.columns.price}
+        head={[guide.columns.tier, guide.columns.pixels, guide.columns.price]}
+      >
+        {model.supported_qualities.map((tier) => (
+          <tr>
+            <td>{tier}</td>
+            <td>≤ {formatIn(guide, TIER_LIMITS[tier].pixelsMax)}</td>
+            <td>{guide.credit(model.credits[tier])}</td>
+          </tr>
+        ))}
+      </Table>
+      <Table label={guide.columns.ratio} head={[guide.columns.ratio, ...model.supported_qualities]}>
+        {ratios.map((ratio) => (
+          <tr>
+            <td>{ratio}</td>
+            {model.supported_qualities.map((tier) => (
+              <td>
+                <code>{formatSize(sizeOf(ratio, tier))}</code>
+              </td>
+            ))}
+          </tr>
+        ))}
+      </Table>
+    </>
+  );
+};
+
+export const Errors: FC<{ guide: Guide }> = ({ guide }) => (
+  <Table
+    stacked
+    label={guide.sections.errors}
+    head={[guide.columns.status, guide.columns.code, guide.columns.meaning]}
+  >
+    {Object.entries(STATUS)
+      .toSorted(([, a], [, b]) => a - b)
+      .map(([code, status]) => (
+        <tr>
+          <td>{status}</td>
+          <td>
+            <code>{code}</code>
+          </td>
+          <td>{guide.codes[code] ?? ""}</td>
+        </tr>
+      ))}
+  </Table>
+);
