@@ -8,7 +8,7 @@ import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
 import { isLoopback } from "../origin.ts";
 import { grantDueCredits } from "../users/signup-credits.ts";
-import { chooseMailer, type Mail, sendsRealMail } from "./mailer.ts";
+import { chooseMailer, type Mail, type Mailer, sendsRealMail } from "./mailer.ts";
 import {
   CALLBACK_BASE_PATH,
   PASSWORD_LENGTH_MAX,
@@ -26,31 +26,23 @@ const LINK_SECONDS = 3_600;
 export type AuthSettings = {
   env: Env;
   config: Config;
-  /** The site's own, as people type it: mails and other sites link back to it. */
+  /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
   origin: string;
-  /** Lets work go on after the answer. */
-  later: (work: Promise<unknown>) => void;
+  /** Continues work after the response. */
+  waitUntil: (work: Promise<unknown>) => void;
 };
 
 export type Auth = NonNullable<ReturnType<typeof createAuth>>;
 
 /**
- * The sign-in library with our tables and rules, or null when no AUTH_SECRET of 32 characters is configured. Only its
- * functions are used. Of its HTTP routes, only the callback of other sites is mounted: each page has its own checks and
- * limits.
+ * Configures the sign-in library with our tables and rules. Null when no AUTH_SECRET of 32 characters is set. The pages
+ * call its functions, with their own checks and rate limits. Of its HTTP routes, only the OAuth callback is mounted.
  */
-export function createAuth({ env, config, origin, later }: AuthSettings) {
+export function createAuth({ env, config, origin, waitUntil }: AuthSettings) {
   if (config.AUTH_SECRET === undefined || config.AUTH_SECRET.length < SECRET_LENGTH_MIN) return null;
   const db = drizzle(env.DB);
   const mailer = chooseMailer(config, origin);
-  const send = async (mail: Mail) => {
-    try {
-      if (!mailer) throw new Error("no mail API is configured");
-      await mailer(mail);
-    } catch (error) {
-      log("mail_failed", { error: describe(error) });
-    }
-  };
+  const send = (mail: Mail) => sendMail(mailer, mail);
   return betterAuth({
     baseURL: origin,
     basePath: CALLBACK_BASE_PATH,
@@ -68,7 +60,7 @@ export function createAuth({ env, config, origin, later }: AuthSettings) {
       revokeSessionsOnPasswordReset: true,
       resetPasswordTokenExpiresIn: LINK_SECONDS,
       sendResetPassword: ({ user, token }) => send(resetMail(user.email, `${origin}${RESET_PATH}`, token)),
-      // Whoever holds the link reads the mailbox.
+      // The link proves that the user reads the mailbox.
       onPasswordReset: async ({ user }) => {
         await db.update(users).set({ emailVerified: true }).where(eq(users.id, user.id));
       },
@@ -94,7 +86,7 @@ export function createAuth({ env, config, origin, later }: AuthSettings) {
     databaseHooks: {
       session: {
         create: {
-          // Addresses cost nothing to make up, so only a verified one gets credits; in development any does.
+          // Fake addresses are free, so only a verified one gets credits. In development any address does.
           after: ({ userId }) => grantDueCredits(env, userId, isLoopback(origin), config.SIGNUP_CREDITS),
         },
       },
@@ -106,39 +98,51 @@ export function createAuth({ env, config, origin, later }: AuthSettings) {
       database: {
         generateId: ({ model }) => (model === "user" ? newId("user") : crypto.randomUUID()),
       },
-      // The answer must not tell by its delay whether a mail was sent.
-      backgroundTasks: { handler: later },
+      // The duration of the response must not reveal whether a mail was sent.
+      backgroundTasks: { handler: waitUntil },
       ipAddress: { ipAddressHeaders: ["cf-connecting-ip"] },
     },
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
-    logger: {
-      level: "error",
-      log: (_, message) => log("sign_in_library", { message: message.slice(0, 500) }),
-    },
+    logger: LOGGER,
   });
+}
+
+const LOGGER = {
+  level: "error",
+  log: (_: string, message: string) => log("sign_in_library", { message: message.slice(0, 500) }),
+} as const;
+
+/** Sends a mail. A failure is logged, and the request continues. */
+async function sendMail(mailer: Mailer | null, mail: Mail): Promise<void> {
+  try {
+    if (!mailer) throw new Error("no mail API is configured");
+    await mailer(mail);
+  } catch (error) {
+    log("mail_failed", { error: describe(error) });
+  }
 }
 
 function resetMail(to: string, page: string, token: string): Mail {
   return {
     to,
     subject: "Choose a new password",
-    text: `Choose a new password for GPT Image Hub here, within an hour:\n\n${page}?token=${token}\n\nIf you did not ask for this, nothing needs to be done.`,
+    text: `Choose a new password for GPT Image Hub:\n\n${page}?token=${token}\n\nThe link expires in one hour. If you did not request it, ignore this email.`,
   };
 }
 
 function verificationMail(to: string, page: string, token: string): Mail {
   return {
     to,
-    subject: "Confirm your e-mail address",
-    text: `Confirm your e-mail address for GPT Image Hub here, within an hour:\n\n${page}?token=${token}\n\nIf you did not sign up, nothing needs to be done.`,
+    subject: "Confirm your email address",
+    text: `Confirm your email address for GPT Image Hub:\n\n${page}?token=${token}\n\nThe link expires in one hour. If you did not sign up, ignore this email.`,
   };
 }
 
 function knownMail(to: string, origin: string): Mail {
   return {
     to,
-    subject: "You have an account already",
-    text: `Somebody, probably you, tried to sign up for GPT Image Hub with this address. It has an account already: sign in, or choose a new password.\n\n${origin}/sign-in`,
+    subject: "You already have an account",
+    text: `Someone, probably you, tried to sign up for GPT Image Hub with this email address, which already has an account. Sign in or reset your password:\n\n${origin}/sign-in`,
   };
 }

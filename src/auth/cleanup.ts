@@ -7,8 +7,8 @@ const ROWS_A_STATEMENT = 1_000;
 const ROUNDS_MAX = 50;
 
 /**
- * Deletes sessions, verifications and counted attempts whose time is over: at most 50,000 of each in one run, the rest
- * in the next. Run by the Worker's daily cron.
+ * Deletes expired sessions, verifications and counted attempts: at most 50,000 of each in one run. Run by the Worker's
+ * daily cron.
  */
 export async function removeExpired(d1: D1Database, now: number): Promise<void> {
   const db = drizzle(d1);

@@ -4,14 +4,14 @@ import { within } from "../time.ts";
 
 export type Mail = { to: string; subject: string; text: string };
 
-/** Brings a mail on its way. It throws when that fails. */
+/** Sends a mail. Throws on failure. */
 export type Mailer = (mail: Mail) => Promise<void>;
 
 const MAIL_MS_MAX = 10_000;
 
 /**
- * How this server sends mail: over the configured HTTP API; on a loopback host to the console, links included;
- * elsewhere not at all, which is null.
+ * Returns how this server sends mail: through the configured HTTP API, or on a loopback host to the console. Null
+ * when it cannot.
  * @param origin scheme and host of the site
  */
 export function chooseMailer(config: Config, origin: string): Mailer | null {
@@ -20,12 +20,12 @@ export function chooseMailer(config: Config, origin: string): Mailer | null {
   return isLoopback(origin) ? writeToConsole : null;
 }
 
-/** Whether mails reach anybody but the developer, so that an address can be held to have been proven by one. */
+/** Whether mails reach their recipients, so that a link in one verifies an address. */
 export function sendsRealMail(config: Config): boolean {
   return config.MAIL_API_KEY !== undefined && config.MAIL_FROM !== undefined;
 }
 
-/** JSON `{from, to, subject, text}` with a bearer token: the form that Resend's API has, and others took over. */
+/** Sends JSON `{from, to, subject, text}` with a bearer token, as Resend's API and compatible ones expect. */
 async function post(url: string, key: string, from: string, { to, subject, text }: Mail): Promise<void> {
   const response = await within(
     MAIL_MS_MAX,
@@ -36,7 +36,7 @@ async function post(url: string, key: string, from: string, { to, subject, text 
     }),
   );
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`the mail API answered ${response.status}`);
+  if (!response.ok) throw new Error(`the mail API returned ${response.status}`);
 }
 
 async function writeToConsole({ to, subject, text }: Mail): Promise<void> {

@@ -13,7 +13,7 @@ export type SignedIn = {
   accountType: AccountType;
   /** The session's secret. Never shown. */
   token: string;
-  /** Whether the user has proven to own the address, by a link in a mail or by signing in through another site. */
+  /** Whether a link in a mail or an OAuth provider has verified the address. */
   emailVerified: boolean;
 };
 
@@ -25,13 +25,13 @@ export type SessionSummary = {
 };
 
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
-/** The time that a wrong sign-in takes: several times that of hashing the password. */
+/** The minimum duration of a failed sign-in: several times that of hashing the password. */
 export const WRONG_MS = 500;
 
 export type SignUpOutcome = { kind: "signed_in" } | { kind: "mailed" } | { kind: "taken" };
 
 /**
- * Sign-in and sessions for one request. `cookies` collects the cookies that the answer must set. Failures other than the
+ * Sign-in and sessions for one request. `cookies` collects the cookies that the response must set. Failures other than the
  * documented ones throw.
  */
 export class Sessions {
@@ -106,7 +106,7 @@ export class Sessions {
     await this.signOut();
   }
 
-  /** Mails a link if an account has the address. The answer does not say whether one has. */
+  /** Mails a link if an account has the address. The result does not reveal whether one has. */
   async requestPasswordReset(email: string): Promise<void> {
     await this.#auth.api.requestPasswordReset({ body: { email }, headers: this.#headers });
   }
@@ -161,7 +161,7 @@ export class Sessions {
       .toSorted((a, b) => b.createdAt - a.createdAt);
   }
 
-  /** The address to redirect the browser to, to sign in through another site. */
+  /** The URL of the OAuth provider to redirect the browser to. */
   async beginSignInWith(provider: SocialProvider, next: string): Promise<string> {
     const { url } = this.#take(
       await this.#auth.api.signInSocial({
@@ -170,11 +170,11 @@ export class Sessions {
         returnHeaders: true,
       }),
     );
-    if (!url) throw new Error(`${provider} gave no address to sign in at`);
+    if (!url) throw new Error(`${provider} returned no sign-in URL`);
     return url;
   }
 
-  /** Handles the return from another site. The library sets cookies and redirects. */
+  /** Handles an OAuth callback. The library's response sets cookies and redirects. */
   async returnFrom(request: Request): Promise<Response> {
     return await this.#auth.handler(request);
   }

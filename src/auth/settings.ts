@@ -1,22 +1,22 @@
 import type { Config } from "../config.ts";
 
 /**
- * What pages must know of signing in before they open a session: kept apart from the sign-in library, which is loaded
- * only when it is needed.
+ * Settings of sign-in that pages need before they open a session. This file does not import the sign-in library, which
+ * is loaded on first use.
  */
 
 export const PASSWORD_LENGTH_MIN = 10;
 export const PASSWORD_LENGTH_MAX = 128;
 export const EMAIL_LENGTH_MAX = 254;
-/** Pages of ours, which the links in mails lead to: each with `?token=`. */
+/** The pages that links in mails open, with `?token=`. */
 export const RESET_PATH = "/reset-password";
 export const VERIFY_PATH = "/verify-email";
-/** Where the sites that people sign in with send them back to: `/callback/<site>` under it. */
+/** OAuth providers redirect to `/callback/<provider>` under this path. */
 export const CALLBACK_BASE_PATH = "/sign-in/with";
 
 export type SocialProvider = "github" | "google";
 
-/** The sites to sign in with whose secrets are configured. */
+/** The OAuth providers whose id and secret are configured. */
 export function socialProviders(
   config: Config,
 ): Partial<Record<SocialProvider, { clientId: string; clientSecret: string }>> {

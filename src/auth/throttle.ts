@@ -2,14 +2,14 @@ import { lte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { attempts } from "../db/schema.ts";
 
-/** Attempts of one kind by one party, counted over a span of time that begins with the first of them. */
+/** Attempts with one key, counted over a span of time that begins with the first one. */
 export type Attempt = { key: string; spanMs: number };
 
 export type Counted = { count: number; waitSeconds: number };
 
 /**
  * Counts one attempt under each key, in one round trip.
- * @returns for each, in order: how many there are in its span, this one included, and how long until the span ends
+ * @returns for each key: the attempts in its span, this one included, and the seconds until the span ends
  */
 export async function countAttempts(
   d1: D1Database,

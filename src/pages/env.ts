@@ -29,7 +29,7 @@ export async function openRequestSessions(c: Context<PagesEnv>): Promise<Session
       env: c.env,
       config: readConfig(c.env),
       origin: siteOrigin(c),
-      later: (work) => c.executionCtx.waitUntil(work),
+      waitUntil: (work) => c.executionCtx.waitUntil(work),
     },
     c.req.raw,
   );

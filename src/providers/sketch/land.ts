@@ -55,92 +55,108 @@ function hideBehind(layers: Layer[]): Layer[] {
   return layers;
 }
 
-function planLand(random: Random, setting: LandSetting): { backdrop: LandPlan[]; foreground: LandPlan[] } {
+/** The layers of a picture's land, from far to near. */
+type Land = { backdrop: LandPlan[]; foreground: LandPlan[] };
+
+/** What the plans of all places share. */
+type Ground = {
+  random: Random;
+  hasWater: boolean;
+  extraLayers: number;
+  /** The height of the picture below the horizon, in units. */
+  floor: number;
+  /** Makes layers from far (depth 0) to near (depth 1). */
+  rows: (count: number, make: (depth: number) => LandPlan) => LandPlan[];
+  /** The base of a layer: layers descend to the bottom of the picture, unless water takes that room. */
+  descend: (depth: number, last: number) => number;
+  nearShore: LandPlan;
+};
+
+function planLand(random: Random, setting: LandSetting): Land {
   const { place, hasWater, detail } = setting;
   const floor = (setting.height - setting.horizon) / setting.unit;
-  const rows = (count: number, make: (depth: number) => LandPlan) =>
-    Array.from({ length: count }, (_, index) => make(index / Math.max(1, count - 1)));
-  /** Layers from far to near walk down to the bottom of the picture, unless water takes that room. */
-  const descend = (depth: number, last: number) =>
-    hasWater ? 0.004 + 0.02 * (1 - depth) : 0.03 - (floor * last + 0.03) * depth ** 1.5;
-  const nearShore: LandPlan = { profile: "shore", depth: 1, base: -floor * 0.84, rise: 0.14, scale: 1.1 };
-  switch (place) {
-    case "mountains":
-      return {
-        backdrop: rows(3 + detail.extraLayers, (depth) => ({
-          profile: depth > 0.85 ? "hills" : "peaks",
-          depth: depth * 0.78,
-          base: descend(depth, 0.42),
-          rise: depth > 0.85 ? 0.09 : 0.43 - 0.27 * depth,
-          scale: 1 + 1.3 * depth,
-        })),
-        foreground: [nearShore],
-      };
-    case "sea":
-      return {
-        backdrop: rows(1 + detail.extraLayers, (depth) => ({
-          profile: "headland",
-          depth: 0.15 + depth * 0.4,
-          base: -0.035,
-          rise: random.between(0.1, 0.17) * (1 - depth * 0.25),
-          scale: random.between(0.5, 0.9),
-        })),
-        foreground: [{ profile: "shore", depth: 1, base: -floor * 0.92, rise: 0.28, scale: 0.8 }],
-      };
-    case "forest":
-      return {
-        backdrop: rows(4 + detail.extraLayers, (depth) => ({
-          profile: depth < 0.2 ? "peaks" : "hills",
-          depth: depth * 0.8,
-          base: descend(depth, 0.6) + 0.04,
-          rise: depth < 0.2 ? 0.28 : 0.17,
-          scale: 1 + depth * 0.7,
-        })),
-        foreground: [{ profile: "hills", depth: 1, base: -floor * 0.98, rise: 0.16, scale: 1 }],
-      };
-    case "desert":
-      return {
-        backdrop: rows(4 + detail.extraLayers, (depth) => ({
-          profile: depth < 0.34 ? "mesas" : "dunes",
-          depth: depth * 0.72,
-          base: descend(depth, 0.62),
-          rise: depth < 0.34 ? 0.2 - 0.12 * depth : 0.15,
-          scale: depth < 0.34 ? 1.3 : 1.3 - 0.4 * depth,
-        })),
-        foreground: [{ profile: "dunes", depth: 0.9, base: -floor * 0.95, rise: 0.16, scale: 0.8 }],
-      };
-    case "city":
-      return {
-        backdrop: [
-          { profile: "hills", depth: 0, base: 0.04, rise: 0.16, scale: 0.9 },
-          ...rows(
-            2 + detail.extraLayers,
-            (depth): LandPlan => ({
-              profile: "towers",
-              depth: 0.22 + depth * 0.6,
-              base: hasWater ? 0.012 : 0.012 - floor * 0.5 * depth,
-              rise: 0.46 - 0.2 * depth,
-              scale: 1.25 - 0.35 * depth,
-            }),
-          ),
-        ],
-        foreground: hasWater
-          ? [{ ...nearShore, base: -floor * 0.98, rise: 0.07 }]
-          : [{ profile: "towers", depth: 1, base: -floor * 0.8, rise: 0.16, scale: 0.9 }],
-      };
-    case "hills":
-      return {
-        backdrop: rows(4 + detail.extraLayers, (depth) => ({
-          profile: depth < 0.2 ? "peaks" : "hills",
-          depth: depth * 0.75,
-          base: descend(depth, 0.55) + 0.02,
-          rise: depth < 0.2 ? 0.2 : 0.14,
-          scale: 1.2 - depth * 0.35,
-        })),
-        foreground: [{ profile: "hills", depth: 0.95, base: -floor * 0.95, rise: 0.2, scale: 0.7 }],
-      };
-  }
+  return PLANS[place]({
+    random,
+    hasWater,
+    extraLayers: detail.extraLayers,
+    floor,
+    rows: (count, make) => Array.from({ length: count }, (_, index) => make(index / Math.max(1, count - 1))),
+    descend: (depth, last) =>
+      hasWater ? 0.004 + 0.02 * (1 - depth) : 0.03 - (floor * last + 0.03) * depth ** 1.5,
+    nearShore: { profile: "shore", depth: 1, base: -floor * 0.84, rise: 0.14, scale: 1.1 },
+  });
 }
+
+const PLANS: Record<Place, (ground: Ground) => Land> = {
+  mountains: ({ extraLayers, rows, descend, nearShore }) => ({
+    backdrop: rows(3 + extraLayers, (depth) => ({
+      profile: depth > 0.85 ? "hills" : "peaks",
+      depth: depth * 0.78,
+      base: descend(depth, 0.42),
+      rise: depth > 0.85 ? 0.09 : 0.43 - 0.27 * depth,
+      scale: 1 + 1.3 * depth,
+    })),
+    foreground: [nearShore],
+  }),
+  sea: ({ random, extraLayers, floor, rows }) => ({
+    backdrop: rows(1 + extraLayers, (depth) => ({
+      profile: "headland",
+      depth: 0.15 + depth * 0.4,
+      base: -0.035,
+      rise: random.between(0.1, 0.17) * (1 - depth * 0.25),
+      scale: random.between(0.5, 0.9),
+    })),
+    foreground: [{ profile: "shore", depth: 1, base: -floor * 0.92, rise: 0.28, scale: 0.8 }],
+  }),
+  forest: ({ extraLayers, floor, rows, descend }) => ({
+    backdrop: rows(4 + extraLayers, (depth) => ({
+      profile: depth < 0.2 ? "peaks" : "hills",
+      depth: depth * 0.8,
+      base: descend(depth, 0.6) + 0.04,
+      rise: depth < 0.2 ? 0.28 : 0.17,
+      scale: 1 + depth * 0.7,
+    })),
+    foreground: [{ profile: "hills", depth: 1, base: -floor * 0.98, rise: 0.16, scale: 1 }],
+  }),
+  desert: ({ extraLayers, floor, rows, descend }) => ({
+    backdrop: rows(4 + extraLayers, (depth) => ({
+      profile: depth < 0.34 ? "mesas" : "dunes",
+      depth: depth * 0.72,
+      base: descend(depth, 0.62),
+      rise: depth < 0.34 ? 0.2 - 0.12 * depth : 0.15,
+      scale: depth < 0.34 ? 1.3 : 1.3 - 0.4 * depth,
+    })),
+    foreground: [{ profile: "dunes", depth: 0.9, base: -floor * 0.95, rise: 0.16, scale: 0.8 }],
+  }),
+  city: ({ hasWater, extraLayers, floor, rows, nearShore }) => ({
+    backdrop: [
+      { profile: "hills", depth: 0, base: 0.04, rise: 0.16, scale: 0.9 },
+      ...rows(
+        2 + extraLayers,
+        (depth): LandPlan => ({
+          profile: "towers",
+          depth: 0.22 + depth * 0.6,
+          base: hasWater ? 0.012 : 0.012 - floor * 0.5 * depth,
+          rise: 0.46 - 0.2 * depth,
+          scale: 1.25 - 0.35 * depth,
+        }),
+      ),
+    ],
+    foreground: hasWater
+      ? [{ ...nearShore, base: -floor * 0.98, rise: 0.07 }]
+      : [{ profile: "towers", depth: 1, base: -floor * 0.8, rise: 0.16, scale: 0.9 }],
+  }),
+  hills: ({ extraLayers, floor, rows, descend }) => ({
+    backdrop: rows(4 + extraLayers, (depth) => ({
+      profile: depth < 0.2 ? "peaks" : "hills",
+      depth: depth * 0.75,
+      base: descend(depth, 0.55) + 0.02,
+      rise: depth < 0.2 ? 0.2 : 0.14,
+      scale: 1.2 - depth * 0.35,
+    })),
+    foreground: [{ profile: "hills", depth: 0.95, base: -floor * 0.95, rise: 0.2, scale: 0.7 }],
+  }),
+};
 
 function createLayer(plan: LandPlan, seed: number, setting: LandSetting): Layer {
   const { unit, horizon, palette } = setting;

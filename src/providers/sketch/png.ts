@@ -53,8 +53,7 @@ export function encodePng(
     if (row < 0) {
       row = 0;
       controller.enqueue(SIGNATURE);
-      controller.enqueue(chunk("IHDR", header(size)));
-      return;
+      return controller.enqueue(chunk("IHDR", header(size)));
     }
     // The compressor takes any number of blocks without a reader, so it is asked first and fed only until it answers.
     let arrived = false;

@@ -93,7 +93,7 @@ describe("mail", () => {
     const first = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
     const second = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
     expect([first.status, await first.text()]).toEqual([second.status, await second.text()]);
-    expect(mails[1]?.text).toContain("It has an account already");
+    expect(mails[1]?.text).toContain("already has an account");
   });
 
   it("resets a password once, and ends every session", async () => {
