@@ -1,4 +1,4 @@
-/** A browser on this machine and a service of its own to look at: for the browser tests and for the screenshots. */
+/** A browser and a fresh service, for the browser tests and the screenshots. */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,10 +8,10 @@ import { Failure } from "./lib.mjs";
 import { startService } from "./service.mjs";
 
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-/** No sandbox, as it needs what containers seldom give; only our own pages are opened. And no calls home. */
+/** Without a sandbox, which most containers do not support: only our own pages are opened. And without telemetry. */
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
-/** Nothing is ever asked of the other sites: the buttons are to be seen, and where they lead. */
+/** GitHub and Google are configured, so that their buttons are shown. They are never called. */
 const SETTINGS = {
   SIGNUP_CREDITS: "200",
   GITHUB_CLIENT_ID: "id",
@@ -26,13 +26,13 @@ export async function launchBrowser() {
   const executablePath = process.env["CHROMIUM_PATH"] ?? BROWSERS.find((path) => existsSync(path));
   if (executablePath === undefined) {
     throw new Failure(
-      "There is no Chromium. Install it (Debian: apt-get install chromium), or set CHROMIUM_PATH.",
+      "Chromium was not found. Install it (Debian: apt-get install chromium), or set CHROMIUM_PATH.",
     );
   }
   return await chromium.launch({ executablePath, args: FLAGS.split(" ") });
 }
 
-/** A service on a free port, with a state of its own that is gone after `stop`. Whoever signs up has credits. */
+/** Starts a service on a free port with a temporary state, which `stop` removes. New users get credits. */
 export async function startFreshService() {
   const stateDirectory = mkdtempSync(join(tmpdir(), "gpt-image-hub-browser-"));
   const port = await freePort();
@@ -52,8 +52,8 @@ export async function startFreshService() {
 }
 
 /**
- * A service reads its settings from the environment as it starts. What else runs in this process, tests of `npm start`
- * among them, must not have them.
+ * Runs work with the settings in the environment, which a service reads when it starts. Other code in this process must
+ * not see them.
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
@@ -72,7 +72,7 @@ async function withSettings(work) {
 }
 
 /**
- * Signs up as somebody new, who is then looking at their account.
+ * Signs up a new user and opens the account.
  * @param {import("playwright-core").Page} page
  * @param {string} origin
  * @param {string} email
@@ -86,7 +86,7 @@ export async function signUp(page, origin, email) {
 }
 
 /**
- * Has a key made on the page that makes them.
+ * Creates an API key on its page.
  * @param {import("playwright-core").Page} page
  * @param {string} origin
  * @param {string} name
@@ -104,6 +104,6 @@ async function freePort() {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Failure("No port is free.");
+  if (address === null || typeof address === "string") throw new Failure("No free port was found.");
   return address.port;
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run chaos -- --kills 200 --seed 7`: proves that nothing is lost when everything is killed. Under a mixed load the
- * whole product is killed by SIGKILL again and again and started on what it left; then every account is held against
- * what its clients were told. Exit code 1 on any difference.
+ * `npm run chaos -- --kills 200 --seed 7`: checks that nothing is lost when the service is killed. Under a mixed load,
+ * the whole service is killed with SIGKILL again and again and restarted on the same state. Then every account is compared
+ * with the responses that its clients got. Exit code 1 on any difference.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -19,9 +19,9 @@ import { tableOf } from "./chaos/table.mjs";
 import { Failure, install, main } from "./lib.mjs";
 
 const USAGE = "Usage: npm run chaos -- [--kills 200] [--seed 7] [--users 8]";
-/** How long the product lives between being ready and being killed. */
+/** How long the service runs between being ready and being killed. */
 const UPTIME_MS = /** @type {const} */ ([100, 1_300]);
-/** Some kills come while it starts. */
+/** Some kills happen during the start. */
 const STARTING_PART = 0.1;
 const STARTING_MS = /** @type {const} */ ([100, 2_500]);
 /**
@@ -84,7 +84,7 @@ await main(async (stop) => {
     // What failed before this is what is to be told.
     await Promise.allSettled([product.kill(), provider.kill()]);
     if (good) rmSync(directory, { recursive: true });
-    else console.error(`What the product kept and said is in ${directory}`);
+    else console.error(`The state and the logs are in ${directory}`);
   }
 });
 
@@ -109,7 +109,7 @@ function readArguments() {
 }
 
 /**
- * The load, and the kills in the midst of it; afterwards the product runs, and nobody asks for anything more.
+ * Runs the load and the kills. Afterwards the service runs without load.
  * @param {Settings} settings
  * @param {ReturnType<typeof makeProduct>} product
  * @param {number} users

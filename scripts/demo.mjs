@@ -1,19 +1,12 @@
-/** `npm run demo -- "a prompt"`: one picture through the public API, saved in the current directory. */
+/** `npm run demo -- "a prompt"`: generates an image through the public API and saves it in the current directory. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Failure, main } from "./lib.mjs";
-import {
-  accepted,
-  callApi,
-  findRunning,
-  numberOf,
-  pick,
-  readSettings,
-  startService,
-  textOf,
-} from "./service.mjs";
+import { accepted, callApi, numberOf, pick, textOf } from "./service/api.mjs";
+import { findRunning } from "./service/demo-account.mjs";
+import { readSettings, startService } from "./service.mjs";
 
 const USAGE = 'Usage: npm run demo -- "a lighthouse at dusk" [--size 1536x1024]';
 const POLL_SECONDS_DEFAULT = 1;
@@ -27,7 +20,7 @@ await main(async (stop) => {
   const started = running ? undefined : await startService(settings, { stop, say: console.log });
   const key = (running ?? started?.demo)?.key ?? "";
   try {
-    await makePicture(settings.origin, key, { prompt, size }, stop);
+    await generateImage(settings.origin, key, { prompt, size }, stop);
     return 0;
   } finally {
     await started?.stop();
@@ -51,13 +44,13 @@ function readArguments() {
 /**
  * @param {string} origin
  * @param {string} key
- * @param {{ prompt: string, size: string }} wish
+ * @param {{ prompt: string, size: string }} input
  * @param {AbortSignal} stop
  */
-async function makePicture(origin, key, wish, stop) {
+async function generateImage(origin, key, input, stop) {
   const progress = startProgress();
   try {
-    const request = { model: "gpt-image-2", ...wish, async: true };
+    const request = { model: "gpt-image-2", ...input, async: true };
     let answer = await callApi(`${origin}/api/v1/images/generations`, key, request);
     const id = textOf(accepted(answer), "id");
     for (;;) {
@@ -72,7 +65,7 @@ async function makePicture(origin, key, wish, stop) {
       await sleep(seconds * 1000, undefined, { signal: stop });
       answer = await callApi(`${origin}/api/v1/generations/${id}`, key);
     }
-    const file = save(await download(textOf(answer.body, "images", 0, "url")), wish.prompt);
+    const file = save(await download(textOf(answer.body, "images", 0, "url")), input.prompt);
     const balance = accepted(await callApi(`${origin}/api/v1/credits`, key));
     progress.end();
     const width = numberOf(answer.body, "images", 0, "width");
@@ -89,22 +82,22 @@ async function makePicture(origin, key, wish, stop) {
 /** @param {string} url */
 async function download(url) {
   const response = await fetch(url).catch((error) => {
-    throw new Failure(`The picture at ${url} could not be fetched: ${error.message}`);
+    throw new Failure(`The download of ${url} failed: ${error.message}`);
   });
-  if (!response.ok) throw new Failure(`The picture at ${url} could not be fetched: ${response.status}`);
+  if (!response.ok) throw new Failure(`The download of ${url} failed: ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
 /**
- * Saves the picture under a name made of its prompt, beside whatever has that name already.
+ * Saves the image with a name made of its prompt, with a number if the name exists.
  * @param {Uint8Array} bytes
  * @param {string} prompt
  * @returns {string} the file's path
  */
 function save(bytes, prompt) {
-  const words = prompt.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["picture"];
+  const words = prompt.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["image"];
   const slug = [...words.join("-")].slice(0, SLUG_CHARACTERS_MAX).join("").replace(/-$/, "");
-  // npm runs scripts in the project's directory and tells where the person stands.
+  // npm runs scripts in the project's directory; INIT_CWD is where npm was called.
   const directory = process.env["INIT_CWD"] ?? process.cwd();
   for (let count = 1; ; count++) {
     const file = join(directory, `${slug}${count === 1 ? "" : `-${count}`}.png`);
@@ -117,11 +110,11 @@ function save(bytes, prompt) {
   }
 }
 
-/** A spinner with the seconds on a terminal; elsewhere one line for each change. */
+/** Shows a spinner with the seconds on a terminal, otherwise one line for each change of status. */
 function startProgress() {
   const began = Date.now();
   const { stderr } = process;
-  let status = "asking";
+  let status = "sending";
   let frame = 0;
   const draw = () => {
     const seconds = Math.floor((Date.now() - began) / 1000);

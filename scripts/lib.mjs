@@ -1,6 +1,6 @@
 /**
- * What the scripts share. They start on whatever Node the machine has (20 or newer), before anything is installed, so
- * they use nothing but Node itself. The tools need Node 22, which is one of the project's own dependencies.
+ * Shared by the scripts. They run on the machine's own Node (20 or newer) before the dependencies are installed, so
+ * this file imports only Node's modules. The tools need Node 22, which is a dependency of the project.
  */
 
 import { spawn } from "node:child_process";
@@ -26,18 +26,18 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Node 22, which the tools run on. */
 export const projectNode = join(root, "node_modules/node/bin/node");
 
-/** Files of the tools, to be run with {@link projectNode}. */
+/** Entry files of tools, for {@link projectNode}. */
 export const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
 export const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
-/** Something the person at the terminal can understand and mend: shown as its message alone. */
+/** An error that the user can fix: shown as its message, without a stack. */
 export class Failure extends Error {}
 
 /**
- * Runs a script: its exit code is what `work` returns, 1 with one clear line for a {@link Failure}, and `stopped` when
- * it was asked to stop. `stop` is aborted by Ctrl-C and by SIGTERM; `work` ends what it started and returns or throws.
+ * Runs a script. Its exit code is the result of `work`, 1 with one line for a {@link Failure}, or `stopped` after a
+ * signal. Ctrl-C and SIGTERM abort `stop`; `work` then ends what it started and returns or throws.
  * @param {(stop: AbortSignal) => Promise<number>} work
- * @param {{ stopped?: number }} [options] the shell's code for an interruption, unless a stop is a good end
+ * @param {{ stopped?: number }} [options] 130, the shell's code for an interruption, unless a stop is a success
  */
 export async function main(work, { stopped = 130 } = {}) {
   const stop = new AbortController();
@@ -54,8 +54,8 @@ export async function main(work, { stopped = 130 } = {}) {
 }
 
 /**
- * Runs a command to its end. Its output is shown, or kept: then the last lines are in the answer. On `stop` the command
- * and all its children are ended, and this rejects.
+ * Runs a command to its end. Its output is shown, or its last lines are returned. `stop` ends the command and all its
+ * children, and this rejects.
  * @param {string} command
  * @param {string[]} args
  * @param {{ stop: AbortSignal, show?: boolean, filter?: (line: string) => boolean, environment?: NodeJS.ProcessEnv }}
@@ -64,7 +64,7 @@ export async function main(work, { stopped = 130 } = {}) {
  */
 export async function run(command, args, { stop, show = false, filter, environment = process.env }) {
   stop.throwIfAborted();
-  // A process group of its own, so that its children can be ended with it.
+  // A new process group, so that its children can be ended with it.
   const child = spawn(command, args, {
     cwd: root,
     env: environment,
@@ -105,7 +105,7 @@ export async function run(command, args, { stop, show = false, filter, environme
 /**
  * @param {number | undefined} leader
  * @param {NodeJS.Signals} signal
- * @returns {boolean} whether anyone was there to be told
+ * @returns {boolean} whether the group still exists
  */
 export function signalGroup(leader, signal) {
   if (leader === undefined) return false;
@@ -118,7 +118,7 @@ export function signalGroup(leader, signal) {
 }
 
 /**
- * Installs the dependencies that package-lock.json names, unless that was done already.
+ * Installs the dependencies of package-lock.json, unless they are installed.
  * @param {{ stop: AbortSignal, say: (line: string) => void }} options
  */
 export async function install({ stop, say }) {
@@ -131,12 +131,12 @@ export async function install({ stop, say }) {
   });
   if (code !== 0 || !existsSync(projectNode)) {
     console.error(output);
-    throw new Failure("The dependencies could not be installed: npm ci failed, for the reason above.");
+    throw new Failure("The dependencies could not be installed: npm ci failed; see above.");
   }
   writeFileSync(markerFile, wanted);
 }
 
-/** Whether the dependencies are those of package-lock.json, put there by {@link install}. */
+/** Whether {@link install} has installed the dependencies of this package-lock.json. */
 export function isInstalled() {
   return lockHash() === installedHash() && existsSync(projectNode);
 }
@@ -153,13 +153,13 @@ function installedHash() {
   return existsSync(markerFile) ? readFileSync(markerFile, "utf8") : undefined;
 }
 
-/** npm puts node_modules/.bin, with its own Node, first in PATH; an install must not run on what it replaces. */
+/** Removes node_modules/.bin from PATH, so that npm does not run on the Node that it replaces. */
 function environmentOutsideProject() {
   const path = (process.env["PATH"] ?? "").split(delimiter);
   return { ...process.env, PATH: path.filter((entry) => !entry.includes("node_modules")).join(delimiter) };
 }
 
-/** The environment for wrangler: offline, quiet, and deaf to what the shell says about accounts and environments. */
+/** The environment for wrangler: offline, quiet, and without the accounts and environments of the shell. */
 export function wranglerEnvironment() {
   const environment = { ...process.env };
   for (const name of Object.keys(environment)) {

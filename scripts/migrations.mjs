@@ -1,7 +1,7 @@
 /**
- * Part of `npm run check`: the migrations of both D1 databases only add, because the release before works on the same
- * tables while a deployment rolls out and after a rollback. And the log's tables stay WITHOUT ROWID, which drizzle-kit
- * does not know: a table that it rebuilds loses it, and each row then costs another write.
+ * Part of `npm run check`: the migrations of both D1 databases may only add, because the previous release uses the same
+ * tables during a deployment and after a rollback. The log's tables must stay WITHOUT ROWID, which drizzle-kit does not
+ * support: a table that it rebuilds loses it, and each row then costs another write.
  */
 import { fileURLToPath } from "node:url";
 import { databases, readMigrations } from "./databases.mjs";
@@ -11,7 +11,7 @@ const WITHOUT_ROWID = ["generations", "credit_entries"];
 const REMOVES = /\bDROP\s+(TABLE|COLUMN)\b|\bRENAME\b/i;
 
 /**
- * What is wrong with the migrations of a database, one line each.
+ * Returns one line for each violation in the migrations of a database.
  * @param {ReadonlyMap<string, string>} files SQL by file name
  * @returns {string[]}
  */

@@ -1,4 +1,4 @@
-/** Writes public/openapi.json from the schemas in src; with `--check`, only says whether it is what would be written. */
+/** Writes public/openapi.json from the schemas in src. With `--check`, only checks that the file is up to date. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ const text = `${JSON.stringify(buildDocument(), null, 2)}\n`;
 
 if (process.argv.includes("--check")) {
   if (readFileSync(file, "utf8") !== text) {
-    console.error("public/openapi.json is not what the schemas say. Run: npm run openapi");
+    console.error("public/openapi.json is out of date. Run: npm run openapi");
     process.exitCode = 1;
   }
 } else {

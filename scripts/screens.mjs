@@ -1,10 +1,10 @@
-/** `npm run screens`: docs/screens/*.png, every page as a phone and a desk see it, with pictures in it. */
+/** `npm run screens`: writes docs/screens/*.png, every page at the width of a phone and of a desktop, with images. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { createKey, launchBrowser, signUp, startFreshService } from "./browser.mjs";
 import { Failure, install, main, root } from "./lib.mjs";
-import { accepted, callApi } from "./service.mjs";
+import { accepted, callApi } from "./service/api.mjs";
 
 const WIDTHS = [390, 1440];
 const HEIGHT = 900;
@@ -41,7 +41,7 @@ const PAGES = [
   ["settings", "/account/settings"],
 ];
 
-/** Whoever is signed in is led away from these. */
+/** These pages redirect a signed-in user. */
 const SIGNED_OUT = /^(sign-|forgot-|reset-)/;
 
 await main(async (stop) => {
@@ -72,7 +72,7 @@ await main(async (stop) => {
         for (const dark of options?.dark ? [false, true] : [false]) {
           await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
           await page.goto(service.origin + path);
-          if (name === "playground") await draw(page, dark ? PROMPTS[1] : PROMPTS[0]);
+          if (name === "playground") await generate(page, dark ? PROMPTS[1] : PROMPTS[0]);
           await shoot(`${name}-${width}${dark ? "-dark" : ""}`);
         }
       }
@@ -102,7 +102,7 @@ await main(async (stop) => {
   } catch (error) {
     throw stop.aborted
       ? error
-      : new Failure(`The pages could not be shown: ${error instanceof Error ? error.message : error}`);
+      : new Failure(`The screenshots failed: ${error instanceof Error ? error.message : error}`);
   } finally {
     await browser.close();
     await service.stop();
@@ -113,7 +113,7 @@ await main(async (stop) => {
  * @param {import("playwright-core").Page} page
  * @param {string | undefined} prompt
  */
-async function draw(page, prompt) {
+async function generate(page, prompt) {
   await page.getByLabel("Prompt").fill(prompt ?? "");
   await page.getByRole("button", { name: "Generate" }).click();
   await page.locator("[data-stage] img").waitFor();
@@ -121,7 +121,7 @@ async function draw(page, prompt) {
 }
 
 /**
- * A page has few colours, and a reader few pixels: much smaller, and hardly to be told apart.
+ * Reduces the colours: the file is much smaller and looks almost the same.
  * @param {Buffer} png
  */
 async function shrink(png) {

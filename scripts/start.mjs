@@ -1,4 +1,4 @@
-/** `npm start`: everything from a fresh clone to a running service with a demo account. */
+/** `npm start`: installs, prepares and runs the service with a demo account, from a fresh clone. */
 import { relative } from "node:path";
 import { main, root } from "./lib.mjs";
 import { readSettings, startService } from "./service.mjs";
@@ -11,7 +11,7 @@ async function serve(stop) {
   const service = await startService(settings, { stop, say: console.log });
   console.log(welcome(settings, service.demo));
   service.showOutput();
-  console.log(`Ready on ${settings.origin} (Ctrl-C stops it)`);
+  console.log(`Ready on ${settings.origin} (Ctrl-C to stop)`);
   try {
     return await service.died;
   } finally {
@@ -38,13 +38,13 @@ GPT Image Hub
   API key   ${key}
   Balance   ${credits} credits
 
-Make a picture:
+Generate an image:
 
 curl -sS ${origin}/api/v1/images/generations -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '${body}'
 
-Where to go next:
+Next:
 
-  ${chosen.join("")}npm run demo -- "a lighthouse at dusk"   makes one and saves it as a file
-  README.md tells the rest. Everything it keeps is in ${state}: remove that to begin anew.
+  ${chosen.join("")}npm run demo -- "a lighthouse at dusk"   generates an image and saves it as a file
+  See README.md for the rest. The state is in ${state}: remove it to start over.
 `;
 }

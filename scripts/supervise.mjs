@@ -1,6 +1,6 @@
 /**
- * Runs the command it is given, in a process group of which it is the leader, and ends all of it when its standard
- * input closes. A pipe closes however its owner ends, so even a start that was killed leaves no process behind.
+ * Runs a command in a process group of its own, and ends the group when standard input closes. The pipe closes even when
+ * its owner is killed, so no process is left behind.
  */
 import { spawn } from "node:child_process";
 
@@ -9,7 +9,7 @@ const KILL_AFTER_MS = 5_000;
 const [command = "", ...args] = process.argv.slice(2);
 const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
 
-// A runtime outlives a wrangler that was killed, so the end is the end of the group, this process with it.
+// The runtime survives wrangler when it is killed, so kill the whole group, including this process.
 const endGroup = () => process.kill(-process.pid, "SIGKILL");
 
 child.on("exit", endGroup);

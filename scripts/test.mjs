@@ -1,6 +1,5 @@
 /**
- * `npm test`: all tests that need no browser, or those whose files or projects are named, and the count of them as the
- * last line.
+ * `npm test`: runs all tests that need no browser, or the named files or projects. The last line is the count.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -31,8 +30,8 @@ await main(async (stop) => {
 });
 
 /**
- * Tells the lines of the test runner from those of the runtime. The runtime reports errors that cross objects as
- * uncaught, though the tests that provoke them also catch them.
+ * Returns a filter that drops the lines of the runtime. It reports errors that cross objects as uncaught, even though the
+ * tests that cause them catch them.
  * @returns {(line: string) => boolean}
  */
 function isOfTests() {
@@ -45,7 +44,7 @@ function isOfTests() {
 }
 
 /**
- * A file that could not be run has no tests to count; it counts as one that failed.
+ * A file that could not run counts as one failed test.
  * @param {string} report vitest's JSON
  */
 function countTests(report) {
@@ -62,7 +61,7 @@ function countTests(report) {
 
 /**
  * @param {string} report
- * @returns {{ status: string, assertionResults: { status: string }[] }[]} none when vitest did not come that far
+ * @returns {{ status: string, assertionResults: { status: string }[] }[]} empty when vitest wrote no report
  */
 function readReport(report) {
   try {

@@ -1,8 +1,8 @@
-/** Reads, once the load has stopped, everything that the product has to say of each account. */
+/** Reads each account through the API and the log, after the load has stopped. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, projectNode, root, run } from "../lib.mjs";
-import { numberOf, pick } from "../service.mjs";
+import { numberOf, pick } from "../service/api.mjs";
 import { generationIds, isEnded } from "./books.mjs";
 import { mustCall } from "./call.mjs";
 import { fetchPicture } from "./load.mjs";
@@ -18,7 +18,7 @@ const SIDE_BY_SIDE = 8;
  */
 
 /**
- * Waits until every generation has ended and the log has it, or until that should long have been; then reads the rest.
+ * Waits until every generation has ended and is in the log, or until the time limit; then reads the rest.
  * @param {Settings} settings
  * @param {Client[]} clients
  * @param {{ withinMs: number, stop: AbortSignal }} limits

@@ -1,6 +1,6 @@
 /**
- * Holds one account's book against what its clients saw. Everything is computed from answers of the API; of the log in
- * D1, only that it agrees with them. Pure: no network, no clock.
+ * Compares one account's ledger with what its clients saw. Everything is computed from API responses; the log in D1
+ * only has to agree with them. Pure: no network, no clock.
  *
  * @typedef {{ id: string, url: string, content_type: string, bytes: number }} Image
  * @typedef {{
@@ -44,7 +44,7 @@
 const GRANTS_LISTED_MAX = 200;
 
 /**
- * Everything in which the book and its clients disagree, one line each; nothing when all is well.
+ * Returns one line for each difference between the ledger and its clients.
  * @param {Book} book
  * @returns {string[]}
  */

@@ -1,7 +1,7 @@
 /** HTTP calls that may find nobody, or lose their answer half-way. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../lib.mjs";
-import { pick } from "../service.mjs";
+import { pick } from "../service/api.mjs";
 
 const TRIES_MAX = 5;
 /** Longer than any call has to wait for its answer. */

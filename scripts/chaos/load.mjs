@@ -1,7 +1,7 @@
 /** Clients that ask for images in every way, some without patience, and keep a record of what they were told. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { numberOf, pick, textOf } from "../service.mjs";
+import { numberOf, pick, textOf } from "../service/api.mjs";
 import { isEnded } from "./books.mjs";
 import { bounded, call, mustCall } from "./call.mjs";
 import { randomFrom } from "./random.mjs";

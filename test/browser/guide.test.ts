@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { callApi } from "../../scripts/service.mjs";
+import { callApi } from "../../scripts/service/api.mjs";
 
 /** Runs each code sample of the pages unchanged, except for the key. */
 

@@ -43,7 +43,7 @@ const failed: Generation = {
 };
 const unheard: Generation = { ...failed, id: "gen_unheard" };
 
-/** Kind, credits, generation, grant, second: numbered and added up. */
+/** Entries from kind, credits, generation, grant and second, with their number and balance. */
 function enter(lines: [string, number, string | null, string, number][]): Entry[] {
   let balance = 0;
   return lines.map(([kind, credits, generation_id, grant_id, second], index) => {
@@ -70,7 +70,7 @@ const LINES: [string, number, string | null, string, number][] = [
   ["expiry", -5, null, "lapsing", 20],
 ];
 
-/** The log as it should be of these answers. */
+/** The log that agrees with these responses. */
 function logOf(entries: Entry[], generations: Book["generations"]): Book["log"] {
   return {
     generations: Object.values(generations)
@@ -87,7 +87,7 @@ function logOf(entries: Entry[], generations: Book["generations"]): Book["log"] 
 
 type Change = Partial<Omit<Book, "generations">> & { lines?: typeof LINES; generations?: Generation[] };
 
-/** A book in order, with every kind of entry and outcome; each case below changes one thing in it. */
+/** A consistent account with every kind of entry and outcome. Each case below changes one thing in it. */
 function book(change: Change = {}): Book {
   const { lines = LINES, generations: list = [whole, part, failed, unheard], ...rest } = change;
   const entries = enter(lines);
@@ -152,14 +152,14 @@ const withGeneration = (changed: Generation) => ({
   generations: [whole, part, failed, unheard].map((one) => (one.id === changed.id ? changed : one)),
   seen: [],
 });
-/** The statement's entries with one of them changed after all was added up. */
+/** The statement's entries with one of them changed, and the balances unchanged. */
 function withEntry(index: number, change: Partial<Entry>): Pick<Book, "statement"> {
   const { statement } = book();
   const entries = statement.entries.map((entry, at) => (at === index ? { ...entry, ...change } : entry));
   return { statement: { ...statement, entries } };
 }
 
-it("has nothing to say of a book in order", () => {
+it("finds no difference in a consistent account", () => {
   expect(findDifferences(book())).toEqual([]);
 });
 
@@ -311,7 +311,7 @@ describe("reports", () => {
   });
 });
 
-it("draws the same for the same seed, and other things for another", () => {
+it("generates the same values for the same seed, and others for another seed", () => {
   const drawn = (seed: number) => {
     const random = randomFrom(seed);
     return Array.from({ length: 200 }, () => random.between(1, 6));

@@ -14,7 +14,7 @@ import { RETRY_AFTER_SECONDS_MAX } from "../../src/http/limits.ts";
 import type { Call, Double } from "../support/openai-double/index.ts";
 import { startDouble } from "../support/openai-double/index.ts";
 
-/** Real clients against the real product, whose provider is the double; docs/clients.md is what came of it. */
+/** Runs real clients against the service with the OpenAI double. The results are in docs/clients.md. */
 
 const MODEL = "gpt-image-2";
 const DOCUMENT = join(root, "docs/clients.md");
@@ -80,7 +80,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** A prompt that no other trial has, so that the provider's calls for it can be counted. */
+/** A unique prompt, so that the provider's calls for it can be counted. */
 function promptOf(directions = ""): string {
   prompts += 1;
   return `a lighthouse at dusk, number ${prompts}${directions}`;
@@ -134,10 +134,10 @@ async function thrown(call: Promise<unknown>) {
   return [error.constructor.name, error.status, error.code, error.param];
 }
 
-/** How long a call is waited for before its connection breaks. */
+/** The time before a connection is broken. */
 const BREAKS_AFTER_MS = 600;
 
-/** Breaks the connection of the first calls while their pictures are being made; then all goes well. */
+/** Breaks the connection of the first calls while their images are generated. Later calls succeed. */
 function losingAnswers(count: number): typeof fetch {
   let lost = 0;
   return async (input, init) => {
@@ -416,7 +416,7 @@ const SDK: Trial[] = [
   },
 ];
 
-/** A call whose first answer is a rate limit's, at its longest, must be sent again after that time, and not before. */
+/** A call that gets the longest rate limit must be retried after that time, and not before. */
 async function keepsWaiting(call: (limited: typeof fetch) => Promise<unknown>): Promise<void> {
   let calls = 0;
   const limited: typeof fetch = async () => {
@@ -524,7 +524,7 @@ function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel):
   ];
 }
 
-/** A request as its client writes it, byte for byte. */
+/** A request with the exact bytes that its client sends. */
 async function send(
   account: Account,
   path: string,
@@ -546,7 +546,7 @@ async function send(
   return { status: response.status, data, usage };
 }
 
-/** A form as it goes over the wire: text fields, then files, each with its part's headers. */
+/** A multipart form: text fields, then files, each with the headers of its part. */
 function formOf(
   boundary: string,
   fields: Record<string, string>,
@@ -565,7 +565,7 @@ function formOf(
   };
 }
 
-/** `b64_json` must be there, and no `url` that would be preferred to it. */
+/** The response must have `b64_json` and no `url`, which the client would prefer. */
 function expectPictures({ status, data }: Awaited<ReturnType<typeof send>>, count = 1) {
   expect([status, data.map(({ url, b64_json }) => [url, isPicture(String(b64_json))])]).toEqual([
     200,
@@ -785,7 +785,7 @@ describe("beside the APIs", () => {
   it.each([
     ["/openapi.json", "application/json", "public/openapi.json"],
     ["/llms.txt", "text/plain; charset=utf-8", "public/llms.txt"],
-  ])("%s is served as the file it is, to every origin", async (path, type, file) => {
+  ])("%s is served unchanged, to every origin", async (path, type, file) => {
     const { status, headers, text } = await got(path);
     expect([status, headers.get("content-type"), headers.get("access-control-allow-origin")]).toEqual([
       200,
@@ -795,14 +795,14 @@ describe("beside the APIs", () => {
     expect(text).toBe(readFileSync(join(root, file), "utf8"));
   });
 
-  it("every address that /llms.txt names answers", async () => {
+  it("every URL in /llms.txt works", async () => {
     const { text } = await got("/llms.txt");
     const addresses = [...text.matchAll(/\]\((\/[^)]+)\)/g)].map(([, address = ""]) => address);
     const statuses = await Promise.all(addresses.map(async (address) => (await got(address)).status));
     expect(statuses).toEqual([200, 200, 200, 200]);
   });
 
-  it("what is no file is the Worker's to answer", async () => {
+  it("a path without a file reaches the Worker", async () => {
     const { status, text } = await got("/nothing.json");
     expect([status, JSON.parse(text)]).toMatchObject([404, { error: { code: "notFound" } }]);
   });
@@ -813,7 +813,7 @@ describe("beside the APIs", () => {
   }
 });
 
-it("docs/clients.md says what came of it", () => {
+it("docs/clients.md is up to date", () => {
   const document = documentOf(CLIENTS);
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(DOCUMENT, document);
   expect(readFileSync(DOCUMENT, "utf8")).toBe(document);

@@ -2,10 +2,10 @@ import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { ImageScanner } from "../../src/images/format.ts";
 
-/** Images by the encoders that callers and providers use, held against the scanner of the service. */
+/** Checks the format scanner with images from the encoders that callers and providers use. */
 const [WIDTH, HEIGHT] = [320, 240];
 
-/** A picture that no codec makes tiny: every byte of the file counts. */
+/** An image that no codec compresses well, so that its file is large. */
 const noise = () => {
   let state = 1;
   const pixels = Buffer.alloc(WIDTH * HEIGHT * 3);
@@ -64,7 +64,7 @@ const FILES: [what: string, () => Promise<Buffer>][] = [
 ];
 
 describe.each(FILES)("%s", (_what, encode) => {
-  it("is whole, whatever the chunks", async () => {
+  it("is complete in chunks of any size", async () => {
     const file = await encode();
     const { width, height, pageHeight } = await sharp(file).metadata();
     for (const chunkBytes of [1, 1000, 65_536, file.length]) {
@@ -74,7 +74,7 @@ describe.each(FILES)("%s", (_what, encode) => {
     }
   });
 
-  it("is not whole when cut, and whole with more after it", async () => {
+  it("is incomplete when cut, and complete with trailing bytes", async () => {
     const file = await encode();
     for (const end of [20, 100, file.length >> 2, file.length >> 1, file.length - 3, file.length - 1]) {
       expect(scan(file.subarray(0, end)).complete, `${end} of ${file.length} bytes`).toBe(false);
@@ -124,7 +124,7 @@ function animated(png: Buffer): Buffer {
   ]);
 }
 
-/** As cameras write it: a whole small JPEG inside the metadata of the large one. */
+/** As cameras write it: a small JPEG inside the metadata of the large one. */
 async function withThumbnail(): Promise<Buffer> {
   const file = await noise().jpeg().toBuffer();
   const thumbnail = await noise().resize(32, 24).jpeg().toBuffer();

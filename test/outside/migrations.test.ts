@@ -41,7 +41,7 @@ describe("migrationFaults", () => {
     ).toEqual(faults);
   });
 
-  it("when a table of the log is nowhere", () => {
+  it("when a table of the log is missing", () => {
     expect(migrationFaults(new Map())).toEqual([
       "no migration makes generations",
       "no migration makes credit_entries",

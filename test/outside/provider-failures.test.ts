@@ -5,7 +5,7 @@ import { answerOf, FAULT_ROWS, type FaultRow, IMAGES_ASKED, PRICE } from "../jou
 
 const file = join(import.meta.dirname, "../../docs/provider-failures.md");
 
-it("keeps docs/provider-failures.md as the table has it; UPDATE_DOCS=1 rewrites it", () => {
+it("docs/provider-failures.md is up to date; UPDATE_DOCS=1 rewrites it", () => {
   const document = renderDocument();
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, document);
   expect(readFileSync(file, "utf8")).toBe(document);
@@ -48,7 +48,7 @@ ${table}
 `;
 }
 
-/** In columns, as the formatter would have it. */
+/** Formats a table with aligned columns. */
 function renderTable([head = [], ...rows]: string[][]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
   const line = (cells: string[], fill: string) =>

@@ -9,7 +9,7 @@ import { isInstalled, root } from "../../scripts/lib.mjs";
 import { models, priceOf } from "../../src/catalogue/models.ts";
 import { formatSize, sizeOf, TIER_LIMITS } from "../../src/catalogue/sizes.ts";
 
-/** Where the documents say that the service is. */
+/** The address of the service in the documents. */
 const DOCUMENTED_ORIGIN = "http://127.0.0.1:8787";
 const MARK = "=== end of example, status ";
 const RUN = new RegExp(`(.*?)${MARK}(\\d+)\\n`, "gs");
@@ -103,7 +103,7 @@ it.each(["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operation
   },
 );
 
-/** Each shell block with curl in it, and the JSON block that follows it before the next shell block, if any. */
+/** Each shell block that contains curl, and the JSON block between it and the next shell block, if any. */
 function readExamples(document: string): Example[] {
   const text = readFileSync(join(root, document), "utf8");
   const blocks = [...text.matchAll(/^```(sh|json)\n(.*?)^```$/gms)].map(([, language, content = ""]) => ({
@@ -117,7 +117,7 @@ function readExamples(document: string): Example[] {
   });
 }
 
-/** What each example prints, and its exit status. They share one shell, as one reader's do. */
+/** The output and exit status of each example. All run in one shell, as for a reader. */
 async function runInOneShell(examples: Example[]): Promise<{ printed: string; status: number }[]> {
   const script = examples.map(({ command }) => `${command}\nprintf '${MARK}%s\\n' "$?"`).join("\n");
   const { stdout } = await promisify(execFile)("bash", ["-c", script], {
@@ -133,7 +133,7 @@ async function runInOneShell(examples: Example[]): Promise<{ printed: string; st
   return [...stdout.matchAll(RUN)].map(([, printed = "", status]) => ({ printed, status: Number(status) }));
 }
 
-/** The value with what differs from run to run replaced by the name of its form; everything else stays as it is. */
+/** Replaces the values that differ between runs by the name of their format. */
 function mask(value: unknown, from: string): unknown {
   if (typeof value === "string") return maskText(value, from);
   if (Array.isArray(value)) return value.map((item) => mask(item, from));

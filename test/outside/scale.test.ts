@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { renderScale, simulate } from "../../bench/scale.mjs";
 
-it("stands in docs/scale.md as it is simulated", () => {
+it("docs/scale.md has the simulated values", () => {
   expect(readFileSync("docs/scale.md", "utf8")).toContain(`\n\n${renderScale()}\n\n`);
 });
 
-it.each([true, false])("uses a quota and refuses the rest before the charge (stated: %s)", (stated) => {
+it.each([true, false])("uses the quota and rejects the rest before the charge (configured: %s)", (stated) => {
   const { begunInTime, calls, over, accepted, failed, refused } = simulate({
     ...{ perMinute: 600, quota: 250, queues: 4, stated },
   });
@@ -16,7 +16,7 @@ it.each([true, false])("uses a quota and refuses the rest before the charge (sta
   expect(refused).toBeGreaterThan(0);
 });
 
-it("serves all accepted work after an outage", () => {
+it("completes all accepted work after an outage", () => {
   const { accepted, served, down } = simulate({
     ...{ perMinute: 200, queues: 4, outage: { from: 30, to: 40 } },
   });
@@ -24,7 +24,7 @@ it("serves all accepted work after an outage", () => {
   expect(served / accepted).toBeGreaterThan(0.99);
 });
 
-it("lets no user with most of the work hold up the others", () => {
+it("does not let a user with most of the work delay the others", () => {
   const { median, lightMedian } = simulate({ perMinute: 600, quota: 250, queues: 4, heavy: 0.8 });
   expect(median).toBeGreaterThan(600);
   expect(lightMedian).toBeLessThan(5);

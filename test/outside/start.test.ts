@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { isInstalled, root } from "../../scripts/lib.mjs";
-import { numberOf } from "../../scripts/service.mjs";
+import { numberOf } from "../../scripts/service/api.mjs";
 
 const call = promisify(execFile);
 
@@ -96,7 +96,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Those that still run; one that has ended but that nobody has asked after yet does not. */
+/** The processes that still run, without zombies. */
 async function alive(pids: number[]) {
   const { stdout } = await call("ps", ["-A", "-o", "pid=,stat="]);
   const running = stdout
@@ -114,8 +114,8 @@ async function api(path: string, bearer: string, body?: unknown) {
 }
 
 beforeAll(async () => {
-  // A start would install what is missing, under the feet of the tests that are running.
-  if (!isInstalled()) throw new Error("Run the tests by npm test, which installs the dependencies first.");
+  // Otherwise a start would install them while tests are running.
+  if (!isInstalled()) throw new Error("Run the tests with npm test, which installs the dependencies first.");
   here = mkdtempSync(join(tmpdir(), "gpt-image-hub-"));
   state = join(here, "state");
   port = await freePort();
@@ -128,7 +128,7 @@ afterAll(async () => {
 });
 
 describe("a running start", () => {
-  it("gives a curl line that works as it is, and an image that opens", async () => {
+  it("prints a curl command that works, and returns an image", async () => {
     const line = first.output.split("\n").find((text) => text.startsWith("curl ")) ?? "";
     const { stdout } = await call("sh", ["-c", line]);
     const generation = JSON.parse(stdout);
@@ -176,28 +176,28 @@ describe("a running start", () => {
       "its state",
       async () => ({ PORT: String(await freePort()) }),
       () =>
-        `${state} is in use by process ${first.process.pid}. Stop that one, or choose another: STATE_DIR=…\n`,
+        `${state} is in use by process ${first.process.pid}. Stop it, or choose another directory: STATE_DIR=…\n`,
     ],
-  ])("lets no second start use %s", async (_, environment, message) => {
+  ])("does not let a second start use %s", async (_, environment, message) => {
     const second = start(await environment());
     expect([await second.exit, second.output, second.errors]).toEqual([1, "", message()]);
   });
 
-  it("serves the demo, which saves pictures beside each other", async () => {
+  it("serves the demo, which saves each image as a new file", async () => {
     const once = demo("A Lighthouse,", "at dusk!");
     expect([await once.exit, once.errors]).toEqual([0, expect.stringMatching(/^(queued|processing)\n/)]);
     expect(once.output).toMatch(/\/a-lighthouse-at-dusk\.png\n\d+×\d+, 8 credits, \d+ left\n$/);
     const again = demo("a lighthouse at dusk");
     expect(await again.exit).toBe(0);
-    const pictures = readdirSync(here).filter((name) => name.endsWith(".png"));
-    expect(pictures.sort()).toEqual(["a-lighthouse-at-dusk-2.png", "a-lighthouse-at-dusk.png"]);
+    const images = readdirSync(here).filter((name) => name.endsWith(".png"));
+    expect(images.sort()).toEqual(["a-lighthouse-at-dusk-2.png", "a-lighthouse-at-dusk.png"]);
     expect(readFileSync(join(here, "a-lighthouse-at-dusk.png")).subarray(1, 4).toString()).toBe("PNG");
   });
 
   it.each([
     ["no prompt", [], /^Usage: npm run demo/],
-    ["a size the service refuses", ["a lighthouse", "--size", "1x1"], /^[^\n]*size[^\n]*\n$/i],
-  ])("answers a demo with %s by one message", async (_, args, message) => {
+    ["an invalid size", ["a lighthouse", "--size", "1x1"], /^[^\n]*size[^\n]*\n$/i],
+  ])("shows one message for a demo with %s", async (_, args, message) => {
     const refused = demo(...args);
     expect(await refused.exit).toBe(1);
     expect(refused.errors).toMatch(message);
@@ -205,7 +205,7 @@ describe("a running start", () => {
 });
 
 describe("a stop", () => {
-  it("ends every process, and the next start has the same key and balance", async () => {
+  it("ends every process, and keeps the key and balance for the next start", async () => {
     const below = await first.descendants();
     expect(below.length).toBeGreaterThan(2);
     const balance = numberOf(await (await api("/api/v1/credits", first.key)).json(), "credits");
@@ -219,14 +219,14 @@ describe("a stop", () => {
     expect(await second.stop()).toBe(0);
   });
 
-  it("by SIGKILL leaves nothing running either", async () => {
+  it("by SIGKILL leaves no process", async () => {
     const script = await start().ready();
     const below = await script.descendants();
     script.process.kill("SIGKILL");
     await vi.waitUntil(async () => (await alive(below)).length === 0, { timeout: 10_000 });
   });
 
-  it("that nobody has asked after does not keep the state from the next start", async () => {
+  it("that left a zombie does not block the state for the next start", async () => {
     const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 60"], {
       stdio: ["ignore", "pipe", "ignore"],
     });
@@ -244,7 +244,7 @@ describe("a stop", () => {
 });
 
 describe("the demo account", () => {
-  it("gets a new key when the old one was lost, and no second grant", async () => {
+  it("gets a new key, but no second grant, when the key was lost", async () => {
     rmSync(join(state, "demo-key"));
     const script = await start().ready();
     expect(script.key).not.toBe(first.key);
@@ -252,7 +252,7 @@ describe("the demo account", () => {
     await script.stop();
   });
 
-  it("is made anew when the database was lost; the environment reaches the Worker", async () => {
+  it("is created again when the database was lost, with the variables of the environment", async () => {
     rmSync(join(state, "v3"), { recursive: true });
     const token = "quote ' dollar $HOME hash # the end";
     const script = await start({ ADMIN_TOKEN: token, IMAGE_PROVIDER: "openai" }).ready();
@@ -263,7 +263,7 @@ describe("the demo account", () => {
     await script.stop();
   });
 
-  it("is made by a demo that finds nothing running, which leaves nothing running", async () => {
+  it("is created by a demo without a running service, which stops it again", async () => {
     const script = demo("a harbour");
     expect(await script.exit).toBe(0);
     expect(readdirSync(here)).toContain("a-harbour.png");
