@@ -21,7 +21,7 @@ export type Grant = {
   createdAt: number;
 };
 
-export type EntryKind = "grant" | "charge" | "refund" | "expiry";
+type EntryKind = "grant" | "charge" | "refund" | "expiry";
 
 /** One entry of the ledger, and the grant as the entry leaves it. */
 export type Posting = {

@@ -49,7 +49,7 @@ export type GenerationRequest = ImageOptions & {
 };
 
 /** The caller's key for a request, and the fingerprint that another request with the key must have. */
-export type Idempotency = { key: string; fingerprint: string };
+type Idempotency = { key: string; fingerprint: string };
 
 /**
  * Identifies the call of an SDK, whose retries carry no idempotency key. `count` is how often the SDK has tried before:
@@ -58,7 +58,7 @@ export type Idempotency = { key: string; fingerprint: string };
 export type SdkCall = { fingerprint: string; count: number };
 
 /** Identifies an SDK's upload before its body is read. */
-export type UnreadCall = { fingerprint: string };
+type UnreadCall = { fingerprint: string };
 
 /** A priced request to be accepted. The caller makes the id, so that it can submit again. */
 export type Order = {

@@ -14,7 +14,7 @@ export const WASTED_UPLOADS_MAX = 60;
 /** Nobody knows when one of the running uploads will end. */
 const RETRY_SECONDS = 5;
 
-export type OpenUpload = { id: string; openedAt: number };
+type OpenUpload = { id: string; openedAt: number };
 
 export type Uploads = {
   open: readonly OpenUpload[];

@@ -25,7 +25,7 @@ export type Body = {
   json?: boolean;
 };
 
-export type Answer = {
+type Answer = {
   description: string;
   /** Null where the body is not JSON. */
   schema: z.ZodType | null;
