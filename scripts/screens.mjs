@@ -116,6 +116,8 @@ await main(async (stop) => {
 async function generate(page, prompt) {
   await page.getByLabel("Prompt").fill(prompt ?? "");
   await page.getByRole("button", { name: "Generate" }).click();
+  // An image of an earlier generation may still be there.
+  await page.locator("[data-stage] .track").waitFor();
   await page.locator("[data-stage] img").waitFor();
   await page.keyboard.press("Home");
 }

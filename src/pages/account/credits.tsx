@@ -64,7 +64,7 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
       <p>None yet.</p>
     </Empty>
   ) : (
-    <div class="table" {...scrolls("Credit grants")}>
+    <div class="table stacked" {...scrolls("Credit grants")}>
       <table>
         <thead>
           <tr>
@@ -83,12 +83,16 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
           {grants.map(({ reason, remaining, credits, createdAt, expiresAt }) => (
             <tr class={remaining === 0 ? "faded" : undefined}>
               <td>{reason ?? "Credits"}</td>
-              <td class="number">{formatNumber(remaining)}</td>
-              <td class="number">{formatNumber(credits)}</td>
-              <td>
+              <td class="number" data-label="Remaining">
+                {formatNumber(remaining)}
+              </td>
+              <td class="number" data-label="Total">
+                {formatNumber(credits)}
+              </td>
+              <td data-label="Granted">
                 <Day at={createdAt} />
               </td>
-              <td>
+              <td data-label="Expires">
                 {expiresAt === null ? "never" : <Day at={expiresAt} />}
                 {expiresAt !== null && expiresAt <= now ? " (expired)" : null}
               </td>
