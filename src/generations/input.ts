@@ -1,14 +1,21 @@
 import * as z from "zod";
+import { type Model, models } from "../catalogue/models.ts";
 
 /** What callers may send to generate images, in the native API's names. Every door produces this. */
 
 export const PROMPT_CODE_POINTS_MAX = 32_000;
 const USER_CODE_POINTS_MAX = 128;
 
-export const prompt = z.string().superRefine((text, context) => {
-  const fault = promptFault(text);
-  if (fault) context.addIssue({ code: "custom", message: fault });
-});
+export const prompt = z
+  .string()
+  .superRefine((text, context) => {
+    const fault = promptFault(text);
+    if (fault) context.addIssue({ code: "custom", message: fault });
+  })
+  .meta({
+    description: "A description of the image.",
+    ...{ minLength: 1, maxLength: PROMPT_CODE_POINTS_MAX },
+  });
 
 function promptFault(text: string): string | null {
   if (text.trim() === "") return "prompt must not be blank.";
@@ -22,28 +29,87 @@ function exceedsCodePoints(text: string, most: number): boolean {
   return text.length > 2 * most || (text.length > most && [...text].length > most);
 }
 
+/** The values that some model supports, for the API's documentation: {@link readRequest} checks those of one model. */
+export function supported(valuesOf: (model: Model) => readonly string[]): string[] {
+  return [...new Set(models.flatMap(valuesOf))];
+}
+
 /**
  * The fields of a request to generate images. The catalogue checks `size`, `quality`, `aspect_ratio`, `resolution` and
  * `n` against the model and against each other: see {@link readRequest}.
  */
 export const GenerationInput = z.strictObject({
-  model: z.string(),
+  model: z
+    .string()
+    .meta({ description: "The id of a model, as the list of models has it.", examples: ["gpt-image-2"] }),
   prompt,
-  size: z.string().optional(),
-  quality: z.string().optional(),
-  aspect_ratio: z.string().optional(),
-  resolution: z.string().optional(),
-  n: z.number().optional(),
-  output_format: z.enum(["png", "jpeg", "webp"]).default("png"),
-  output_compression: z.int().min(0).max(100).optional(),
-  background: z.enum(["auto", "opaque"]).default("auto"),
-  moderation: z.enum(["auto", "low"]).default("auto"),
+  size: z
+    .string()
+    .optional()
+    .meta({
+      description: "`auto`, or `WIDTHxHEIGHT` in pixels. The number of pixels decides the price.",
+      pattern: "^(auto|[1-9]\\d*x[1-9]\\d*)$",
+      default: "auto",
+      examples: ["1024x1024"],
+    }),
+  quality: z
+    .string()
+    .optional()
+    .meta({
+      description: "How much effort the provider spends. `1K`, `2K` and `4K` set the `resolution` instead.",
+      enum: supported((model) => [...model.supported_render_qualities, ...model.supported_qualities]),
+      default: "auto",
+    }),
+  aspect_ratio: z
+    .string()
+    .optional()
+    .meta({
+      description: "The shape of the image, instead of `size`.",
+      enum: supported((model) => model.supported_aspect_ratios),
+    }),
+  resolution: z
+    .string()
+    .optional()
+    .meta({
+      description: "The resolution of the image, instead of `size`. It decides the price.",
+      enum: supported((model) => model.supported_qualities),
+    }),
+  n: z
+    .number()
+    .optional()
+    .meta({
+      description: "The number of images. Each one has the same price.",
+      ...{ type: "integer", minimum: 1, default: 1 },
+      maximum: Math.max(...models.map((model) => model.max_images)),
+    }),
+  output_format: z
+    .enum(["png", "jpeg", "webp"])
+    .default("png")
+    .meta({ description: "The format of the images." }),
+  output_compression: z
+    .int()
+    .min(0)
+    .max(100)
+    .optional()
+    .meta({ description: "The compression level, for `jpeg` and `webp` only." }),
+  background: z
+    .enum(["auto", "opaque"])
+    .default("auto")
+    .meta({ description: "The background of the images." }),
+  moderation: z
+    .enum(["auto", "low"])
+    .default("auto")
+    .meta({ description: "How strictly the provider filters content." }),
   user: z
     .string()
     .refine((text) => !exceedsCodePoints(text, USER_CODE_POINTS_MAX), {
       message: `user must be at most ${USER_CODE_POINTS_MAX} characters.`,
     })
-    .optional(),
+    .optional()
+    .meta({
+      description: "Your id of your own user. The provider gets only a hash of it.",
+      maxLength: USER_CODE_POINTS_MAX,
+    }),
 });
 
 export type GenerationInput = z.infer<typeof GenerationInput>;

@@ -1,4 +1,6 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
@@ -16,8 +18,6 @@ import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
 
-const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-
 /** Paths for programs. All others are pages. */
 const API_PATHS = /^\/(api|openai|images|\.well-known)(\/|$)/;
 
@@ -28,20 +28,20 @@ export function isApiPath(path: string): boolean {
 /** An app without routes: gives each request its id, headers and log line, and renders errors. */
 export function createApp(): Hono<AppEnv> {
   const app = new Hono<AppEnv>({ getPath: pathOf });
+  // Without a header's name no caller chooses an id. It is set on the answer below, which may be another by then.
+  app.use(requestId({ headerName: "", generator: () => newId("req") }));
   app.use(async (c, next) => {
     const started = Date.now();
-    const requestId = newId("req");
-    c.set("requestId", requestId);
     await next();
     const { headers } = c.res;
-    headers.set("X-Request-Id", requestId);
+    headers.set("X-Request-Id", c.get("requestId"));
     if (/^\/(api|openai)\//.test(c.req.path)) {
       // For one caller, one time, and of the declared type.
       headers.set("Cache-Control", "no-store");
       headers.set("X-Content-Type-Options", "nosniff");
     }
     log("request", {
-      request_id: requestId,
+      request_id: c.get("requestId"),
       method: c.req.method,
       // The route that answered. Others may match.
       route: routePath(c),
@@ -52,20 +52,19 @@ export function createApp(): Hono<AppEnv> {
       generation_id: c.get("generationId"),
     });
   });
-  app.onError(renderError);
-  app.notFound((c) => {
-    // Whether a route, and not only a middleware, answers this method at this path.
-    const answers = (method: string) =>
-      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method);
-    const allowed = METHODS.filter((method) => answers(method === "HEAD" ? "GET" : method));
-    const render = c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
-    // Returned, not thrown: an error thrown here would skip the headers that are set around it.
-    if (allowed.length === 0) return render(nothingAt(c.req.url), c);
-    const methods = allowed.join(", ");
-    const details = { headers: { Allow: methods } };
-    return render(new ApiError("methodNotAllowed", `This address takes ${methods}.`, details), c);
-  });
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }));
+  app.onError((error, c) => rendererOf(c)(error, c));
+  // Returned, not thrown: an error thrown here would skip the headers that are set around it.
+  app.notFound((c) => rendererOf(c)(nothingAt(c.req.url), c));
   return app;
+}
+
+/** A 405, except where a page for people says that there is nothing. */
+function refuseMethod(c: Context<AppEnv>, allowed: readonly string[]): Response {
+  if (c.res.headers.get("Content-Type")?.startsWith("text/html")) return c.res;
+  const methods = allowed.toSorted().join(", ");
+  const details = { headers: { Allow: methods } };
+  return rendererOf(c)(new ApiError("methodNotAllowed", `This address takes ${methods}.`, details), c);
 }
 
 /** The API. */
@@ -82,6 +81,11 @@ app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
 app.route("/images", images);
 app.route("/", service);
+
+/** Errors are rendered in the dialect of their address. */
+function rendererOf(c: Context<AppEnv>) {
+  return c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
+}
 
 /** A 404 that names the right base URL when the address looks like a call of the API. */
 function nothingAt(url: string): ApiError {

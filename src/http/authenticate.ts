@@ -6,6 +6,13 @@ import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
 import { limitFailures, limitReads } from "./guards.ts";
 
+/** The caller of a route whose contract asks for an API key. */
+export function callerOf(c: Context<AppEnv>): Caller {
+  const caller = c.get("caller");
+  if (!caller) throw new Error("This route's contract asks for no API key.");
+  return caller;
+}
+
 /**
  * The caller behind the request's API key: one read of `DB`.
  * @throws {ApiError} 401; 429 after too many failures; 503 while `DB` does not answer

@@ -14,34 +14,31 @@ export const JSON_LIMITS: TextLimits = {
 };
 
 /**
- * The request's JSON body, as the schema has it.
- * @throws {ApiError} 400 naming the field, 413 over 1 MiB, 415 for another media type or an encoded body
+ * The request's JSON body as text, in which no object has a member twice.
+ * @throws {ApiError} 400 for a body that is not JSON, 413 over 1 MiB, 415 for another media type or an encoded body
  */
-export async function readJson<T>(
-  c: Context<AppEnv>,
-  schema: z.ZodType<T>,
-  limits: TextLimits = JSON_LIMITS,
-): Promise<T> {
-  if (mediaType(c.req.raw) !== "application/json") throw unsupportedMediaType("application/json");
+export async function readJsonText(c: Context<AppEnv>, limits: TextLimits = JSON_LIMITS): Promise<string> {
+  if (!isJson(c)) throw unsupportedMediaType("application/json");
   const body = await readBodyText(c.req.raw, limits);
   if (body.kind !== "text") throw refuseText(body.kind, limits);
-  return parse(schema, unlessRefused(parseJson(body.text)));
+  unlessRefused(parseJson(body.text));
+  return body.text;
 }
 
-/** The request's query, as the schema has it. @throws {ApiError} 400 naming the parameter */
-export function readQuery<T>(c: Context<AppEnv>, schema: z.ZodType<T>): T {
-  const fields = new Map<string, string>();
-  for (const [name, value] of new URL(c.req.url).searchParams) {
-    if (fields.has(name)) throw givenTwice(name);
-    fields.set(name, value);
+/** @throws {ApiError} 400 for a query with a parameter twice, or with one that has no name, which Hono would ignore */
+export function refuseRepeatedParameters(url: string): void {
+  const names = new Set<string>();
+  for (const name of new URL(url).searchParams.keys()) {
+    if (names.has(name)) throw givenTwice(name);
+    names.add(name);
   }
-  return parse(schema, Object.fromEntries(fields));
+  if (names.has("")) throw invalidRequest(" is not a field of this request.", "");
 }
 
-function unlessRefused(json: ParsedJson): unknown {
+function unlessRefused(json: ParsedJson): void {
   switch (json.kind) {
     case "json":
-      return json.value;
+      return;
     case "invalid":
       throw invalidRequest("The body is not valid JSON.");
     case "twice":
@@ -75,22 +72,39 @@ function refuseText(kind: Exclude<BodyText["kind"], "text">, { bytesMax }: TextL
 export const ENCODED_PARAM = "Content-Encoding";
 export const ENCODED_MESSAGE = "Content-Encoding must be identity or left out: send the body uncompressed.";
 
+/** For zod-validator. The value in each issue tells a missing field from one of the wrong type. */
+export function validateWithInput(schema: z.ZodType, value: unknown) {
+  return schema.safeParse(value, { reportInput: true });
+}
+
+/** zod-validator's hook. @throws {ApiError} 400 that names the first field that breaks a rule, and the rule */
+export function refuseInvalid(result: { success: boolean; error?: z.core.$ZodError }): void {
+  if (!result.success) throw refusalOf(result.error?.issues ?? []);
+}
+
 /** @throws {ApiError} 400 that names the first field that breaks a rule, and the rule */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
-  const { issues } = result.error;
+  throw refusalOf(result.error.issues);
+}
+
+function refusalOf(issues: readonly z.core.$ZodIssue[]): ApiError {
   // A mistyped field is often also a missing one: the name that the caller wrote is what helps.
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
-  if (!issue) throw invalidRequest("The body is not valid.");
+  if (!issue) return invalidRequest("The body is not valid.");
   const { param, message } = explain(issue);
-  throw invalidRequest(message, param);
+  return invalidRequest(message, param);
 }
 
 /** The media type of the body, in lower case, without its parameters. */
 export function mediaType(request: Request): string {
   const [type = ""] = (request.headers.get("Content-Type") ?? "").split(";");
   return type.trim().toLowerCase();
+}
+
+export function isJson(c: Context<AppEnv>): boolean {
+  return mediaType(c.req.raw) === "application/json";
 }
 
 export function unsupportedMediaType(accepted: string): ApiError {

@@ -1,10 +1,12 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { LogUnavailableError } from "../generations/read.ts";
 import { describe, log } from "../log.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import type { AppEnv } from "./env.ts";
+import { idOf, named } from "./fields.ts";
 
 /** Each code a caller can get, and its status. */
 export const STATUS = {
@@ -28,6 +30,20 @@ export const STATUS = {
 } as const satisfies Record<string, ContentfulStatusCode>;
 
 export type ErrorCode = keyof typeof STATUS;
+
+export const NativeError = named("NativeError", () =>
+  z.strictObject({
+    error: z.strictObject({
+      message: z.string(),
+      code: z.enum(Object.keys(STATUS)),
+      param: z.string().nullable().meta({ description: "The field that is wrong, where one is." }),
+      request_id: idOf("req"),
+      required: z.int().optional(),
+      available: z.int().optional(),
+      generation_id: idOf("gen").optional(),
+    }),
+  }),
+);
 
 type ErrorDetails = {
   /** The field to blame. */

@@ -1,9 +1,12 @@
 import { type Context, Hono } from "hono";
+import * as z from "zod";
 import { readConfig } from "../config.ts";
 import { hasRoutes } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { within } from "../time.ts";
+import { contract, json } from "./contract.ts";
 import type { AppEnv } from "./env.ts";
+import { named } from "./fields.ts";
 
 /** What is told of the service itself, to machines. */
 export const service = new Hono<AppEnv>();
@@ -16,33 +19,75 @@ type Health = { status: "ok" | "failing"; checks: Record<string, "ok" | "failing
 
 const found = new WeakMap<object, { at: number; health: Promise<Health> }>();
 
-service.get("/api/health", async (c) => {
-  const known = found.get(c.env);
-  const fresh = known !== undefined && Date.now() - known.at < FRESH_MS;
-  const health = fresh ? known.health : checkAll(c.env);
-  if (!fresh) found.set(c.env, { at: Date.now(), health });
-  const { status, checks } = await health;
-  return c.json({ status, checks }, status === "ok" ? 200 : 503);
-});
+const HealthAnswer = named("Health", () =>
+  z.strictObject({
+    status: z.enum(["ok", "failing"]),
+    checks: z.record(z.string(), z.enum(["ok", "failing"])),
+  }),
+);
 
-/** RFC 9727: where each API is, and the documents about it (RFC 9264 is the form). */
-service.get("/.well-known/api-catalog", (c) => {
-  const origin = readConfig(c.env).PUBLIC_BASE_URL ?? new URL(c.req.url).origin;
-  const description = [
-    { href: `${origin}/openapi.json`, type: "application/vnd.oai.openapi+json;version=3.1" },
-  ];
-  const linkset = ["/api/v1", "/openai/v1"].map((api) => ({
-    anchor: origin + api,
-    "service-desc": description,
-    "service-meta": [{ href: `${origin}/llms.txt`, type: "text/plain" }],
-    status: [{ href: `${origin}/api/health`, type: "application/json" }],
-  }));
-  return c.body(JSON.stringify({ linkset }), 200, {
-    "Content-Type": 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"',
-    Link: `<${origin}/.well-known/api-catalog>; rel="api-catalog"`,
-    "Access-Control-Allow-Origin": "*",
-  });
-});
+service.get(
+  "/api/health",
+  contract({
+    id: "getHealth",
+    summary: "Check the service and all that it depends on",
+    tag: "service",
+    security: null,
+    answers: {
+      200: json("Every check passed.", HealthAnswer, {
+        status: "ok",
+        checks: { database: "ok", images: "ok", queue: "ok" },
+      }),
+      503: json("A check failed.", HealthAnswer, {
+        status: "failing",
+        checks: { database: "failing", images: "ok", queue: "ok" },
+      }),
+    },
+  }),
+  async (c) => {
+    const known = found.get(c.env);
+    const fresh = known !== undefined && Date.now() - known.at < FRESH_MS;
+    const health = fresh ? known.health : checkAll(c.env);
+    if (!fresh) found.set(c.env, { at: Date.now(), health });
+    const { status, checks } = await health;
+    return c.json({ status, checks }, status === "ok" ? 200 : 503);
+  },
+);
+
+service.get(
+  "/.well-known/api-catalog",
+  contract({
+    id: "getApiCatalog",
+    summary: "List the APIs and their documents (RFC 9727)",
+    tag: "service",
+    security: null,
+    answers: {
+      200: {
+        description: "A linkset (RFC 9264).",
+        schema: null,
+        mediaType: "application/linkset+json",
+      },
+    },
+    errors: [503],
+  }),
+  (c) => {
+    const origin = readConfig(c.env).PUBLIC_BASE_URL ?? new URL(c.req.url).origin;
+    const description = [
+      { href: `${origin}/openapi.json`, type: "application/vnd.oai.openapi+json;version=3.1" },
+    ];
+    const linkset = ["/api/v1", "/openai/v1"].map((api) => ({
+      anchor: origin + api,
+      "service-desc": description,
+      "service-meta": [{ href: `${origin}/llms.txt`, type: "text/plain" }],
+      status: [{ href: `${origin}/api/health`, type: "application/json" }],
+    }));
+    return c.body(JSON.stringify({ linkset }), 200, {
+      "Content-Type": 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"',
+      Link: `<${origin}/.well-known/api-catalog>; rel="api-catalog"`,
+      "Access-Control-Allow-Origin": "*",
+    });
+  },
+);
 
 /** Asks everything that the service leans on for something harmless. The answer names parts, and never says why. */
 async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {

@@ -18,8 +18,9 @@ import {
   RateLimitError,
   ServiceError,
 } from "../../clients/typescript/index.ts";
-import type * as answers from "../../src/http/openapi/answers.ts";
-import type { GenerationBody } from "../../src/http/v1/schemas.ts";
+import type * as credits from "../../src/http/v1/credits.ts";
+import type { GenerationBody } from "../../src/http/v1/generate.ts";
+import type * as generations from "../../src/http/v1/generations.ts";
 import { ProviderError } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
@@ -65,8 +66,8 @@ afterEach(() => vi.restoreAllMocks());
 
 it("has the types of the document", () => {
   expectTypeOf<Omit<z.input<typeof GenerationBody>, Unsent>>().branded.toEqualTypeOf<GenerationRequest>();
-  expectTypeOf<z.output<typeof answers.Generation>>().branded.toEqualTypeOf<Generation>();
-  expectTypeOf<z.output<typeof answers.CreditBalance>>().branded.toEqualTypeOf<CreditBalance>();
+  expectTypeOf<z.output<typeof generations.Generation>>().branded.toEqualTypeOf<Generation>();
+  expectTypeOf<z.output<typeof credits.CreditBalance>>().branded.toEqualTypeOf<CreditBalance>();
 });
 
 /** `async` is always true, references have an argument of their own, and the last one means nothing. */

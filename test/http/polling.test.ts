@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pollAfterSeconds } from "../../src/http/v1/render.ts";
+import { pollAfterSeconds } from "../../src/http/v1/generations.ts";
 
 const START = 1_700_000_000_000;
 const timeAt = (seconds: number) => START + seconds * 1_000;

@@ -27,6 +27,7 @@ const ROUTES: Record<string, Ids> = {
   "POST /api/admin/users/:id/api_keys": "operator",
   "GET /api/admin/users/:id/api_keys": "operator",
   "DELETE /api/admin/api_keys/:id": "operator",
+  "POST /api/admin/providers/:name": "operator",
 };
 
 const named = (kind: Ids) => Object.keys(ROUTES).filter((route) => ROUTES[route] === kind);

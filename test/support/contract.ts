@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import * as z from "zod";
-import { NativeError, OpenAIErrorBody } from "../../src/http/openapi/answers.ts";
+import { NativeError } from "../../src/http/errors.ts";
+import { OpenAIErrorBody } from "../../src/http/openai/errors.ts";
 import { type Route, routes } from "../../src/http/openapi/routes.ts";
 import { pathOf } from "../../src/http/paths.ts";
 

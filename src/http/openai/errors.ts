@@ -1,7 +1,20 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import * as z from "zod";
 import type { AppEnv } from "../env.ts";
 import { type ApiError, type ErrorCode, STATUS, toApiError } from "../errors.ts";
+import { named } from "../fields.ts";
+
+export const OpenAIErrorBody = named("OpenAIErrorBody", () =>
+  z.strictObject({
+    error: z.strictObject({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  }),
+);
 
 /** An error in OpenAI's shape: all four members are always there. */
 export type OpenAIError = { message: string; type: string; param: string | null; code: string | null };

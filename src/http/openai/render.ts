@@ -1,17 +1,105 @@
+import * as z from "zod";
 import type { GenerationRecord } from "../../account/views.ts";
 import type { Model } from "../../catalogue/models.ts";
 import type { Config } from "../../config.ts";
 import { base64Length, encodeBase64 } from "../../images/base64.ts";
 import type { StoredImage } from "../../images/stored.ts";
-import { imageUrl } from "../v1/render.ts";
+
+import { count, listOf, named } from "../fields.ts";
+import { imageUrl } from "../v1/generations.ts";
 import type { ImageFields } from "./schemas.ts";
+
+const usage = () =>
+  z.strictObject({
+    input_tokens: z.literal(0),
+    output_tokens: z.literal(0),
+    total_tokens: z.literal(0),
+    input_tokens_details: z.strictObject({ text_tokens: z.literal(0), image_tokens: z.literal(0) }),
+    credits: count.meta({ description: "The price. This service counts no tokens." }),
+  });
+
+const shownFields = () => ({
+  size: z.string(),
+  background: z.literal("opaque"),
+  output_format: z.enum(["png", "jpeg", "webp"]),
+  usage: usage(),
+});
+
+export const OpenAIModel = named("OpenAIModel", () =>
+  z.strictObject({
+    id: z.string(),
+    object: z.literal("model"),
+    created: z.int().meta({ description: "Unix time in seconds." }),
+    owned_by: z.string(),
+  }),
+);
+
+export const OpenAIModelList = named("OpenAIModelList", () => listOf(OpenAIModel));
+
+export const OpenAIImages = named("OpenAIImages", () =>
+  z.strictObject({
+    created: z.int().meta({ description: "Unix time in seconds." }),
+    data: z.array(
+      z.union([z.strictObject({ b64_json: z.base64() }), z.strictObject({ url: z.url() })]).meta({
+        description: '`url` with `response_format: "url"`, else `b64_json`.',
+      }),
+    ),
+    quality: z.enum(["low", "medium", "high"]).optional(),
+    ...shownFields(),
+  }),
+);
+
+/** The data of one server-sent event. */
+export const OpenAIImageEvent = named("OpenAIImageEvent", () =>
+  z.strictObject({
+    type: z.enum(["image_generation.completed", "image_edit.completed"]),
+    b64_json: z.base64().optional(),
+    url: z.url().optional().meta({ description: 'Instead of `b64_json`, with `response_format: "url"`.' }),
+    created_at: z.int().meta({ description: "Unix time in seconds." }),
+    quality: z.enum(["auto", "low", "medium", "high"]),
+    ...shownFields(),
+  }),
+);
+
+const shownExample = {
+  size: "1024x1024",
+  background: "opaque",
+  output_format: "png",
+  usage: {
+    input_tokens: 0,
+    output_tokens: 0,
+    total_tokens: 0,
+    input_tokens_details: { text_tokens: 0, image_tokens: 0 },
+    credits: 8,
+  },
+} as const;
+
+/** The first bytes of a PNG. */
+export const BASE64_EXAMPLE = "iVBORw0KGgoAAAANSUhEUg==";
+
+export const IMAGES_EXAMPLE: z.input<typeof OpenAIImages> = {
+  created: 1_777_536_041,
+  data: [{ b64_json: BASE64_EXAMPLE }],
+  ...shownExample,
+};
+
+/** @param operation the one that the event is of */
+export function eventExample(operation: Operation): z.input<typeof OpenAIImageEvent> {
+  return {
+    type: `${operation}.completed`,
+    b64_json: BASE64_EXAMPLE,
+    created_at: 1_777_536_041,
+    quality: "auto",
+    ...shownExample,
+  };
+}
 
 export type Operation = "image_generation" | "image_edit";
 
 /** What an answer is made of: text, and images whose base64 stands in their place. */
 export type Part = string | StoredImage;
 
-export function renderModel({ id, created, owned_by }: Model) {
+export function renderModel({ id, created, owned_by }: Model): z.input<typeof OpenAIModel> {
   return { id, object: "model", created, owned_by };
 }
 

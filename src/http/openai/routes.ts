@@ -1,5 +1,4 @@
 import { type Context, Hono } from "hono";
-import * as z from "zod";
 import type { GenerationRecord } from "../../account/views.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
@@ -9,8 +8,9 @@ import { admitUpload, endUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
 import { publicOrigin } from "../../origin.ts";
-import { authenticate } from "../authenticate.ts";
-import { mediaType, parse, readJson, unsupportedMediaType } from "../body.ts";
+import { callerOf } from "../authenticate.ts";
+import { mediaType, parse, unsupportedMediaType } from "../body.ts";
+import { type Answer, contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
 import { MULTIPART_LIMITS, type MultipartRefusal } from "../multipart.ts";
@@ -26,13 +26,23 @@ import {
   tellAccepted,
 } from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
-import { renderOpenAIError } from "./errors.ts";
-import { type Operation, renderModel } from "./render.ts";
+import {
+  BASE64_EXAMPLE,
+  eventExample,
+  IMAGES_EXAMPLE,
+  OpenAIImageEvent,
+  OpenAIImages,
+  OpenAIModel,
+  OpenAIModelList,
+  type Operation,
+  renderModel,
+} from "./render.ts";
 import {
   CreateImageBody,
   EditImageBody,
   fromForm,
-  type ImageFields,
+  ImageFields,
+  REFERENCES_MAX,
   REFUSED_FILES,
   refuseOtherImages,
   refuseUnsupported,
@@ -42,39 +52,100 @@ import {
 /** OpenAI's image API: the same work as the native one, in another dialect. */
 export const openai = new Hono<AppEnv>();
 
-openai.onError(renderOpenAIError);
+const [firstModel] = models;
+if (!firstModel) throw new Error("The catalogue has no model.");
+const modelExample = renderModel(firstModel);
 
-openai.get("/models", async (c) => {
-  await authenticate(c);
-  return c.json({ object: "list", data: models.map(renderModel) });
+openai.get(
+  "/models",
+  contract({
+    id: "openaiListModels",
+    summary: "List models, in OpenAI's dialect",
+    tag: "openai",
+    security: "apiKey",
+    answers: { 200: json("All models.", OpenAIModelList, { object: "list", data: [modelExample] }) },
+  }),
+  (c) => c.json({ object: "list", data: models.map(renderModel) }),
+);
+
+openai.get(
+  "/models/:id",
+  contract({
+    id: "openaiGetModel",
+    summary: "Retrieve a model, in OpenAI's dialect",
+    tag: "openai",
+    security: "apiKey",
+    answers: { 200: json("The model.", OpenAIModel, modelExample) },
+  }),
+  (c) => c.json(renderModel(mustFindModel(c.req.param("id")))),
+);
+
+const imagesAnswer = (operation: Operation): Answer => ({
+  ...json("The images, in base64 or as URLs.", OpenAIImages, IMAGES_EXAMPLE, [
+    "X-Generation-Id",
+    ...GENERATION_HEADERS,
+  ]),
+  event: { schema: OpenAIImageEvent, example: eventExample(operation) },
 });
 
-openai.get("/models/:id", async (c) => {
-  await authenticate(c);
-  return c.json(renderModel(mustFindModel(c.req.param("id"))));
-});
+openai.post(
+  "/images/generations",
+  contract({
+    id: "openaiCreateImage",
+    summary: "Generate images, in OpenAI's dialect",
+    description:
+      "With `stream: true` the answer is server-sent events: one `image_generation.completed` for each image.",
+    tag: "openai",
+    security: "apiKey",
+    headers: ["Idempotency-Key", "X-Stainless-Retry-Count"],
+    body: {
+      schema: CreateImageBody,
+      example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024" },
+    },
+    answers: { 200: imagesAnswer("image_generation") },
+    errors: [402, 404],
+  }),
+  async (c) =>
+    await answer(c, openCall(c), "image_generation", {
+      fields: c.req.valid("json"),
+      references: [],
+      uploadId: null,
+    }),
+);
 
-openai.post("/images/generations", async (c) => {
-  const call = await open(c);
-  const value = await readJson(c, z.unknown());
-  refuseUnsupported(value);
-  return await answer(c, call, "image_generation", {
-    fields: parse(CreateImageBody, value),
-    references: [],
-    uploadId: null,
-  });
-});
-
-openai.post("/images/edits", async (c) => {
-  const call = await open(c);
-  const { caller, config, idempotencyKey, sdk } = call;
-  // Before hundreds of megabytes are uploaded that there are no credits for.
-  const uploadId = newId("upload");
-  const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
-  const admission = await admitUpload(caller.userId, upload, c.env, config);
-  if (admission.kind !== "admitted") throw refuse(c, admission);
-  return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, uploadId));
-});
+openai.post(
+  "/images/edits",
+  contract({
+    id: "openaiEditImage",
+    summary: "Edit images, in OpenAI's dialect",
+    description:
+      "A form with files, or JSON with data URLs in base64: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image.",
+    tag: "openai",
+    security: "apiKey",
+    headers: ["Idempotency-Key", "X-Stainless-Retry-Count"],
+    body: {
+      schema: EditImageBody,
+      example: {
+        model: "gpt-image-2",
+        prompt: "The same lighthouse in a storm",
+        images: [{ image_url: `data:image/png;base64,${BASE64_EXAMPLE}` }],
+      },
+      files: { field: "image", required: true, dataUrls: true },
+    },
+    answers: { 200: imagesAnswer("image_edit") },
+    errors: [402, 404],
+  }),
+  async (c) => {
+    const call = openCall(c);
+    const { caller, config, idempotencyKey, sdk } = call;
+    // Before hundreds of megabytes are uploaded that there are no credits for.
+    const uploadId = newId("upload");
+    const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
+    const admission = await admitUpload(caller.userId, upload, c.env, config);
+    if (admission.kind !== "admitted") throw refuse(c, admission);
+    return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, uploadId));
+  },
+);
 
 /** What is known of a request before its body is read. */
 type Call = {
@@ -85,8 +156,8 @@ type Call = {
   sdk: SdkHeaders | null;
 };
 
-async function open(c: Context<AppEnv>): Promise<Call> {
-  const caller = await authenticate(c);
+function openCall(c: Context<AppEnv>): Call {
+  const caller = callerOf(c);
   const config = readConfig(c.env);
   const retries = c.req.header("X-Stainless-Retry-Count");
   const count = Number(/^\d{1,3}$/.exec(retries ?? "")?.[0] ?? 0);
@@ -115,7 +186,7 @@ async function readEdit(c: Context<AppEnv>, id: string): Promise<Omit<Received, 
       return await orDiscard(c, form.references, () => {
         const value = fromForm(form.fields);
         refuseUnsupported(value);
-        const fields = parse(CreateImageBody, value);
+        const fields = parse(ImageFields, value);
         if (form.references.length === 0) throw invalidRequest("image is required.", "image");
         return { fields, references: form.references };
       });
@@ -133,8 +204,6 @@ async function readEdit(c: Context<AppEnv>, id: string): Promise<Omit<Received, 
       throw unsupportedMediaType("multipart/form-data, or application/json with images as data URLs");
   }
 }
-
-const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
 
 function accepted<Body extends { kind: string }>(body: Body | MultipartRefusal): Body {
   if (isRefusal(body)) throw new ApiError(body.code, body.message, { param: body.param });

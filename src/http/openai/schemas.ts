@@ -3,34 +3,89 @@ import { models } from "../../catalogue/models.ts";
 import { type GenerationInput, prompt } from "../../generations/input.ts";
 import { invalidRequest } from "../errors.ts";
 
-/** What every request for images may say. As in OpenAI's own API, null says the same as a field left out. */
+const IMAGES_MAX = Math.max(...models.map((model) => model.max_images));
+/** The most images that an edit may start from. */
+export const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
+
+/** The fields of a request. As in OpenAI's own API, null means the same as a field left out. */
 const asked = {
-  model: z.string().nullish(),
+  model: z.string().nullish().meta({
+    description: "The id of a model, as the list of models has it.",
+    default: models[0]?.id,
+  }),
   prompt,
-  n: z.number().nullish(),
-  size: z.string().nullish(),
+  n: z
+    .number()
+    .nullish()
+    .meta({
+      description: "The number of images. Each one has the same price.",
+      documentedAs: { type: ["integer", "null"], minimum: 1, maximum: IMAGES_MAX, default: 1 },
+    }),
+  size: z.string().nullish().meta({
+    description: "`auto`, or `WIDTHxHEIGHT` in pixels. The number of pixels decides the price.",
+    default: "auto",
+  }),
   quality: z
     .enum(["auto", "low", "medium", "high", "standard", "hd"])
     .nullish()
     // DALL·E's names, which older clients still send.
-    .transform((quality) => (quality === "standard" ? "auto" : quality === "hd" ? "high" : quality)),
-  output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
-  output_compression: z.int().min(0).max(100).nullish(),
-  background: z.enum(["auto", "opaque"]).nullish(),
-  moderation: z.enum(["auto", "low"]).nullish(),
-  user: z.string().nullish(),
-  safety_identifier: z.string().nullish(),
-  stream: z.boolean().nullish(),
-  partial_images: z.int().min(0).max(3).nullish(),
-  response_format: z.enum(["b64_json", "url"]).nullish(),
-  style: z.string().nullish(),
+    .transform((quality) => (quality === "standard" ? "auto" : quality === "hd" ? "high" : quality))
+    .meta({
+      description:
+        "How much effort the provider spends. `standard` means `auto` and `hd` means `high`. Null means `auto`.",
+    }),
+  output_format: z
+    .enum(["png", "jpeg", "webp"])
+    .nullish()
+    .meta({ description: "The format of the images.", default: "png" }),
+  output_compression: z
+    .int()
+    .min(0)
+    .max(100)
+    .nullish()
+    .meta({ description: "The compression level, for `jpeg` and `webp` only." }),
+  background: z
+    .enum(["auto", "opaque"])
+    .nullish()
+    .meta({ description: "The background of the images.", default: "auto" }),
+  moderation: z
+    .enum(["auto", "low"])
+    .nullish()
+    .meta({ description: "How strictly the provider filters content.", default: "auto" }),
+  user: z
+    .string()
+    .nullish()
+    .meta({ description: "Your id of your own user. The provider gets only a hash of it." }),
+  safety_identifier: z
+    .string()
+    .nullish()
+    .meta({ description: "The newer name of `user`, which it takes precedence over." }),
+  stream: z.boolean().nullish().meta({ description: "Answer with server-sent events.", default: false }),
+  partial_images: z
+    .int()
+    .min(0)
+    .max(3)
+    .nullish()
+    .meta({ description: "Accepted from clients that send it, and ignored: no partial images are sent." }),
+  response_format: z
+    .enum(["b64_json", "url"])
+    .nullish()
+    .meta({ description: "Whether each image is sent as base64 or as a URL.", default: "b64_json" }),
+  style: z.string().nullish().meta({ description: "Accepted from clients that send it, and ignored." }),
   // Other values than null have been refused in words of their own: see refuseUnsupported.
-  mask: z.null().optional(),
-  input_fidelity: z.null().optional(),
+  mask: z.null().optional().meta({ description: "Not supported: null, or left out." }),
+  input_fidelity: z.null().optional().meta({ description: "Not supported: null, or left out." }),
 };
 
-/** The body of POST /openai/v1/images/generations, and, beside the files, the fields of the form of …/images/edits. */
-export const CreateImageBody = z.strictObject(asked);
+/** The fields of the form of POST /openai/v1/images/edits, beside its files. */
+export const ImageFields = z.strictObject(asked);
+
+/** The body of POST /openai/v1/images/generations. */
+export const CreateImageBody = z.preprocess((value, context) => {
+  const refused = findUnsupported(value);
+  if (refused) context.addIssue({ code: "custom", path: [refused.field], message: refused.message });
+  return value;
+}, ImageFields);
 
 /** As OpenAI's image API has it, or its chat API. */
 const imageUrl = z.union([z.string(), z.strictObject({ url: z.string() })]);
@@ -38,14 +93,15 @@ const imageUrl = z.union([z.string(), z.strictObject({ url: z.string() })]);
 /** The body of …/images/edits as it is once its data URLs have been taken out: see {@link refuseOtherImages}. */
 export const EditImageBody = z.strictObject({
   ...asked,
-  images: z.array(z.union([z.string(), z.strictObject({ image_url: imageUrl })])).min(1),
+  images: z
+    .array(z.union([z.string(), z.strictObject({ image_url: imageUrl })]))
+    .min(1)
+    .meta({ description: "The images to edit, as data URLs in base64.", maxItems: REFERENCES_MAX }),
 });
 
-export type ImageFields = z.infer<typeof CreateImageBody>;
+export type ImageFields = z.infer<typeof ImageFields>;
 
 const MASK = "mask is not supported: say in the prompt what is to change, and where.";
-
-const IMAGES_MAX = Math.max(...models.map((model) => model.max_images));
 
 /** What is wrong with a field that OpenAI's API has and this service cannot honour, in words, or null. */
 function unsupported(field: string, value: unknown): string | null {
@@ -66,13 +122,20 @@ function unsupported(field: string, value: unknown): string | null {
   }
 }
 
-/** @throws {ApiError} 400 for what OpenAI's API takes and this one does not */
-export function refuseUnsupported(value: unknown): void {
-  if (typeof value !== "object" || value === null) return;
+/** The first field of a body that OpenAI's API has and this service cannot honour. */
+function findUnsupported(value: unknown): { field: string; message: string } | null {
+  if (typeof value !== "object" || value === null) return null;
   for (const [field, given] of Object.entries(value)) {
     const message = given === null ? null : unsupported(field, given);
-    if (message !== null) throw invalidRequest(message, field);
+    if (message !== null) return { field, message };
   }
+  return null;
+}
+
+/** @throws {ApiError} 400 for what OpenAI's API takes and this one does not */
+export function refuseUnsupported(value: unknown): void {
+  const refused = findUnsupported(value);
+  if (refused) throw invalidRequest(refused.message, refused.field);
 }
 
 /**

@@ -1,91 +1,156 @@
 import * as z from "zod";
-import * as answers from "./answers.ts";
-import { type Body, type HeaderName, type Route, routes, type Tag } from "./routes.ts";
+import type { Answer, Body, HeaderName, Tag } from "../contract.ts";
+import { ApiError, type ErrorCode, NativeError } from "../errors.ts";
+import { namedSchemas } from "../fields.ts";
+import { OpenAIErrorBody, toOpenAIError } from "../openai/errors.ts";
+import { REFERENCES_MAX } from "../openai/schemas.ts";
+import { type Route, routes } from "./routes.ts";
 
-/** The OpenAPI 3.1 document, made of the same schemas that read requests. Runs at build time, and when its reference is first read. */
+/**
+ * The OpenAPI 3.1 document: a walk over the contracts of the routes. Runs at build time, and when the reference pages are
+ * first read.
+ */
 
 type Json = { [member: string]: unknown };
 
 const TAGS: Readonly<Record<Tag, string>> = {
-  generations: "Making images, and what became of them.",
-  models: "What can be asked for, and what it costs.",
-  credits: "What is left.",
-  openai: "OpenAI's image API: its clients need another base URL and key, and nothing else.",
-  operator: "For whoever runs the service.",
-  images: "The pictures.",
-  service: "The service itself.",
+  generations: "Generate images, and read the results.",
+  models: "The available models, with their options and prices.",
+  credits: "The credits of an account.",
+  openai: "OpenAI's image API. Its clients need another base URL and another key, and nothing else.",
+  operator: "Users, credits and keys, for the operator of the service.",
+  images: "The images themselves.",
+  service: "The state of the service, and its documents.",
 };
 
-/** Schemas that stand in the document once, under their names. */
-const NAMED = z.registry<{ id: string }>();
-for (const [id, schema] of Object.entries(answers)) {
-  if (schema instanceof z.ZodType) NAMED.add(schema, { id });
-}
-
 const HEADERS: Readonly<Record<HeaderName | "X-Request-Id", string>> = {
-  "X-Request-Id": "The request's id, to be named in a complaint.",
-  Location: "Where to look again.",
-  "Retry-After": "Seconds after which to look, or try, again.",
-  RateLimit: "What is left of the limits that are on (draft-ietf-httpapi-ratelimit-headers).",
-  "RateLimit-Policy": "The limits that are on.",
-  "Idempotent-Replayed": "`true` when an earlier request made this generation.",
-  "X-Generation-Id": "The generation, as /api/v1/generations has it.",
-  "X-Should-Retry": "`false` where a retry is of no use.",
+  "X-Request-Id": "The id of the request. Include it when you report a problem.",
+  Location: "The URL of the generation.",
+  "Retry-After": "The seconds to wait before the next request.",
+  RateLimit: "What is left of the active limits (draft-ietf-httpapi-ratelimit-headers).",
+  "RateLimit-Policy": "The active limits.",
+  "Idempotent-Replayed": "`true` when an earlier request created this generation.",
+  "X-Generation-Id": "The id of the generation, as /api/v1/generations has it.",
+  "X-Should-Retry": "`false` where a retry cannot succeed.",
   "WWW-Authenticate": "`Bearer`.",
 };
 
 const REQUEST_HEADERS = {
   "Idempotency-Key": {
-    description: "Names the request for 24 hours: the same again joins what it made, and is not paid twice.",
+    description:
+      "A unique id of the request. A repeated request with the same key within 24 hours returns the same generation and is not charged again.",
     schema: { type: "string", minLength: 1, maxLength: 255 },
+    example: "order-1042-cover",
   },
   "X-Stainless-Retry-Count": {
-    description: "Sent by OpenAI's SDKs: a retry joins the generation of the call that it repeats.",
+    description:
+      "Sent by OpenAI's SDKs. A retry returns the generation of the call that it repeats, and is not charged again.",
     schema: { type: "string", pattern: "^\\d{1,3}$" },
+    example: "0",
   },
 };
 
-/** What the fields of bodies and queries are for. A name means the same wherever it is sent. */
-const FIELDS: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    model: "A model's id, as the list of models has it.",
-    prompt: "What the image is to show.",
-    size: "`auto`, as when it is left out, or `WIDTHxHEIGHT`. Its pixels decide the price.",
-    quality: "How much care the provider takes; `auto` when it is left out.",
-    aspect_ratio: "Instead of `size`: one of the model's ratios.",
-    resolution: "Instead of `size`: `1K`, `2K` or `4K`, which is what is priced.",
-    n: "How many images, each at the same price; 1 when it is left out.",
-    async: "Answer at once, and make the images after that.",
-    output_compression: "For `jpeg` and `webp` only.",
-    user: "Your id for your own user. Only a hash of it is passed on.",
-    response_format:
-      "At /openai/v1 `b64_json`, as when it is left out, or `url`. At /api/v1 it is ignored: every image has a `url`.",
-    style: "Taken from clients that send it, and ignored.",
-    stream: "Answer with server-sent events.",
-    images: "What to start from: images as data URLs.",
-    cursor: "The `next_cursor` of the page before.",
-    status: "Only those that stand so.",
-    created_after: "Only those made after this time.",
-    created_before: "Only those made before this time.",
-    idempotency_key: "Only the one that was made with this key.",
-    id: "An id of your own: given twice with the same one, credits are added once.",
-    expires_at: "A time in the future; null, or left out, is never.",
-    reason: "What its owner reads beside it.",
-  }),
-);
+/** What an error of each status means, and one of its codes. */
+const ERRORS: ReadonlyMap<number, { description: string; code: ErrorCode; message: string; extra?: Json }> =
+  new Map([
+    [
+      400,
+      {
+        description: "The request is not valid, or the provider refused it under its content policy.",
+        code: "invalid_request",
+        message: "prompt is required.",
+        extra: { param: "prompt" },
+      },
+    ],
+    [
+      401,
+      {
+        description: "The API key is missing, not valid or expired.",
+        code: "invalidApiKey",
+        message: "This API key is not valid.",
+      },
+    ],
+    [
+      402,
+      {
+        description: "The account has too few credits.",
+        code: "insufficientCredits",
+        message: "This takes 8 credits and the account has 2.",
+        extra: { required: 8, available: 2 },
+      },
+    ],
+    [
+      404,
+      { description: "Nothing was found.", code: "notFound", message: "There is nothing at this address." },
+    ],
+    [
+      409,
+      {
+        description: "The object exists already, or its state does not allow the request.",
+        code: "conflict",
+        message: "A user with this email exists already.",
+        extra: { param: "email" },
+      },
+    ],
+    [
+      413,
+      {
+        description: "The body is too large.",
+        code: "payloadTooLarge",
+        message: "The body is larger than 1048576 bytes.",
+      },
+    ],
+    [
+      415,
+      {
+        description: "The media type of the body is not supported.",
+        code: "unsupportedMediaType",
+        message: "The body must be application/json.",
+      },
+    ],
+    [
+      422,
+      {
+        description: "The Idempotency-Key was used for another request.",
+        code: "idempotencyMismatch",
+        message: "This Idempotency-Key was used for another request within the last 24 hours.",
+        extra: { param: "Idempotency-Key" },
+      },
+    ],
+    [
+      429,
+      {
+        description: "A limit is reached. Nothing was charged.",
+        code: "rateLimited",
+        message: "Too many requests. Nothing was charged.",
+      },
+    ],
+    [
+      500,
+      {
+        description:
+          "The images could not be generated and the credits were returned, or the service failed.",
+        code: "internalError",
+        message: "Something went wrong on our side.",
+      },
+    ],
+    [
+      503,
+      {
+        description: "The service cannot take this request now. Nothing was charged.",
+        code: "serviceUnavailable",
+        message: "The service cannot take this request now. Nothing was charged; please try again.",
+      },
+    ],
+  ]);
 
-const ERRORS: Readonly<Record<number, string>> = {
-  400: "The request is not valid, or the provider refused it under its content policy.",
-  401: "No API key, or one that is not valid or has expired.",
-  402: "The credits do not suffice.",
-  404: "There is no such thing.",
-  409: "It exists already, or has another state.",
-  413: "The body is too large.",
-  415: "The body has another media type than is taken.",
-  422: "The Idempotency-Key was used for another request.",
-  429: "A limit is reached. Nothing was charged.",
-  500: "The images could not be made, and the credits were returned; or something went wrong on our side.",
-  503: "The service cannot take this request now. Nothing was charged.",
+/** Where the document is published without a server of its own. */
+const SERVER = {
+  url: "https://{host}",
+  description: "The host of your installation.",
+  variables: {
+    host: { default: "hub.example.org", description: "Its name, and its port where it has one." },
+  },
 };
 
 export function buildDocument(): Json {
@@ -101,7 +166,7 @@ export function buildDocument(): Json {
       summary: "Images from text, by API key and prepaid credits.",
       license: { name: "MIT", identifier: "MIT" },
     },
-    servers: [{ url: "/", description: "Where this document was found." }],
+    servers: [SERVER],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths: Object.fromEntries(paths),
     components: {
@@ -115,8 +180,8 @@ export function buildDocument(): Json {
           { description, schema: { type: "string" } },
         ]),
       ),
-      responses: refusalResponses(),
-      schemas: namedSchemas(),
+      responses: errorResponses(),
+      schemas: answerSchemas(),
     },
   };
 }
@@ -147,95 +212,105 @@ function operationOf(route: Route): Json {
 
 function queryParameters(query: z.ZodType | undefined): Json[] {
   if (query === undefined) return [];
-  const { properties = {}, required = [] } = inputSchema(query);
-  return Object.entries(properties).map(([name, schema]) => ({
+  const { properties = {}, required = [] } = requestSchema(query);
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: "query",
     required: required.includes(name),
+    description,
     schema,
   }));
 }
 
-function requestBodyOf({ schema, files }: Body): Json {
-  const object = inputSchema(schema);
-  const content: Json = { "application/json": { schema: withoutFiles(object, files?.field) } };
-  if (files !== undefined) content["multipart/form-data"] = { schema: formOf(object, files) };
+/** A form comes first where a file is the point of the request. */
+function requestBodyOf({ schema, example, files }: Body): Json {
+  const object = requestSchema(schema);
+  if (files === undefined)
+    return { required: true, content: { "application/json": { schema: object, example } } };
+  const { field, required } = files;
+  const { [field]: _, ...properties } = object.properties ?? {};
+  const asJson = { schema: { ...object, properties }, example };
+  const asForm = { schema: formOf(object, files), example: formExample(example, files) };
+  const content = required
+    ? { "multipart/form-data": asForm, "application/json": asJson }
+    : { "application/json": asJson, "multipart/form-data": asForm };
   return { required: true, content };
 }
 
-function withoutFiles(object: ObjectSchema, field: string | undefined): ObjectSchema {
-  if (field === undefined) return object;
-  const { [field]: _, ...properties } = object.properties ?? {};
-  return { ...object, properties };
-}
-
 /** The same fields as a form has them: `images` of JSON are files there. */
-function formOf(
-  object: ObjectSchema,
-  { field, required }: { field: string; required: boolean },
-): ObjectSchema {
+function formOf(object: ObjectSchema, { field, required }: NonNullable<Body["files"]>): ObjectSchema {
   const { images: _, ...properties } = object.properties ?? {};
   const file = { type: "string", contentMediaType: "application/octet-stream" };
   return {
     ...object,
     properties: {
       ...properties,
-      [field]: { type: "array", items: file, maxItems: 16, description: "PNG, JPEG or WebP, repeatable." },
+      [field]: {
+        type: "array",
+        items: file,
+        maxItems: REFERENCES_MAX,
+        description: "PNG, JPEG or WebP, repeatable.",
+      },
     },
     required: [...(object.required ?? []).filter((name) => name !== "images"), ...(required ? [field] : [])],
   };
 }
 
-function responsesOf({ path, answers: given, errors }: Route): Json {
-  const isOpenAI = path.startsWith("/openai/");
-  const dialect = isOpenAI ? "OpenAI" : "Native";
+function formExample(example: unknown, { field }: NonNullable<Body["files"]>): Json {
+  const { images: _, ...fields } = z.looseObject({}).parse(example);
+  return { ...fields, [field]: ["(the bytes of lighthouse.png)"] };
+}
+
+function responsesOf({ path, answers, errors }: Route): Json {
+  const dialect = path.startsWith("/openai/") ? "OpenAI" : "Native";
   const refusals = errors
-    .filter((status) => given[status] === undefined)
+    .filter((status) => answers[status] === undefined)
     .map((status) => [status, { $ref: `#/components/responses/${dialect}${status}` }]);
-  const successes = Object.entries(given).map(
-    ([status, { description, schema, mediaType, headers = [] }]) => {
-      const content: Json = {};
-      if (schema !== null) content["application/json"] = { schema: reference(schema) };
-      if (mediaType !== undefined) content[mediaType] = {};
-      if (schema === answers.OpenAIImages) {
-        content["text/event-stream"] = { schema: reference(answers.OpenAIImageEvent) };
-      }
-      const body = Object.keys(content).length === 0 ? {} : { content };
-      return [status, { description, headers: headersOf(headers), ...body }];
-    },
+  const given = Object.entries(answers).map(([status, answer]) => [status, responseOf(answer)]);
+  return Object.fromEntries([...given, ...refusals]);
+}
+
+function responseOf({ description, schema, example, mediaType, event, headers = [] }: Answer): Json {
+  const content: Json = {};
+  if (schema !== null) content["application/json"] = { schema: reference(schema), example };
+  if (mediaType !== undefined) content[mediaType] = {};
+  if (event) content["text/event-stream"] = { schema: reference(event.schema), example: event.example };
+  const body = Object.keys(content).length === 0 ? {} : { content };
+  return { description, headers: headersOf(headers), ...body };
+}
+
+/** The errors of each status that some route has, in both dialects. */
+function errorResponses(): Json {
+  const of = (isOpenAI: boolean) =>
+    new Set(
+      routes.filter(({ path }) => path.startsWith("/openai/") === isOpenAI).flatMap(({ errors }) => errors),
+    );
+  const responses = [false, true].flatMap((isOpenAI) =>
+    [...of(isOpenAI)]
+      .sort((a, b) => a - b)
+      .map((status) => [`${isOpenAI ? "OpenAI" : "Native"}${status}`, errorResponse(status, isOpenAI)]),
   );
-  return Object.fromEntries([...successes, ...refusals]);
+  return Object.fromEntries(responses);
 }
 
-/** What a refusal of each status looks like, in both dialects. */
-function refusalResponses(): Json {
-  const dialects = [
-    ["Native", false, answers.NativeError],
-    ["OpenAI", true, answers.OpenAIErrorBody],
-  ] as const;
-  return Object.fromEntries(
-    dialects.flatMap(([dialect, isOpenAI, error]) =>
-      statusesOf(isOpenAI).map(([status, description]) => {
-        const headers = headersOf(refusalHeaders(Number(status), isOpenAI));
-        const content = { "application/json": { schema: reference(error) } };
-        return [`${dialect}${status}`, { description, headers, content }];
-      }),
-    ),
-  );
+function errorResponse(status: number, isOpenAI: boolean): Json {
+  const known = ERRORS.get(status);
+  if (!known) throw new Error(`No words for errors with status ${status}.`);
+  const { description, code, message, extra = {} } = known;
+  const { param = null, ...more } = extra;
+  const native = { message, code, param, request_id: "req_01KQGQ3RWJ5X9A2F7C4D8E6KMN", ...more };
+  const details = { param: typeof param === "string" ? param : null };
+  const error = isOpenAI ? toOpenAIError(new ApiError(code, message, details)) : native;
+  const schema = reference(isOpenAI ? OpenAIErrorBody : NativeError);
+  const headers = headersOf(errorHeaders(status, isOpenAI));
+  return { description, headers, content: { "application/json": { schema, example: { error } } } };
 }
 
-/** Those that some route has. */
-function statusesOf(isOpenAI: boolean): [string, string][] {
-  const used = routes.filter(({ path }) => path.startsWith("/openai/") === isOpenAI);
-  const statuses = new Set(used.flatMap(({ errors }) => errors.map(String)));
-  return Object.entries(ERRORS).filter(([status]) => statuses.has(status));
-}
-
-function refusalHeaders(status: number, isOpenAI: boolean): HeaderName[] {
+function errorHeaders(status: number, isOpenAI: boolean): HeaderName[] {
   const retry: HeaderName[] = status === 429 || status === 503 ? ["Retry-After"] : [];
   const challenge: HeaderName[] = status === 401 ? ["WWW-Authenticate"] : [];
-  const mendable: HeaderName[] = isOpenAI && status < 429 ? ["X-Should-Retry"] : [];
-  return [...retry, ...challenge, ...mendable];
+  const permanent: HeaderName[] = isOpenAI && status < 429 ? ["X-Should-Retry"] : [];
+  return [...retry, ...challenge, ...permanent];
 }
 
 function headersOf(names: readonly HeaderName[]): Json {
@@ -244,37 +319,47 @@ function headersOf(names: readonly HeaderName[]): Json {
   );
 }
 
-type ObjectSchema = { properties?: Record<string, unknown>; required?: string[]; [member: string]: unknown };
+const ObjectSchema = z.looseObject({
+  properties: z.record(z.string(), z.looseObject({ description: z.string().optional() })).optional(),
+  required: z.array(z.string()).optional(),
+});
 
-function inputSchema(schema: z.ZodType): ObjectSchema {
-  const { $schema: _, ...object } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  const { properties, required, ...rest } = object;
-  return {
-    ...rest,
-    ...(properties === undefined ? {} : { properties: withDescriptions(properties) }),
-    ...(required === undefined ? {} : { required }),
-  };
+type ObjectSchema = z.output<typeof ObjectSchema>;
+
+const Documented = z.looseObject({ documentedAs: z.record(z.string(), z.unknown()) });
+
+/** What a request may contain. A schema's `documentedAs` stands in the place of what zod would say of it. */
+function requestSchema(schema: z.ZodType): ObjectSchema {
+  const { $schema: _, ...object } = z.toJSONSchema(schema, {
+    io: "input",
+    unrepresentable: "any",
+    override: ({ jsonSchema }) => {
+      withoutPattern(jsonSchema);
+      const { success, data } = Documented.safeParse(jsonSchema);
+      if (!success) return;
+      const { description } = jsonSchema;
+      for (const member of Object.keys(jsonSchema)) Reflect.deleteProperty(jsonSchema, member);
+      Object.assign(jsonSchema, { description, ...data.documentedAs });
+    },
+  });
+  return ObjectSchema.parse(object);
 }
 
-function withDescriptions(properties: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(properties).map(([name, property]) => {
-      const description = FIELDS.get(name);
-      const bare = description === undefined || typeof property !== "object";
-      return [name, bare ? property : { ...property, description }];
-    }),
-  );
+/** A format says enough: zod adds a pattern that repeats it at length. */
+function withoutPattern(schema: { format?: string; pattern?: string }): void {
+  if (schema.format !== undefined) delete schema.pattern;
 }
 
 function reference(schema: z.ZodType): Json {
-  const named = NAMED.get(schema);
-  if (named === undefined) throw new Error("An answer's schema is not exported, and so has no name.");
+  const named = namedSchemas.get(schema);
+  if (named === undefined) throw new Error("The schema of an answer has no name.");
   return { $ref: `#/components/schemas/${named.id}` };
 }
 
-function namedSchemas(): Json {
-  const { schemas } = z.toJSONSchema(NAMED, {
+function answerSchemas(): Json {
+  const { schemas } = z.toJSONSchema(namedSchemas, {
     unrepresentable: "any",
+    override: ({ jsonSchema }) => withoutPattern(jsonSchema),
     uri: (id) => `#/components/schemas/${id}`,
   });
   return Object.fromEntries(
@@ -282,7 +367,7 @@ function namedSchemas(): Json {
   );
 }
 
-/** Lets answers have members to come: what is documented stays, what is added breaks nobody. */
+/** Allows new members in answers: adding one later does not break generated clients. */
 function open(schema: object): Json {
   const members = Object.entries(schema).filter(
     ([name, value]) => name !== "additionalProperties" || value !== false,

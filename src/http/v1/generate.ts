@@ -1,17 +1,21 @@
 import type { Context } from "hono";
 import { Hono } from "hono";
+import * as z from "zod";
 import type { GenerationRequest } from "../../account/lifecycle.ts";
 import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
+import { GenerationInput } from "../../generations/input.ts";
 import { type Submission, type Submitted, submit } from "../../generations/submit.ts";
 import { admitUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
 import { publicOrigin } from "../../origin.ts";
-import { authenticate } from "../authenticate.ts";
-import { mediaType, parse, readJson, unsupportedMediaType } from "../body.ts";
+import { callerOf } from "../authenticate.ts";
+import { isJson, mediaType, parse, unsupportedMediaType } from "../body.ts";
+import { contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, FAILURE_MESSAGES } from "../errors.ts";
+import { named } from "../fields.ts";
 import { FILE_FIELD } from "../multipart.ts";
 import { receiveReferences } from "../references.ts";
 import {
@@ -23,33 +27,102 @@ import {
   refuseOutcome,
   tellAccepted,
 } from "../submission.ts";
-import { pollAfterSeconds, pollUrl, renderBalance, renderGeneration } from "./render.ts";
-import { fromForm, GenerationBody } from "./schemas.ts";
+import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
+import {
+  Generation,
+  pollAfterSeconds,
+  pollUrl,
+  QUEUED_EXAMPLE,
+  renderGeneration,
+  SUCCEEDED_EXAMPLE,
+} from "./generations.ts";
+
+/** The body of POST /api/v1/images/generations. */
+export const GenerationBody = GenerationInput.extend({
+  async: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Answer at once with a queued generation, instead of waiting for its images." }),
+  response_format: z
+    .string()
+    .optional()
+    .meta({ description: "Accepted from clients that send it, and ignored: every image has a `url`." }),
+  /** In a form it is a file, which is taken out before the fields are parsed. */
+  reference_image: z
+    .custom<never>(() => false, {
+      message: "reference_image is a file: send the request as multipart/form-data.",
+    })
+    .optional(),
+}).superRefine((body, context) => {
+  if (body.output_compression !== undefined && body.output_format === "png") {
+    const message = "output_compression is for output_format jpeg and webp only.";
+    context.addIssue({ code: "custom", path: ["output_compression"], message });
+  }
+});
+
+export type GenerationBody = z.infer<typeof GenerationBody>;
+
+const GenerationWithBalance = named("GenerationWithBalance", () =>
+  Generation.unwrap().extend({ balance: z.strictObject(balanceFields()) }),
+);
 
 export const generate = new Hono<AppEnv>();
 
-generate.post("/images/generations", async (c) => {
-  const caller = await authenticate(c);
-  const config = readConfig(c.env);
-  const idempotencyKey = readIdempotencyKey(c);
-  const { body, references, uploadId } = await readSubmission(c, caller, idempotencyKey, config);
-  const { async, response_format: _, reference_image: __, ...input } = body;
-  // Made once the body is here: ids sort by age, and a body may be held open for minutes.
-  const id = newId("gen");
-  let used = false;
-  try {
-    const submission: Submission = {
-      ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
-      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-      ...{ references, referenceField: FILE_FIELD, uploadId },
-    };
-    const outcome = await submit(submission, c.env, config);
-    used = isUsed(outcome);
-    return answer(c, outcome, id, async, caller, config);
-  } finally {
-    if (!used) await giveUp(c, caller.userId, uploadId, references);
-  }
-});
+generate.post(
+  "/images/generations",
+  contract({
+    id: "createGeneration",
+    summary: "Generate images",
+    description:
+      "Charges the price, generates the images and waits for them; with `async: true` it answers at once. What is not delivered is refunded.",
+    tag: "generations",
+    security: "apiKey",
+    headers: ["Idempotency-Key"],
+    body: {
+      schema: GenerationBody,
+      example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024", n: 1 },
+      files: { field: FILE_FIELD, required: false },
+    },
+    answers: {
+      200: json(
+        "The generation, after it has ended.",
+        GenerationWithBalance,
+        { ...SUCCEEDED_EXAMPLE, balance: BALANCE_EXAMPLE },
+        GENERATION_HEADERS,
+      ),
+      202: json("The generation, which has not ended yet.", Generation, QUEUED_EXAMPLE, [
+        "Location",
+        "Retry-After",
+        ...GENERATION_HEADERS,
+      ]),
+    },
+    errors: [402],
+  }),
+  async (c) => {
+    const caller = callerOf(c);
+    const config = readConfig(c.env);
+    const idempotencyKey = readIdempotencyKey(c);
+    const { body, references, uploadId } = isJson(c)
+      ? { body: c.req.valid("json"), references: [], uploadId: null }
+      : await readForm(c, caller, idempotencyKey, config);
+    const { async, response_format: _, reference_image: __, ...input } = body;
+    // Made once the body is here: ids sort by age, and a body may be held open for minutes.
+    const id = newId("gen");
+    let used = false;
+    try {
+      const submission: Submission = {
+        ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
+        ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+        ...{ references, referenceField: FILE_FIELD, uploadId },
+      };
+      const outcome = await submit(submission, c.env, config);
+      used = isUsed(outcome);
+      return answer(c, outcome, id, async, caller, config);
+    } finally {
+      if (!used) await giveUp(c, caller.userId, uploadId, references);
+    }
+  },
+);
 
 type Received = {
   body: GenerationBody;
@@ -57,36 +130,48 @@ type Received = {
   uploadId: string | null;
 };
 
-/** The body, in either form it may have. The references of a form are stored by then, under the upload's id. */
-async function readSubmission(
+/** Reads a form. Its references have been stored under the upload's id when this returns. */
+async function readForm(
   c: Context<AppEnv>,
   caller: Caller,
   idempotencyKey: string | null,
   config: Config,
 ): Promise<Received> {
-  switch (mediaType(c.req.raw)) {
-    case "application/json":
-      return { body: await readJson(c, GenerationBody), references: [], uploadId: null };
-    case "multipart/form-data": {
-      // Before 800 MB are uploaded that there are no credits for.
-      const uploadId = newId("upload");
-      const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
-      const admission = await admitUpload(caller.userId, upload, c.env, config);
-      if (admission.kind !== "admitted") throw refuse(c, admission);
-      const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
-      let references: GenerationRequest["references"] = [];
-      try {
-        const form = await receiveReferences(c.req.raw, c.env.REFERENCES, uploadId, referencesMax);
-        if (form.kind === "refused") throw new ApiError(form.code, form.message, { param: form.param });
-        references = form.references;
-        return { body: parse(GenerationBody, fromForm(form.fields)), references, uploadId };
-      } catch (error) {
-        await giveUp(c, caller.userId, uploadId, references);
-        throw error;
-      }
-    }
+  if (mediaType(c.req.raw) !== "multipart/form-data") {
+    throw unsupportedMediaType("application/json, or multipart/form-data with reference images");
+  }
+  // Before 800 MB are uploaded that there are no credits for.
+  const uploadId = newId("upload");
+  const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
+  const admission = await admitUpload(caller.userId, upload, c.env, config);
+  if (admission.kind !== "admitted") throw refuse(c, admission);
+  const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
+  let references: GenerationRequest["references"] = [];
+  try {
+    const form = await receiveReferences(c.req.raw, c.env.REFERENCES, uploadId, referencesMax);
+    if (form.kind === "refused") throw new ApiError(form.code, form.message, { param: form.param });
+    references = form.references;
+    return { body: parse(GenerationBody, fromForm(form.fields)), references, uploadId };
+  } catch (error) {
+    await giveUp(c, caller.userId, uploadId, references);
+    throw error;
+  }
+}
+
+/** The fields of a form, all text, as the JSON values they stand for; what stands for none is left to the schema. */
+function fromForm(fields: ReadonlyMap<string, string>): Record<string, unknown> {
+  return Object.fromEntries([...fields].map(([name, text]) => [name, fromText(name, text)]));
+}
+
+function fromText(name: string, text: string): unknown {
+  switch (name) {
+    case "n":
+    case "output_compression":
+      return /^\d{1,9}$/.test(text) ? Number(text) : text;
+    case "async":
+      return text === "true" ? true : text === "false" ? false : text;
     default:
-      throw unsupportedMediaType("application/json, or multipart/form-data with reference images");
+      return text;
   }
 }
 

@@ -1,38 +1,283 @@
 import { Hono } from "hono";
-import { readConfig } from "../../config.ts";
+import * as z from "zod";
+import { isEnded } from "../../account/lifecycle.ts";
+import type { GenerationRecord } from "../../account/views.ts";
+import { findModel, models } from "../../catalogue/models.ts";
+import { type Config, readConfig } from "../../config.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
-import { authenticate } from "../authenticate.ts";
-import { readQuery } from "../body.ts";
+import { isGenerationId } from "../../id.ts";
+import { callerOf } from "../authenticate.ts";
+import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { notFound } from "../errors.ts";
-import { pollAfterSeconds, renderGeneration } from "./render.ts";
-import { GenerationsQuery } from "./schemas.ts";
+import { FAILURE_MESSAGES, notFound } from "../errors.ts";
+import {
+  CURSOR_DESCRIPTION,
+  count,
+  idOf,
+  isoTime,
+  limitMeta,
+  listOf,
+  named,
+  page,
+  time,
+  timestamp,
+} from "../fields.ts";
 
-export const generations = new Hono<AppEnv>();
+const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
+const tiers = models.flatMap((model) => model.supported_qualities);
 
-generations.get("/generations", async (c) => {
-  const { idempotency_key: key, limit, cursor, ...filter } = readQuery(c, GenerationsQuery);
-  const config = readConfig(c.env);
-  const { userId } = await authenticate(c);
-  if (key !== undefined) {
-    const record = await findByIdempotencyKey(key, filter, userId, c.env);
-    const data = record ? [renderGeneration(record, config)] : [];
-    return c.json({ object: "list", data, has_more: false, next_cursor: null });
-  }
-  const page = await listGenerations(userId, filter, cursor, limit, c.env);
-  return c.json({
-    object: "list",
-    data: page.records.map((record) => renderGeneration(record, config)),
-    has_more: page.hasMore,
-    next_cursor: page.hasMore ? (page.records.at(-1)?.id ?? null) : null,
+export const Generation = named("Generation", () => {
+  const image = z.strictObject({
+    id: idOf("img"),
+    object: z.literal("image"),
+    url: z.url().meta({ description: "Permanent. Needs no API key." }),
+    created_at: time,
+    width: z.int().min(1),
+    height: z.int().min(1),
+    content_type: z.enum(["image/png", "image/jpeg", "image/webp"]),
+    bytes: z.int().min(1),
+  });
+  const usage = z.strictObject({
+    credits: count.meta({ description: "0 until the generation ends; then the charge less the refund." }),
+    credits_requested: count,
+    credits_charged: count,
+    credits_refunded: count,
+  });
+  const failureCode = z.enum(["generationFailed", "contentPolicyViolation", "unreadableReference"]);
+  return z.strictObject({
+    object: z.literal("image_generation"),
+    id: idOf("gen"),
+    status: z.enum(STATUSES),
+    model: z.string(),
+    aspect_ratio: z.string(),
+    quality: z.enum(tiers).meta({ description: "The resolution that was priced." }),
+    created_at: time,
+    completed_at: time.optional(),
+    images: z.array(image),
+    usage,
+    error: z.strictObject({ message: z.string(), code: failureCode }).optional(),
+    estimated_wait_seconds: z.int().min(0).nullable().optional().meta({
+      description:
+        "While `queued`: the approximate time until the provider is called. Null when it is unknown.",
+    }),
+    poll_url: z
+      .url()
+      .optional()
+      .meta({ description: "Where to read the generation again. Present until it ends." }),
   });
 });
 
-generations.get("/generations/:id", async (c) => {
-  const { userId } = await authenticate(c);
-  const record = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
-  if (!record) throw notFound();
-  c.set("generationId", record.id);
-  if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
-  return c.json(renderGeneration(record, readConfig(c.env)));
-});
+const GenerationPage = named("GenerationPage", () => listOf(Generation).extend(page));
+
+const ID = "gen_01KQGQ3RWJ8Z4V5C0T2N6M9BDE";
+
+const pending = {
+  object: "image_generation",
+  id: ID,
+  model: "gpt-image-2",
+  aspect_ratio: "1:1",
+  quality: "1K",
+  created_at: "2026-04-30T08:00:00.000Z",
+  images: [],
+  usage: { credits: 0, credits_requested: 8, credits_charged: 8, credits_refunded: 0 },
+} as const;
+
+export const SUCCEEDED_EXAMPLE: z.input<typeof Generation> = {
+  ...pending,
+  status: "succeeded",
+  completed_at: "2026-04-30T08:00:41.250Z",
+  images: [
+    {
+      id: "img_01KQGQ50AV3YJ7K1S8W4H6XPRF",
+      object: "image",
+      url: `https://hub.example.org/images/${ID}/img_01KQGQ50AV3YJ7K1S8W4H6XPRF.png`,
+      created_at: "2026-04-30T08:00:41.250Z",
+      width: 1024,
+      height: 1024,
+      content_type: "image/png",
+      bytes: 1_234_567,
+    },
+  ],
+  usage: { ...pending.usage, credits: 8 },
+};
+
+export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
+  ...pending,
+  status: "queued",
+  images: [],
+  estimated_wait_seconds: null,
+  poll_url: `https://hub.example.org/api/v1/generations/${ID}`,
+};
+
+const LISTED = 20;
+const LISTED_MAX = 100;
+
+/** A whole number of a query, from 1 on. */
+function countOf(name: string, most: number) {
+  return z
+    .string()
+    .refine((text) => /^[1-9]\d{0,8}$/.test(text) && Number(text) <= most, {
+      message: `${name} must be a whole number from 1 to ${most}.`,
+    })
+    .transform(Number);
+}
+
+/**
+ * The query of GET /api/v1/generations. The cursor is the id of the last generation shown: ids sort by age, so the next
+ * page is as quick to find as the first.
+ */
+const GenerationsQuery = z
+  .strictObject({
+    limit: countOf("limit", LISTED_MAX).default(LISTED).meta(limitMeta(LISTED_MAX, LISTED)),
+    cursor: z
+      .string()
+      .refine(isGenerationId, { message: "cursor must be the next_cursor of an earlier answer." })
+      .optional()
+      .meta({ description: CURSOR_DESCRIPTION }),
+    status: z.enum(STATUSES).optional().meta({ description: "Only generations with this status." }),
+    model: z.string().optional().meta({ description: "Only generations of this model." }),
+    created_after: timestamp.optional().meta({ description: "Only generations created after this time." }),
+    created_before: timestamp.optional().meta({ description: "Only generations created before this time." }),
+    idempotency_key: z
+      .string()
+      .optional()
+      .meta({ description: "Only the generation that was created with this idempotency key." }),
+  })
+  .transform(({ cursor, status, model, created_after, created_before, ...rest }) => ({
+    ...rest,
+    cursor: cursor ?? null,
+    status: status ?? null,
+    model: model === undefined ? null : (findModel(model)?.id ?? model),
+    createdAfter: created_after ?? null,
+    createdBefore: created_before ?? null,
+  }));
+
+export const generations = new Hono<AppEnv>();
+
+generations.get(
+  "/generations",
+  contract({
+    id: "listGenerations",
+    summary: "List generations, newest first",
+    tag: "generations",
+    security: "apiKey",
+    query: GenerationsQuery,
+    answers: {
+      200: json("A page of generations.", GenerationPage, {
+        object: "list",
+        data: [SUCCEEDED_EXAMPLE],
+        has_more: true,
+        next_cursor: ID,
+      }),
+    },
+  }),
+  async (c) => {
+    const { idempotency_key: key, limit, cursor, ...filter } = c.req.valid("query");
+    const config = readConfig(c.env);
+    const { userId } = callerOf(c);
+    if (key !== undefined) {
+      const record = await findByIdempotencyKey(key, filter, userId, c.env);
+      const data = record ? [renderGeneration(record, config)] : [];
+      return c.json({ object: "list", data, has_more: false, next_cursor: null });
+    }
+    const { records, hasMore } = await listGenerations(userId, filter, cursor, limit, c.env);
+    return c.json({
+      object: "list",
+      data: records.map((record) => renderGeneration(record, config)),
+      has_more: hasMore,
+      next_cursor: hasMore ? (records.at(-1)?.id ?? null) : null,
+    });
+  },
+);
+
+generations.get(
+  "/generations/:id",
+  contract({
+    id: "getGeneration",
+    summary: "Retrieve a generation",
+    tag: "generations",
+    security: "apiKey",
+    answers: {
+      200: json("The generation in its current state.", Generation, SUCCEEDED_EXAMPLE, ["Retry-After"]),
+    },
+  }),
+  async (c) => {
+    const { userId } = callerOf(c);
+    const record = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+    if (!record) throw notFound();
+    c.set("generationId", record.id);
+    if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
+    return c.json(renderGeneration(record, readConfig(c.env)));
+  },
+);
+
+/** A generation as the API shows it, with where to look again while it has not ended. */
+export function renderGeneration(record: GenerationRecord, config: Config) {
+  const ended = isEnded(record);
+  return {
+    object: "image_generation",
+    id: record.id,
+    status: record.status,
+    model: record.model,
+    aspect_ratio: record.aspectRatio,
+    quality: record.tier,
+    created_at: isoTime(record.createdAt),
+    ...(record.endedAt === null ? {} : { completed_at: isoTime(record.endedAt) }),
+    images: record.images.map((image) => ({
+      id: image.id,
+      object: "image",
+      url: imageUrl(record, image.key, config),
+      created_at: isoTime(image.createdAt),
+      width: image.width,
+      height: image.height,
+      content_type: image.contentType,
+      bytes: image.bytes,
+    })),
+    usage: {
+      credits: ended ? record.creditsCharged - record.creditsRefunded : 0,
+      credits_requested: record.creditsCharged,
+      credits_charged: record.creditsCharged,
+      credits_refunded: record.creditsRefunded,
+    },
+    ...(record.error === null
+      ? {}
+      : { error: { message: FAILURE_MESSAGES[record.error], code: record.error } }),
+    ...(record.status === "queued"
+      ? { estimated_wait_seconds: estimatedWaitSeconds(record, Date.now()) }
+      : {}),
+    ...(ended ? {} : { poll_url: pollUrl(record) }),
+  };
+}
+
+export function pollUrl(record: GenerationRecord): string {
+  return `${record.origin}/api/v1/generations/${record.id}`;
+}
+
+/** Where an image of the generation is read: it needs no key. */
+export function imageUrl(record: GenerationRecord, key: string, config: Config): string {
+  return `${config.IMAGES_BASE_URL ?? `${record.origin}/images`}/${key}`;
+}
+
+/** While a generation waits for its turn. */
+const POLL_SECONDS_QUEUED = { min: 2, max: 60 };
+/** While it is made. Most images take about a minute, which is nine polls: docs/cost.md counts them. */
+const POLL_SECONDS_WORKING = { min: 5, max: 10 };
+
+type Unfinished = Pick<GenerationRecord, "status" | "slotAt" | "createdAt">;
+
+/**
+ * The seconds after which to poll an unfinished generation again, as a `Retry-After` header: until its turn comes, or
+ * half of the time that has passed.
+ */
+export function pollAfterSeconds(record: Unfinished, now: number): string {
+  const wait = estimatedWaitSeconds(record, now);
+  const halfElapsed = Math.ceil((now - record.createdAt) / 2000);
+  const { min, max } = wait === null ? POLL_SECONDS_WORKING : POLL_SECONDS_QUEUED;
+  return String(Math.min(Math.max(wait ?? halfElapsed, min), max));
+}
+
+/** The seconds until a queued generation's turn comes, about; null when that is unknown. */
+function estimatedWaitSeconds({ status, slotAt }: Unfinished, now: number): number | null {
+  if (status !== "queued" || slotAt === undefined || slotAt === null) return null;
+  return Math.max(0, Math.ceil((slotAt - now) / 1000));
+}

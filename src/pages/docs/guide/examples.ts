@@ -1,5 +1,6 @@
 import type { Config } from "../../../config.ts";
-import { renderBalance, renderGeneration } from "../../../http/v1/render.ts";
+import { renderBalance } from "../../../http/v1/credits.ts";
+import { renderGeneration } from "../../../http/v1/generations.ts";
 
 /** The body of the example request. */
 export const SAMPLE = {

@@ -1,0 +1,63 @@
+import { createMiddleware } from "hono/factory";
+import { readConfig } from "../../config.ts";
+import { sha256Hex } from "../../hash.ts";
+import { log } from "../../log.ts";
+import { findUser, type User } from "../../users/users.ts";
+import type { AppEnv } from "../env.ts";
+import { ApiError, notFound } from "../errors.ts";
+import { limitFailures } from "../guards.ts";
+
+/** Shorter tokens can be guessed. */
+const TOKEN_LENGTH_MIN = 32;
+const warned = new WeakSet<object>();
+
+/**
+ * Lets in requests with the operator's token. Without a token of at least 32 characters these routes do not exist.
+ *
+ * Not `hono/bearer-auth`, which answers a malformed header with 400, refuses tokens with other characters than RFC 6750
+ * names, and does not ask about a missing or malformed header, which counts as a failure here.
+ */
+export const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
+  const { ADMIN_TOKEN } = readConfig(c.env);
+  if (ADMIN_TOKEN === undefined) throw notFound();
+  if (ADMIN_TOKEN.length < TOKEN_LENGTH_MIN) {
+    if (!warned.has(c.env)) log("admin_token_too_short", { length_min: TOKEN_LENGTH_MIN });
+    warned.add(c.env);
+    throw notFound();
+  }
+  const [, presented] = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
+  await limitFailures(c, presented === undefined ? null : await sha256Hex(presented), async () => {
+    if (presented !== undefined && (await sameSecret(presented, ADMIN_TOKEN))) return;
+    const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
+    throw new ApiError(code, "This needs the operator's token.", {
+      headers: { "WWW-Authenticate": "Bearer" },
+    });
+  });
+  await next();
+});
+
+/** Finds the user of `/users/:id/…`, as `c.var.user`. @throws {ApiError} 404 */
+export const withUser = createMiddleware<AppEnv & { Variables: { user: User } }>(async (c, next) => {
+  const user = await findUser(c.env.DB, c.req.param("id") ?? "");
+  if (!user) throw notFound();
+  c.set("userId", user.id);
+  c.set("user", user);
+  await next();
+});
+
+/** One line for each change that an operator made: ids and amounts, never a name, an address or a secret. */
+export function audit(
+  c: { readonly var: { requestId: string } },
+  action: string,
+  fields: Record<string, string | number | boolean | null | undefined>,
+): void {
+  log("admin_action", { request_id: c.var.requestId, action, ...fields });
+}
+
+/** Compares digests, in constant time: nothing of the secret shows in how long a wrong one takes. */
+async function sameSecret(presented: string, secret: string): Promise<boolean> {
+  const [a, b] = await Promise.all(
+    [presented, secret].map((text) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))),
+  );
+  return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
+}
