@@ -5,7 +5,7 @@ import { newId } from "../../src/id.ts";
 import { noteUse } from "../../src/keys/lookup.ts";
 import { issueKey } from "../../src/keys/manage.ts";
 
-/** A user with a key that was used today, so that no use of it is written down, and with credits that never expire. */
+/** A user with credits that never expire, and a key that was used today, so that its use is not written again. */
 export async function newUser(credits = 100): Promise<{ id: string; key: string }> {
   const db = drizzle(env.DB);
   const id = newId("user");
