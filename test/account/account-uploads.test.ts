@@ -79,8 +79,8 @@ describe("uploads", () => {
   it("with a used idempotency key may be as large as the first upload, and no larger", async () => {
     const { account } = await newUserWith(8);
     const references = [{ key: "u/1", contentType: "image/png" as const, bytes: 1_000, sha256: "00" }];
-    const order = aCommand("gen_1", "sync", aRequest({ references }), 8);
-    await account.submit({ ...order, idempotency: { key: "k", fingerprint: "f" } });
+    const command = aCommand("gen_1", "sync", aRequest({ references }), 8);
+    await account.submit({ ...command, idempotency: { key: "k", fingerprint: "f" } });
     const most = 1_000 + 4 * 1024 * 1024;
     expect(await account.admit(8, "k", 0, upload("upload_1", most))).toEqual({ kind: "admitted" });
     expect(await account.admit(8, "k", 0, upload("upload_2", most + 1))).toEqual({ kind: "conflict" });
