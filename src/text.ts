@@ -1,4 +1,4 @@
-import { TimeoutError, within } from "./time.ts";
+import { TimeoutError, withTimeout } from "./time.ts";
 
 export type TextLimits = {
   bytesMax: number;
@@ -57,7 +57,7 @@ async function nextChunk(
   milliseconds: number,
 ): Promise<Uint8Array | undefined | "too_slow" | "broken"> {
   try {
-    return (await within(milliseconds, reader.read())).value;
+    return (await withTimeout(milliseconds, reader.read())).value;
   } catch (error) {
     return error instanceof TimeoutError ? "too_slow" : "broken";
   }

@@ -11,7 +11,7 @@ export function sleep(milliseconds: number): Promise<void> {
  * Resolves like the promise, if it settles in time. Does not stop the work behind it.
  * @throws {TimeoutError} after that many milliseconds
  */
-export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+export async function withTimeout<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new TimeoutError(`nothing within ${milliseconds} ms`)), milliseconds);

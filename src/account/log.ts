@@ -12,8 +12,8 @@ const ENTRIES_A_STATEMENT = 12;
 export const ENTRIES_A_WRITE = 10 * ENTRIES_A_STATEMENT;
 
 /**
- * Writes an ended generation and entries to the log in one batch, all or nothing. Neither ever changes in the account, so
- * an existing row that is equal is left alone, and one that differs is corrected.
+ * Writes an ended generation and entries to the log in one batch, all or nothing. Neither ever changes in the account,
+ * so an existing row that is equal is left alone, and one that differs is corrected.
  * @throws when the log does not respond
  */
 export async function writeLog(
@@ -50,7 +50,7 @@ export async function writeLog(
   if (first) await db.batch([first, ...rest]);
 }
 
-/** Removes the user's entries beyond that one. @throws when the log does not answer */
+/** Deletes the user's entries after that one. @throws when the log does not respond */
 export async function removeEntriesAfter(d1: D1Database, userId: string, lastSeq: number): Promise<void> {
   const beyond = and(eq(creditEntries.userId, userId), gt(creditEntries.seq, lastSeq));
   await drizzle(d1).delete(creditEntries).where(beyond);

@@ -2,7 +2,7 @@ import { removeReferences } from "../images/references.ts";
 import { removeImagesExcept } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
 import { byQueue } from "../queue.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 import type { CleanupTask } from "./cleanup.ts";
 import type { Generation } from "./lifecycle.ts";
 import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
@@ -132,7 +132,7 @@ export class Outbox {
     work: () => Promise<void>,
   ): Promise<boolean> {
     try {
-      await within(milliseconds, work());
+      await withTimeout(milliseconds, work());
       return true;
     } catch (error) {
       log("outbox_failed", { what, user_id: this.#userId, id, error: describe(error) });

@@ -2,8 +2,8 @@ import { sql } from "drizzle-orm";
 import { check, index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /**
- * The database `DB`: users, API keys and sessions. It is small, and every request reads it. Data that grows with use is in
- * `LOG`: see log-schema.ts. Times are milliseconds since 1970.
+ * The database `DB`: users, API keys and sessions. It is small, and every request reads it. Data that grows with use is
+ * in `LOG`: see log-schema.ts. Times are milliseconds since 1970.
  *
  * The first releases also had the log here. Its tables stay, unused: see migrations/retired.ts.
  */

@@ -1,6 +1,6 @@
 import { waitUntil } from "cloudflare:workers";
 import { describe, log } from "../log.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 import type { Item } from "./fair-queue.ts";
 import type { Ask, CallOutcome, OperatorState, TakeAnswer } from "./gate.ts";
 import type { GateStatus, GateView } from "./provider-gate.ts";
@@ -33,7 +33,7 @@ export async function takeTicket(
   if (gate === null) return LET_THROUGH;
   try {
     const answer: Promise<TakeAnswer> = env.PROVIDER_GATE.getByName(gate).take(ask, holdMs, isKept);
-    return await within(holdMs + ANSWER_MS, answer);
+    return await withTimeout(holdMs + ANSWER_MS, answer);
   } catch (error) {
     log("gate_unreachable", { provider: gate, generation_id: ask.id, error: describe(error) });
     return LET_THROUGH;
@@ -49,7 +49,7 @@ export async function reportCall(
 ): Promise<void> {
   if (gate === null) return;
   try {
-    await within(ANSWER_MS, Promise.resolve(env.PROVIDER_GATE.getByName(gate).report(id, outcome)));
+    await withTimeout(ANSWER_MS, Promise.resolve(env.PROVIDER_GATE.getByName(gate).report(id, outcome)));
   } catch (error) {
     log("gate_report_failed", { provider: gate, generation_id: id, error: describe(error) });
   }
@@ -59,7 +59,7 @@ export async function reportCall(
 export async function park(env: GateEnv, { gate }: Route, item: Item): Promise<boolean> {
   if (gate === null) return false;
   try {
-    return await within(ANSWER_MS, Promise.resolve(env.PROVIDER_GATE.getByName(gate).park(item)));
+    return await withTimeout(ANSWER_MS, Promise.resolve(env.PROVIDER_GATE.getByName(gate).park(item)));
   } catch (error) {
     log("gate_unreachable", { provider: gate, generation_id: item.id, error: describe(error) });
     return false;
@@ -91,7 +91,7 @@ export async function gateStatus(env: GateEnv, { gate }: Route, flow: string): P
 async function fetchStatus(env: GateEnv, gate: string, flow: string, withinMs: number): Promise<GateStatus> {
   try {
     const asked: Promise<GateStatus> = env.PROVIDER_GATE.getByName(gate).word(flow);
-    const status = await within(withinMs, asked);
+    const status = await withTimeout(withinMs, asked);
     if (statuses.size >= STATUSES_MAX) statuses.clear();
     const heard = { at: Date.now(), status };
     statuses.set(gate, heard);
@@ -110,7 +110,7 @@ export async function viewGates(env: GateEnv): Promise<NamedGate[]> {
   return await Promise.all(
     gates.map(async (name) => {
       const view: Promise<GateView> = env.PROVIDER_GATE.getByName(name).view();
-      return { name, ...(await within(ANSWER_MS, view)) };
+      return { name, ...(await withTimeout(ANSWER_MS, view)) };
     }),
   );
 }
@@ -118,5 +118,5 @@ export async function viewGates(env: GateEnv): Promise<NamedGate[]> {
 /** Opens or closes a gate by hand, or returns it to its rules. @throws when the gate cannot be reached */
 export async function operateGate(env: GateEnv, name: GateName, state: OperatorState): Promise<NamedGate> {
   const view: Promise<GateView> = env.PROVIDER_GATE.getByName(name).operate(state);
-  return { name, ...(await within(ANSWER_MS, view)) };
+  return { name, ...(await withTimeout(ANSWER_MS, view)) };
 }

@@ -4,7 +4,7 @@ import type { Balance, Ended, FinishOutcome } from "../account/outcomes.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { describe, log } from "../log.ts";
-import { sleep, TimeoutError, within } from "../time.ts";
+import { sleep, TimeoutError, withTimeout } from "../time.ts";
 
 /** How often the waiting request takes over from a run that died. After that, the queue recovers the generation. */
 const TAKE_OVERS_MAX = 5;
@@ -62,7 +62,7 @@ async function runInRunner(
 ): Promise<FinishOutcome | { kind: "died" } | null> {
   const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
   try {
-    return await within(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
+    return await withTimeout(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
   } catch (error) {
     if (error instanceof TimeoutError) return null;
     log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });

@@ -2,7 +2,7 @@ import { type Context, Hono } from "hono";
 import { readConfig } from "../config.ts";
 import { hasRoutes } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 import type { AppEnv } from "./env.ts";
 
 /** What is told of the service itself, to machines. */
@@ -69,7 +69,7 @@ function mustBe(holds: boolean): void {
 
 async function verdictOf(name: string, check: () => Promise<unknown>): Promise<"ok" | "failing"> {
   try {
-    await within(CHECK_MS_MAX, check());
+    await withTimeout(CHECK_MS_MAX, check());
     return "ok";
   } catch (error) {
     log("health_failed", { check: name, error: describe(error) });

@@ -108,7 +108,9 @@ describe("submit", () => {
     expect(await linesOf(account)).toEqual(["grant 7"]);
     expect(await alarmOf(account)).toBeNull();
     expect(sent).toEqual([]);
-    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 7))).toMatchObject({ kind: "accepted" });
+    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 7))).toMatchObject({
+      kind: "accepted",
+    });
   });
 
   it("accepts exactly 50 of 200 parallel submissions on a balance for 50", async () => {
@@ -196,7 +198,9 @@ describe("submit", () => {
   it("posts nothing when an invariant of the ledger is violated", async () => {
     const { account } = await newUserWith(20);
     expect(
-      await errorOf(account, (instance) => instance.submit(aCommand("gen_1", "sync", aRequest({ n: 3 }), 16))),
+      await errorOf(account, (instance) =>
+        instance.submit(aCommand("gen_1", "sync", aRequest({ n: 3 }), 16)),
+      ),
     ).toContain("same whole price");
     expect(await account.generation("gen_1")).toBeNull();
     expect(await linesOf(account)).toEqual(["grant 20"]);

@@ -10,7 +10,7 @@ import { app } from "../../src/http/app.ts";
 import { PART_BYTES } from "../../src/images/upload.ts";
 import { ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
-import { within } from "../../src/time.ts";
+import { withTimeout } from "../../src/time.ts";
 import { png } from "../images/samples.ts";
 import { newUser } from "../support/user.ts";
 import { abortOf, dieNow, type Fault, Scene, setScene, step } from "./steps.ts";
@@ -107,7 +107,7 @@ export async function play(scenario: Scenario, fault: Fault | null): Promise<Pla
   try {
     const responding = scene.play("api", () => request(scenario, user.key)).catch(() => null);
     await untilQuiet(scene, user.id);
-    const answer = await within(RESPONSE_MS, responding);
+    const answer = await withTimeout(RESPONSE_MS, responding);
     return { scene, userId: user.id, key: user.key, response: answer, calls: calls() };
   } finally {
     playedUntil = Date.now() + 1;
