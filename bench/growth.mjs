@@ -1,4 +1,4 @@
-/** The service beside itself, a thousand times as large: a long log, and an account with a long book. */
+/** Compares the service with itself at a thousand times the size: a long log, and an account with a long ledger. */
 import { drive, interleave } from "./load.mjs";
 import { compare, contestant, get, median, post } from "./throughput.mjs";
 import { CREDITS, startProvider } from "./worker.mjs";
@@ -6,7 +6,7 @@ import { CREDITS, startProvider } from "./worker.mjs";
 const REQUEST = { model: "gpt-image-2", prompt: "a lighthouse at dusk, oil on canvas", size: "1024x1024" };
 const SMALL = { generations: 1_000, entries: 1_000, grants: 10 };
 const LARGE = { entries: 100_000, grants: 1_000 };
-/** The log is filled in pieces, as one statement may not take long. */
+/** The log is filled in pieces, because one statement may not take long. */
 const FILLED_AT_ONCE = 100_000;
 const ROWS_OF_A_USER = 1_000;
 
@@ -67,7 +67,7 @@ export async function measureGrowth({ directories, rounds, scale, large: generat
 }
 
 /**
- * Gives the first user so long a book, and everybody together so long a log.
+ * Fills the ledger of the first user and the log of all users.
  * @param {import("./throughput.mjs").Contestant} worker
  * @param {typeof SMALL} size
  */
@@ -113,7 +113,7 @@ const LOGGED_IMAGE = {
   ...{ contentType: "image/png", width: 1024, height: 1024, bytes: 1_234_567, createdAt: 1_795_000_000_000 },
 };
 
-/** The id of one of the generations that every log here was filled with and that is the first user's. @param {number} index */
+/** The id of a generation of the first user that every log here has. @param {number} index */
 function filledId(index) {
   return `gen_${String(index % SMALL.generations).padStart(26, "0")}`;
 }

@@ -1,4 +1,4 @@
-/** The built Worker on the local runtime, with the provider's double behind it, and eyes on its memory. */
+/** The built Worker on the local runtime, with the provider's double and a memory inspector. */
 import { readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -63,7 +63,7 @@ export async function startHub(directory, state, providerUrl) {
   return {
     generate: (work) => generate(origin, key, work),
     async liveBytes() {
-      // The inspector of an isolate that has nothing to do answers after seconds only.
+      // The inspector of an idle isolate responds only after seconds.
       let asking = true;
       const live = inspector.liveBytes().finally(() => {
         asking = false;
@@ -101,7 +101,7 @@ async function openAccount(origin) {
 }
 
 /**
- * One sync generation, held to its images.
+ * Runs one sync generation and checks its images.
  * @param {URL} origin
  * @param {string} key
  * @param {Work} work
@@ -136,7 +136,7 @@ async function generate(origin, key, { images, imageBytes, references, reference
 const BOUNDARY = "----bench";
 
 /**
- * A form whose files are drawn as they are sent.
+ * A form whose files are generated as they are sent.
  * @param {Record<string, string | number>} fields
  * @param {number} references
  * @param {number} bytes of each
@@ -161,7 +161,7 @@ function formOf(fields, references, bytes) {
 }
 
 /**
- * The inspector of the Worker's own isolate, in which its Durable Objects and its consumer run too.
+ * The inspector of the Worker's isolate, in which its Durable Objects and its consumer also run.
  * @param {URL} url
  */
 async function openInspector(url) {
@@ -192,9 +192,9 @@ async function openInspector(url) {
   };
   return {
     /**
-     * What is still referenced: V8's heap after a collection, and the memory behind its array buffers. The runtime lets
-     * go of buffers that it was given (a body that was sent) only between two turns, so the first collection's answer
-     * is waited for; the second one and the count are asked in one go, so that little new garbage comes in between.
+     * Live memory: V8's heap after a collection, and the memory of its array buffers. The runtime frees buffers that it
+     * was given (a body that was sent) only between two turns, so this waits for the first collection, and sends the
+     * second one together with the count, so that little new garbage appears in between.
      */
     async liveBytes() {
       await ask("HeapProfiler.collectGarbage");
@@ -206,7 +206,7 @@ async function openInspector(url) {
   };
 }
 
-/** Our children that are workerd. */
+/** Child processes that are workerd. */
 function runtimes() {
   return readdirSync("/proc").filter((name) => {
     if (!/^\d+$/.test(name)) return false;
@@ -223,7 +223,7 @@ function peakResidentBytes(pid) {
   return Number(kilobytes) * 1024;
 }
 
-/** A process may be gone by the time it is looked at. @param {string} file */
+/** The process may have ended. @param {string} file */
 function readOrNothing(file) {
   try {
     return readFileSync(file, "utf8");

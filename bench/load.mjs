@@ -1,4 +1,4 @@
-/** A bounded load: so many requests over so many connections, each timed; and how two of them are compared. */
+/** Runs a load of timed requests over a number of connections, and compares two loads. */
 import { Pool } from "undici";
 import { Failure } from "../scripts/lib.mjs";
 
@@ -7,12 +7,12 @@ const REQUEST_MS_MAX = 60_000;
 /**
  * @typedef {{ method?: "GET" | "POST", path: string, headers: Record<string, string>, body?: string, status?: number }} Call
  * @typedef {{ perSecond: number, cpuMs: number, milliseconds: number[], answers: string[] }} Load
- * `cpuMs` is of one request, in the process measured; `milliseconds` are in ascending order
+ * `cpuMs` is the processor time of one request in the measured process; `milliseconds` are in ascending order
  * @typedef {{ median: number, low: number, high: number }} Spread
  */
 
 /**
- * Sends `count` requests, each connection its next one as soon as it has the whole answer to the one before.
+ * Sends `count` requests. Each connection sends its next one when it has the whole response to the previous one.
  * @param {{ origin: string, cpuMs?: () => number }} target
  * @param {{ connections: number, count: number, call: (index: number) => Call, keep?: boolean }} options
  * @returns {Promise<Load>}
@@ -50,8 +50,8 @@ export async function drive({ origin, cpuMs = () => 0 }, { connections, count, c
 }
 
 /**
- * Runs the contestants one after another, so many rounds, in an order that turns with each, so that what else the
- * machine does falls on all of them alike. The first round warms up and is not counted.
+ * Runs the contestants in turn for a number of rounds, in an order that rotates, so that other load of the machine affects
+ * all of them equally. The first round warms up and does not count.
  * @template {string} Name
  * @param {{ rounds: number, stop: AbortSignal }} options
  * @param {Record<Name, () => Promise<Load>>} contestants

@@ -1,4 +1,4 @@
-/** Does the measuring for memory.mjs, on the project's own Node. */
+/** The measurement of memory.mjs, run on the project's own Node. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
@@ -10,18 +10,18 @@ import { startHub } from "./hub.mjs";
 const MB = 1_000_000;
 const MIB = 1024 * 1024;
 /**
- * How much more a request may hold at the median look than the one of its kind that holds least, however much passes
- * through it: a part of 5 MiB, the smallest that R2 takes, and a little besides. The peak is shown and not judged: it
- * counts garbage that was not collected yet.
+ * How much more memory a request may need at the median than the smallest of its family, however large its data:
+ * a part of 5 MiB, the smallest that R2 accepts, and a little more. The peak is shown but not checked, because it
+ * includes garbage.
  */
 const GROWTH_BYTES_MAX = 8 * MIB;
-/** And how much it may hold at all: what is held alike by every request would not show as growth. */
+/** The most memory per request: a constant amount in every request would not show as growth. */
 const LIVE_BYTES_MAX = 12 * MIB;
 const SAMPLE_EVERY_MS = 50;
-/** A case that is over sooner is done again, until it was looked at so often. */
-const LOOKS_MIN = 20;
+/** A case is repeated until it has this many samples. */
+const SAMPLES_MIN = 20;
 const SIDE_BY_SIDE = 8;
-/** The largest form alone; eight of it side by side would take a quarter of an hour and say no more. */
+/** The largest form runs alone: eight in parallel would take a quarter of an hour and add nothing. */
 const UPLOADED_BYTES_MAX = 1_300 * MB;
 
 /**
@@ -85,7 +85,7 @@ async function measureAll() {
 }
 
 /**
- * One case, in a runtime of its own: warmed up, then watched while the requests run.
+ * Measures one case in its own runtime: warms up, then samples while the requests run.
  * @param {Case} one
  * @param {number} requests
  * @param {string} providerUrl
@@ -99,15 +99,15 @@ async function measure({ name, family, work }, requests, providerUrl) {
     const idle = await hub.liveBytes();
     const began = performance.now();
     /** @type {number[]} */
-    const looks = [];
-    while (looks.length < LOOKS_MIN) {
+    const samples = [];
+    while (samples.length < SAMPLES_MIN) {
       const all = Promise.all(Array.from({ length: requests }, () => hub.generate(work)));
-      looks.push(...(await watch(all, hub.liveBytes)));
+      samples.push(...(await watch(all, hub.liveBytes)));
     }
-    looks.sort((a, b) => a - b);
-    const [median = Number.NaN, peak = Number.NaN] = [looks[looks.length >> 1], looks.at(-1)];
+    samples.sort((a, b) => a - b);
+    const [median = Number.NaN, peak = Number.NaN] = [samples[samples.length >> 1], samples.at(-1)];
     return {
-      ...{ family, name, requests, idle, samples: looks.length },
+      ...{ family, name, requests, idle, samples: samples.length },
       median: (median - idle) / requests,
       peak: (peak - idle) / requests,
       resident: hub.peakResidentBytes(),
@@ -119,7 +119,7 @@ async function measure({ name, family, work }, requests, providerUrl) {
 }
 
 /**
- * What was live at each look while the work lasted.
+ * Samples the live memory while the work lasts.
  * @param {Promise<unknown>} work
  * @param {() => Promise<number>} liveBytes
  */
@@ -130,43 +130,46 @@ async function watch(work, liveBytes) {
   });
   done.catch(() => {});
   /** @type {number[]} */
-  const looks = [];
+  const samples = [];
   while (running) {
-    looks.push(await liveBytes());
+    samples.push(await liveBytes());
     await Promise.race([sleep(SAMPLE_EVERY_MS), done]);
   }
   await done;
-  return looks;
+  return samples;
 }
 
 /**
- * Holds the cases of a family to each other: what a request holds must not grow with what passes through it.
+ * Compares the cases of a family: the memory of a request must not grow with the size of its data.
  * @param {string} family
  */
 function judge(family) {
   const members = rows.filter((row) => row.family === family);
   /** @param {"median" | "peak"} what */
-  const told = (what) => {
+  const range = (what) => {
     const values = members.map((row) => row[what]);
     return `${what} ${mib(Math.min(...values))} to ${mib(Math.max(...values))}`;
   };
   const medians = members.map(({ median }) => median);
   const [least, most] = [Math.min(...medians), Math.max(...medians)];
   const holds = most - least <= GROWTH_BYTES_MAX && most <= LIVE_BYTES_MAX;
-  const rule = `the medians may differ by ${mib(GROWTH_BYTES_MAX)} and be ${mib(LIVE_BYTES_MAX)}`;
-  const verdict = `${rule}: ${holds ? "held" : "BROKEN"}`;
-  return { holds, text: `Live MiB a request, ${family}: ${told("median")}, ${told("peak")}; ${verdict}.` };
+  const rule = `the medians may differ by at most ${mib(GROWTH_BYTES_MAX)}, and be at most ${mib(LIVE_BYTES_MAX)}`;
+  const verdict = `${rule}: ${holds ? "held" : "VIOLATED"}`;
+  return {
+    holds,
+    text: `Live MiB per request, ${family}: ${range("median")}, ${range("peak")}; ${verdict}.`,
+  };
 }
 
 /** @param {Row[]} all */
 function table(all) {
   const head = [
-    "A request",
-    "Side by side",
+    "Request",
+    "Concurrent",
     "Idle, MiB",
-    "Median a request, MiB",
-    "Peak a request, MiB",
-    "Looks",
+    "Median per request, MiB",
+    "Peak per request, MiB",
+    "Samples",
     "Peak RSS, MiB",
     "Seconds",
   ];
@@ -207,9 +210,9 @@ function document(measured) {
   const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}, Node ${process.versions.node}, workerd ${version}`;
   return `# Memory
 
-Written by \`npm run bench:memory\` on: ${machine}.
+Generated by \`npm run bench:memory\` on: ${machine}.
 
-The built Worker runs on workerd, with its Durable Objects, D1, R2 and queue on disk, and a stand-in for the provider that speaks its wire format over HTTP. Each row has a runtime of its own, warmed up by one small request. The requests are made again until there were ${LOOKS_MIN} looks; in a look the inspector is asked to collect garbage and to tell what is left: V8's heap and the memory behind its array buffers, of the one isolate that all of the Worker runs in. What a look saw beyond idle, divided by the requests, is what a request holds: the median of the looks, and the most. A look also counts what became garbage between the collection and the count, so the most is an upper bound. On Cloudflare an isolate has 128 MB for all of its requests; workerd on a laptop does not enforce that. Peak RSS is of the whole process: the local R2 and D1, the requests' buffers and whatever V8 has not collected yet are in it, and it is shown only so that nothing hides there. The 16 × 50 MB form is measured alone only. 1 MB is 1,000,000 bytes, 1 MiB 1,048,576.
+The built Worker runs on workerd with its Durable Objects, D1, R2 and queue on disk, and a double of the provider that speaks its wire format over HTTP. Each row has its own runtime, warmed up by one small request. Requests are repeated until there are ${SAMPLES_MIN} samples. A sample collects garbage through the inspector and reads the remaining memory: V8's heap and the memory of its array buffers, in the one isolate that the whole Worker runs in. The memory of a request is the sampled memory minus the idle memory, divided by the concurrent requests; the table has the median and the peak of the samples. A sample also counts garbage that appeared after the collection, so the peak is an upper bound. On Cloudflare, an isolate has 128 MB for all its requests; local workerd does not enforce that. Peak RSS is for the whole process, including local R2 and D1, request buffers and uncollected garbage. The 16 × 50 MB form is measured only alone. 1 MB is 1,000,000 bytes, 1 MiB is 1,048,576.
 
 ${measured}
 `;

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:memory`: what the built Worker holds in memory while images and uploads pass through it; writes
- * bench/memory.md. With `--smoke` a small form of it, that fails when memory grows with what passes.
+ * `npm run bench:memory`: measures the memory of the built Worker while images and uploads pass through it; writes
+ * bench/memory.md. With `--smoke`, runs a small form that fails when memory grows with the data.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

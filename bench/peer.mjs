@@ -1,6 +1,6 @@
 /**
- * The service beside a gateway that others use: Portkey's, which passes a call on and keeps nothing. It is installed into
- * a directory of its own for the run, and is no dependency of the project.
+ * Compares the service with Portkey's gateway, which passes a call on and stores nothing. The gateway is installed into
+ * its own directory for the run, and is not a dependency of the project.
  */
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
@@ -16,7 +16,7 @@ const READY_WITHIN_MS = 30_000;
 const LARGE_BYTES = 15_000_000;
 const LARGE_AT_ONCE = 4;
 const REQUEST = JSON.stringify({ model: "gpt-image-2", prompt: "a lighthouse at dusk", size: "1024x1024" });
-/** It listens on every address of the machine unless told otherwise, and has no option to tell it. */
+/** The gateway listens on every address of the machine, and has no option to change that. */
 const LOOPBACK_ONLY = `import net from "node:net"; const { listen } = net.Server.prototype;
   net.Server.prototype.listen = function (port, ...rest) { return listen.call(this, port, "127.0.0.1", rest.findLast((item) => typeof item === "function")); };`;
 

@@ -1,7 +1,7 @@
 /**
- * The provider of the measurements, a process of its own: it answers every call at once with the same picture, which the
- * double of the tests has drawn beforehand, so that its own work weighs as little as can be.
- * `node bench/provider.mjs BYTES` prints its address as one line of JSON.
+ * The provider of the benchmarks, in its own process. It responds to every call at once with the same image, which the
+ * double has generated before, so that its own work is small.
+ * `node bench/provider.mjs BYTES` prints its URL as one line of JSON.
  */
 import { createServer } from "node:http";
 import { answer } from "../test/support/openai-double/answer.ts";

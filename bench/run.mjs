@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: what the service costs beyond what the platform and the provider take, each number a ratio of things
+ * `npm run bench`: measures what the service costs beyond platform and provider, as ratios of values
  * measured in turn in one run. Writes bench/results.md and bench/results.json. With `--smoke`, in about a minute, it
  * writes nothing and fails when a ratio is twice as bad as the one in bench/results.json.
  */
@@ -20,7 +20,7 @@ await main(async (stop) => {
 
 /** @param {AbortSignal} stop */
 async function measure(stop) {
-  // Loaded this late because the packages they import may have been installed only now.
+  // Imported here because their packages may have been installed just now.
   const { build, temporaryDirectory } = await import("./worker.mjs");
   const { measureThroughput } = await import("./throughput.mjs");
   const { measureGrowth } = await import("./growth.mjs");

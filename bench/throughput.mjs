@@ -1,4 +1,4 @@
-/** The service beside the floor: the same requests, the same rows written, and no logic there. */
+/** Compares the service with the floor, which writes the same rows for the same requests, without logic. */
 import { drive, interleave, quantile, spread } from "./load.mjs";
 import { startProvider, startWorker } from "./worker.mjs";
 
@@ -14,7 +14,7 @@ const ASYNC = JSON.stringify({ ...REQUEST, async: true });
  * @typedef {import("./load.mjs").Spread} Spread
  * @typedef {import("./worker.mjs").Worker & { users: import("./worker.mjs").User[] }} Contestant
  * @typedef {{ directories: { ours: string, floor: string, object: string }, rounds: number, scale: number, large: number, say: (line: string) => void, stop: AbortSignal }} Bench
- * `scale` is of the number of requests, `large` the number of generations in a long log
+ * `scale` multiplies the number of requests; `large` is the number of generations in a long log
  * @typedef {{ id: string, what: string, unit: string, ours: Spread, other: Spread, ratio: Spread, cpu: Spread | null,
  *   goal: { most: number } | { least: number } | null }} Row `cpu` is the ratio of processor time a request, `ours` above
  */
@@ -72,7 +72,7 @@ async function rates({ directories, rounds, scale, say, stop }) {
     const kinds = [
       [
         "read",
-        "reading a generation back",
+        "reading a generation",
         0.8,
         900,
         (worker, ids) => (index) => get(worker, index, `/api/v1/generations/${ids[index % ids.length]}`),
@@ -81,12 +81,12 @@ async function rates({ directories, rounds, scale, say, stop }) {
       ["models", "models", 0.9, 12_000, (worker) => (index) => get(worker, index, "/api/v1/models")],
       [
         "models-logged",
-        "models, beside a floor that writes a line in the log too",
+        "models, compared with a floor that also writes a log line",
         null,
         12_000,
         (worker) => (index) => get(worker, index, worker === floor ? "/logged/models" : "/api/v1/models"),
       ],
-      // The last one: what it leaves waiting, its accounts look after, in the time of whatever would come next.
+      // Runs last: its accounts keep working on the generations that it leaves, which would disturb a following row.
       [
         "async",
         "async generation, accepted",
@@ -141,8 +141,8 @@ async function hotAccount({ directories, rounds, scale, say, stop }) {
       },
     );
     return [
-      compareRates("hot", "submissions one account takes, beside its rows alone", alone, 0.5),
-      compareRates("hot-door", "the same through the door, with key, queue and answer", whole, null),
+      compareRates("hot", "submissions to one account, compared with its rows alone", alone, 0.5),
+      compareRates("hot-door", "the same through the API, with key, queue and response", whole, null),
     ];
   } finally {
     await Promise.all([ours.stop(), object.stop(), floor.stop()]);

@@ -1,4 +1,4 @@
-/** What the Worker weighs: its size as it is uploaded, what each dependency has of it, and the work of starting it. */
+/** Measures the Worker's bundle: its size, the share of each dependency, and its start-up time. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -6,9 +6,9 @@ import { Failure, projectNode, run, wrangler, wranglerEnvironment } from "../scr
 import { spread } from "./load.mjs";
 import { build } from "./worker.mjs";
 
-/** Starts of each, in turn: one profile tells little. */
+/** Starts of each bundle, in turn. */
 const STARTS = 5;
-/** What is deployed, and the part of it that programs call: the difference is what the pages and sign-in weigh. */
+/** The deployed Worker, and the API alone: the difference is the weight of pages and sign-in. */
 const ENTRIES = { whole: "src/index.ts", api: "bench/api/index.ts" };
 
 /**
@@ -42,7 +42,7 @@ export async function weigh(directory, stop) {
 const PARTS = ["whole", "api"];
 
 /**
- * The processor time of the Worker's start, by wrangler's own profile of it.
+ * The processor time of the Worker's start, from wrangler's profile.
  * @param {string} entry
  * @param {string} directory
  * @param {AbortSignal} stop

@@ -1,4 +1,7 @@
-/** A Worker, built as for a deployment and started on the runtime directly: `wrangler dev` would cost more than the Worker. */
+/**
+ * Builds a Worker as for a deployment and starts it directly on the runtime: `wrangler dev` would cost more than the
+ * Worker.
+ */
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +16,7 @@ import { makeKey } from "../src/keys/format.ts";
 const COMPATIBILITY_DATE = "2026-11-01";
 export const API_KEY = "sk-test";
 
-/** What everybody in a benchmark may spend. */
+/** The credits of each user in a benchmark. */
 export const CREDITS = 1_000_000_000;
 
 /**
@@ -97,9 +100,9 @@ export async function startWorker(directory, { provider, queue = false, settings
     origin: url.origin,
     logDatabase,
     execInAccount,
-    /** What the runtime's process has used of the processors so far; local storage and the Worker share it. */
+    /** The processor time of the runtime's process so far, with local storage. */
     cpuMs: () => started.reduce((sum, pid) => sum + cpuMs(pid), 0),
-    /** The most memory that the runtime's process has had, in MiB. */
+    /** The peak memory of the runtime's process, in MiB. */
     residentMiBMax: () => started.reduce((sum, pid) => sum + residentMiBMax(pid), 0),
     /** @param {number} count */
     addUsers: (count) => addUsers(database, execInAccount, count),
@@ -111,7 +114,7 @@ export async function startWorker(directory, { provider, queue = false, settings
 }
 
 /**
- * Users with one key and one grant each, put where the service would have put them.
+ * Creates users with one key and one grant each, directly in storage.
  * @param {{ prepare: (sql: string) => any, batch: (statements: any[]) => Promise<unknown> }} database
  * @param {(userId: string, sql: string) => Promise<unknown>} execInAccount
  * @param {number} count
@@ -151,14 +154,14 @@ async function addUsers(database, execInAccount, count) {
 }
 
 /**
- * Starts the provider of the measurements, whose picture has so many bytes.
+ * Starts the provider of the benchmarks, whose image has that many bytes.
  * @param {number} imageBytes
  * @returns {Promise<{ url: string, stop: () => void }>}
  */
 export async function startProvider(imageBytes) {
   const child = spawn(projectNode, ["bench/provider.mjs", String(imageBytes)], {
     cwd: root,
-    // It ends when its input does, so that it cannot outlive whoever started it.
+    // It ends when its input ends, so that it cannot outlive its parent.
     stdio: ["pipe", "pipe", "inherit"],
   });
   for await (const line of createInterface(child.stdout))
@@ -167,7 +170,7 @@ export async function startProvider(imageBytes) {
 }
 
 /**
- * A directory that is gone when this process is, in whatever way it ends: the runtime ends it at once on a signal.
+ * A directory that is deleted when this process ends, in any way.
  * @returns {string}
  */
 export function temporaryDirectory() {
@@ -182,7 +185,7 @@ process.once("exit", () => {
   for (const directory of temporary) rmSync(directory, { recursive: true, force: true });
 });
 
-/** The processes that this one has started. Linux only; elsewhere there are none to be found. */
+/** The child processes of this one. Linux only; empty on other systems. */
 function children() {
   const file = `/proc/self/task/${process.pid}/children`;
   return existsSync(file) ? readFileSync(file, "utf8").trim().split(" ").filter(Boolean) : [];

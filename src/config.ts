@@ -17,27 +17,27 @@ const Config = z.object({
   SYNC_WAIT_SECONDS: seconds(800, 3600),
   RUN_DEADLINE_SECONDS: seconds(800, RUN_SECONDS_MAX),
   QUEUE_DEADLINE_SECONDS: seconds(3600, 86_400),
-  /** A message that the queue has taken counts as lost after this time. Local queues forget theirs on a restart. */
+  /** A message that the queue accepted counts as lost after this time. Local queues lose theirs at a restart. */
   QUEUE_REDELIVERY_SECONDS: seconds(600, 86_400),
   /** A sync request that could not begin within this time is refused. */
   SYNC_START_SECONDS: seconds(60, 3600),
-  /** What a provider allows; 0 when only its answers tell. */
+  /** The provider's limits; 0 learns them from its responses. */
   OPENAI_MAX_PER_MINUTE: limit,
   OPENAI_MAX_CONCURRENT: limit,
-  /** Of one user; 0 is off. */
+  /** Per user; 0 is off. */
   RATE_LIMIT_PER_MINUTE: limit,
   MAX_CONCURRENT_GENERATIONS: limit,
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
-  /** Signs the cookies of whoever is signed in; without it nobody can sign in. */
+  /** Signs session cookies. Without it, nobody can sign in. */
   AUTH_SECRET: z.string().optional(),
   GITHUB_CLIENT_ID: z.string().optional(),
   GITHUB_CLIENT_SECRET: z.string().optional(),
   GOOGLE_CLIENT_ID: z.string().optional(),
   GOOGLE_CLIENT_SECRET: z.string().optional(),
-  /** For whoever signs up, once. */
+  /** Granted to a new user once. */
   SIGNUP_CREDITS: z.coerce.number().int().min(0).max(SIGNUP_CREDITS_MAX).default(0),
-  /** An HTTP API that takes `{from, to, subject, text}` with a bearer token. */
+  /** An HTTP API that accepts `{from, to, subject, text}` with a bearer token. */
   MAIL_API_URL: httpUrl.default("https://api.resend.com/emails"),
   MAIL_API_KEY: z.string().optional(),
   MAIL_FROM: z.string().optional(),
@@ -47,15 +47,15 @@ export type Config = z.infer<typeof Config>;
 
 const parsed = new WeakMap<object, Config>();
 
-/** The configuration named wrongly: the operator's to mend, so the message is for the log. */
+/** A setting is missing or invalid. The message is for the operator's log. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
 /**
- * The service's settings, from the Worker's variables and secrets; an empty one counts as not set. Parsed once for each
+ * The service's settings, from the Worker's variables and secrets. An empty one counts as not set. Parsed once per
  * environment object.
- * @throws {ConfigError} naming each setting that has no valid value.
+ * @throws {ConfigError} naming each invalid setting
  */
 export function readConfig(env: object): Config {
   const known = parsed.get(env);

@@ -3,18 +3,18 @@ import { encodeTime, ulid } from "ulid";
 type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req" | "upload";
 
 /**
- * A new id: the prefix, `_`, and a ULID (https://github.com/ulid/spec): 48 bits of time, so that ids sort by age, then
- * 80 random bits, so that none can be guessed.
+ * A new id: the prefix, `_`, and a ULID (https://github.com/ulid/spec): 48 bits of time, so that ids sort by age, and
+ * 80 random bits, so that ids cannot be guessed.
  */
 export function newId<P extends Prefix>(prefix: P): `${P}_${string}` {
   return `${prefix}_${ulid(undefined, random)}`;
 }
 
-/** Bytes from the platform's source of chance, fetched many at once: a call for each costs more than the rest of an id. */
+/** Random bytes, fetched in bulk: one call per byte costs more than the rest of an id. */
 const bytes = new Uint8Array(1024);
 let used = bytes.length;
 
-/** From 0 to below 1. A ULID takes five bits of it, which a byte has without favour. */
+/** From 0 to below 1. A ULID uses five bits of it, which a byte gives without bias. */
 function random(): number {
   if (used === bytes.length) {
     crypto.getRandomValues(bytes);
@@ -24,7 +24,7 @@ function random(): number {
   return byte / 256;
 }
 
-/** The lowest id that a generation of that moment, or of a later one, can have. Milliseconds since 1970. */
+/** The lowest id of a generation created at `time` (milliseconds since 1970) or later. */
 export function lowestGenerationId(time: number): string {
   return `gen_${encodeTime(time)}${"0".repeat(16)}`;
 }
@@ -35,7 +35,7 @@ const GENERATION_ID = new RegExp(`^gen_${ULID}$`);
 
 const KEY_ID = new RegExp(`^key_${ULID}$`);
 
-/** Whether a text from outside has the form of a generation's id: anything else need not be looked up. */
+/** Whether a text has the form of a generation's id. Anything else need not be looked up. */
 export function isGenerationId(text: string): boolean {
   return GENERATION_ID.test(text);
 }

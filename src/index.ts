@@ -12,19 +12,19 @@ type App = typeof app;
 
 let site: Promise<App> | undefined;
 
-/** The pages. They and the sign-in library are loaded when the first page is asked for: the API starts without them. */
+/** Loads the pages and the sign-in library when the first page is requested: the API starts without them. */
 async function loadSite(): Promise<App> {
   const { pages } = await import("./pages/routes.tsx");
   return createApp().route("/", pages);
 }
 
-/** A batch of an unknown queue comes back after this time, and after its last retry goes to the dead-letter queue. */
+/** A batch of an unknown queue is retried after this time. After its last retry, it goes to the dead-letter queue. */
 const UNKNOWN_AGAIN_SECONDS = 60;
 
 /**
- * Hands a batch to the consumer of its queue. The names of queues differ by environment, but each ends in what the queue
- * is for, and in a number where several share the work: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`.
- * A batch of a queue that this release does not know is retried and never acknowledged: the next release may know it.
+ * Passes a batch to the consumer of its queue. The name of a queue differs by environment, but ends with its purpose,
+ * and a number if several queues share it: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`. A batch of
+ * an unknown queue is retried and never acknowledged, because the next release may know it.
  */
 async function consumeBatch(batch: MessageBatch, env: Env): Promise<void> {
   const [, purpose] = /(?:^|-)([a-z]+)(?:-\d+)?$/.exec(batch.queue) ?? [];

@@ -1,6 +1,4 @@
-/**
- * One structured line. Ids, codes, counts and times only: never a key, a prompt, an image, a header or a body.
- */
+/** Logs one JSON line. Log only ids, codes, counts and times: never a key, a prompt, an image, a header or a body. */
 export function log(
   event: string,
   fields: Record<string, string | number | boolean | null | undefined>,
@@ -9,8 +7,8 @@ export function log(
 }
 
 /**
- * What a caught value says of itself, for {@link log}. An error that wraps another is told by the one at its root: a
- * failed query's wrapper lists the query's values, prompts and e-mail addresses among them.
+ * Describes a caught value for {@link log}. Uses the root cause of a wrapped error: the wrapper of a failed query lists
+ * the query's values, which include prompts and e-mail addresses.
  */
 export function describe(error: unknown): string {
   const root = rootOf(error);

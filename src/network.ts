@@ -1,6 +1,6 @@
 /**
- * The network that a caller's IP address is counted by: an IPv4 address itself, and the /64 of an IPv6 address, because
- * one customer usually gets a whole /64 (RFC 6177) and can use any address in it.
+ * The network by which a client's IP address is counted: an IPv4 address itself, or the /64 of an IPv6 address, because
+ * one customer usually has a whole /64 (RFC 6177) and can use any address in it.
  */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;

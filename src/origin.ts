@@ -1,10 +1,10 @@
 import { type Config, ConfigError } from "./config.ts";
 
 /**
- * Scheme and host of the service as people type them: `PUBLIC_BASE_URL`. Everything that is stored, mailed or shown on
- * a page is built from it. Without it only a loopback host is accepted, which is development: the Host header of any
- * other request is the caller's own claim and must not end up in a link.
- * @throws {ConfigError} which is answered as 503
+ * The public scheme and host of the service: `PUBLIC_BASE_URL`. URLs that are stored, mailed or shown on a page are
+ * built from it. Without it, only a loopback host is accepted (development): the Host header of any other request is
+ * chosen by the client and must not end up in a link.
+ * @throws {ConfigError} which becomes a 503
  */
 export function publicOrigin({ PUBLIC_BASE_URL }: Config, requestUrl: string): string {
   if (PUBLIC_BASE_URL !== undefined) return PUBLIC_BASE_URL;

@@ -1,11 +1,11 @@
-/** A generation that a consumer is to run. Only a hint: the account decides whether there is anything to run. */
+/** A message that names a generation to run. Only a hint: the account decides whether there is anything to run. */
 export type QueuedGeneration = { userId: string; generationId: string };
 
 type QueueEnv = Pick<Env, "GENERATIONS" | "GENERATIONS_2" | "GENERATIONS_3" | "GENERATIONS_4">;
 
 /**
- * The queue that carries a generation: always the same one, by the last character of the id, which is random. One queue
- * has at most 250 consumers (Cloudflare Queues, Limits), so a deployment may bind up to four.
+ * The queue of a generation, chosen by the last character of its id, which is random. One queue has at most 250
+ * consumers (Cloudflare Queues, Limits), so a deployment may bind up to four.
  */
 export function queueOf(env: QueueEnv, generationId: string): Queue {
   const others = [env.GENERATIONS_2, env.GENERATIONS_3, env.GENERATIONS_4];
@@ -13,7 +13,7 @@ export function queueOf(env: QueueEnv, generationId: string): Queue {
   return queues[generationId.charCodeAt(generationId.length - 1) % queues.length] ?? env.GENERATIONS;
 }
 
-/** Messages by the queue that carries them. */
+/** Groups messages by their queue. */
 export function byQueue(
   env: QueueEnv,
   messages: readonly QueuedGeneration[],

@@ -1,22 +1,22 @@
 /**
- * Ordered schema steps of an object's tables. Every object is a database of its own, created by whichever release it was
- * first called with, so it brings its tables up to date when it wakes, before it answers anything.
+ * Ordered schema steps of an object's tables. Every object is a database of its own, created by the release that first
+ * called it, so it migrates its tables when it wakes, before it answers any call.
  */
 
-/** The tables were made by a newer release that this code cannot read. Nothing was read or written. */
+/** The tables were created by a newer release, and this code cannot read them. Nothing was read or written. */
 class SchemaTooNewError extends Error {
   override readonly name = "SchemaTooNewError";
 }
 
-/** Whether a call to an object failed by {@link SchemaTooNewError}: an error that crosses objects loses its class. */
+/** Whether a call to an object failed with {@link SchemaTooNewError}: an error loses its class between objects. */
 export function isSchemaTooNew(error: unknown): boolean {
   return error instanceof Error && /\bSchemaTooNewError\b/.test(`${error.name} ${error.message}`);
 }
 
 /**
- * Brings the tables up to date in one transaction and notes their version.
+ * Migrates the tables in one transaction and stores their version.
  * @param oldestReader the oldest version whose code can work on the tables after these steps
- * @throws {SchemaTooNewError} when a newer release has made the tables unreadable for this one
+ * @throws {SchemaTooNewError} when this code is older than the oldest version that can read the tables
  */
 export function takeSteps(
   storage: DurableObjectStorage,
@@ -25,7 +25,7 @@ export function takeSteps(
 ): void {
   storage.transactionSync(() => {
     const { sql } = storage;
-    // A row, because PRAGMA user_version is refused in an object.
+    // A row, because PRAGMA user_version is not allowed in an object.
     sql.exec(`CREATE TABLE IF NOT EXISTS schema_version (
       id INTEGER PRIMARY KEY CHECK (id = 1),
       version INTEGER NOT NULL,

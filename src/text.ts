@@ -1,33 +1,31 @@
-import { TimeoutError, within } from "./time.ts";
+import { TimeoutError, withTimeout } from "./time.ts";
 
 export type TextLimits = {
   bytesMax: number;
-  /** How long the body may give no byte. */
+  /** The longest pause between two chunks. */
   stallMsMax: number;
-  /** How long the whole body may take. */
+  /** The longest time for the whole body. */
   durationMsMax: number;
 };
 
 export type BodyText =
   | { kind: "text"; text: string }
-  /** `too_slow`: the body took longer than it may, or stopped arriving. `broken`: it ended early. */
+  /** `too_slow`: the body exceeded a time limit. `broken`: the connection broke off. */
   | { kind: "empty" | "encoded" | "too_large" | "too_slow" | "not_utf8" | "broken" };
 
-/** Whether the body has a content encoding, such as gzip. `identity` is none (RFC 9110, section 8.4). */
+/** Whether the body has a content encoding, such as gzip. `identity` means none (RFC 9110, section 8.4). */
 export function isEncoded(request: Request): boolean {
   const encoding = request.headers.get("Content-Encoding") ?? "";
   return !/^(identity)?$/i.test(encoding.trim());
 }
 
-/**
- * Reads a request's body as UTF-8 text. It stops at the first limit that is passed, and cancels the body. Never throws.
- */
+/** Reads a request's body as UTF-8 text. Stops and cancels the body at the first exceeded limit. Never throws. */
 export async function readBodyText(request: Request, limits: TextLimits): Promise<BodyText> {
   if (isEncoded(request)) return { kind: "encoded" };
   if (request.body === null) return { kind: "empty" };
   const reader = request.body.getReader();
   const outcome = await readAll(reader, limits);
-  // Does nothing to a body that has ended; any other sender is told to stop.
+  // Stops the sender; does nothing if the body has ended.
   await reader.cancel().catch(() => null);
   return outcome;
 }
@@ -59,7 +57,7 @@ async function nextChunk(
   milliseconds: number,
 ): Promise<Uint8Array | undefined | "too_slow" | "broken"> {
   try {
-    return (await within(milliseconds, reader.read())).value;
+    return (await withTimeout(milliseconds, reader.read())).value;
   } catch (error) {
     return error instanceof TimeoutError ? "too_slow" : "broken";
   }

@@ -1,4 +1,4 @@
-/** A wait took longer than allowed. */
+/** A promise did not settle in time. */
 export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
 }
@@ -8,10 +8,10 @@ export function sleep(milliseconds: number): Promise<void> {
 }
 
 /**
- * What the promise gives, if it gives it in time. The work behind it is not stopped.
+ * Resolves like the promise, if it settles in time. Does not stop the work behind it.
  * @throws {TimeoutError} after that many milliseconds
  */
-export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+export async function withTimeout<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new TimeoutError(`nothing within ${milliseconds} ms`)), milliseconds);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { sleep, TimeoutError, within } from "../src/time.ts";
+import { sleep, TimeoutError, withTimeout } from "../src/time.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -24,8 +24,8 @@ it("sleeps that long", async () => {
 it.each([
   ["what comes in time", 99, "value"],
   ["that nothing came in time", 101, new TimeoutError("nothing within 100 ms")],
-])("within gives %s, and leaves no timer", async (_, milliseconds, expected) => {
-  const outcome = within(
+])("withTimeout returns %s, and leaves no timer", async (_, milliseconds, expected) => {
+  const outcome = withTimeout(
     100,
     sleep(milliseconds).then(() => "value"),
   ).catch((error: unknown) => error);
@@ -35,17 +35,17 @@ it.each([
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("within fails as its promise does, and leaves no timer", async () => {
+it("withTimeout rejects like its promise, and leaves no timer", async () => {
   const failure = new Error("broken");
-  await expect(within(100, Promise.reject(failure))).rejects.toBe(failure);
+  await expect(withTimeout(100, Promise.reject(failure))).rejects.toBe(failure);
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("within takes a failure that comes too late for one", async () => {
+it("withTimeout handles a rejection that comes too late", async () => {
   const late = sleep(200).then(() => {
     throw new Error("late");
   });
-  const outcome = within(100, late).catch((error: unknown) => error);
+  const outcome = withTimeout(100, late).catch((error: unknown) => error);
   await vi.advanceTimersByTimeAsync(200);
   expect(await outcome).toBeInstanceOf(TimeoutError);
 });

@@ -6,12 +6,12 @@ import { defineConfig } from "vitest/config";
 const root = join(import.meta.dirname, "..");
 
 const double = "test/support/openai-double/setup.ts";
-/** What needs another provider than the sketch: the objects and the consumer read the Worker's own variables. */
+/** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
 
 /**
- * Four projects: what runs in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
- * it; what drives the product from outside; and what looks at its pages in a browser, which `npm test` leaves out.
+ * Four projects: tests in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
+ * it; tests of the running service from outside; and tests of its pages in a browser, which `npm test` leaves out.
  */
 export default defineConfig(async () => {
   const bindings = {
@@ -23,9 +23,9 @@ export default defineConfig(async () => {
   return {
     root,
     test: {
-      // Transformed modules are kept on disk: each test file has a worker of its own, which would transform them again.
+      // Caches transformed modules on disk: each test file has its own worker, which would transform them again.
       fsModuleCache: true,
-      // By default vitest leaves a core free.
+      // By default, vitest leaves one core free.
       maxWorkers: availableParallelism(),
       projects: [
         {
@@ -49,7 +49,7 @@ export default defineConfig(async () => {
                 seed: Number(process.env["FUZZ_SEED"] ?? 1),
               },
             },
-            // Enough for the widest tables on a machine that does other things too.
+            // Enough for the largest tables on a loaded machine.
             testTimeout: 30_000,
             setupFiles: ["test/support/setup.ts"],
           },
@@ -94,7 +94,7 @@ export default defineConfig(async () => {
             include: ["test/browser/**/*.test.ts"],
             globalSetup: ["test/browser/setup.ts"],
             fileParallelism: false,
-            // After everything else: a page is timed by people's patience, not by what else is running.
+            // Runs last: page timings must not depend on other tests.
             sequence: { groupOrder: 1 },
             testTimeout: 60_000,
             hookTimeout: 60_000,

@@ -3,10 +3,10 @@ import { migrate } from "../../src/account/schema.ts";
 import { models } from "../../src/catalogue/models.ts";
 
 /**
- * What the service is measured against: the same storage operations for each request, writing the same rows, and
- * nothing else. No validation, no rules, no time limits, no retries, no recovery, no line in the log (but where one route
- * shows what such a line costs): a Worker that nobody could run, and about the fastest that the platform allows for this
- * work. It trusts every request.
+ * The floor that the service is compared with: the same storage operations for each request, the same rows, and nothing
+ * else. No validation, no rules, no time limits, no retries, no recovery and no log line, except in one route that
+ * shows the cost of a line. Nobody could run it in production; it is about the fastest Worker that the platform allows
+ * for this work. It trusts every request.
  */
 
 type FloorEnv = Omit<Env, "ACCOUNT" | "GENERATION_RUNNER"> & {
@@ -59,7 +59,7 @@ async function readBack(account: DurableObjectStub<Account>, id: string): Promis
   return text === null ? new Response(null, { status: 404 }) : new Response(text);
 }
 
-/** The rows of a submission and nothing around them: no key is looked up, and no queue is told. */
+/** Writes the rows of a submission, without a key look-up or a queue message. */
 async function writeRows(request: Request, env: FloorEnv): Promise<Response> {
   const account = env.ACCOUNT.getByName(request.headers.get("X-User") ?? "");
   return Response.json(await account.accept(await readOrder(request)));
@@ -83,7 +83,7 @@ export class Account extends DurableObject<FloorEnv> {
   constructor(state: DurableObjectState, env: FloorEnv) {
     super(state, env);
     this.#sql = state.storage.sql;
-    // The same tables as the service's, so that both write the same rows.
+    // The service's tables, so that both write the same rows.
     migrate(state.storage);
   }
 
@@ -168,7 +168,7 @@ export class GenerationRunner extends DurableObject<FloorEnv> {
       body: order.request,
     });
     const answer = await response.json<{ data: [{ b64_json: string }] }>();
-    // The runtime's own JSON and base64: quick, and the whole picture three times in memory.
+    // The runtime's JSON and base64: fast, with the whole image three times in memory.
     const bytes = Buffer.from(answer.data[0].b64_json, "base64");
     const id = `img_${crypto.randomUUID()}`;
     const key = `${order.id}/${id}.png`;

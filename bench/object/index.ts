@@ -4,8 +4,8 @@ import { newId } from "../../src/id.ts";
 export { Account, GenerationRunner, ProviderGate } from "../../src/index.ts";
 
 /**
- * The service's account object without the door in front of it: how many submissions one account takes is bounded by the
- * object's thread alone, once the door's reads and the queue are on other machines.
+ * The service's account object without the API in front of it. The object's single thread limits how many submissions
+ * one account accepts, once the API's reads and the queue run on other machines.
  */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {

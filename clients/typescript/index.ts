@@ -1,4 +1,4 @@
-/** A client for GPT Image Hub's API. No dependencies: it needs only `fetch`, as Node 20, browsers, Deno and Workers have. */
+/** A client for the GPT Image Hub API. No dependencies: it needs only `fetch` (Node 20, browsers, Deno, Workers). */
 
 export type GenerationRequest = {
   model: string;
@@ -49,7 +49,7 @@ export type Generation = {
   error?:
     | { message: string; code: "generationFailed" | "contentPolicyViolation" | "unreadableReference" }
     | undefined;
-  /** While it is `queued`: the seconds until its turn comes, about; null when that is unknown. */
+  /** While `queued`: the estimated seconds until the generation starts; null when unknown. */
   estimated_wait_seconds?: number | null | undefined;
   poll_url?: string | undefined;
 };
@@ -65,7 +65,7 @@ export type ClientOptions = {
   apiKey: string;
   /** Scheme and host of the service. */
   baseUrl: string;
-  /** How often a request that got no answer, or one that a retry can mend, is sent again. */
+  /** How often a request is retried after no response or a temporary failure. */
   maxRetries?: number;
   fetch?: typeof fetch;
 };
@@ -73,32 +73,32 @@ export type ClientOptions = {
 export type SubmitOptions = {
   /** PNG, JPEG or WebP, at most 50 MB each. */
   references?: readonly Blob[];
-  /** Made up when not given. The same key again joins the generation that it made, and is not paid twice. */
+  /** Random by default. A repeated key returns the generation that it created, and is not charged again. */
   idempotencyKey?: string;
   signal?: AbortSignal;
 };
 
 export type WaitOptions = {
-  /** Told the generation each time that it was looked at. */
+  /** Called with the generation after each poll. */
   onProgress?: (generation: Generation) => void;
-  /** Between two looks, unless the service asks for more. */
+  /** The time between two polls, unless the service requests a longer one. */
   pollMs?: number;
   signal?: AbortSignal;
 };
 
 export type Client = {
-  /** Has a generation accepted and charged, and returns at once. @throws {HubError} */
+  /** Submits a generation, and returns when it is accepted and charged. @throws {HubError} */
   submit(request: GenerationRequest, options?: SubmitOptions): Promise<Generation>;
   /** Waits for the end of a generation. @throws {GenerationError} if it did not succeed */
   wait(id: string, options?: WaitOptions): Promise<Generation>;
-  /** Both, one after the other. */
+  /** Submits a generation and waits for its end. */
   generate(request: GenerationRequest, options?: SubmitOptions & WaitOptions): Promise<Generation>;
   /** The bytes of an image. */
   download(image: Image, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
   credits(): Promise<CreditBalance>;
 };
 
-/** A refusal by the service; `message` is for people, `code` for programs. */
+/** An error response of the service. `message` is for people, `code` for programs. */
 export class HubError extends Error {
   override readonly name: string = "HubError";
   readonly status: number;
@@ -115,12 +115,12 @@ export class HubError extends Error {
   }
 }
 
-/** A field of the request is wrong; `param` names it. */
+/** A field of the request is invalid; `param` names it. */
 export class InvalidRequestError extends HubError {
   override readonly name = "InvalidRequestError";
 }
 
-/** The key is missing, wrong, revoked or expired. */
+/** The API key is missing, invalid, revoked or expired. */
 export class AuthenticationError extends HubError {
   override readonly name = "AuthenticationError";
 }
@@ -129,7 +129,7 @@ export class NotFoundError extends HubError {
   override readonly name = "NotFoundError";
 }
 
-/** The idempotency key was used for another request, or the state of things forbids it. */
+/** The idempotency key was used for another request, or the current state does not allow the call. */
 export class ConflictError extends HubError {
   override readonly name = "ConflictError";
 }
@@ -146,22 +146,22 @@ export class InsufficientCreditsError extends HubError {
   }
 }
 
-/** A limit stayed reached for all the retries. Nothing was charged. */
+/** All retries were rate limited. Nothing was charged. */
 export class RateLimitError extends HubError {
   override readonly name = "RateLimitError";
 }
 
-/** The service failed, or stayed unavailable for all the retries. */
+/** The service failed, or was unavailable for all retries. */
 export class ServiceError extends HubError {
   override readonly name = "ServiceError";
 }
 
-/** No answer came, for all the retries. The same idempotency key tells what became of the request. */
+/** No response, for all retries. Submit with the same idempotency key to get the generation, if there is one. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
-/** A generation ended without images; what it cost was returned. */
+/** A generation ended without images. It was refunded. */
 export class GenerationError extends Error {
   override readonly name = "GenerationError";
   readonly generation: Generation;
@@ -176,7 +176,7 @@ const MAX_RETRIES = 4;
 const POLL_MS = 2_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8_000;
-/** A longer wait than that is the caller's to decide on. */
+/** The longest wait before a retry, even if `Retry-After` is longer. */
 const RETRY_AFTER_MS_MAX = 60_000;
 
 export function createClient({
@@ -189,7 +189,7 @@ export function createClient({
   const call = (path: string, init: RequestInit = {}) => {
     const headers = new Headers(init.headers);
     headers.set("Authorization", `Bearer ${apiKey}`);
-    return sendUntilAnswered(() => send(api + path, { ...init, headers }), maxRetries, init.signal);
+    return sendWithRetries(() => send(api + path, { ...init, headers }), maxRetries, init.signal);
   };
   const client: Client = {
     async submit(request, { references = [], idempotencyKey = crypto.randomUUID(), signal } = {}) {
@@ -221,12 +221,8 @@ export function createClient({
       return await client.wait(id, options);
     },
     async download({ url, bytes }, { signal } = {}) {
-      // Without the key: an image's address is open, and may be another host's.
-      const response = await sendUntilAnswered(
-        () => send(url, { signal: signal ?? null }),
-        maxRetries,
-        signal,
-      );
+      // Without the key: an image's URL is public, and may be at another host.
+      const response = await sendWithRetries(() => send(url, { signal: signal ?? null }), maxRetries, signal);
       if (!response.ok) throw new ConnectionError(`The image could not be read: status ${response.status}.`);
       const content = new Uint8Array(await response.arrayBuffer());
       if (content.length !== bytes) throw new ConnectionError("The image came in part only.");
@@ -248,7 +244,7 @@ type ErrorBody = {
   available?: number;
 };
 
-/** A form with the fields as text and the references as files, which can be sent again as it is. */
+/** A form with the fields as text and the references as files. It can be sent several times. */
 function formOf(request: GenerationRequest, references: readonly Blob[]): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries({ ...request, async: true })) {
@@ -261,17 +257,17 @@ function formOf(request: GenerationRequest, references: readonly Blob[]): FormDa
 }
 
 /**
- * Sends until there is an answer that a retry cannot better. Every request here may be sent again: reads change nothing,
- * and a submission carries one idempotency key for all its tries.
+ * Sends a request until it succeeds or fails permanently. Every request here is safe to repeat: reads change nothing, and
+ * a submission has one idempotency key for all its attempts.
  */
-async function sendUntilAnswered(
+async function sendWithRetries(
   send: () => Promise<Response>,
   maxRetries: number,
   signal: AbortSignal | null | undefined,
 ): Promise<Response> {
   for (let retry = 0; ; retry++) {
     const outcome = await send().catch(
-      (error: unknown) => new ConnectionError("No answer came.", { cause: error }),
+      (error: unknown) => new ConnectionError("The service did not respond.", { cause: error }),
     );
     signal?.throwIfAborted();
     const isLast = retry >= maxRetries;
@@ -291,7 +287,7 @@ function mayRetry(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
-/** Half of a doubling span and up to half more, so that clients that failed together do not return together. */
+/** Back-off that doubles, with jitter of half, so that clients that failed together do not retry together. */
 function backoffMs(retry: number): number {
   return (0.5 + Math.random() / 2) * Math.min(RETRY_FIRST_MS * 2 ** retry, RETRY_LAST_MS);
 }
@@ -331,7 +327,7 @@ async function toError(response: Response): Promise<HubError> {
   }
 }
 
-/** What the service says; a gateway on the way may say something else, and in another form. */
+/** The error in a response. A gateway in between may return another form. */
 async function errorBodyOf(response: Response): Promise<ErrorBody> {
   const unknown: ErrorBody = {
     code: "unknown",

@@ -3,7 +3,7 @@ import { readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { limitUse, mayRepeat, refuseUpload, type SubmitRefusal } from "./admission.ts";
 import { applyCleanup, cleanupTasks } from "./cleanup.ts";
-import { charge, expire, type Grant, invariant, openGrant, refund } from "./ledger.ts";
+import { bookGrant, charge, expire, type Grant, invariant, refund } from "./ledger.ts";
 import {
   accept,
   type BeginOutcome,
@@ -16,11 +16,11 @@ import {
   KEEP_MS,
   LEASE_MS,
   type Limits,
-  type Order,
   onDue,
   type RunResult,
   release,
   renew,
+  type SubmitCommand,
 } from "./lifecycle.ts";
 import { checkLimits, type LimitSettings, quotaOf } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
@@ -50,7 +50,7 @@ import { EXPORT_AGAIN_MS, nextWakeUp } from "./wakeups.ts";
 const CLEANUP_IN_ANSWER_MS = 3_000;
 /** How long one delivery may take in the alarm, or when a generation is accepted. */
 const DELIVERY_MS = 5_000;
-/** When a message is sent again that the queue has not taken. */
+/** When a message that the queue did not accept is sent again. */
 const UNSENT_AGAIN_MS = 30_000;
 /** When the alarm retries a generation that violates an invariant, which an operator has to repair. */
 const BROKEN_AGAIN_MS = 600_000;
@@ -62,18 +62,18 @@ const GRANTS_LISTED_MAX = 200;
 const UNFINISHED_LISTED_MAX = 100;
 
 /**
- * The account of one user: the ledger of credits, and the generations they paid for. Named by the user's id. Each method
- * decides in one transaction; the rules are in ledger.ts, lifecycle.ts and limits.ts.
+ * The account of one user: the ledger of credits, and the generations they paid for. Named by the user's id. Each
+ * method decides in one transaction; the rules are in ledger.ts, lifecycle.ts and limits.ts.
  *
- * Every method may be repeated safely, and returns expected refusals as values: an error thrown across objects loses its
- * class. Release-to-release rules for these methods are in CONTRIBUTING.md.
+ * Every method may be repeated safely, and returns expected refusals as values: an error thrown across objects loses
+ * its class. Release-to-release rules for these methods are in CONTRIBUTING.md.
  */
 export class Account extends DurableObject<Env> {
   readonly #ledger: LedgerStore;
   readonly #generations: GenerationStore;
   readonly #repeats: Repeats;
   readonly #waiters = new Waiters<Ended | null>();
-  /** What the current transaction has ended: its waiters are answered after the commit. */
+  /** Generations that the current transaction has ended. Their waiters are answered after the commit. */
   #justEnded: Ended[] = [];
   /** When the alarm is set for. It is only moved earlier: moving it is a billed write. */
   #alarmAt: number | null = null;
@@ -90,7 +90,7 @@ export class Account extends DurableObject<Env> {
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();
-      // An alarm that is long overdue was lost. Unless it is set again, nothing here would ever be due.
+      // An alarm that is long overdue was lost. Set it again, or this account would never wake up.
       if (this.#alarmAt === null || this.#alarmAt >= Date.now() - ALARM_LATE_MS_MAX) return;
       log("alarm_lost", { user_id: this.#userId, late_ms: Date.now() - this.#alarmAt });
       await this.#arm(Date.now());
@@ -99,7 +99,7 @@ export class Account extends DurableObject<Env> {
 
   /**
    * Decides whether an upload for a request of at least this price may begin.
-   * @param sdkCount how often the SDK has tried before; 0 when no SDK says so
+   * @param sdkCount how many attempts the SDK made before; 0 when no SDK makes the call
    */
   admit(credits: number, idempotencyKey: string | null, sdkCount = 0, upload?: UploadRequest): AdmitOutcome {
     const outcome = this.#commit((now) => this.#judgeUpload(credits, idempotencyKey, sdkCount, upload, now));
@@ -129,27 +129,28 @@ export class Account extends DurableObject<Env> {
     return refusal;
   }
 
-  /** Ends an admitted upload that led to no order. */
+  /** Ends an admitted upload that led to no generation. */
   uploadEnded(id: string): void {
     this.#uploads = closeUpload(this.#uploads, id, false, Date.now());
   }
 
   /**
    * Charges for a generation and accepts it, or refuses it and charges nothing. A sync generation is leased to the
-   * caller, who gets its job. The same id again gets the same answer; the same idempotency key, or an SDK's retry, gets
-   * the generation that it made. The order of checks: idempotency, retries, rate, concurrency, credits.
+   * caller, who gets its job. The same id returns the same answer; the same idempotency key, or an SDK's retry, returns
+   * the generation that the first request created. The order of checks: idempotency, retries, rate, concurrency,
+   * credits.
    */
-  async submit(order: Order): Promise<SubmitOutcome> {
-    const { id, uploadId } = order;
-    const outcome = this.#commit((now) => this.#decide(order, now));
+  async submit(command: SubmitCommand): Promise<SubmitOutcome> {
+    const { id, uploadId } = command;
+    const outcome = this.#commit((now) => this.#decide(command, now));
     if (uploadId)
       this.#uploads = closeUpload(this.#uploads, uploadId, outcome.kind === "accepted", Date.now());
     const isQueued = outcome.kind === "accepted" && outcome.generation.status === "queued";
-    if (isQueued && !order.isParked) await this.#sendToQueue([id]);
+    if (isQueued && !command.isParked) await this.#sendToQueue([id]);
     return outcome;
   }
 
-  /** Sends messages to the queue. Those that it does not take are sent again soon. */
+  /** Sends messages to the queue. Those that it does not accept are sent again soon. */
   async #sendToQueue(ids: readonly string[]): Promise<void> {
     const unsent = await this.#deliver.queue(ids, DELIVERY_MS);
     if (unsent.length === 0) return;
@@ -164,43 +165,43 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  #decide(order: Order, now: number): SubmitOutcome {
-    const { id, sdkCall } = order;
+  #decide(command: SubmitCommand, now: number): SubmitOutcome {
+    const { id, sdkCall } = command;
     const known = this.#generations.get(id);
     if (known) return this.#accepted(known, now);
     this.#expireCredits(now);
-    const byKey = this.#repeats.byKey(order);
+    const byKey = this.#repeats.byKey(command);
     if (byKey === "conflict") return { kind: "conflict" };
-    const refusedBefore = this.#repeats.refusedBefore(order, now);
-    const repeated = byKey ?? (refusedBefore === null ? this.#repeats.join(order, now) : null);
+    const refusedBefore = this.#repeats.refusedBefore(command, now);
+    const repeated = byKey ?? (refusedBefore === null ? this.#repeats.join(command, now) : null);
     if (repeated) return { kind: "repeated", generation: recordOf(repeated), balance: this.#balance() };
-    const outcome = this.#charge(order, now);
+    const outcome = this.#charge(command, now);
     this.#repeats.forgetRefused(refusedBefore);
     if (outcome.kind !== "accepted" && sdkCall) this.#repeats.noteRefused(id, sdkCall, now);
     return outcome.kind === "accepted" ? this.#accepted(outcome.generation, now) : outcome;
   }
 
-  #charge(order: Order, now: number): { kind: "accepted"; generation: Generation } | SubmitRefusal {
-    if (order.isTooBusy) return { kind: "busy" };
+  #charge(command: SubmitCommand, now: number): { kind: "accepted"; generation: Generation } | SubmitRefusal {
+    if (command.isTooBusy) return { kind: "busy" };
     const settings = this.#limitSettings();
     const verdict = checkLimits(settings, limitUse(this.#generations, settings, now), now);
     if (verdict.kind === "limited") return verdict;
-    const charged = charge(this.#ledger.balance(), this.#ledger.liveGrants(), order.credits, order.id);
+    const charged = charge(this.#ledger.balance(), this.#ledger.liveGrants(), command.credits, command.id);
     if (charged.kind === "insufficient") return { ...charged, quota: verdict.quota };
-    this.#ledger.post(charged.postings, now, order.keyId);
-    const generation = accept(order, charged.paid, now, this.#limits());
+    this.#ledger.post(charged.postings, now, command.keyId);
+    const generation = accept(command, charged.allocations, now, this.#limits());
     this.#generations.insert(generation);
     // No later than the lease of a run that begins now would need, so that its beginning sets no further alarm.
     this.#armFor(Math.min(generation.dueAt ?? now, now + LEASE_MS));
     return { kind: "accepted", generation };
   }
 
-  /** A worker offers to run a generation: it gets the job, unless another has it or it has ended. */
+  /** Leases a generation to a worker, unless another worker has it or it has ended. */
   begin(id: string): WorkOutcome {
     return this.#lease(id, (generation, now) => begin(generation, now, this.#limits()));
   }
 
-  /** The caller saw the run with that fence die, and takes the generation over at once. */
+  /** Leases a generation to a caller that saw the run with that fence die. */
   takeOver(id: string, fence: number): WorkOutcome {
     return this.#lease(id, (generation, now) => begin(release(generation, fence), now, this.#limits()));
   }
@@ -217,7 +218,7 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** Notes that the whole answer with this generation was sent: no retry of an SDK can follow it. */
+  /** Records that the response with this generation was sent to its end, so that no SDK retry may join it. */
   delivered(id: string): void {
     this.#commit(() => {
       const generation = this.#generations.get(id);
@@ -253,8 +254,8 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
-   * Ends a generation with a run's result and settles its charge. Waits a short while for cleanup. The same result again
-   * gets the same answer.
+   * Ends a generation with a run's result and settles its charge. Waits a short while for cleanup. The same result
+   * again gets the same answer.
    */
   async finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome> {
     const outcome = this.#commit((now): FinishOutcome => {
@@ -272,7 +273,7 @@ export class Account extends DurableObject<Env> {
     return await this.#waiters.wait(id, milliseconds, () => this.#read(id) ?? now);
   }
 
-  /** The generation that a request with this idempotency key made within the last day, or null. */
+  /** The generation that a request with this idempotency key created within the last day, or null. */
   generationOfKey(key: string): GenerationRecord | null {
     const generation = this.#generations.findByKey(key);
     return generation && recordOf(generation);
@@ -289,7 +290,7 @@ export class Account extends DurableObject<Env> {
     return generation && recordOf(generation);
   }
 
-  /** A generation of the last day with what was asked for, or null. */
+  /** A generation of the last day with its request, or null. */
   detail(id: string): GenerationDetail | null {
     const generation = this.#generations.get(id);
     return generation && detailOf(generation);
@@ -314,7 +315,7 @@ export class Account extends DurableObject<Env> {
       if (known) return { kind: "repeated", grant: known, balance: this.#balance() };
       if (expiresAt !== null && expiresAt <= now) return { kind: "expired" };
       const grant = { id, credits, remaining: credits, expiresAt, reason, createdAt: now };
-      this.#ledger.post([openGrant(this.#ledger.balance(), grant)], now);
+      this.#ledger.post([bookGrant(this.#ledger.balance(), grant)], now);
       this.#armFor(expiresAt);
       this.#armFor(now + EXPORT_AGAIN_MS);
       return { kind: "granted", grant, balance: this.#balance() };
@@ -330,7 +331,10 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** The balance, at most 200 grants (those with something left first), and the entries before `beforeSeq`, newest first. */
+  /**
+   * The balance, at most 200 grants (those with something left first), and the entries before `beforeSeq`, newest
+   * first.
+   */
   statement(
     beforeSeq: number,
     limit: number,
@@ -355,7 +359,7 @@ export class Account extends DurableObject<Env> {
     const seq = this.#ledger.exportCursor();
     return {
       balance: this.#ledger.balance(),
-      held: this.#ledger.held(),
+      held: this.#ledger.grantedTotal(),
       entries: this.#ledger.entriesSum(0, Number.MAX_SAFE_INTEGER),
       generations: ended.map(recordOf),
       hasMore: found.length > limit,
@@ -373,7 +377,7 @@ export class Account extends DurableObject<Env> {
     return this.#ledger.entriesSum(afterSeq, lastSeq);
   }
 
-  /** Has the alarm write these generations to the log again. */
+  /** Makes the alarm write these generations to the log again. */
   tellAgain(ids: readonly string[]): void {
     this.#commit((now) => {
       for (const id of ids) {
@@ -471,7 +475,7 @@ export class Account extends DurableObject<Env> {
           const { credits, cause } = outcome.refund;
           const balance = this.#ledger.balance();
           const find = (id: string) => this.#mustFindGrant(id);
-          const postings = refund(balance, generation.paid, credits, cause, generation.id, now, find);
+          const postings = refund(balance, generation.allocations, credits, cause, generation.id, now, find);
           this.#ledger.post(postings, now, generation.keyId);
         }
         this.#generations.update(generation, outcome.generation);

@@ -14,10 +14,10 @@ const FORM_BYTES_BESIDE_FILES_MAX = 4 * 1024 * 1024;
 export type SubmitRefusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
   | { kind: "insufficient"; available: number; quota: Quota }
-  /** The order says that the provider is too busy for it. */
+  /** The command says that the provider is too busy. */
   | { kind: "busy" };
 
-/** What counts toward the limits now. A limit that is off is not counted. */
+/** Counts a user's current use of the limits. A limit that is off is not counted. */
 export function limitUse(generations: GenerationStore, settings: LimitSettings, now: number): LimitUse {
   const { perMinute, concurrent } = settings;
   const since = now - WINDOW_MS;

@@ -2,8 +2,8 @@ import { invariant } from "./ledger.ts";
 import type { Generation } from "./lifecycle.ts";
 
 /**
- * What is left to do, outside the account, for a generation that has ended. Each task is done once; one that fails is
- * repeated by the alarm. Plain data: no clock, no storage.
+ * The tasks left, outside the account, for a generation that has ended. Each task is done once; the alarm retries one
+ * that fails. Plain data: no clock, no storage.
  */
 
 /** A worker that lost its lease may still store images for this long. */
@@ -36,9 +36,9 @@ export function applyCleanup(generation: Generation, done: readonly CleanupTask[
   const flags = Object.fromEntries(done.map((task) => [task, true]));
   const next: Generation = { ...generation, ...flags };
   if (cleanupTasks(next, now).length > 0) {
-    const wait = Math.min(RETRY_FIRST_MS * 2 ** generation.tries, RETRY_LAST_MS);
-    return { ...next, tries: generation.tries + 1, dueAt: now + wait };
+    const wait = Math.min(RETRY_FIRST_MS * 2 ** generation.alarmAttempts, RETRY_LAST_MS);
+    return { ...next, alarmAttempts: generation.alarmAttempts + 1, dueAt: now + wait };
   }
   const later = TASKS.filter(([task]) => !next[task]).map(([, delay]) => endedAt + delay);
-  return { ...next, tries: 0, dueAt: later.length === 0 ? null : Math.min(...later) };
+  return { ...next, alarmAttempts: 0, dueAt: later.length === 0 ? null : Math.min(...later) };
 }

@@ -15,7 +15,7 @@ export type Grant = {
   id: string;
   credits: number;
   remaining: number;
-  /** The first moment at which it has expired; null: never. */
+  /** From this moment on the grant has expired; null: never. */
   expiresAt: number | null;
   reason: string | null;
   createdAt: number;
@@ -33,8 +33,8 @@ export type Posting = {
   grant: Grant;
 };
 
-/** The grants that paid for a generation, in the order of charging. */
-export type Paid = readonly { grantId: string; credits: number }[];
+/** Credits that a grant paid for a generation. A generation has one for each grant, in the order of charging. */
+export type Allocation = { grantId: string; credits: number };
 
 /**
  * Why credits are refunded. `fault`: a failure of ours or the provider's. `own`: the caller canceled, or sent a prompt
@@ -43,11 +43,11 @@ export type Paid = readonly { grantId: string; credits: number }[];
 export type RefundCause = "fault" | "own";
 
 export type ChargeOutcome =
-  | { kind: "charged"; postings: Posting[]; paid: Paid }
+  | { kind: "charged"; postings: Posting[]; allocations: readonly Allocation[] }
   | { kind: "insufficient"; available: number };
 
 /** The posting of a new grant. */
-export function openGrant(balance: number, grant: Grant): Posting {
+export function bookGrant(balance: number, grant: Grant): Posting {
   mustBeCredits(grant.credits);
   invariant(grant.remaining === grant.credits, "a new grant has all its credits left");
   return {
@@ -89,21 +89,21 @@ export function charge(
   return {
     kind: "charged",
     postings,
-    paid: postings.map((posting) => ({ grantId: posting.grant.id, credits: -posting.credits })),
+    allocations: postings.map((posting) => ({ grantId: posting.grant.id, credits: -posting.credits })),
   };
 }
 
 /**
  * Returns credits to the grants that paid, in reverse order of charging.
  *
- * After a `fault`, credits of a grant that has expired or expires soon ({@link RENEW_WITHIN_MS}) return as one new grant
- * instead, unless that grant was itself made by such a refund. For cause `own` they return with their own expiry, and
- * expire at once if that has passed.
- * @param find returns the current grant of an id in `paid`
+ * After a `fault`, credits of a grant that has expired or expires soon ({@link RENEW_WITHIN_MS}) return as one new
+ * grant instead, unless that grant was itself made by such a refund. For cause `own` they return with their own expiry,
+ * and expire at once if that has passed.
+ * @param find returns the current grant of an id in `allocations`
  */
 export function refund(
   balance: number,
-  paid: Paid,
+  allocations: readonly Allocation[],
   credits: number,
   cause: RefundCause,
   generationId: string,
@@ -119,7 +119,7 @@ export function refund(
     at += change;
     postings.push({ kind, credits: change, balanceAfter: at, generationId, grant });
   };
-  for (const part of paid.toReversed()) {
+  for (const part of allocations.toReversed()) {
     const returned = Math.min(part.credits, left);
     left -= returned;
     if (returned === 0) break;

@@ -7,17 +7,17 @@ import type { Tier } from "../catalogue/models.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";
-import { invariant, type Paid, type RefundCause } from "./ledger.ts";
+import { type Allocation, invariant, type RefundCause } from "./ledger.ts";
 
 /** How long a lease lasts unless renewed. It outlives two failed renewals. */
 export const LEASE_MS = 150_000;
 /** The longest wait before a generation that has not begun is queued again, unless the first is longer. */
 const REQUEUE_LAST_MS = 600_000;
-/** Provider work stops after this part of the run's time, so that the result is reported before the deadline. */
+/** Provider calls stop after this part of the run's time, so that the result is reported before the deadline. */
 const WORK_PART = 0.9;
 /** References must be deleted within 30 s of the end, which leaves time for a second attempt. */
 const CLEANUP_AGAIN_MS = 10_000;
-/** How long an ended generation stays in the account: as long as a retry may ask for it. */
+/** How long an ended generation stays in the account, so that an idempotency key is kept for 24 hours after the end. */
 export const KEEP_MS = 86_400_000;
 /** How long after its acceptance an SDK's retry may join a generation. */
 export const JOIN_MS = 15 * 60_000;
@@ -26,7 +26,7 @@ export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" 
 
 export type FailureCode = "generationFailed" | "contentPolicyViolation" | "unreadableReference";
 
-/** What was asked for, as it was priced. */
+/** A request with resolved size, tier and price, as it is stored. */
 export type GenerationRequest = ImageOptions & {
   model: string;
   /** Written for accounts and runners of release 0.1.0, which may still run during a deployment. Not read. */
@@ -44,24 +44,24 @@ export type GenerationRequest = ImageOptions & {
     /** Of the content, hex. */
     sha256: string;
   }[];
-  /** Scheme and host that answers name in their URLs: those of the request that made the generation. */
+  /** Scheme and host for URLs in responses, taken from the request that created the generation. */
   origin: string;
 };
 
-/** The caller's key for a request, and the fingerprint that another request with the key must have. */
+/** The client's idempotency key, and the fingerprint that a repeated request must have. */
 type Idempotency = { key: string; fingerprint: string };
 
 /**
- * Identifies the call of an SDK, whose retries carry no idempotency key. `count` is how often the SDK has tried before:
- * 0 the first time.
+ * Identifies the call of an SDK, whose retries carry no idempotency key. `count` is the number of earlier attempts: 0
+ * at the first one.
  */
 export type SdkCall = { fingerprint: string; count: number };
 
 /** Identifies an SDK's upload before its body is read. */
 type UnreadCall = { fingerprint: string };
 
-/** A priced request to be accepted. The caller makes the id, so that it can submit again. */
-export type Order = {
+/** Asks the account to charge for a priced request. The caller creates the id, so that it can submit again. */
+export type SubmitCommand = {
   id: string;
   mode: "sync" | "async";
   request: GenerationRequest;
@@ -71,23 +71,23 @@ export type Order = {
   sdkCall?: SdkCall | null;
   /** The same SDK call before its body was read, where it may have been refused. */
   unreadCall?: UnreadCall | null;
-  /** The fingerprint to store. The one in `idempotency` or `sdkCall` is in the form of release 0.1.0. */
+  /** The fingerprint to store. The one in `idempotency` or `sdkCall` has the form of release 0.1.0. */
   versionedFingerprint?: string;
   /** The API key that pays, or null for the pages. */
   keyId?: string | null;
-  /** Whether the provider is too busy for a new generation. An earlier request is still repeated. */
+  /** Whether the provider is too busy for a new generation. A repeated request still gets its generation. */
   isTooBusy?: boolean;
-  /** Whether the caller has the provider's gate send it to the queue when its turn comes. */
+  /** Whether the caller leaves it to the provider's gate to send the message to the queue. */
   isParked?: boolean;
-  /** When its turn comes, about. */
+  /** The estimated time of its turn. */
   slotAt?: number | null;
-  /** The upload that brought the references. It ends with the decision on the order. */
+  /** The upload that brought the references. It ends with this command. */
   uploadId?: string | null;
 };
 
 /**
- * The result of a run. Images and a failure together mean that some images were delivered before it failed. `permanent`:
- * the same request would fail again until an operator or the caller changes something.
+ * The result of a run. Images and a failure together mean that some images were delivered before it failed.
+ * `permanent`: the same request would fail again until an operator or the caller changes something.
  */
 export type RunResult = {
   images: readonly StoredImage[];
@@ -103,41 +103,41 @@ export type Generation = {
   createdAt: number;
   beganAt: number | null;
   endedAt: number | null;
-  /** A generation that has not ended by then fails. */
+  /** The generation fails if it has not ended by then. */
   deadline: number;
-  /** When the alarm must handle it next; null when nothing is left to do. Never later than the deadline. */
+  /** When the alarm must handle the generation next; null when nothing is left to do. Never later than the deadline. */
   dueAt: number | null;
   /** Lets a repeated request join this generation. */
   idempotency: Idempotency | null;
-  /** The latest call of an SDK that this generation answers, and the order that joined with it, or null. */
-  sdkCall: (SdkCall & { joinedBy: string | null }) | null;
+  /** The latest SDK call that this generation answers, and the id of the command that joined with it, or null. */
+  sdkCall: (SdkCall & { claimedBy: string | null }) | null;
   /** Whether a worker holds the lease, until `dueAt`. */
   leased: boolean;
   fence: number;
   /** Provider calls allowed so far. */
-  calls: number;
-  /** How often the alarm has handled it in vain: sets the back-off. */
-  tries: number;
+  providerCalls: number;
+  /** How often the alarm handled it without progress. Sets the back-off. */
+  alarmAttempts: number;
   charged: number;
   refunded: number;
-  paid: Paid;
+  allocations: readonly Allocation[];
   images: readonly StoredImage[];
   error: FailureCode | null;
-  /** Whether the log has it. Only an ended generation is logged, and an ended one never changes. */
+  /** Whether it is in the log. Only ended generations are logged, and an ended generation never changes. */
   logged: boolean;
   /** Whether its references are deleted from storage. */
   referencesDeleted: boolean;
-  /** Whether stored images that are not part of the answer are deleted. */
+  /** Whether stored images that are not part of the result are deleted. */
   orphansDeleted: boolean;
   /** The API key that paid, or null. */
   keyId: string | null;
   /** Whether the same request would fail again. */
   permanent: boolean;
-  /** Whether the whole answer was sent, so that no retry can follow. Only known for calls of SDKs. */
+  /** Whether the response was sent to its end, so that no retry can follow. Only known for SDK calls. */
   delivered: boolean;
-  /** When its turn comes, about, while it waits for its provider; null when that is unknown or it does not wait. */
+  /** The estimated time of its turn while it waits for its provider; null when unknown, or when it does not wait. */
   slotAt: number | null;
-  /** Whether a worker lost its lease without giving it back: images that it was sent may be lost. */
+  /** Whether a worker lost its lease without giving it back. Images that the provider sent it may be lost. */
   interrupted: boolean;
 };
 
@@ -145,11 +145,11 @@ export type Limits = {
   runDeadlineMs: number;
   queueDeadlineMs: number;
   providerAttempts: number;
-  /** The time after which a message that the queue has taken counts as lost. */
+  /** The time after which a message that the queue accepted counts as lost. */
   redeliveryMs: number;
 };
 
-/** The right to run a generation, and until when the provider may be called. */
+/** The right to run a generation. The provider may be called until `workUntil`. */
 export type Job = {
   generationId: string;
   fence: number;
@@ -157,7 +157,7 @@ export type Job = {
   workUntil: number;
   /** Whether a provider call is allowed already. A rerun looks for stored images first, then asks. */
   mayCall: boolean;
-  /** Whether an earlier run died. Jobs of release 0.1.0 lack this and the next. */
+  /** Whether an earlier run died. Jobs of release 0.1.0 lack this and the next field. */
   interrupted?: boolean;
   /** How long the generation may wait for its provider, in milliseconds since 1970. */
   queueUntil?: number;
@@ -169,9 +169,14 @@ export type BeginOutcome =
   | { kind: "finished" };
 
 /** A newly accepted generation: a sync one is leased to the caller at once, an async one waits in the queue. */
-export function accept(order: Order, paid: Paid, now: number, limits: Limits): Generation {
-  const { id, mode, request, idempotency, sdkCall, versionedFingerprint: fingerprint } = order;
-  const { credits: charged } = order;
+export function accept(
+  command: SubmitCommand,
+  allocations: readonly Allocation[],
+  now: number,
+  limits: Limits,
+): Generation {
+  const { id, mode, request, idempotency, sdkCall, versionedFingerprint: fingerprint } = command;
+  const { credits: charged } = command;
   invariant(
     Number.isSafeInteger(charged / request.n),
     "every image of a generation has the same whole price",
@@ -186,38 +191,40 @@ export function accept(order: Order, paid: Paid, now: number, limits: Limits): G
     endedAt: null,
     deadline: now + limits.queueDeadlineMs,
     dueAt: Math.min(
-      Math.max(now, order.slotAt ?? now) + requeueDelayMs(0, limits),
+      Math.max(now, command.slotAt ?? now) + requeueDelayMs(0, limits),
       now + limits.queueDeadlineMs,
     ),
     idempotency: idempotency && { ...idempotency, fingerprint: fingerprint ?? idempotency.fingerprint },
-    sdkCall: sdkCall ? { ...sdkCall, fingerprint: fingerprint ?? sdkCall.fingerprint, joinedBy: null } : null,
+    sdkCall: sdkCall
+      ? { ...sdkCall, fingerprint: fingerprint ?? sdkCall.fingerprint, claimedBy: null }
+      : null,
     leased: false,
     fence: 0,
-    calls: 0,
-    tries: 0,
+    providerCalls: 0,
+    alarmAttempts: 0,
     charged,
     refunded: 0,
-    paid,
+    allocations,
     images: [],
     error: null,
     logged: false,
     referencesDeleted: request.references.length === 0,
     orphansDeleted: true,
-    keyId: order.keyId ?? null,
+    keyId: command.keyId ?? null,
     permanent: false,
     delivered: false,
-    slotAt: order.slotAt ?? null,
+    slotAt: command.slotAt ?? null,
     interrupted: false,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
 
-/** A worker offers to run it. */
+/** Leases the generation to a worker that asks for it. */
 export function begin(generation: Generation, now: number, limits: Limits): BeginOutcome {
   if (isEnded(generation)) return { kind: "finished" };
   if (generation.leased || now >= generation.deadline) return { kind: "taken" };
   const leased = lease(generation, now, limits);
-  const mayCall = leased.calls > generation.calls;
+  const mayCall = leased.providerCalls > generation.providerCalls;
   return { kind: "run", generation: leased, job: { ...jobOf(leased, limits), mayCall } };
 }
 
@@ -235,17 +242,17 @@ export function jobOf(generation: Generation, limits: Limits): Job {
   };
 }
 
-/** Ends the lease of that fence, whose holder is gone. The next lease has another fence. */
+/** Ends the lease with that fence, because its holder died. The next lease has another fence. */
 export function release(generation: Generation, fence: number): Generation {
   if (isEnded(generation) || !generation.leased || generation.fence !== fence) return generation;
   return { ...generation, leased: false, fence: fence + 1, interrupted: true };
 }
 
 /**
- * The holder of the lease gives it back, because the provider has no room: the generation waits until `slotAt` (null:
- * unknown) and the queue's deadline applies again.
+ * Takes the lease back from its holder, because the provider has no capacity: the generation waits until `slotAt`
+ * (null: unknown), and the queue's deadline applies again.
  * @param unspent provider calls that were allowed and not made
- * @returns null when the lease is another's
+ * @returns null when another worker holds the lease
  */
 export function defer(
   generation: Generation,
@@ -262,9 +269,9 @@ export function defer(
     status: "queued",
     leased: false,
     fence: fence + 1,
-    calls: generation.calls - unspent,
+    providerCalls: generation.providerCalls - unspent,
     beganAt: null,
-    tries: 0,
+    alarmAttempts: 0,
     deadline,
     slotAt,
     dueAt: Math.min(Math.max(now, slotAt ?? now) + limits.redeliveryMs, deadline),
@@ -290,8 +297,9 @@ export function renew(
 ): RenewOutcome {
   if (isEnded(generation) || !generation.leased || generation.fence !== fence) return { kind: "lost" };
   const renewed = { ...generation, dueAt: Math.min(now + LEASE_MS, generation.deadline) };
-  if (generation.calls + calls > limits.providerAttempts) return { kind: "exhausted", generation: renewed };
-  return { kind: "yours", generation: { ...renewed, calls: generation.calls + calls } };
+  if (generation.providerCalls + calls > limits.providerAttempts)
+    return { kind: "exhausted", generation: renewed };
+  return { kind: "yours", generation: { ...renewed, providerCalls: generation.providerCalls + calls } };
 }
 
 export type DueOutcome =
@@ -306,7 +314,7 @@ export function onDue(generation: Generation, now: number, limits: Limits): DueO
   invariant(!isEnded(generation) && generation.dueAt !== null, "only an unfinished generation is due");
   if (now >= generation.deadline) return { kind: "expired" };
   if (now < generation.dueAt) return { kind: "wait" };
-  const tries = generation.leased ? 0 : generation.tries + 1;
+  const alarmAttempts = generation.leased ? 0 : generation.alarmAttempts + 1;
   return {
     kind: "requeue",
     generation: {
@@ -315,8 +323,8 @@ export function onDue(generation: Generation, now: number, limits: Limits): DueO
       // The worker whose lease lapsed may still run: its failure no longer counts.
       fence: generation.leased ? generation.fence + 1 : generation.fence,
       interrupted: generation.interrupted || generation.leased,
-      tries,
-      dueAt: Math.min(now + requeueDelayMs(tries, limits), generation.deadline),
+      alarmAttempts,
+      dueAt: Math.min(now + requeueDelayMs(alarmAttempts, limits), generation.deadline),
     },
   };
 }
@@ -325,12 +333,12 @@ export type EndOutcome =
   | { kind: "ended"; generation: Generation; refund: { credits: number; cause: RefundCause } | null }
   /** It had ended before: nothing changes. */
   | { kind: "repeated" }
-  /** A partial result from a worker that lost its lease: the current holder may bring more. */
+  /** A partial result from a worker that lost its lease: the current holder may deliver more. */
   | { kind: "stale" };
 
 /**
- * Ends a generation with a run's result, or at its deadline (`fence` null). Any run may end it with all its images; only
- * the holder of the lease may end it with fewer.
+ * Ends a generation with a run's result, or at its deadline (`fence` null). Any run may end it with all its images;
+ * only the holder of the lease may end it with fewer.
  */
 export function end(
   generation: Generation,
@@ -361,17 +369,17 @@ export function end(
       endedAt: now,
       refunded,
       leased: false,
-      tries: 0,
+      alarmAttempts: 0,
       // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
       dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
       // Another worker than the first holder may have stored images that are not part of the answer.
-      orphansDeleted: generation.calls === 0 || (held && !generation.interrupted),
+      orphansDeleted: generation.providerCalls === 0 || (held && !generation.interrupted),
     },
     refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
   };
 }
 
-/** The price of a delivered image: what was charged for it, or the price of its own tier if it is smaller. */
+/** The price of a delivered image: what was charged for it, or the price of its own tier if that is lower. */
 function costOf(image: StoredImage, { prices }: GenerationRequest, charged: number): number {
   return prices === undefined ? charged : Math.min(charged, prices[tierOf(image)]);
 }
@@ -399,16 +407,16 @@ export function isEnded(generation: { status: GenerationStatus }): boolean {
   }
 }
 
-/** Milliseconds before a generation that was queued `tries` times before is queued again. */
-export function requeueDelayMs(tries: number, { redeliveryMs }: Limits): number {
-  return Math.min(redeliveryMs * 2 ** tries, Math.max(redeliveryMs, REQUEUE_LAST_MS));
+/** Milliseconds before a generation that was queued `attempts` times before is queued again. */
+export function requeueDelayMs(attempts: number, { redeliveryMs }: Limits): number {
+  return Math.min(redeliveryMs * 2 ** attempts, Math.max(redeliveryMs, REQUEUE_LAST_MS));
 }
 
 function lease(generation: Generation, now: number, limits: Limits): Generation {
   const beganAt = generation.beganAt ?? now;
   const deadline = beganAt + limits.runDeadlineMs;
   // The first lease comes with the first provider call.
-  const isFirst = generation.calls === 0;
+  const isFirst = generation.providerCalls === 0;
   return {
     ...generation,
     status: "processing",
@@ -416,9 +424,9 @@ function lease(generation: Generation, now: number, limits: Limits): Generation 
     deadline,
     leased: true,
     fence: Math.max(1, generation.fence),
-    calls: isFirst ? 1 : generation.calls,
+    providerCalls: isFirst ? 1 : generation.providerCalls,
     slotAt: null,
-    tries: 0,
+    alarmAttempts: 0,
     dueAt: Math.min(now + LEASE_MS, deadline),
   };
 }

@@ -1,10 +1,10 @@
 /**
- * The limits on one user's requests, over plain data: no clock, no storage. Only accepted generations count, so what is
- * refused uses up nothing.
+ * The limits on one user's requests, over plain data: no clock, no storage. Only accepted generations count: a refused
+ * request does not.
  */
 
 export const WINDOW_MS = 60_000;
-/** Used where no one can know when a running generation ends. */
+/** The `Retry-After` of the concurrency limit: nobody knows when a running generation ends. */
 const CONCURRENCY_RETRY_SECONDS = 5;
 
 /** 0 is off. */
@@ -39,7 +39,7 @@ export function checkLimits(settings: LimitSettings, use: LimitUse, now: number)
   return { kind: "within", quota };
 }
 
-/** `resetSeconds` is when the oldest request counted leaves the window, and one more is free. */
+/** `resetSeconds`: how long until the oldest counted generation leaves the window and one more may be accepted. */
 export function quotaOf(settings: LimitSettings, use: LimitUse, now: number): Quota {
   const { perMinute, concurrent } = settings;
   const oldest = use.accepted.at(-1);

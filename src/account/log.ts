@@ -6,15 +6,15 @@ import type { Generation } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 import { entryRowOf, rowOf } from "./views.ts";
 
-/** D1 binds at most 100 values a statement, and an entry has eight. */
+/** D1 binds at most 100 values per statement, and an entry has eight. */
 const ENTRIES_A_STATEMENT = 12;
-/** How many entries one call to {@link writeLog} carries at most. */
+/** The most entries in one call of {@link writeLog}. */
 export const ENTRIES_A_WRITE = 10 * ENTRIES_A_STATEMENT;
 
 /**
- * Writes an ended generation and entries to the log, as one batch: all of it or nothing. Neither ever changes in
- * the account: a row that is there already is left alone where it is the same, and set right where it is not.
- * @throws when the log does not answer
+ * Writes an ended generation and entries to the log in one batch, all or nothing. Neither ever changes in the account,
+ * so an existing row that is equal is left alone, and one that differs is corrected.
+ * @throws when the log does not respond
  */
 export async function writeLog(
   d1: D1Database,
@@ -50,7 +50,7 @@ export async function writeLog(
   if (first) await db.batch([first, ...rest]);
 }
 
-/** Removes the user's entries beyond that one. @throws when the log does not answer */
+/** Deletes the user's entries after that one. @throws when the log does not respond */
 export async function removeEntriesAfter(d1: D1Database, userId: string, lastSeq: number): Promise<void> {
   const beyond = and(eq(creditEntries.userId, userId), gt(creditEntries.seq, lastSeq));
   await drizzle(d1).delete(creditEntries).where(beyond);
@@ -66,7 +66,7 @@ const ENTRY_COLUMNS = {
   ...{ generationId: "generation_id", grantId: "grant_id" },
 };
 
-/** What an upsert does with a row that is there: sets these columns, and writes nothing where all are the same. */
+/** The conflict clause of an upsert: sets these columns, and writes nothing if all are equal. */
 function setToGiven(table: SQLiteTable, columns: Readonly<Record<string, string>>) {
   const given = Object.entries(columns).map(([field, column]) => {
     return { field, own: sql`${table}.${sql.identifier(column)}`, excluded: sql.raw(`excluded.${column}`) };

@@ -2,13 +2,13 @@ import { removeReferences } from "../images/references.ts";
 import { removeImagesExcept } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
 import { byQueue } from "../queue.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 import type { CleanupTask } from "./cleanup.ts";
 import type { Generation } from "./lifecycle.ts";
 import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
 import type { LedgerStore } from "./store/ledger.ts";
 
-/** What the operator's log calls each task. */
+/** The name of each task in log lines. */
 const NAMES: Readonly<Record<CleanupTask, string>> = {
   logged: "log_generation",
   referencesDeleted: "delete_references",
@@ -20,7 +20,7 @@ const LOG_WRITES_MAX = 20;
 
 /**
  * Everything that an account sends outside: messages to the queue, rows to the log, deletions in storage. Each delivery
- * is attempted on its own and for a bounded time; one that fails is logged, and the alarm repeats it.
+ * is attempted on its own and for a bounded time. A failed delivery is logged, and the alarm retries it.
  */
 export class Outbox {
   readonly #userId: string;
@@ -28,7 +28,7 @@ export class Outbox {
   readonly #ledger: LedgerStore;
   /** Advances the export cursor in a transaction. */
   readonly #advanceCursor: (seq: number) => void;
-  /** Settles when no rows of the log are being removed: rows written meanwhile could be among them. */
+  /** Settles when no rows of the log are being removed. Rows written during a removal could be removed with them. */
   #trimming: Promise<void> = Promise.resolve();
 
   constructor(userId: string, env: Env, ledger: LedgerStore, advanceCursor: (seq: number) => void) {
@@ -75,8 +75,8 @@ export class Outbox {
 
   /**
    * Writes the entries after `afterSeq`, up to and including `lastSeq`, to the log again: missing ones are inserted,
-   * different ones overwritten. Entries never change in the account, so any other write may run beside it.
-   * @throws when the log does not answer
+   * different ones overwritten. Entries never change in the account, so another write may run at the same time.
+   * @throws when the log does not respond
    */
   async rewriteEntries(afterSeq: number, lastSeq: number): Promise<void> {
     const entries = this.#ledger.entriesBetween(afterSeq, lastSeq);
@@ -86,9 +86,9 @@ export class Outbox {
   }
 
   /**
-   * Removes entries from the log that the account does not have: those after its last one. Nothing is written to the log
-   * meanwhile.
-   * @throws when the log does not answer
+   * Removes entries from the log that the account does not have: those after its last one. Nothing is written to the
+   * log meanwhile.
+   * @throws when the log does not respond
    */
   async trimEntries(): Promise<void> {
     const trimmed = this.#trimming.then(() => {
@@ -132,7 +132,7 @@ export class Outbox {
     work: () => Promise<void>,
   ): Promise<boolean> {
     try {
-      await within(milliseconds, work());
+      await withTimeout(milliseconds, work());
       return true;
     } catch (error) {
       log("outbox_failed", { what, user_id: this.#userId, id, error: describe(error) });

@@ -5,7 +5,7 @@ import type { Quota } from "./limits.ts";
 import type { EntriesSum } from "./store/ledger.ts";
 import type { GenerationRecord } from "./views.ts";
 
-/** What the methods of an Account take and return. */
+/** Arguments and outcomes of the Account's methods. */
 
 /** A user's credits now, and when the next of them expire. */
 export type Balance = { credits: number; nextExpiration: number | null };
@@ -15,21 +15,21 @@ export type UploadRequest = {
   id: string;
   /** The declared length of the body, or null. */
   bytes: number | null;
-  /** When an SDK makes the call: identifies it, in case it is refused. */
+  /** Identifies the call, in case it is refused; null when no SDK makes it. */
   call: { orderId: string; sdkCall: SdkCall } | null;
 };
 
 export type AdmitOutcome =
   | { kind: "admitted" }
   | SubmitRefusal
-  /** Too many uploads that came to nothing, or too many at once. */
+  /** Too many uploads at once, or too many that led to no generation. */
   | { kind: "uploads_limited"; retryAfterSeconds: number }
   /** The idempotency key was used for a request whose references were much smaller. */
   | { kind: "conflict" };
 
 export type SubmitOutcome =
   | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
-  /** An earlier request with this idempotency key, or an earlier try of this SDK call, made the generation. */
+  /** An earlier request with this idempotency key, or an earlier attempt of this SDK call, created the generation. */
   | ({ kind: "repeated" } & Ended)
   /** The idempotency key was used for another request. */
   | { kind: "conflict" }
@@ -55,7 +55,10 @@ export type GrantOutcome =
   /** The expiry of a new grant is not in the future. */
   | { kind: "expired" };
 
-/** The ledger in figures and a page of ended generations, with what the log should have of them. */
+/**
+ * Sums over the ledger, a page of ended generations, and the part of both that the log should have. `held` is what the
+ * grants have left.
+ */
 export type Audit = {
   balance: number;
   held: number;

@@ -1,9 +1,9 @@
 import { lowestGenerationId } from "../id.ts";
-import { type Generation, JOIN_MS, type Order, type SdkCall } from "./lifecycle.ts";
+import { type Generation, JOIN_MS, type SdkCall, type SubmitCommand } from "./lifecycle.ts";
 import type { GenerationStore } from "./store/generations.ts";
 import type { RefusedCallStore } from "./store/refused-calls.ts";
 
-/** Refused SDK calls that are kept, of the last 15 minutes. */
+/** How many refused SDK calls of the last 15 minutes are kept. */
 const REFUSED_CALLS_MAX = 1_000;
 
 /**
@@ -19,8 +19,10 @@ export class Repeats {
     this.#refused = refused;
   }
 
-  /** The generation of the order's idempotency key, `conflict` when that was used for another request, or null. */
-  byKey({ idempotency, versionedFingerprint }: Order): Generation | "conflict" | null {
+  /**
+   * The generation with the command's idempotency key, `conflict` when the key was used for another request, or null.
+   */
+  byKey({ idempotency, versionedFingerprint }: SubmitCommand): Generation | "conflict" | null {
     const generation = idempotency && this.#generations.findByKey(idempotency.key);
     if (!generation) return null;
     const known = generation.idempotency?.fingerprint;
@@ -29,18 +31,19 @@ export class Repeats {
   }
 
   /**
-   * Joins an SDK's retry to the generation of an earlier try. The generation notes the retry's count, so that the retry
-   * of another, equal call takes another generation, and the order's id, so that the same order joins it again.
+   * Joins an SDK's retry to the generation of an earlier attempt. The generation stores the retry's count, so that the
+   * retry of another, equal call takes another generation, and the command's id, so that the same command joins it
+   * again.
    */
-  join({ id, sdkCall, versionedFingerprint }: Order, now: number): Generation | null {
+  join({ id, sdkCall, versionedFingerprint }: SubmitCommand, now: number): Generation | null {
     if (!sdkCall || sdkCall.count === 0) return null;
-    const since = joinableSince(now);
-    const joinedBefore = this.#generations.joinedBy(id, since);
-    if (joinedBefore) return joinedBefore;
+    const since = retryableSince(now);
+    const claimedBefore = this.#generations.findClaimedBy(id, since);
+    if (claimedBefore) return claimedBefore;
     const fingerprints = [sdkCall.fingerprint, versionedFingerprint].filter((one) => one !== undefined);
-    const generation = this.#generations.joinable(fingerprints, sdkCall.count, since);
+    const generation = this.#generations.findRetryTarget(fingerprints, sdkCall.count, since);
     if (!generation?.sdkCall) return null;
-    const call = { ...generation.sdkCall, count: sdkCall.count, joinedBy: id };
+    const call = { ...generation.sdkCall, count: sdkCall.count, claimedBy: id };
     const joined = { ...generation, sdkCall: call };
     this.#generations.update(generation, joined);
     return joined;
@@ -49,25 +52,25 @@ export class Repeats {
   /** Whether an SDK's retry may find a generation to join, before its body has been read. */
   mayJoin(sdkCount: number, call: { orderId: string; sdkCall: SdkCall } | null, now: number): boolean {
     if (sdkCount === 0) return false;
-    const since = joinableSince(now);
+    const since = retryableSince(now);
     const refused =
       call && this.#refused.find(call.orderId, [call.sdkCall.fingerprint], sdkCount - 1, since) !== null;
-    return !refused && this.#generations.joinable([], sdkCount, since) !== null;
+    return !refused && this.#generations.findRetryTarget([], sdkCount, since) !== null;
   }
 
   /**
-   * The refused call that this retry repeats, or that this same order noted: then there is nothing to join. Of several
-   * equal calls any may take the note, since as many can join as have a generation.
+   * The id of the refused call that this retry repeats, or that this same command recorded. Then the retry joins
+   * nothing. Any of several equal calls may use up the record, since as many can join as have a generation.
    */
-  refusedBefore({ id, sdkCall, unreadCall }: Order, now: number): string | null {
+  refusedBefore({ id, sdkCall, unreadCall }: SubmitCommand, now: number): string | null {
     if (!sdkCall || sdkCall.count === 0) return null;
     const fingerprints = [sdkCall.fingerprint, unreadCall?.fingerprint].filter((one) => one !== undefined);
-    return this.#refused.find(id, fingerprints, sdkCall.count - 1, joinableSince(now));
+    return this.#refused.find(id, fingerprints, sdkCall.count - 1, retryableSince(now));
   }
 
-  /** Notes that the call of an SDK was refused. */
+  /** Records that the call of an SDK was refused. */
   noteRefused(orderId: string, sdkCall: SdkCall, now: number): void {
-    this.#refused.note(orderId, sdkCall, joinableSince(now), REFUSED_CALLS_MAX);
+    this.#refused.note(orderId, sdkCall, retryableSince(now), REFUSED_CALLS_MAX);
   }
 
   forgetRefused(orderId: string | null): void {
@@ -75,6 +78,6 @@ export class Repeats {
   }
 }
 
-function joinableSince(now: number): string {
+function retryableSince(now: number): string {
   return lowestGenerationId(now - JOIN_MS);
 }

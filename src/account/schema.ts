@@ -4,16 +4,16 @@ import { takeSteps } from "../schema-steps.ts";
  * The tables of an Account object, as ordered steps: see schema-steps.ts.
  *
  * Rules for a new step:
- * - Append it. Never change a step that was released: accounts that have taken it do not take it again.
+ * - Append it. Never change a released step: an account applies each step once.
  * - Only add: tables, indexes, and columns that are nullable or have a default. While a deployment rolls out, and after
  *   a rollback, the previous release works on the same tables.
- * - Add `test/account/fixtures/schema-<version>.sql` when the release that has it is made.
+ * - Add `test/account/fixtures/schema-<version>.sql` when you release it.
  *
- * WITHOUT ROWID, and no index but those that the alarm and the charge walk: the platform bills each row and index entry
- * that is written.
+ * Tables are WITHOUT ROWID where they have a text key, and have only the indexes that the alarm and the charge read:
+ * the platform bills each row and index entry that is written.
  */
 const STEPS: readonly string[] = [
-  // 1. The tables of releases that noted no version: IF NOT EXISTS, as an account of theirs has them.
+  // 1. The tables of releases that stored no version: IF NOT EXISTS, because an account of those releases has them.
   `CREATE TABLE IF NOT EXISTS grants (
     id TEXT PRIMARY KEY,
     credits INTEGER NOT NULL,
@@ -70,8 +70,8 @@ const STEPS: readonly string[] = [
   CREATE TABLE IF NOT EXISTS told (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER NOT NULL);
   INSERT OR IGNORE INTO told VALUES (1, 0);`,
 
-  // 2. Whose key and which mode a charge was made with; whether an answer was delivered and a retry may succeed; and the
-  // SDK calls that were refused, so that their retries are new calls.
+  // 2. The key and the mode of a charge; whether a response was delivered; whether a failure is permanent; and refused
+  // SDK calls, so that their retries are new calls.
   `ALTER TABLE generations ADD COLUMN key_id TEXT;
   ALTER TABLE generations ADD COLUMN livemode INTEGER NOT NULL DEFAULT 1;
   ALTER TABLE generations ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
@@ -84,8 +84,7 @@ const STEPS: readonly string[] = [
     sdk_count INTEGER NOT NULL
   ) WITHOUT ROWID;`,
 
-  // 3. When a generation's turn comes that waits for its provider; whether the last lease ended without a word of its
-  // holder.
+  // 3. When the turn of a waiting generation comes; whether a worker lost its lease without giving it back.
   `ALTER TABLE generations ADD COLUMN slot_at INTEGER;
   ALTER TABLE generations ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;`,
 ];
@@ -93,12 +92,12 @@ const STEPS: readonly string[] = [
 export const SCHEMA_VERSION = STEPS.length;
 
 /**
- * The oldest version whose code can work on these tables: it rises only with a step that older code cannot live with,
- * which the rules above forbid. It lets a rollback go on with tables that a newer release has extended.
+ * The oldest version whose code can work on these tables. Raise it only with a step that older code cannot handle,
+ * which the rules above forbid. It lets a rollback work with tables that a newer release has extended.
  */
 const OLDEST_READER = 1;
 
-/** Brings the account's tables up to date. @param steps all, or in tests those of an older release */
+/** Migrates the account's tables. @param steps all, or in tests those of an older release */
 export function migrate(storage: DurableObjectStorage, steps: readonly string[] = STEPS): void {
   takeSteps(storage, steps, OLDEST_READER);
 }

@@ -1,24 +1,24 @@
 /**
  * The limits on one user's uploads of references, over plain data: no clock, no storage. An upload is admitted before
- * its body is read, so it has no generation yet, and may never have one. While it lasts it counts like a generation that
- * was just accepted; one that came to nothing counts for a minute more.
+ * its body is read, so it has no generation yet, and may never have one. While it runs, it counts like a generation
+ * that was just accepted; if it leads to no generation, it counts for one more minute.
  */
 import { WINDOW_MS } from "./limits.ts";
 
-/** An upload whose end nobody has told is forgotten: the form it came in takes no longer than this. */
+/** An upload whose end was not reported is forgotten after this time: a form may take no longer. */
 export const UPLOAD_MS_MAX = 16 * 60_000;
-/** Uploads of one user at the same time, where no lower limit is set. */
+/** Concurrent uploads of one user, if no lower limit is set. */
 export const OPEN_UPLOADS_MAX = 16;
-/** Uploads of one user within a minute that came to nothing: refused, repeated, or given up. */
+/** Uploads of one user within a minute that led to no generation: refused, repeated or given up. */
 export const WASTED_UPLOADS_MAX = 60;
-/** Nobody knows when one of the running uploads will end. */
+/** The `Retry-After` while uploads run: nobody knows when one will end. */
 const RETRY_SECONDS = 5;
 
 type OpenUpload = { id: string; openedAt: number };
 
 export type Uploads = {
   open: readonly OpenUpload[];
-  /** When each of the latest uploads that came to nothing was over; at most {@link WASTED_UPLOADS_MAX}. */
+  /** When each of the latest uploads without a generation ended; at most {@link WASTED_UPLOADS_MAX}. */
   wasted: readonly number[];
 };
 
@@ -34,7 +34,7 @@ export function uploadWaitSeconds(uploads: Uploads, now: number): number | null 
   return open.length >= OPEN_UPLOADS_MAX ? RETRY_SECONDS : null;
 }
 
-/** Without what has been forgotten by now. */
+/** Leaves out uploads that no longer count. */
 export function currentUploads({ open, wasted }: Uploads, now: number): Uploads {
   return {
     open: open.filter(({ openedAt }) => now < openedAt + UPLOAD_MS_MAX),

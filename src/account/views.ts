@@ -3,7 +3,7 @@ import type { StoredImage } from "../images/stored.ts";
 import type { FailureCode, Generation, GenerationRequest, GenerationStatus } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 
-/** A generation as callers may see it, whether read from the Account or from the log. */
+/** A generation as clients may see it, read from the Account or from the log. */
 export type GenerationRecord = {
   id: string;
   status: GenerationStatus;
@@ -16,7 +16,7 @@ export type GenerationRecord = {
   creditsCharged: number;
   creditsRefunded: number;
   error: FailureCode | null;
-  /** When a queued generation's turn comes, about; null when that is unknown. Only known to the account. */
+  /** The estimated time of a queued generation's turn; null when unknown. Only the account knows it. */
   slotAt?: number | null;
   /** Whether the same request would fail again. The account knows it for a day; the log does not keep it. */
   permanent?: boolean;
@@ -24,7 +24,7 @@ export type GenerationRecord = {
   origin: string;
 };
 
-/** The record, and what was asked for. */
+/** The record and its request. */
 export type GenerationDetail = GenerationRecord & { request: LoggedRequest };
 
 /** How much of a prompt the log keeps, in code points. */
@@ -50,7 +50,7 @@ export function recordOf(generation: Generation): GenerationRecord {
   };
 }
 
-/** The same record, from its row in the log. */
+/** The record of a row in the log. */
 export function recordOfRow(row: typeof generations.$inferSelect): GenerationRecord {
   return {
     id: row.id,

@@ -1,8 +1,8 @@
-/** Callers that wait for a generation to end. In memory: a caller whose object is reset asks again. */
+/** Callers that wait for a generation to end. In memory: when the object is reset, its callers ask again. */
 export class Waiters<Ended> {
   readonly #waiting = new Map<string, Set<(ended: Ended) => void>>();
 
-  /** What `answer` gives for the id, or what `read` returns after that many milliseconds. */
+  /** Resolves with what `answer` gives for the id, or with what `read` returns after that many milliseconds. */
   async wait(id: string, milliseconds: number, read: () => Ended): Promise<Ended> {
     const { promise, resolve } = Promise.withResolvers<Ended>();
     const waiting = this.#waiting.get(id) ?? new Set();

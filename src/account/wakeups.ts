@@ -1,9 +1,9 @@
 import { KEEP_MS } from "./lifecycle.ts";
 
-/** When the alarm comes back for entries that the log has not taken. */
+/** When the alarm retries to export entries. */
 export const EXPORT_AGAIN_MS = 30_000;
 
-/** What the tables hold that needs an alarm. Times in milliseconds since 1970, null where there is none. */
+/** Everything pending that needs an alarm. Times in milliseconds since 1970, null where there is none. */
 export type Pending = {
   /** When the next generation is due. */
   nextDue: number | null;

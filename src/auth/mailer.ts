@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import { isLoopback } from "../origin.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 
 export type Mail = { to: string; subject: string; text: string };
 
@@ -27,7 +27,7 @@ export function sendsRealMail(config: Config): boolean {
 
 /** Sends JSON `{from, to, subject, text}` with a bearer token, as Resend's API and compatible ones expect. */
 async function post(url: string, key: string, from: string, { to, subject, text }: Mail): Promise<void> {
-  const response = await within(
+  const response = await withTimeout(
     MAIL_MS_MAX,
     fetch(url, {
       method: "POST",

@@ -1,4 +1,4 @@
-/** The models that can be asked for, as data: each object is, field for field, what the API shows of it. */
+/** The models as data. `GET /models` shows each object as it is. */
 
 const tiers = ["1K", "2K", "4K"] as const;
 const renderQualities = ["auto", "low", "medium", "high"] as const;
@@ -21,22 +21,22 @@ const aspectRatios = [
   "1:3",
 ] as const;
 
-/** The resolution that is priced. */
+/** A resolution class, which decides the price. */
 export type Tier = (typeof tiers)[number];
-/** How much care the provider takes; it does not change the price. */
+/** The provider's quality setting. It does not change the price. */
 export type RenderQuality = (typeof renderQualities)[number];
 export type AspectRatio = (typeof aspectRatios)[number];
-/** A ratio that names a shape: `width:height`. */
+/** A ratio `width:height`. */
 export type FixedRatio = Exclude<AspectRatio, "auto">;
 
 export type Model = {
   readonly id: string;
-  /** Other ids that a caller may name the model by. Answers have `id`. */
+  /** Other names that a request may use. Responses have `id`. */
   readonly aliases: readonly string[];
   readonly object: "model";
   readonly name: string;
   readonly provider: string;
-  /** The id the provider itself knows the model by. */
+  /** The provider's own name for the model. */
   readonly provider_model: string;
   readonly owned_by: string;
   /** Seconds since 1970. */
@@ -83,7 +83,7 @@ export function priceOf(model: Model, tier: Tier, n: number): number {
   return n * model.credits[tier];
 }
 
-/** The fewest credits that `n` images of this model can cost, whatever else is asked. */
+/** The lowest price of `n` images of this model. */
 export function cheapestPrice(model: Model, n = 1): number {
   return Math.min(...model.supported_qualities.map((tier) => priceOf(model, tier, n)));
 }

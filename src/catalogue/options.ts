@@ -2,7 +2,7 @@ import type { RenderQuality } from "./models.ts";
 
 export type OutputFormat = "png" | "jpeg" | "webp";
 
-/** What decides how an image looks: stored with a generation, and sent to its provider. */
+/** The options of an image: stored with a generation, and sent to its provider. */
 export type ImageOptions = {
   prompt: string;
   /** Pixels, or `auto`: the provider chooses the shape. */
@@ -13,6 +13,6 @@ export type ImageOptions = {
   outputCompression: number | null;
   background: "auto" | "opaque";
   moderation: "auto" | "low";
-  /** The caller's end-user id, hashed, or null. */
+  /** The client's end-user id, hashed, or null. */
   endUser: string | null;
 };

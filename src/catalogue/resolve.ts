@@ -1,7 +1,7 @@
 import { type AspectRatio, type Model, priceOf, type RenderQuality, type Tier } from "./models.ts";
 import { formatSize, parseSize, ratioOf, type Size, sizeOf, tierOf } from "./sizes.ts";
 
-/** The fields of a request that decide what is drawn and what it costs, as the caller wrote them. */
+/** The fields of a request that decide size and price, as the client sent them. */
 export type ShapeRequest = {
   size?: string | undefined;
   /** A render quality, or, in an older form of the API, a tier. */
@@ -27,8 +27,8 @@ export type Shape = {
 export type InvalidShape = { kind: "invalid"; param: keyof ShapeRequest; message: string };
 
 /**
- * Decides shape, tier and price of a request, or says which field is wrong. Nothing is clamped or guessed: fields that
- * contradict each other are refused, since whichever won would be charged for.
+ * Resolves size, tier and price of a request, or returns the invalid field. Nothing is clamped or guessed:
+ * contradictory fields are invalid, because the client would be charged for whichever one won.
  */
 export function resolveShape(model: Model, request: ShapeRequest): Shape | InvalidShape {
   const fields = readFields(model, request);
@@ -57,7 +57,7 @@ type Fields = {
   n: number;
 };
 
-/** Checks each field by itself. */
+/** Validates each field on its own. */
 function readFields(model: Model, request: ShapeRequest): Fields | InvalidShape {
   const { quality = "auto", aspect_ratio = model.default_aspect_ratio, resolution, n = 1 } = request;
 
@@ -94,7 +94,7 @@ function readSize(text: string): ReturnType<typeof parseSize> | { kind: "auto"; 
 
 type NamedTier = { param: "size" | "quality" | "resolution"; tier: Tier; words: string };
 
-/** What each field says of the tier; those that say nothing are left out. */
+/** The fields that name a tier. */
 function namedTiers({ size, qualityTier, resolutionTier }: Fields): NamedTier[] {
   const named: NamedTier[] = [];
   if (size !== "auto") {
@@ -140,7 +140,7 @@ function shapeOf(
   if (size !== "auto") return { aspectRatio: ratioOf(size, model.supported_aspect_ratios), size };
   if (ratio !== "auto") return { aspectRatio: ratio, size: sizeOf(ratio, tier) };
   if (tier === "1K") return { aspectRatio: "auto", size: "auto" };
-  // A provider left to choose may draw less than the tier that is paid for.
+  // With `auto`, the provider could return a smaller image than the tier that was charged.
   return { aspectRatio: "1:1", size: sizeOf("1:1", tier) };
 }
 

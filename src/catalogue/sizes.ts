@@ -12,19 +12,19 @@ export const ELONGATION_MAX = 3;
 export const PIXELS_MIN = 655_360;
 export const PIXELS_MAX = 8_294_400;
 
-/** `pixelsMax` bounds what counts as the tier; `drawnPixelsMax` what is drawn when only a ratio and the tier are named. */
+/** `pixelsMax`: the largest size of a tier. `drawnPixelsMax`: the largest size for a ratio and a tier. */
 export const TIER_LIMITS: Readonly<Record<Tier, { pixelsMax: number; drawnPixelsMax: number }>> = {
   "1K": { pixelsMax: 1_572_864, drawnPixelsMax: 1_048_576 },
   "2K": { pixelsMax: 4_194_304, drawnPixelsMax: 4_194_304 },
   "4K": { pixelsMax: PIXELS_MAX, drawnPixelsMax: PIXELS_MAX },
 };
 
-/** A size this close to a supported ratio is called by it: edges are multiples of 16, so few ratios are met exactly. */
+/** A size this close to a supported ratio counts as that ratio: edges are multiples of 16, so few ratios are exact. */
 const RATIO_TOLERANCE = 1.01;
 
 /**
- * Reads `WIDTHxHEIGHT`: two decimal numbers without sign or leading zero around a lower-case `x`, within the limits
- * above. The message of a refusal names the broken rule and the nearest valid size.
+ * Parses `WIDTHxHEIGHT`: two decimal numbers without sign or leading zero around a lower-case `x`, within the limits
+ * above. The error message names the violated rule and the nearest valid size.
  */
 export function parseSize(text: string): ParsedSize {
   if (!/^[1-9][0-9]*x[1-9][0-9]*$/.test(text)) {
@@ -39,7 +39,7 @@ export function parseSize(text: string): ParsedSize {
   };
 }
 
-/** The first rule a size breaks, in words, or undefined when it is valid. */
+/** The first rule that a size violates, in words, or undefined when it is valid. */
 export function brokenRule({ width, height }: Size): string | undefined {
   const long = Math.max(width, height);
   const short = Math.min(width, height);
@@ -57,8 +57,8 @@ export function brokenRule({ width, height }: Size): string | undefined {
 }
 
 /**
- * The valid size that changes the asked one least: the edge that changes most, in proportion, changes as little as can
- * be; among equals the shape does. So a size that is only too small or too large keeps its shape.
+ * The valid size closest to the requested one. It minimizes the larger relative change of the two edges, then the
+ * change of the ratio, so that a size that is only too small or too large keeps its ratio.
  */
 export function nearestValidSize(asked: Size): Size {
   let nearest: Size = { width: 1024, height: 1024 };
@@ -79,7 +79,7 @@ export function nearestValidSize(asked: Size): Size {
   return nearest;
 }
 
-/** The tier a size is priced as, by its pixels. The size must be valid. */
+/** The tier of a valid size, by its pixels. */
 export function tierOf({ width, height }: Size): Tier {
   const pixels = width * height;
   if (pixels <= TIER_LIMITS["1K"].pixelsMax) return "1K";
@@ -87,7 +87,7 @@ export function tierOf({ width, height }: Size): Tier {
   return "4K";
 }
 
-/** The largest size of exactly that ratio, on the grid of 16, that the tier draws. */
+/** The largest size of exactly that ratio, in multiples of 16, within the tier's `drawnPixelsMax`. */
 export function sizeOf(ratio: FixedRatio, tier: Tier): Size {
   const terms = lowestTerms(splitPair(ratio, ":"));
   const width = EDGE_MULTIPLE * terms.width;
@@ -100,8 +100,8 @@ export function sizeOf(ratio: FixedRatio, tier: Tier): Size {
 }
 
 /**
- * The name of a size's shape: the supported ratio it has, or comes within {@link RATIO_TOLERANCE} of, else its own in
- * lowest terms.
+ * The ratio of a size: the supported ratio that it has, or is within {@link RATIO_TOLERANCE} of, otherwise its own
+ * ratio in lowest terms.
  */
 export function ratioOf(size: Size, supported: readonly AspectRatio[]): string {
   let name: string | undefined;
@@ -127,7 +127,7 @@ export function formatSize({ width, height }: Size): string {
   return `${width}x${height}`;
 }
 
-/** Numbers too long for a double are cut to the largest safe one: an infinite edge would have no nearest size. */
+/** Numbers beyond the safe range become the largest safe integer: an infinite edge would have no nearest size. */
 function splitPair(text: string, separator: string): Size {
   const at = text.indexOf(separator);
   return {

@@ -2,15 +2,15 @@ import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core"
 import type { StoredImage } from "../images/stored.ts";
 
 /**
- * The database `LOG`: ended generations and credit entries, as the Account objects wrote them. Only they write here, and
- * the log never decides anything about money: the ledger is in the object. Times are milliseconds since 1970, credits
+ * The database `LOG`: ended generations and credit entries. Only the Account objects write it, and it decides nothing
+ * about money: the ledger is in the object. Times are milliseconds since 1970, credits
  * whole numbers.
  *
- * Both tables are WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a user's rows lie
- * together, newest last, because ids begin with their time.
+ * Both tables are WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a user's rows are
+ * stored together, newest last, because ids begin with their time.
  */
 
-/** What was asked, as the log keeps it: the prompt cut short, the references only counted. */
+/** A request as the log keeps it: the prompt is cut, references are only counted. */
 export type LoggedRequest = {
   prompt: string;
   aspectRatio: string;
@@ -23,7 +23,7 @@ export type LoggedRequest = {
   origin: string;
 };
 
-/** Generations that have ended. */
+/** Ended generations. */
 export const generations = sqliteTable(
   "generations",
   {
@@ -35,16 +35,16 @@ export const generations = sqliteTable(
     endedAt: integer("ended_at").notNull(),
     creditsCharged: integer("credits_charged").notNull(),
     creditsRefunded: integer("credits_refunded").notNull(),
-    /** JSON: what was asked, the prompt cut short. */
+    /** JSON: the request, with the prompt cut. */
     request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
     error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
-    /** JSON: the images delivered. */
+    /** JSON: the delivered images. */
     images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.userId, t.id] })],
 );
 
-/** The entries of the ledgers. */
+/** Copies of the ledger entries of all accounts. */
 export const creditEntries = sqliteTable(
   "credit_entries",
   {

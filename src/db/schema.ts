@@ -2,10 +2,10 @@ import { sql } from "drizzle-orm";
 import { check, index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /**
- * The database `DB`: users, API keys and sessions. Small, and read by every request. What grows with use is in `LOG`: see
- * log-schema.ts. Times are milliseconds since 1970.
+ * The database `DB`: users, API keys and sessions. It is small, and every request reads it. Data that grows with use is
+ * in `LOG`: see log-schema.ts. Times are milliseconds since 1970.
  *
- * The first releases had the log here, too. Its tables stay, unused: see migrations/retired.ts.
+ * The first releases also had the log here. Its tables stay, unused: see migrations/retired.ts.
  */
 
 export const accountTypes = ["FREE", "PRO"] as const;
@@ -22,17 +22,19 @@ export const users = sqliteTable(
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
     updatedAt: integer("updated_at", { mode: "timestamp_ms" }),
     emailVerified: integer("email_verified", { mode: "boolean" }).notNull().default(false),
-    /** Asked for by the sign-in library; no page shows it. */
+    /** Required by the sign-in library; no page shows it. */
     image: text(),
-    /** True for a user who signed up, until their sign-up credits are decided. Never for users that an operator makes. */
+    /**
+     * True for a user who signed up, until their sign-up credits are decided. False for users that an operator creates.
+     */
     signupGrantDue: integer("signup_grant_due", { mode: "boolean" }).notNull().default(false),
   },
   (t) => [check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`)],
 );
 
 /**
- * The tables of the sign-in library, better-auth: columns by its names
- * (https://www.better-auth.com/docs/concepts/database), times as Date, as it wants them.
+ * The tables of better-auth, the sign-in library, with its column names
+ * (https://www.better-auth.com/docs/concepts/database). It needs times as Date.
  */
 export const sessions = sqliteTable(
   "sessions",
@@ -51,7 +53,7 @@ export const sessions = sqliteTable(
   (t) => [index("sessions_user").on(t.userId)],
 );
 
-/** The ways in which a user may sign in: a password, or an account elsewhere. */
+/** The sign-in methods of a user: a password, or an account at GitHub or Google. */
 export const accounts = sqliteTable(
   "accounts",
   {
@@ -67,7 +69,7 @@ export const accounts = sqliteTable(
     accessTokenExpiresAt: integer("access_token_expires_at", { mode: "timestamp_ms" }),
     refreshTokenExpiresAt: integer("refresh_token_expires_at", { mode: "timestamp_ms" }),
     scope: text(),
-    /** Salted and stretched (scrypt). */
+    /** Hashed with scrypt. */
     password: text(),
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
     updatedAt: integer("updated_at", { mode: "timestamp_ms" }).notNull(),
@@ -78,7 +80,7 @@ export const accounts = sqliteTable(
   ],
 );
 
-/** What a link in a mail, or the return from another site, is held against. */
+/** Tokens of links in mails, and of sign-ins at another site. */
 export const verifications = sqliteTable(
   "verifications",
   {
@@ -92,14 +94,14 @@ export const verifications = sqliteTable(
   (t) => [index("verifications_identifier").on(t.identifier)],
 );
 
-/** How often something that invites guessing was tried: by whom, or for whom, until when it counts. */
+/** Counted attempts to sign in, sign up and reset a password, by network or address. They count until `endsAt`. */
 export const attempts = sqliteTable("attempts", {
   key: text().primaryKey(),
   count: integer().notNull(),
   endsAt: integer("ends_at").notNull(),
 });
 
-/** Mailboxes that have had the credits for signing up: SHA-256 of the normalized address, so that no address is kept. */
+/** Mailboxes that got sign-up credits: SHA-256 of the normalized address, so that no address is kept. */
 export const signupMailboxes = sqliteTable("signup_mailboxes", {
   mailbox: text().primaryKey(),
   userId: text("user_id").notNull(),
@@ -113,14 +115,14 @@ export const apiKeys = sqliteTable(
       .notNull()
       .references(() => users.id),
     name: text().notNull(),
-    /** SHA-256 of the whole key, hex. The key itself is nowhere. */
+    /** SHA-256 of the whole key, hex. The key itself is not stored. */
     hash: text().notNull().unique(),
-    /** The prefix and the last four characters, for telling keys apart on a page. */
+    /** The prefix and the last four characters, to show on a page. */
     display: text().notNull(),
     expiresAt: integer("expires_at"),
     revokedAt: integer("revoked_at"),
     createdAt: integer("created_at").notNull(),
-    /** True to the day (UTC) only: it is written by the first request of a day that has the key. */
+    /** Exact to the day (UTC): the first request of a day writes it. */
     lastUsedAt: integer("last_used_at"),
   },
   (t) => [index("api_keys_user").on(t.userId)],

@@ -1,13 +1,13 @@
 /**
- * The circuit breaker of a provider. After a few failures in a row only probes are let through, until one succeeds.
+ * The circuit breaker of a provider. After a few failures in a row, only probes are let through, until one succeeds.
  * Plain data and `now` (milliseconds since 1970); no clock.
  */
 
-/** One less than a generation's attempts, by default: an outage must be noticed before it uses them up. */
+/** One less than the default attempts of a generation, so that the breaker opens before an outage uses them up. */
 const FAILURES_TO_OPEN = 2;
 const FIRST_PROBE_MS = 5_000;
 const LAST_PROBE_MS = 60_000;
-/** A probe that has not failed by then is followed by another: an image takes a minute, most failures a moment. */
+/** If a probe has not failed by then, another may start: an image takes a minute, most failures take a moment. */
 const PROBE_FAILS_WITHIN_MS = 15_000;
 
 export type Breaker = {
@@ -27,7 +27,7 @@ export function isOpen({ openedAt }: Breaker): boolean {
   return openedAt !== null;
 }
 
-/** A call or probe failed in a way that says that the provider is down. */
+/** Records a failed call or probe that indicates that the provider is down. */
 export function failed(breaker: Breaker, isProbe: boolean, now: number): Breaker {
   const failures = breaker.failures + 1;
   if (breaker.openedAt === null) {
@@ -39,7 +39,7 @@ export function failed(breaker: Breaker, isProbe: boolean, now: number): Breaker
   return { ...breaker, failures, probeAt: now + waitMs, waitMs };
 }
 
-/** A probe starts now: the next one waits until this one would have failed. */
+/** Records the start of a probe. The next one waits until this one would have failed. */
 export function probing(breaker: Breaker, now: number): Breaker {
   return { ...breaker, probeAt: now + PROBE_FAILS_WITHIN_MS };
 }

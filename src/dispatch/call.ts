@@ -5,41 +5,41 @@ import { backoffMs, sleep } from "../time.ts";
 import type { CallOutcome, TakeAnswer } from "./gate.ts";
 import type { Route } from "./routes.ts";
 
-/** How often a call is repeated whose images may have been made, and billed, but did not arrive. */
+/** How often a call is retried whose images may have been generated and billed but did not arrive. */
 const UNDELIVERED_RETRIES_MAX = 1;
 
-/** Images to be made, and what the calls for them need. */
+/** The images to generate, and what the provider calls need. */
 export type Work = {
   generationId: string;
   options: ImageOptions;
   references: readonly Reference[];
-  /** How many images there are to be in all. */
+  /** How many images to generate in total. */
   n: number;
   /** How many of them are stored. */
   stored(): number;
-  /** Stores one image. After `rejected` (not an image) and `unstored` (our fault) further images are still wanted. */
+  /** Stores one image. After `rejected` (not an image) and `unstored` (R2 failed), further images are still read. */
   store(body: ReadableStream<Uint8Array>): Promise<"stored" | "rejected" | "unstored">;
-  /** Asks the account for the right to one provider call. @throws when the account does not answer */
+  /** Asks the account for the right to one provider call. @throws when the account does not respond */
   allowCall(): Promise<boolean>;
   /** Asks the provider's gate for a call. */
   take(images: number, isAgain: boolean): Promise<TakeAnswer>;
   /** Reports the outcome of a call to the gate. */
   report(outcome: CallOutcome): Promise<void>;
-  /** Whether an earlier run died, and may have lost images that its provider made. */
+  /** Whether an earlier run died, and may have lost images that the provider generated. */
   interrupted: boolean;
   /** Milliseconds since 1970. No call begins after it. */
   until: number;
   signal: AbortSignal;
 };
 
-/** Why images are missing: what the provider said last, our storage, or no call or time left. */
+/** Why images are missing: the provider's last failure, our storage, or no call or time left. */
 export type CallFailure = ProviderFailure | { reason: "unstored" } | { reason: "exhausted" };
 
 export type MakeOutcome =
-  /** The provider gave a whole answer, even if it has fewer images than asked. */
+  /** The provider returned a complete response, even if it has fewer images than requested. */
   | { kind: "made" }
   | { kind: "failed"; failure: CallFailure }
-  /** The provider has no room before `until` (null: unknown). A call was allowed and not made. */
+  /** The provider has no capacity before `until` (null: unknown). A call was allowed and not made. */
   | { kind: "waits"; until: number | null };
 
 /**
@@ -48,13 +48,13 @@ export type MakeOutcome =
  */
 export async function makeImages(route: Route, work: Work): Promise<MakeOutcome> {
   const { generationId } = work;
-  // The images of a call that was under way when its run died did not arrive.
+  // The images of a call that was running when its run died did not arrive.
   let undelivered = work.interrupted ? 1 : 0;
   let isAllowed = false;
   let isAgain = false;
   let wait = 0;
   for (let retry = 0; work.stored() < work.n; ) {
-    // Asked before any wait: without a further call there is nothing to wait for.
+    // Before any wait: without a further call, there is nothing to wait for.
     isAllowed ||= await work.allowCall();
     if (!isAllowed) return failed({ reason: "exhausted" });
     if (wait > 0) await sleep(wait);
@@ -90,7 +90,7 @@ function isOver({ signal, until }: Work, at: number): boolean {
   return signal.aborted || at >= until;
 }
 
-/** One call, which stores each image as it arrives. Null when the provider gave a whole answer. */
+/** Makes one call, and stores each image as it arrives. Null when the provider returned a complete response. */
 async function callProvider(
   { provider, providerModel }: Route,
   work: Work,
@@ -107,7 +107,8 @@ async function callProvider(
   try {
     const request = { ...options, providerModel, generationId, n: n - offset, offset };
     for await (const { body } of provider.generate(request, { references, signal, onLimit })) {
-      // Checked only here: a provider that is left after its last image cannot say that its answer was whole.
+      // Checked only here: a provider that is cancelled after its last image cannot report that its response was
+      // complete.
       if (stored() === n) break;
       if ((await store(body)) === "unstored") unstored = true;
     }
@@ -122,11 +123,11 @@ async function callProvider(
   }
   const outcome = outcomeOf(failure, perMinute);
   if (ticket.report || outcome.kind !== "answered" || perMinute !== null) await work.report(outcome);
-  // After a fault of our storage, a further call would buy the lost images again.
+  // After a failure of our storage, another call would buy the lost images again.
   return unstored ? { reason: "unstored" } : failure;
 }
 
-/** What a call says about the provider's health and limits. */
+/** The outcome of a call, as far as the provider's health and limits are concerned. */
 function outcomeOf(failure: CallFailure | null, perMinute: number | null): CallOutcome {
   switch (failure?.reason) {
     case "limited":

@@ -10,11 +10,11 @@ export type Item = {
   /** Items of one flow keep their order: `<user>/<mode>`. */
   flow: string;
   images: number;
-  /** When the item is of no use any more, in milliseconds since 1970. */
+  /** The item is dropped after this time, in milliseconds since 1970. */
   deadline: number;
 };
 
-/** The flow of a user's work: sync requests do not wait behind the user's own async ones. */
+/** The flow of a user's work. Sync requests do not wait behind the user's own async ones. */
 export function flowOf(userId: string, mode: "sync" | "async"): string {
   return `${userId}/${mode}`;
 }
@@ -25,7 +25,7 @@ type Flow = { items: Queued[]; finish: number };
 export class FairQueue {
   readonly #flows = new Map<string, Flow>();
   readonly #flowOf = new Map<string, string>();
-  /** The start of the item taken last. */
+  /** The start tag of the last item taken. */
   #virtual = 0;
   #images = 0;
 
@@ -43,8 +43,8 @@ export class FairQueue {
   }
 
   /**
-   * Adds an item behind those of its flow, or before all items (`first`): one whose turn had come already. An id that is
-   * there already stays where it is.
+   * Adds an item after those of its flow, or before all items (`first`), if its turn had already come. Does nothing if
+   * the id is already in the queue.
    */
   add(item: Item, place: "first" | "last" = "last"): void {
     if (this.#flowOf.has(item.id)) return;
@@ -66,7 +66,7 @@ export class FairQueue {
     return this.#first();
   }
 
-  /** Takes that item out. */
+  /** Removes and returns that item. */
   take(): Item | null {
     const first = this.#first();
     if (!first) return null;
@@ -95,7 +95,7 @@ export class FairQueue {
     return flow && first ? flow.finish - first.start : 0;
   }
 
-  /** How many images come before a further item of this flow. */
+  /** How many images come before a new item of this flow. */
   imagesBefore(name: string): number {
     const start = Math.max(this.#virtual, this.#flows.get(name)?.finish ?? 0);
     let before = 0;

@@ -3,12 +3,12 @@ import { FairQueue, type Item } from "./fair-queue.ts";
 import * as paces from "./pace.ts";
 
 /**
- * Who may call a provider, and when: its pace, its concurrency and its circuit breaker, and a fair queue of those who
- * wait. No clock and no storage: every method takes `now`, in milliseconds since 1970. The object that runs it is
- * provider-gate.ts, and the simulation runs the same code.
+ * Decides who may call a provider, and when: pace, concurrency, circuit breaker, and a fair queue of waiting work. No
+ * clock and no storage: every method takes `now`, in milliseconds since 1970. provider-gate.ts is the object that runs
+ * it; the simulation runs the same code.
  */
 
-/** Stated limits of a provider; 0 is none. */
+/** The configured limits of a provider; 0 means none. */
 export type GateSettings = { perMinute: number; concurrent: number };
 
 /** `auto` leaves it to the breaker; `open` stops all calls; `closed` lets all through. */
@@ -16,26 +16,26 @@ export const operatorStates = ["auto", "open", "closed"] as const;
 export type OperatorState = (typeof operatorStates)[number];
 
 export type Ask = Item & {
-  /** Whether it has waited here before: then it goes before the others. */
+  /** Whether the item has waited here before. Then it goes first. */
   isAgain: boolean;
 };
 
 export type TakeAnswer =
-  /** `report`: the outcome of the call is wanted whatever it is; failures always are. */
+  /** `report`: whether to report a successful call too. Failures are always reported. */
   | { kind: "go"; report: boolean; isProbe: boolean }
-  /** Its turn comes about then; null when nobody can say. */
+  /** The estimated time of its turn; null when unknown. */
   | { kind: "wait"; until: number | null };
 
 /** How a call ended, as far as the provider's health and limits are concerned. */
 export type CallOutcome =
-  /** The provider answered, whatever it said. `perMinute` is the limit it states, or null. */
+  /** The provider responded in any way. `perMinute` is the limit it states, or null. */
   | { kind: "answered"; perMinute: number | null }
-  /** It turned the call away for its rate or concurrency. */
+  /** It turned the call away because of its rate or concurrency limit. */
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterMs: number | null }
-  /** It is down, or was not reached. */
+  /** It is down, or could not be reached. */
   | { kind: "failed"; reason: string; retryAfterMs: number | null };
 
-/** What is kept when the object is evicted. Those who wait are kept beside it. */
+/** The state that survives an eviction of the object. Waiting items are stored separately. */
 export type GateState = {
   pace: paces.Pace;
   breaker: breakers.Breaker;
@@ -52,19 +52,19 @@ export const INITIAL_STATE: GateState = {
   lastFailure: null,
 };
 
-/** A ticket lapses after this time, so that a caller that died frees its place. */
+/** A ticket expires after this time, so that a dead caller frees its place. */
 const TICKET_MS = 300_000;
-/** How long a released item may take to come back and start. */
+/** How long a released item may take to start. */
 const GRANT_MS = 300_000;
-/** Released items that have not started. More are not released: the consumers cannot keep up. */
+/** The most released items that have not started. At this number, the consumers cannot keep up. */
 const GRANTS_MAX = 100;
 const CONCURRENCY_GROWS_EVERY_MS = 10_000;
 /** The assumed duration of a call until one has been measured. */
 const CALL_MS = 60_000;
-/** After an outage the rate starts at this multiple of what it was before, but not below the minimum. */
+/** After an outage, the rate starts at this multiple of the rate before it, but not below the minimum. */
 const EASE_IN_FACTOR = 2;
 const EASE_IN_PER_MINUTE_MIN = 60;
-/** Items that may wait. Beyond that the account asks again later. */
+/** The most waiting items. Beyond that, the account asks again later. */
 export const WAITING_MAX = 20_000;
 
 /** A flow's share of the releases is measured over about this time. */
@@ -76,14 +76,14 @@ type Ticket = { images: number; startedAt: number; isProbe: boolean };
 export class Gate {
   readonly #settings: GateSettings;
   readonly #queue = new FairQueue();
-  /** Calls under way, oldest first. */
+  /** Running calls, oldest first. */
   readonly #tickets = new Map<string, Ticket>();
   /** Released items that have not started yet, oldest first. */
   readonly #grants = new Map<string, { images: number; at: number; isProbe: boolean }>();
   #state: GateState;
-  /** What was released of each flow that waits, to tell its share: since when, and how many images. */
+  /** The images released of each waiting flow since a time, to estimate its share. */
   readonly #shares = new Map<string, { since: number; images: number }>();
-  /** Images a minute before the last outage. */
+  /** Images per minute before the last outage. */
   #perMinuteBefore = 0;
   #callMs = CALL_MS;
 
@@ -109,7 +109,7 @@ export class Gate {
     return this.#queue.has(id);
   }
 
-  /** Asks for a call. One that must wait is in the queue afterwards, unless that is full. */
+  /** Asks for a call. If it must wait, the item is put in the queue, unless the queue is full. */
   take(ask: Ask, now: number): TakeAnswer {
     this.#tidy(now);
     const grant = this.#grants.get(ask.id);
@@ -134,7 +134,7 @@ export class Gate {
     return true;
   }
 
-  /** Takes those whose turn has come out of the queue. They start with {@link take}, within a minute. */
+  /** Removes items whose turn has come from the queue. They start with {@link take}, within {@link GRANT_MS}. */
   release(now: number, most: number): Item[] {
     this.#tidy(now);
     const released: Item[] = [];
@@ -153,25 +153,25 @@ export class Gate {
     return released;
   }
 
-  /** Whether a call of this item was let through and has not been reported. */
+  /** Whether a call of this item was allowed and not reported yet. */
   isInFlight(id: string): boolean {
     return this.#tickets.has(id);
   }
 
-  /** Puts an item back that was released in vain. */
+  /** Puts a released item back that could not be sent. */
   putBack(item: Item): void {
     this.#grants.delete(item.id);
     this.#queue.add(item, "first");
   }
 
-  /** Forgets an item that no longer waits. */
+  /** Removes an item that no longer waits. */
   leave(id: string): void {
     this.#queue.remove(id);
     this.#grants.delete(id);
     this.#tickets.delete(id);
   }
 
-  /** The outcome of a call. */
+  /** Records the outcome of a call. */
   report(id: string, outcome: CallOutcome, now: number): void {
     const ticket = this.#tickets.get(id);
     const inFlight = this.#tickets.size;
@@ -208,12 +208,12 @@ export class Gate {
     }
   }
 
-  /** The operator's word over the breaker. */
+  /** Sets the operator's state, which overrides the breaker. */
   operate(operator: OperatorState): void {
     this.#set({ operator });
   }
 
-  /** When a further item of this flow could start, about; null while the provider is down, when nobody can say. */
+  /** The estimated start of a new item of this flow; null while the provider is down, because it is unknown. */
   estimate(flow: string, now: number): number | null {
     const { operator, breaker, pace } = this.#state;
     if (operator === "open" || (operator === "auto" && breakers.isOpen(breaker))) return null;
@@ -224,7 +224,7 @@ export class Gate {
     return from + Math.max(inOrder, this.#byShare(flow, now));
   }
 
-  /** When {@link release} may have something to do; null while nobody waits. */
+  /** When {@link release} may have items; null while none wait. */
   nextAt(now: number): number | null {
     if (this.#queue.size === 0 || this.#state.operator === "open") return null;
     const { operator, breaker, pace } = this.#state;
@@ -246,7 +246,7 @@ export class Gate {
       concurrent: this.#concurrent(),
       learnedPerMinute: pace.learned,
       learnedConcurrent: concurrency.limit,
-      // Without a limit on concurrency, calls that succeed are not reported, so nobody knows how many are under way.
+      // Without a concurrency limit, successful calls are not reported, so the number of running calls is unknown.
       inFlight: this.#concurrent() === null ? null : this.#tickets.size,
       waiting: this.#queue.size,
       acceptedLastMinute: paces.acceptedPerMinute(pace, now),
@@ -259,7 +259,7 @@ export class Gate {
   #count({ flow, images }: Item, now: number): void {
     const share = this.#shares.get(flow);
     const isOld = share === undefined || now - share.since > 2 * SHARE_MS;
-    // Halved rather than reset, so that the share stays known.
+    // Halved instead of reset, so that the share stays known.
     const before = isOld ? { since: now, images: 0 } : share;
     const kept =
       now - before.since > SHARE_MS
@@ -269,7 +269,9 @@ export class Gate {
     if (this.#shares.size > SHARES_MAX) this.#shares.delete(this.#shares.keys().next().value ?? flow);
   }
 
-  /** The wait behind a flow's own items at the rate at which they were released lately: others arrive meanwhile. */
+  /**
+   * The wait behind the flow's own items at their recent rate of release, because other flows' items arrive meanwhile.
+   */
   #byShare(flow: string, now: number): number {
     const share = this.#shares.get(flow);
     const elapsed = share ? now - share.since : 0;
@@ -277,7 +279,7 @@ export class Gate {
     return (this.#queue.imagesOf(flow) * elapsed) / share.images;
   }
 
-  /** What stands in the way of one more call: null is nothing, `probe` that it may be made as a probe. */
+  /** Why one more call is not allowed. Null: it is allowed; `probe`: it is allowed as a probe. */
   #blockedBy(now: number): "operator" | "down" | "pace" | "concurrency" | "probe" | null {
     const { operator, breaker, pace } = this.#state;
     if (operator === "open") return "operator";
@@ -305,7 +307,7 @@ export class Gate {
     return paces.rateOf(this.#state.pace, this.#settings.perMinute);
   }
 
-  /** Images a minute that are let through, by pace or by concurrency; null when neither limits. */
+  /** The allowed images per minute, by pace or concurrency; null when neither limits. */
   #rate(): number | null {
     const most = this.#concurrent();
     const byConcurrency = most === null ? null : (most * 60_000) / this.#callMs;
@@ -325,7 +327,7 @@ export class Gate {
     return { kind: "go", report, isProbe };
   }
 
-  /** The provider is back: what waits is let through at a rate that grows. */
+  /** The provider is back: waiting work is released at a growing rate. */
   #close(now: number): void {
     const perMinute = Math.max(EASE_IN_PER_MINUTE_MIN, EASE_IN_FACTOR * this.#perMinuteBefore);
     if (this.#queue.size > 0) this.#set({ pace: paces.easedIn(this.#state.pace, perMinute, now) });

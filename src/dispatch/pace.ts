@@ -1,25 +1,25 @@
 /**
- * How fast a provider may be asked for images: a limit that is stated in the settings, and one that is learned from the
- * provider's answers. Plain data and `now` (milliseconds since 1970); no clock.
+ * The rate at which a provider may be called: a limit from the settings, and one learned from the provider's responses.
+ * Plain data and `now` (milliseconds since 1970); no clock.
  *
- * The rate is enforced by GCRA: each image moves the next free slot on by one interval, so the mean is exact and a burst
- * is bounded. A learned rate starts at what the provider accepted when it turned a call away. It then grows quickly up
- * to the rate that failed, and slowly beyond it, as TCP CUBIC does (RFC 9438).
+ * GCRA enforces the rate: each image moves the next free slot by one interval, so the mean is exact and bursts are
+ * bounded. A learned rate starts at what the provider accepted when it turned a call away. It then grows quickly up to
+ * the rate that failed, and slowly beyond it, as TCP CUBIC does (RFC 9438).
  */
 
-/** Work may start this much before its slot, so that a burst of a few images is not spread out. */
+/** Work may start this long before its slot, so that a burst of a few images is not delayed. */
 export const BURST_MS = 2_000;
-/** Several calls turned away at once are one event. */
+/** Calls turned away within this time are one event. */
 const COOLDOWN_MS = 5_000;
 const GROW_EVERY_MS = 5_000;
 /** Below the rate that failed, a learned rate grows by this factor. */
 const GROWTH_BELOW_CEILING = 1.1;
-/** Near it, by this part, and by as much more for each minute since it failed, up to ten times as much. */
+/** Near that rate, it grows by this part, plus the same for each minute since the failure, up to ten times as much. */
 const GROWTH_NEAR_CEILING = 0.003;
 const NEAR_CEILING = 0.9;
 /** The part of the accepted rate that a learned limit starts at. */
 const BACK_OFF = 0.98;
-/** A learned limit that was exceeded this many times over is no limit. */
+/** A learned limit is dropped when the rate exceeds it by this factor. */
 const FORGET_FACTOR = 4;
 const WINDOW_MS = 60_000;
 const BUCKET_MS = 5_000;
@@ -32,7 +32,7 @@ const PAUSE_LAST_MS = 60_000;
 const CLOSELY_MS = 10_000;
 
 export type Pace = {
-  /** Images a minute learned from the provider, or null while nothing limits. */
+  /** The learned limit in images per minute, or null. */
   learned: number | null;
   /** The rate at which the provider last turned a call away, or null. */
   ceiling: number | null;
@@ -44,7 +44,7 @@ export type Pace = {
   next: number;
   /** The shortest pause after the call that was turned away last. */
   pauseMs: number;
-  /** Images that the provider did not turn away, by the time their bucket began, oldest first: the last minute. */
+  /** Accepted images of the last minute, by the start of their bucket, oldest first. */
   accepted: readonly { at: number; images: number }[];
 };
 
@@ -58,7 +58,7 @@ export const FULL_PACE: Pace = {
   accepted: [],
 };
 
-/** The images a minute that hold now, or null. @param stated from the settings; 0 is none */
+/** The current limit in images per minute, or null. @param stated from the settings; 0 means none */
 export function rateOf(pace: Pace, stated: number): number | null {
   const { learned } = pace;
   if (stated <= 0) return learned;
@@ -70,7 +70,7 @@ export function slotOf(pace: Pace, now: number): number {
   return Math.max(now, pace.next - BURST_MS);
 }
 
-/** Takes the slots of `images` that start now. */
+/** Uses the slots of `images` that start now. */
 export function started(pace: Pace, images: number, stated: number, now: number): Pace {
   const rate = rateOf(pace, stated);
   const interval = rate === null ? 0 : WINDOW_MS / rate;
@@ -81,7 +81,7 @@ export function started(pace: Pace, images: number, stated: number, now: number)
   };
 }
 
-/** The provider turned a call for `images` away, and asks to wait so long (null: it does not say). */
+/** Records that the provider turned a call for `images` away. @param retryAfterMs its requested wait, or null */
 export function turnedAway(
   pace: Pace,
   images: number,
@@ -112,7 +112,7 @@ export function turnedAway(
   };
 }
 
-/** The provider states, in its answers, how many images a minute it allows. */
+/** Records the images per minute that the provider states in its responses. */
 export function advertised(pace: Pace, perMinute: number, now: number): Pace {
   if (pace.learned !== null && pace.learned <= perMinute) return pace;
   return { ...pace, learned: Math.max(PER_MINUTE_MIN, perMinute), ceiling: perMinute, changedAt: now };
@@ -134,13 +134,13 @@ export function grown(pace: Pace, now: number): Pace {
   return { ...pace, learned: rate, changedAt: changedAt + steps * GROW_EVERY_MS };
 }
 
-/** Limits the rate after an outage, so that the backlog does not arrive all at once. It grows quickly from there. */
+/** Limits the rate after an outage, so that the backlog does not arrive all at once. The rate then grows quickly. */
 export function easedIn(pace: Pace, perMinute: number, now: number): Pace {
   if (pace.learned !== null && pace.learned <= perMinute) return pace;
   return { ...pace, learned: perMinute, ceiling: null, changedAt: now };
 }
 
-/** Images a minute that the provider accepted within the last minute. */
+/** Images that the provider accepted within the last minute. */
 export function acceptedPerMinute(pace: Pace, now: number): number {
   return pace.accepted.filter(({ at }) => at > now - WINDOW_MS).reduce((sum, { images }) => sum + images, 0);
 }
@@ -152,7 +152,9 @@ function counted({ accepted }: Pace, images: number, now: number): Pace["accepte
   return [...recent.slice(0, -1), { at: last.at, images: Math.max(0, last.images + images) }];
 }
 
-/** What the provider accepted, as a rate: within the time it asks to wait, which is about its window, or so far. */
+/**
+ * The accepted rate, measured over the wait that the provider requests, which is about its window, or since the start.
+ */
 function measured(accepted: Pace["accepted"], retryAfterMs: number | null, now: number): number {
   const [first] = accepted;
   const images = accepted.reduce((sum, bucket) => sum + bucket.images, 0);

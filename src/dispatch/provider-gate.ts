@@ -32,16 +32,16 @@ const OLDEST_READER = 1;
 const RELEASED_MOST = 100;
 /** Releases are grouped: the next one is at least this much later. */
 const RELEASE_EVERY_MS = 250;
-/** After the queue refused released work. */
+/** The wait before released work that the queue refused is sent again. */
 const QUEUE_AGAIN_MS = 2_000;
 /** The pace is saved at most this often while nothing but the next slot changes. */
 const SAVE_EVERY_MS = 5_000;
 
-/** What the door needs to know before it accepts a generation. */
-export type GateWord = {
-  /** Whether no call is let through now. */
+/** The gate's status, by which the API decides whether to accept a generation. */
+export type GateStatus = {
+  /** Whether no call is allowed now. */
   isDown: boolean;
-  /** When a new item of the flow would start, about, in milliseconds since 1970; null when nobody can say. */
+  /** The estimated start of a new item of the flow, in milliseconds since 1970; null when unknown. */
   until: number | null;
   /** Whether a new item would have to wait. */
   isBusy: boolean;
@@ -50,14 +50,14 @@ export type GateWord = {
 export type GateView = ReturnType<Gate["view"]>;
 
 /**
- * The gate of one provider, named by the provider: decides who may call it and when, by the rules of gate.ts. Work that
- * waits is kept in a table and sent to the queue when its turn comes; callers that wait in place are answered.
+ * The gate of one provider, named by the provider. It decides who may call the provider and when, by the rules of
+ * gate.ts. Waiting work is stored in a table and sent to the queue when its turn comes; waiting callers are answered.
  *
- * Everything here can be lost without harm to credits: a generation that the gate forgets is queued again by its account.
+ * A loss of this state does no harm to credits: the account queues a generation again that the gate has lost.
  */
 export class ProviderGate extends DurableObject<Env> {
   readonly #gate: Gate;
-  /** Callers that wait in place, by the id of their generation. */
+  /** Waiting callers, by the id of their generation. */
   readonly #holding = new Map<string, () => void>();
   /** Items whose row is in the table. */
   readonly #stored = new Set<string>();
@@ -88,8 +88,8 @@ export class ProviderGate extends DurableObject<Env> {
   }
 
   /**
-   * Asks for one provider call. Waits in place for up to `holdMs`; after that the caller is told when its turn comes.
-   * @param isKept whether the item then stays here, to be sent to the queue when its turn comes
+   * Asks for one provider call. Waits for up to `holdMs`, and then returns when the caller's turn comes.
+   * @param isKept whether the item then stays here, and is sent to the queue when its turn comes
    */
   async take(ask: Ask, holdMs: number, isKept: boolean): Promise<TakeAnswer> {
     const now = Date.now();
@@ -110,7 +110,7 @@ export class ProviderGate extends DurableObject<Env> {
     return answer;
   }
 
-  /** Puts a generation that no worker has begun in the queue of this gate. @returns whether there was room */
+  /** Adds a generation that has not begun to the gate's queue. @returns false when the queue is full */
   async park(item: Item): Promise<boolean> {
     if (!this.#gate.park(item)) return false;
     this.#keep(item);
@@ -118,15 +118,15 @@ export class ProviderGate extends DurableObject<Env> {
     return true;
   }
 
-  /** The outcome of a call that was let through. */
+  /** Records the outcome of an allowed call. */
   async report(id: string, outcome: CallOutcome): Promise<void> {
     this.#gate.report(id, outcome, Date.now());
     this.#save();
     await this.#release(Date.now());
   }
 
-  /** How things stand for a new item of the flow. */
-  word(flow: string): GateWord {
+  /** The status for a new item of the flow. */
+  word(flow: string): GateStatus {
     const now = Date.now();
     const until = this.#gate.estimate(flow, now);
     const isDown = this.#gate.view(now).state === "open";
@@ -138,7 +138,7 @@ export class ProviderGate extends DurableObject<Env> {
     return this.#gate.view(Date.now());
   }
 
-  /** The operator opens or closes the breaker by hand, or leaves it to the rules. */
+  /** Opens or closes the breaker by hand, or returns it to its rules. */
   async operate(state: OperatorState): Promise<GateView> {
     this.#gate.operate(state);
     this.#save();
@@ -156,7 +156,7 @@ export class ProviderGate extends DurableObject<Env> {
     }
   }
 
-  /** Lets those whose turn has come go: answers callers that wait in place, and sends the others to the queue. */
+  /** Releases items whose turn has come: answers waiting callers, and sends the others to the queue. */
   async #release(now: number): Promise<void> {
     const released = this.#gate.release(now, RELEASED_MOST);
     const queued = released.filter(({ id }) => {
@@ -222,7 +222,7 @@ export class ProviderGate extends DurableObject<Env> {
     if (this.#stored.delete(id)) this.ctx.storage.sql.exec("DELETE FROM waiting WHERE id = ?", id);
   }
 
-  /** Saves what must survive an eviction, if it has changed. */
+  /** Saves the state, if it has changed. */
   #save(): void {
     const { state } = this.#gate;
     if (state === this.#saved) return;
@@ -231,7 +231,7 @@ export class ProviderGate extends DurableObject<Env> {
     this.ctx.storage.sql.exec("INSERT OR REPLACE INTO state VALUES (1, ?)", JSON.stringify(state));
   }
 
-  /** Wakes for the next release, not before that time: by a timer, and by an alarm where rows wait. */
+  /** Arms the next release, not before that time: by a timer, and by an alarm if rows are stored. */
   async #arm(notBefore: number): Promise<void> {
     const next = this.#gate.nextAt(Date.now());
     if (next === null) return;

@@ -6,7 +6,7 @@ import type { Provider } from "../providers/provider.ts";
 import { sketch } from "../providers/sketch/index.ts";
 import type { GateSettings } from "./gate.ts";
 
-/** One way to have a model's images made. */
+/** One way to generate a model's images. */
 export type Route = {
   provider: Provider;
   /** The provider's own name for the model. */

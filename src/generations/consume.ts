@@ -6,12 +6,12 @@ import { run } from "./run.ts";
 
 const GenerationMessage = z.object({ userId: z.string(), generationId: z.string() });
 
-/** The account comes back for what is not begun by then, so a message need not come back sooner. */
-const AGAIN_AFTER_SECONDS = 30;
+/** When a failed message is delivered again. */
+const RETRY_SECONDS = 30;
 
 /**
- * Runs the generations that a batch of queue messages names, side by side, each acknowledged on its own. A message is
- * only a hint: the account says whether there is anything to run, so duplicates and late ones do no harm.
+ * Runs the generations that a batch of queue messages names, in parallel. Each message is acknowledged on its own. A
+ * message is only a hint: the account decides whether there is anything to run, so duplicate and late ones do no harm.
  */
 export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   await Promise.all(batch.messages.map((message) => consumeMessage(message, env)));
@@ -26,14 +26,14 @@ async function consumeMessage(message: Message, env: Env): Promise<void> {
     return;
   }
   const { userId, generationId } = body.data;
-  const told = { user_id: userId, generation_id: generationId, message_id: message.id };
+  const ids = { user_id: userId, generation_id: generationId, message_id: message.id };
   try {
     const outcome = await runNamed(userId, generationId, env);
     message.ack();
-    log("message", { ...told, outcome, ms: Date.now() - started });
+    log("message", { ...ids, outcome, ms: Date.now() - started });
   } catch (error) {
-    message.retry({ delaySeconds: AGAIN_AFTER_SECONDS });
-    log("message_failed", { ...told, error: describe(error), ms: Date.now() - started });
+    message.retry({ delaySeconds: RETRY_SECONDS });
+    log("message_failed", { ...ids, error: describe(error), ms: Date.now() - started });
   }
 }
 

@@ -1,15 +1,17 @@
-import type { GenerationRequest, Order } from "../account/lifecycle.ts";
+import type { GenerationRequest, SubmitCommand } from "../account/lifecycle.ts";
 import { sha256Hex } from "../hash.ts";
 
 /**
- * What an SDK says about a call: how often it has tried before, and the length it declares for an upload's body (null if
- * unknown), which is all that identifies an upload before its body is read.
+ * Headers by which an SDK identifies a call: the number of earlier attempts, and the declared length of the body (null
+ * if unknown), the only thing that identifies an upload before its body is read.
  */
 export type SdkHeaders = { keyId: string; count: number; bodyBytes: number | null };
 
-type Repetition = Pick<Order, "idempotency" | "sdkCall" | "unreadCall" | "versionedFingerprint">;
+type Repetition = Pick<SubmitCommand, "idempotency" | "sdkCall" | "unreadCall" | "versionedFingerprint">;
 
-/** What lets a repeated request join the first one. An idempotency key takes precedence over an SDK's retry count. */
+/**
+ * The values by which a repeated request finds the first one. An idempotency key takes precedence over an SDK's count.
+ */
 export async function repetitionOf(
   idempotencyKey: string | null,
   sdk: SdkHeaders | null,
@@ -42,36 +44,36 @@ async function scopedToKey(keyId: string, fingerprint: string): Promise<string> 
 }
 
 /**
- * Equal for two requests that ask for the same: every field the caller can set, as it was understood, and the content of
- * each reference. The host that was called, how the caller waits and which provider is used are not part of it.
+ * Equal for two requests that ask for the same. It covers every field that the client can set, after validation, and
+ * the content of each reference. It leaves out the host, how the client waits and which provider is used.
  *
- * It is stored for 24 hours, so it must not change between releases. Append a new field to the list only where its value
- * differs from that of a request without it. A change that cannot be made that way takes the next version, and repeats
- * are compared by both versions for a day.
+ * It is stored for 24 hours, so it must not change between releases. Append a new field to the list only when its value
+ * differs from that of a request without it. Any other change needs a new version, and requests are compared by both
+ * versions for a day.
  */
 async function fingerprintOf(request: GenerationRequest): Promise<string> {
   const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
     request;
   const { background, moderation, endUser, references } = request;
-  const asked = [
+  const fields = [
     ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
     ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
     references.map(({ sha256 }) => sha256),
   ];
-  return `v1:${await sha256Hex(JSON.stringify(asked))}`;
+  return `v1:${await sha256Hex(JSON.stringify(fields))}`;
 }
 
 /**
  * The fingerprint of release 0.1.0, which had no versions: a hash of its whole stored request, whose fields and order
- * are frozen here. An account that still runs that release during a deployment compares nothing else.
+ * are frozen here. An account that still runs that release during a deployment compares only this one.
  */
 async function unversionedFingerprintOf(request: GenerationRequest): Promise<string> {
   const { model, providerModel, prompt, aspectRatio, tier, size, renderQuality, n } = request;
   const { outputFormat, outputCompression, background, moderation, endUser } = request;
-  const asked = {
+  const fields = {
     ...{ model, providerModel, prompt, aspectRatio, tier, size, renderQuality, n },
     ...{ outputFormat, outputCompression, background, moderation, endUser },
     references: request.references.map(({ sha256 }) => sha256),
   };
-  return await sha256Hex(JSON.stringify(asked));
+  return await sha256Hex(JSON.stringify(fields));
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type Model, models } from "../catalogue/models.ts";
 
-/** What callers may send to generate images, in the native API's names. Every door produces this. */
+/** A request to generate images, with the native API's field names. The OpenAI API and the pages produce it too. */
 
 export const PROMPT_CODE_POINTS_MAX = 32_000;
 const USER_CODE_POINTS_MAX = 128;

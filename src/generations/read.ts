@@ -4,18 +4,18 @@ import { KEEP_MS } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
 import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
 import { generations } from "../db/log-schema.ts";
-import { once } from "../db/once.ts";
+import { prepared } from "../db/prepared.ts";
 import { isGenerationId, lowestGenerationId } from "../id.ts";
 
-/** The log did not answer a read. */
+/** The log did not respond to a read. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
 }
 
 /**
- * One generation of a user, or null; `id` may be any text. The account keeps a generation until a day after its end, and
- * the log has it for good from its end on, so a recent one is looked up in the account first and an older one in the log.
- * What the first of the two does not have is looked up in the other one.
+ * One generation of a user, or null; `id` may be any text. The account keeps a generation until a day after its end,
+ * and the log has it permanently after its end. So a recent one is looked up in the account first, an older one in the
+ * log. If the first of the two does not have it, the other one is asked.
  * @throws {LogUnavailableError}
  */
 export async function findGeneration(
@@ -36,7 +36,7 @@ async function findLogged(d1: D1Database, userId: string, id: string): Promise<G
   return row ? detailOfRow(row) : null;
 }
 
-const loggedGeneration = once((db) =>
+const loggedGeneration = prepared((db) =>
   db
     .select()
     .from(generations)
@@ -48,13 +48,13 @@ async function fromLog<T>(read: () => PromiseLike<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
-    throw new LogUnavailableError("the log did not answer", { cause });
+    throw new LogUnavailableError("the log did not respond", { cause });
   }
 }
 
 /**
- * One page of a user's generations, newest first: those in the log, and those of the last day in the account. Both are
- * read at once. A generation that both have is shown as the log has it, because there it has ended.
+ * One page of a user's generations, newest first: those in the log, and those of the last day in the account, read in
+ * parallel. If both have a generation, the log's row is used, because there it has ended.
  * @throws {LogUnavailableError}
  */
 export async function listGenerations(
@@ -74,8 +74,8 @@ export async function listGenerations(
 }
 
 /**
- * The same page with what was asked for. The account is asked again for each generation that the log does not have: those
- * that have not ended, and for moments those that have.
+ * The same page with the requests. The account is asked again for each generation that is not in the log: unfinished
+ * ones, and for a moment ended ones.
  * @throws {LogUnavailableError}
  */
 export async function listDetails(
@@ -93,7 +93,7 @@ export async function listDetails(
   return { generations: details.filter((detail) => detail !== null), hasMore };
 }
 
-/** The log's rows that the filter lets through. Only ended generations are in the log. */
+/** The log's rows that match the filter. Only ended generations are in the log. */
 async function listLogged(
   d1: D1Database,
   userId: string,
@@ -123,7 +123,7 @@ async function listLogged(
   return rows.map(detailOfRow);
 }
 
-/** The generation that a request with this key made within the last day, if the filter lets it through. */
+/** The generation that a request with this key created within the last day, if it matches the filter. */
 export async function findByIdempotencyKey(
   key: string,
   filter: GenerationFilter,
@@ -131,10 +131,10 @@ export async function findByIdempotencyKey(
   env: Pick<Env, "ACCOUNT">,
 ): Promise<GenerationRecord | null> {
   const record = await env.ACCOUNT.getByName(userId).generationOfKey(key);
-  return record && passes(record, filter) ? record : null;
+  return record && matches(record, filter) ? record : null;
 }
 
-function passes(record: GenerationRecord, filter: GenerationFilter): boolean {
+function matches(record: GenerationRecord, filter: GenerationFilter): boolean {
   return (
     (filter.status === null || record.status === filter.status) &&
     (filter.model === null || record.model === filter.model) &&

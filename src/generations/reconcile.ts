@@ -8,41 +8,41 @@ import { creditEntries, generations } from "../db/log-schema.ts";
 import { users } from "../db/schema.ts";
 
 /**
- * A difference between an account and what belongs to it. Those in the log can be repaired: it is written again from the
+ * A discrepancy between an account and its log or images. The log can be repaired: it is written again from the
  * account, never the other way round.
  */
-export type Difference = { userId: string } & (
+export type Discrepancy = { userId: string } & (
   | { kind: "book_broken"; balance: number; entriesSum: number; held: number }
   | { kind: "entries_differ"; inBook: EntriesSum; inLog: EntriesSum }
   | { kind: "generation_missing" | "generation_differs" | "generation_unknown"; generationId: string }
   | { kind: "image_missing"; generationId: string; imageId: string }
 );
 
-/** Where a page begins: after that generation of that user. */
-export type Place = { userId: string; generationId: string };
+/** A page begins after this generation of this user. */
+export type Cursor = { userId: string; generationId: string };
 
 export type Page = {
   checked: { accounts: number; generations: number; images: number };
-  differences: Difference[];
+  differences: Discrepancy[];
   repaired: number;
-  next: Place | null;
+  next: Cursor | null;
 };
 
-/** Well within the 10,000 outside calls that a request may make: each generation has up to four images to look for. */
+/** Each generation has up to four images to look up, and a request may make 10,000 subrequests. */
 const GENERATIONS_A_PAGE = 200;
 const ACCOUNTS_A_PAGE = 100;
-/** Entries that are written again at once. */
+/** The most entries that are written again at once. */
 const ENTRIES_A_RANGE = 480;
-/** Two calls each: far below what a request may make, and enough for 20 ranges among a million entries. */
+/** Each comparison makes two calls. Enough for 20 ranges among a million entries. */
 const RANGES_COMPARED_MAX = 400;
-/** A row younger than what the account keeps must be in the book; nearer to the edge it may just have been let go. */
+/** A logged row younger than this must be in the account. An older one may just have been pruned. */
 const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
 
 /**
- * Compares one page of accounts with the log and with the images in R2, and, if wanted, repairs the log. What an
- * account has let go (a day after its end) is compared by its entries alone.
+ * Compares one page of accounts with the log and with the images in R2, and repairs the log if asked. Generations that
+ * an account has pruned (a day after their end) are compared only by their ledger entries.
  */
-export async function reconcile(env: Env, from: Place | null, repair: boolean, now: number): Promise<Page> {
+export async function reconcile(env: Env, from: Cursor | null, repair: boolean, now: number): Promise<Page> {
   const [db, logDb] = [drizzle(env.DB), drizzle(env.LOG)];
   const page: Page = {
     checked: { accounts: 0, generations: 0, images: 0 },
@@ -50,18 +50,20 @@ export async function reconcile(env: Env, from: Place | null, repair: boolean, n
     repaired: 0,
     next: null,
   };
-  let place = from;
+  let cursor = from;
   for (let visited = 0; visited < ACCOUNTS_A_PAGE; visited++) {
     const room = GENERATIONS_A_PAGE - page.checked.generations;
     const userId =
-      place !== null && place.generationId !== "" ? place.userId : await userAfter(db, place?.userId ?? "");
+      cursor !== null && cursor.generationId !== ""
+        ? cursor.userId
+        : await userAfter(db, cursor?.userId ?? "");
     if (userId === null) return page;
-    const afterId: string = place?.userId === userId ? place.generationId : "";
+    const afterId: string = cursor?.userId === userId ? cursor.generationId : "";
     const last = await reconcileAccount(env, logDb, userId, afterId, room, repair, now, page);
-    place = { userId, generationId: last };
+    cursor = { userId, generationId: last };
     if (page.checked.generations >= GENERATIONS_A_PAGE) break;
   }
-  page.next = place;
+  page.next = cursor;
   return page;
 }
 
@@ -76,8 +78,8 @@ async function userAfter(db: DrizzleD1Database, id: string): Promise<string | nu
 }
 
 /**
- * Adds to the page what it finds. Returns the generation it stopped at, or "" when the account is done. Only what the
- * account says it has logged is compared: what it has still to tell is no difference.
+ * Adds the account's discrepancies to the page. Returns the generation it stopped at, or "" when the account is done.
+ * Only what the account has logged is compared: a pending export is not a discrepancy.
  */
 async function reconcileAccount(
   env: Env,
@@ -90,11 +92,11 @@ async function reconcileAccount(
   page: Page,
 ): Promise<string> {
   const account = env.ACCOUNT.getByName(userId);
-  // Read before the account is: its entries only grow, so one beyond its last is none of its own.
+  // Read before the account: its entries only grow, so a logged entry after its last one does not belong to it.
   const lastLoggedSeq = afterId === "" ? await lastSeqInLog(logDb, userId) : 0;
   const audit = await account.audit(afterId, limit);
   const { logged } = audit;
-  const found: Difference[] = [];
+  const found: Discrepancy[] = [];
   const surplus = lastLoggedSeq > audit.lastSeq;
   if (afterId === "") {
     page.checked.accounts += 1;
@@ -113,7 +115,7 @@ async function reconcileAccount(
   found.push(...compareGenerations(userId, audit.generations, new Set(logged.generations), rows));
   const known = new Set(ids);
   for (const { id } of rows) {
-    // What the account has logged since it was asked is its own; it is asked again before it is called unknown.
+    // The account may have logged the generation since the audit, so ask again before reporting it as unknown.
     if (known.has(id) || (await account.generation(id)) !== null) continue;
     found.push({ userId, kind: "generation_unknown", generationId: id });
   }
@@ -134,7 +136,7 @@ async function lastSeqInLog(logDb: DrizzleD1Database, userId: string): Promise<n
   return last?.seq ?? 0;
 }
 
-/** The log's entries after `afterSeq` up to and with `lastSeq`, in figures. */
+/** Sums over the log's entries after `afterSeq`, up to and including `lastSeq`. */
 async function entriesInLog(
   logDb: DrizzleD1Database,
   userId: string,
@@ -158,7 +160,7 @@ function sameEntries(a: EntriesSum, b: EntriesSum): boolean {
   return a.count === b.count && a.credits === b.credits && a.balances === b.balances;
 }
 
-/** The log's rows over the same stretch of ids that are young enough to be in the book. */
+/** The log's rows in the same range of ids that are young enough to be in the account. */
 async function loggedBetween(
   logDb: DrizzleD1Database,
   userId: string,
@@ -185,9 +187,9 @@ function compareGenerations(
   inBook: readonly GenerationRecord[],
   logged: ReadonlySet<string>,
   inLog: readonly GenerationRecord[],
-): Difference[] {
+): Discrepancy[] {
   const rows = new Map(inLog.map((record) => [record.id, record]));
-  const differences: Difference[] = [];
+  const differences: Discrepancy[] = [];
   for (const record of inBook) {
     const row = rows.get(record.id);
     if (row === undefined) {
@@ -201,7 +203,7 @@ function compareGenerations(
   return differences;
 }
 
-/** What both have: the log does not keep whether a failure is permanent. */
+/** The fields that both have: the log does not keep whether a failure is permanent. */
 function comparable(record: GenerationRecord): string {
   return JSON.stringify({ ...record, permanent: undefined });
 }
@@ -211,8 +213,8 @@ async function missingImages(
   userId: string,
   records: readonly GenerationRecord[],
   page: Page,
-): Promise<Difference[]> {
-  const differences: Difference[] = [];
+): Promise<Discrepancy[]> {
+  const differences: Discrepancy[] = [];
   for (const record of records) {
     const found = await Promise.all(record.images.map((image) => bucket.head(image.key)));
     page.checked.images += found.length;
@@ -225,24 +227,24 @@ async function missingImages(
 }
 
 /**
- * Has the account write again what is missing in the log or differs, and removes from it what the account does not have.
- * Returns how many differences that repairs.
+ * Makes the account write missing and different rows again, and deletes rows that the account does not have. Returns
+ * how many discrepancies that repairs.
  */
 async function repairAccount(
   env: Env,
   logDb: DrizzleD1Database,
   userId: string,
-  differences: readonly Difference[],
+  differences: readonly Discrepancy[],
   loggedSeq: number,
   surplus: boolean,
 ): Promise<number> {
   const account = env.ACCOUNT.getByName(userId);
-  const idsOf = (...kinds: Difference["kind"][]) =>
+  const idsOf = (...kinds: Discrepancy["kind"][]) =>
     differences.flatMap((difference) =>
       kinds.includes(difference.kind) && "generationId" in difference ? [difference.generationId] : [],
     );
   const unknown = idsOf("generation_unknown");
-  // D1 binds at most 100 values a statement.
+  // D1 binds at most 100 values per statement.
   for (let at = 0; at < unknown.length; at += 90) {
     const some = unknown.slice(at, at + 90);
     await logDb.delete(generations).where(and(eq(generations.userId, userId), inArray(generations.id, some)));
@@ -257,8 +259,8 @@ async function repairAccount(
 }
 
 /**
- * Looks for the ranges of entries that differ by halves, and has the account write those again.
- * @returns false when there are more than one request should repair: the next one goes on
+ * Finds the ranges of entries that differ by bisection, and makes the account write them again.
+ * @returns false when there are more than one request should repair; the next request continues
  */
 async function repairEntries(
   account: DurableObjectStub<Account>,
@@ -282,7 +284,7 @@ async function repairEntries(
       continue;
     }
     const middle = after + Math.floor((last - after) / 2);
-    // The older half is taken up first.
+    // The older half is compared first.
     ranges.push({ after: middle, last }, { after, last: middle });
   }
   return true;

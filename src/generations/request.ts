@@ -4,13 +4,13 @@ import { resolveShape } from "../catalogue/resolve.ts";
 import { sha256Hex } from "../hash.ts";
 import type { GenerationInput } from "./input.ts";
 
-/** What a request has beside the caller's fields. */
+/** The context of a request, beside the client's fields. */
 export type RequestContext = {
   userId: string;
   references: GenerationRequest["references"];
   /** The field that carried the references, for error messages. */
   referenceField: string;
-  /** Scheme and host for the URLs in answers. */
+  /** Scheme and host for URLs in responses. */
   origin: string;
 };
 
@@ -19,8 +19,8 @@ export type PricedRequest = { kind: "priced"; request: GenerationRequest; credit
 export type InvalidField = { kind: "invalid"; param: string; message: string };
 
 /**
- * Turns what a caller asked into the work to store and its price, or names the field that breaks a rule. The only place
- * where that happens: the native API, the OpenAI API and the pages all call it.
+ * Validates and prices a request: returns the request to store and its price, or the invalid field. The native API, the
+ * OpenAI API and the pages all call it.
  */
 export async function readRequest(
   input: GenerationInput,
@@ -49,7 +49,7 @@ export async function readRequest(
     outputCompression: input.output_compression ?? null,
     background: input.background,
     moderation: input.moderation,
-    // The provider can tell which requests come from the same person, but not who that is or whose customer.
+    // The provider can group requests by end user, but cannot learn who that is, or whose customer.
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
     references,
     origin,

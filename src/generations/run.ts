@@ -7,38 +7,38 @@ import type { CallOutcome } from "../dispatch/gate.ts";
 import type { Route } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
-import { StorageError, storeImage } from "../images/sink.ts";
 import { type StoredImage, storedImages } from "../images/stored.ts";
+import { StorageError, storeImage } from "../images/upload.ts";
 import { describe, log } from "../log.ts";
 import { ProviderError } from "../providers/provider.ts";
 import { backoffMs, sleep } from "../time.ts";
 
 /** A lease lasts 150 s: one of these may fail before it lapses. */
 const RENEW_EVERY_MS = 60_000;
-/** How often a result is brought to the account before it is left to the next run, which finds the images stored. */
+/** How often a run reports its result. If all attempts fail, the next run finds the images stored. */
 const FINISH_ATTEMPTS = 4;
-/** Four times the largest picture seen: what is larger is not one. */
+/** Four times the largest image seen. */
 export const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export type RunBindings = Pick<Env, "IMAGES" | "REFERENCES" | "PROVIDER_GATE">;
 
 export type RunOptions = {
   userId: string;
-  /** Of the job's model, in order. */
+  /** The routes of the job's model, in order. */
   routes: readonly Route[];
-  /** What to do when the provider has no room: wait in place until the job's end, or give the job back. */
+  /** What to do when the provider has no capacity: wait until the job's end, or give the job back. */
   onBusy: "wait" | "defer";
 };
 
-/** How long a run waits in place before it gives its job back. */
+/** How long a run waits before it gives its job back. */
 const DEFER_AFTER_MS = 2_000;
-/** For jobs of release 0.1.0, which do not say how long they may wait. */
+/** The queue deadline for jobs of release 0.1.0, which do not state one. */
 const WAIT_MS = 3_600_000;
 
 /** `deferred`: the provider's gate queues the generation when its turn comes. `lost`: another worker has it. */
 export type RunOutcome = FinishOutcome | { kind: "deferred" | "lost" } | null;
 
-/** What a run needs of the account that its job is of. */
+/** The methods of the job's account that a run needs. */
 export type JobAccount = {
   renew(id: string, fence: number, calls: 0 | 1): Promise<LeaseOutcome>;
   finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome>;
@@ -46,10 +46,12 @@ export type JobAccount = {
 };
 
 /**
- * Runs a job to its end: has the missing images made, stores each as it arrives, and reports the result to the account.
+ * Runs a job to its end: generates the missing images, stores each as it arrives, and reports the result to the
+ * account.
  * @param openAccount opens the job's account: a stub that has thrown stays broken, so each call takes a new one
- * @returns the account's answer; null when it could not be reached, and the job is recovered when its lease lapses
- * @throws when the stored images cannot be listed, or the account not asked for a further call: also recovered then
+ * @returns the account's answer; null when the account did not respond: the job is recovered when its lease lapses
+ * @throws when the stored images cannot be listed, or the account does not respond to a request for a further call: the
+ * job is recovered too
  */
 export async function run(
   job: Job,
@@ -59,7 +61,7 @@ export async function run(
 ): Promise<RunOutcome> {
   const work = new AbortController();
   const renewing = setInterval(() => void keepLease(job, openAccount, work), RENEW_EVERY_MS);
-  // Not AbortSignal.timeout, which nothing clears: an object with a timer left is kept, and billed, after its work.
+  // AbortSignal.timeout cannot be cleared, and an object with a pending timer stays in memory, and is billed.
   const deadline = setTimeout(() => work.abort(), Math.max(0, job.workUntil - Date.now()));
   try {
     const made = await makeAll(job, openAccount, options, env, work.signal);
@@ -92,7 +94,7 @@ async function makeAll(
     return mayCall;
   };
   const store = async (body: ReadableStream<Uint8Array>) => {
-    const image = await storePicture(env.IMAGES, generationId, body);
+    const image = await storeProvidedImage(env.IMAGES, generationId, body);
     if (typeof image === "string") return image;
     images.push(image);
     return "stored";
@@ -118,7 +120,7 @@ async function makeAll(
   });
   switch (made.kind) {
     case "waits":
-      // A caller that waits in place has waited to the end of its time.
+      // A run that waits has used up its time.
       if (onBusy === "defer") return made;
       return { kind: "result", result: { images, failure: "generationFailed" } };
     case "made":
@@ -129,11 +131,11 @@ async function makeAll(
 }
 
 /**
- * Stores one image. A body that is not a whole picture, or too large for one, is `rejected` and counts as not delivered;
- * so does one that storage does not take (`unstored`).
+ * Stores one image. A body that is not a complete image, or is too large, is `rejected`; one that R2 does not accept is
+ * `unstored`. Both count as not delivered.
  * @throws what the body throws
  */
-async function storePicture(
+async function storeProvidedImage(
   bucket: R2Bucket,
   generationId: string,
   body: ReadableStream<Uint8Array>,
@@ -158,11 +160,11 @@ async function storePicture(
 
 async function openReference(bucket: R2Bucket, key: string): Promise<ReadableStream<Uint8Array>> {
   const object = await bucket.get(key);
-  if (!object) throw new ProviderError({ reason: "invalid" }, "a stored reference is gone");
+  if (!object) throw new ProviderError({ reason: "invalid" }, "a stored reference is missing");
   return object.body;
 }
 
-/** Brings the result until the account has it. Safe to repeat: it settles once. */
+/** Reports the result until the account has it. Safe to repeat: it settles once. */
 async function finish(
   job: Job,
   openAccount: () => JobAccount,
@@ -188,7 +190,7 @@ async function keepLease(job: Job, openAccount: () => JobAccount, work: AbortCon
   }
 }
 
-/** The outcome of a generation that this failure ends. */
+/** The failure code of a generation that ends with this failure. */
 function endOf(
   failure: CallFailure,
   { references }: GenerationRequest,
@@ -197,7 +199,7 @@ function endOf(
     case "refused":
       return { failure: "contentPolicyViolation" };
     case "unreadable":
-      // Without a reference there is nothing of the caller's that could not be read.
+      // Without a reference, there is no file of the client's that could be unreadable.
       if (references.length > 0) return { failure: "unreadableReference" };
       return { failure: "generationFailed", permanent: true };
     case "invalid":

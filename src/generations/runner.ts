@@ -6,19 +6,19 @@ import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { run } from "./run.ts";
 
-/** An object whose caller has gone is let go about 139 s later, unless somebody calls it. */
+/** The platform evicts an object about 139 s after its caller disconnected, unless it is called again. */
 const CALL_ITSELF_EVERY_MS = 30_000;
 
 /**
- * Runs one sync generation, so that it goes on when the client hangs up. It stores nothing: if it dies, the lease in the
- * account lapses and the queue runs the rest.
+ * Runs one sync generation, so that it continues when the client disconnects. It stores nothing: if it dies, the
+ * waiting request takes over, or the lease in the account lapses and the queue runs the generation.
  */
 export class GenerationRunner extends DurableObject<Env> {
   async run(userId: string, job: Job): Promise<FinishOutcome | null> {
     const routes = routesFor(job.request.model, readConfig(this.env));
     const options = { userId, routes, onBusy: "wait" } as const;
     const itself = this.env.GENERATION_RUNNER.get(this.ctx.id);
-    const staying = setInterval(() => {
+    const keepAlive = setInterval(() => {
       itself.stay().catch((error: unknown) => log("runner_stay_failed", { error: describe(error) }));
     }, CALL_ITSELF_EVERY_MS);
     try {
@@ -33,10 +33,10 @@ export class GenerationRunner extends DurableObject<Env> {
           return null;
       }
     } finally {
-      clearInterval(staying);
+      clearInterval(keepAlive);
     }
   }
 
-  /** Being called is all it takes to stay. */
+  /** Does nothing: the call alone keeps the object alive. */
   async stay(): Promise<void> {}
 }

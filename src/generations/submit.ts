@@ -1,9 +1,9 @@
-import { type GenerationRequest, isEnded, type Job, type Order } from "../account/lifecycle.ts";
+import { type GenerationRequest, isEnded, type Job, type SubmitCommand } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { Balance, SubmitOutcome } from "../account/outcomes.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
-import { gateWord, park } from "../dispatch/client.ts";
+import { gateStatus, park } from "../dispatch/client.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
 import { type Route, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
@@ -15,7 +15,7 @@ import type { GenerationInput } from "./input.ts";
 import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
 import { awaitEnd } from "./wait.ts";
 
-/** A request to generate images, and how the caller makes it. */
+/** A request to generate images, and how it is submitted. */
 export type Submission = RequestContext & {
   /** The generation's id. Submitting the same id again charges once. */
   id: string;
@@ -37,7 +37,7 @@ export type Submitted =
   | InvalidField
   | Mismatch
   | Refusal
-  /** The account may have charged. Looking the id up tells, once the account answers again. */
+  /** The account may have charged. Reading the id tells, once the account responds again. */
   | { kind: "unknown" };
 
 /** The idempotency key was used for another request. */
@@ -49,17 +49,17 @@ export type Refusal =
   | { kind: "insufficient"; required: number; available: number; quota: Quota }
   /** The provider is too busy to begin it in time. */
   | { kind: "busy"; retryAfterSeconds: number }
-  /** It may work later. */
+  /** No provider is configured, or the account does not respond. A later attempt may succeed. */
   | { kind: "unavailable" };
 
-/** How often the account is asked to accept a submission, with the same id, before the outcome counts as unknown. */
+/** How often a submission is sent to the account, with the same id, before the outcome counts as unknown. */
 const SUBMIT_ATTEMPTS = 3;
 /** Doubles with each attempt. */
 const RETRY_AFTER_MS = 200;
 
 /**
- * Checks, prices and charges a generation, then waits for its end, or returns at once when `mode` is async. An accepted
- * generation runs to its end even if the caller leaves.
+ * Validates, prices and charges a generation, then waits for its end, or returns at once when `mode` is async. An
+ * accepted generation runs to its end even if the client disconnects.
  */
 export async function submit(submission: Submission, env: Env, config: Config): Promise<Submitted> {
   const { id, userId, input, mode, keyId, uploadId } = submission;
@@ -70,8 +70,8 @@ export async function submit(submission: Submission, env: Env, config: Config): 
   if ("kind" in routes) return routes;
   const place = await placeInQueue(env, routes, userId, mode, config);
   const repetition = await repetitionOf(submission.idempotencyKey, submission.sdk, request);
-  const order = { id, mode, request, credits, keyId, uploadId, ...place.order, ...repetition };
-  const outcome = await submitToAccount(env, userId, order);
+  const command = { id, mode, request, credits, keyId, uploadId, ...place.command, ...repetition };
+  const outcome = await submitToAccount(env, userId, command);
   switch (outcome.kind) {
     case "busy":
       return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
@@ -91,7 +91,7 @@ export async function submit(submission: Submission, env: Env, config: Config): 
     }
     case "accepted": {
       const { generation, job, quota } = outcome;
-      if (place.order.isParked && generation.status === "queued")
+      if (place.command.isParked && generation.status === "queued")
         await parkOrQueue(env, routes, userId, generation, request.n, config);
       return { ...(await settle(env, userId, mode, generation, job, config)), replayed: false, quota };
     }
@@ -114,21 +114,23 @@ async function settle(
   return await awaitEnd(env, userId, generation, job, config);
 }
 
-/** The part of its deadline that an accepted async generation may be expected to wait: estimates are not exact. */
+/**
+ * An async generation is accepted if its estimated wait is below this part of its deadline: estimates are not exact.
+ */
 const ACCEPTED_WAIT_PART = 0.9;
-/** A generation whose turn is further away than this goes to the gate, and to the queue when its turn comes. */
+/** A generation that waits longer than this is parked with the gate, which queues it when its turn comes. */
 const PARK_AFTER_MS = 1_000;
-/** Used when nobody can say how long the provider will be down. */
+/** `Retry-After` while the provider is down: nobody knows for how long. */
 const DOWN_RETRY_SECONDS = 15;
 const RETRY_SECONDS_MIN = 5;
 
 type Place = {
-  order: Pick<Order, "isTooBusy" | "isParked" | "slotAt">;
-  /** When to try again, if it is refused. */
+  command: Pick<SubmitCommand, "isTooBusy" | "isParked" | "slotAt">;
+  /** `Retry-After`, if the command is refused. */
   retryAfterSeconds: number;
 };
 
-/** When the provider would have room for a new generation, and what follows from it. Nothing while it is calm. */
+/** Decides from the gate's estimate whether a new generation is refused, parked or sent at once. */
 async function placeInQueue(
   env: Env,
   [route]: readonly Route[],
@@ -136,9 +138,9 @@ async function placeInQueue(
   mode: Submission["mode"],
   config: Config,
 ): Promise<Place> {
-  const calm: Place = { order: {}, retryAfterSeconds: RETRY_SECONDS_MIN };
+  const calm: Place = { command: {}, retryAfterSeconds: RETRY_SECONDS_MIN };
   if (!route) return calm;
-  const { isBusy, isDown, until } = await gateWord(env, route, flowOf(userId, mode));
+  const { isBusy, isDown, until } = await gateStatus(env, route, flowOf(userId, mode));
   if (!isBusy) return calm;
   const waitMs = until === null ? null : Math.max(0, until - Date.now());
   const longestMs =
@@ -148,12 +150,12 @@ async function placeInQueue(
   const over = waitMs === null ? DOWN_RETRY_SECONDS : Math.ceil((waitMs - longestMs) / 1000);
   const retryAfterSeconds = Math.max(RETRY_SECONDS_MIN, over);
   const isTooLong = waitMs !== null && waitMs > longestMs;
-  if (isTooLong || (mode === "sync" && isDown)) return { order: { isTooBusy: true }, retryAfterSeconds };
+  if (isTooLong || (mode === "sync" && isDown)) return { command: { isTooBusy: true }, retryAfterSeconds };
   const isParked = mode === "async" && (waitMs === null || waitMs > PARK_AFTER_MS);
-  return { order: isParked ? { isParked, slotAt: until } : {}, retryAfterSeconds };
+  return { command: isParked ? { isParked, slotAt: until } : {}, retryAfterSeconds };
 }
 
-/** Leaves an accepted generation with the gate, or with the queue when the gate does not take it. */
+/** Parks an accepted generation with the gate, or sends it to the queue when the gate does not accept it. */
 async function parkOrQueue(
   env: Env,
   [route]: readonly Route[],
@@ -168,12 +170,12 @@ async function parkOrQueue(
   try {
     await queueOf(env, generationId).send({ userId, generationId });
   } catch (error) {
-    // The account queues it after a while.
+    // The account's alarm queues it later.
     log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
   }
 }
 
-/** The routes of the request. Refuses, before any charge, what none of them can make. */
+/** The routes of the request. Refuses, before any charge, a format that none of them supports. */
 function checkRoutes(
   { model, outputFormat }: GenerationRequest,
   config: Config,
@@ -187,32 +189,32 @@ function checkRoutes(
   return { kind: "invalid", param: "output_format", message };
 }
 
-/** Retries with the same id when the account's answer is lost: the account charges an id once. */
+/** Retries with the same id when the account does not respond: the account charges an id once. */
 async function submitToAccount(
   env: Env,
   userId: string,
-  order: Order,
+  command: SubmitCommand,
 ): Promise<SubmitOutcome | { kind: "unavailable" } | { kind: "unknown" }> {
   let mayHaveArrived = false;
   for (let attempt = 0; attempt < SUBMIT_ATTEMPTS; attempt++) {
     if (attempt > 0) await sleep(RETRY_AFTER_MS * 2 ** attempt);
     try {
       // A stub that has thrown stays broken: each attempt takes a new one.
-      return await env.ACCOUNT.getByName(userId).submit(order);
+      return await env.ACCOUNT.getByName(userId).submit(command);
     } catch (error) {
       mayHaveArrived ||= !isOverloaded(error) && !isSchemaTooNew(error);
-      log("submit_failed", { user_id: userId, generation_id: order.id, attempt, error: describe(error) });
+      log("submit_failed", { user_id: userId, generation_id: command.id, attempt, error: describe(error) });
     }
   }
   return { kind: mayHaveArrived ? "unknown" : "unavailable" };
 }
 
-/** The platform did not deliver the call: the object has not seen it. */
+/** Whether the platform did not deliver the call to the object. */
 function isOverloaded(error: unknown): boolean {
   return error instanceof Error && "overloaded" in error && error.overloaded === true;
 }
 
-/** Records that the whole answer was sent, so that no SDK retry can follow it. */
+/** Records that the response was sent to its end, so that no SDK retry may join the generation. */
 export async function noteDelivered(userId: string, generationId: string, env: Env): Promise<void> {
   try {
     await env.ACCOUNT.getByName(userId).delivered(generationId);

@@ -19,8 +19,8 @@ export type Upload = {
 export type UploadRefusal = Refusal | Mismatch | { kind: "uploads_limited"; retryAfterSeconds: number };
 
 /**
- * Decides whether a caller may upload references: a provider is configured, the limits allow it, and the credits cover
- * the cheapest generation, or the generation was made by an earlier request.
+ * Decides whether a client may upload references: a provider is configured, the limits allow it, and the credits
+ * suffice for the cheapest generation; or an earlier request already created the generation.
  */
 export async function admitUpload(
   userId: string,
@@ -52,7 +52,7 @@ export async function admitUpload(
   return { kind: "unavailable" };
 }
 
-/** Ends an upload that made no generation. When this fails, the account forgets the upload later by itself. */
+/** Ends an upload that led to no generation. If this fails, the account forgets the upload later. */
 export async function endUpload(userId: string, uploadId: string, env: Env): Promise<void> {
   try {
     await env.ACCOUNT.getByName(userId).uploadEnded(uploadId);

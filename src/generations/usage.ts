@@ -12,7 +12,9 @@ export type DailyUsage = {
 
 const DAY_MS = 86_400_000;
 
-/** The credits and images of a user's ended generations for each day since then that has any. Reads only those rows. */
+/**
+ * Credits and images of a user's ended generations, for each day since `since` (milliseconds since 1970) that has any.
+ */
 export async function usageByDay(d1: D1Database, userId: string, since: number): Promise<DailyUsage[]> {
   const day = sql<number>`${generations.createdAt} / ${sql.raw(String(DAY_MS))}`;
   return await drizzle(d1)

@@ -4,16 +4,16 @@ import type { Balance, Ended, FinishOutcome } from "../account/outcomes.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { describe, log } from "../log.ts";
-import { sleep, TimeoutError, within } from "../time.ts";
+import { sleep, TimeoutError, withTimeout } from "../time.ts";
 
-/** How often the waiting caller takes over from a run that died; after that the queue recovers it. */
+/** How often the waiting request takes over from a run that died. After that, the queue recovers the generation. */
 const TAKE_OVERS_MAX = 5;
 const TAKE_OVER_ATTEMPTS = 3;
 /** Doubles with each attempt. */
 const RETRY_AFTER_MS = 200;
-/** Added to the wait, so that a generation that ends right at its limit is still answered with its images. */
+/** Added to the wait, so that a generation that ends right at its limit is still returned with its images. */
 const WAIT_GRACE_MS = 5_000;
-/** The pause before asking again an account that did not answer. */
+/** The pause before the next call to an account that did not respond. */
 const ACCOUNT_RETRY_MS = 1_000;
 
 type AwaitedEnd =
@@ -21,8 +21,8 @@ type AwaitedEnd =
   | { kind: "pending"; generation: GenerationRecord };
 
 /**
- * Runs the job in a runner and waits for its end. A run that dies is taken over; a generation that another worker holds
- * is awaited in its account. `pending` when the wait is over first.
+ * Runs the job in a runner and waits for its end. Takes over from a run that dies. If another worker holds the lease,
+ * waits in the account. Returns `pending` when the time is up first.
  * @param job the lease of this caller, or null when another caller has it
  */
 export async function awaitEnd(
@@ -45,7 +45,7 @@ export async function awaitEnd(
     await sleep(pause);
     next = await takeOver(env, userId, next);
   }
-  // Another worker has the lease, or the runner is gone: wait in the account.
+  // Another worker has the lease, or the runner does not respond: wait in the account.
   for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
     const ended = await waitInAccount(env.ACCOUNT.getByName(userId), accepted.id, left);
     if (ended?.generation.endedAt) return { kind: "ended", ...pick(ended) };
@@ -62,7 +62,7 @@ async function runInRunner(
 ): Promise<FinishOutcome | { kind: "died" } | null> {
   const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
   try {
-    return await within(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
+    return await withTimeout(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
   } catch (error) {
     if (error instanceof TimeoutError) return null;
     log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });
@@ -71,8 +71,8 @@ async function runInRunner(
 }
 
 /**
- * Takes the lease of a run that died (a deployment resets every object), so that nobody waits for it to lapse. Null when
- * another worker has it, or when the account does not answer.
+ * Takes the lease of a run that died (a deployment resets every object), instead of waiting until it lapses. Null when
+ * another worker has it, or when the account does not respond.
  */
 async function takeOver(env: Env, userId: string, { generationId, fence }: Job): Promise<Job | null> {
   for (let attempt = 0; attempt < TAKE_OVER_ATTEMPTS; attempt++) {

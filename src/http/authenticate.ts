@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { hashKey, isWellFormed, readBearer } from "../keys/format.ts";
-import { type Caller, type KeyVerdict, lookUpKey, noteUse } from "../keys/lookup.ts";
+import { type Caller, type KeyLookup, lookUpKey, recordKeyUse } from "../keys/lookup.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
@@ -25,7 +25,7 @@ export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
   });
 }
 
-async function lookUp(c: Context<AppEnv>, hash: string): Promise<KeyVerdict> {
+async function lookUp(c: Context<AppEnv>, hash: string): Promise<KeyLookup> {
   // What costs credits is counted exactly, by the account.
   if (c.req.method === "GET" || c.req.method === "HEAD") await limitReads(c, hash);
   try {
@@ -53,11 +53,11 @@ function refusalOf(c: Context<AppEnv>): ApiError {
   }
 }
 
-function admit(c: Context<AppEnv>, verdict: KeyVerdict): Caller {
+function admit(c: Context<AppEnv>, verdict: KeyLookup): Caller {
   switch (verdict.kind) {
     case "caller":
       c.set("userId", verdict.caller.userId);
-      if (verdict.firstOfDay) c.executionCtx.waitUntil(note(c, verdict.caller.keyId));
+      if (verdict.firstUseToday) c.executionCtx.waitUntil(note(c, verdict.caller.keyId));
       return verdict.caller;
     case "invalid":
       throw refusal("invalidApiKey", "This API key is not valid.");
@@ -69,7 +69,7 @@ function admit(c: Context<AppEnv>, verdict: KeyVerdict): Caller {
 /** Beside the request, which does not wait for it: it is only shown to the key's owner. */
 async function note(c: Context<AppEnv>, keyId: string): Promise<void> {
   try {
-    await noteUse(c.env.DB, keyId, Date.now());
+    await recordKeyUse(c.env.DB, keyId, Date.now());
   } catch (error) {
     log("key_use_failed", { request_id: c.get("requestId"), error: describe(error) });
   }

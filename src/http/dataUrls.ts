@@ -1,5 +1,5 @@
 import { isEncoded } from "../text.ts";
-import { TimeoutError, within } from "../time.ts";
+import { TimeoutError, withTimeout } from "../time.ts";
 import { ENCODED_MESSAGE, ENCODED_PARAM, JSON_BYTES_MAX } from "./body.ts";
 import { parseJson } from "./json.ts";
 import type { FileHandler, MultipartLimits, MultipartRefusal } from "./multipart.ts";
@@ -253,7 +253,7 @@ class Lifting {
     while (this.#at === this.#chunk.length) {
       const left = Math.min(this.#limits.stallMsMax, this.#until - Date.now());
       if (left <= 0) throw tooSlow();
-      const { done, value } = await within(left, this.#reader.read()).catch((error: unknown) => {
+      const { done, value } = await withTimeout(left, this.#reader.read()).catch((error: unknown) => {
         throw error instanceof TimeoutError ? tooSlow() : invalid("The body could not be read to its end.");
       });
       if (done) return false;

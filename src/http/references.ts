@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { ImageHeader } from "../images/format.ts";
 import { referenceKey, removeReferences } from "../images/references.ts";
-import { storeImage } from "../images/sink.ts";
+import { storeImage } from "../images/upload.ts";
 import { describe, log } from "../log.ts";
 import { readJsonWithDataUrls } from "./dataUrls.ts";
 import {

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { readConfig } from "../config.ts";
 import { hasRoutes } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { within } from "../time.ts";
+import { withTimeout } from "../time.ts";
 import { contract, json } from "./contract.ts";
 import type { AppEnv } from "./env.ts";
 import { named } from "./fields.ts";
@@ -114,7 +114,7 @@ function mustBe(holds: boolean): void {
 
 async function verdictOf(name: string, check: () => Promise<unknown>): Promise<"ok" | "failing"> {
   try {
-    await within(CHECK_MS_MAX, check());
+    await withTimeout(CHECK_MS_MAX, check());
     return "ok";
   } catch (error) {
     log("health_failed", { check: name, error: describe(error) });

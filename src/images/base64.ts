@@ -1,15 +1,15 @@
 /** A multiple of three, so that each piece but the last encodes without padding. */
 const PIECE_BYTES = 3 * 16_384;
 
-/** How many characters the base64 (RFC 4648, section 4) of so many bytes has. */
+/** The length of the base64 (RFC 4648, section 4) of that many bytes. */
 export function base64Length(bytes: number): number {
   return 4 * Math.ceil(bytes / 3);
 }
 
-/** The base64 of a stream, in pieces, as ASCII. Lets go of the stream when its reader leaves early. */
+/** Encodes a stream as base64, in ASCII pieces. Cancels the stream when its reader stops early. */
 export async function* encodeBase64(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const reader = body.getReader({ mode: "byob" });
-  // A read takes the buffer away and brings it back.
+  // A read detaches the buffer and returns it.
   let buffer: ArrayBufferLike = new ArrayBuffer(PIECE_BYTES);
   try {
     for (;;) {

@@ -1,6 +1,6 @@
 /**
- * Tells PNG, JPEG and WebP from their bytes, with width and height, and whether an image is whole. File names and
- * declared types are never used.
+ * Detects PNG, JPEG and WebP from their bytes, reads width and height, and checks that an image is complete. File names
+ * and declared types are never used.
  */
 
 export type ImageHeader = {
@@ -13,22 +13,22 @@ export type ImageHeader = {
 /** File name extensions, as the keys of stored images have them. */
 export const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" } as const;
 
-/** What a walk over an image asks for next: so many bytes to read, so many to pass over, or the next JPEG marker. */
+/** The next step of a walk over an image: read that many bytes, skip that many, or find the next JPEG marker. */
 type Want = { read: number } | { skip: number } | "marker";
 
 /**
- * Walks one format. Yields what it wants next and gets back the bytes that it asked to read (for a marker: its code).
- * Returns whether the image is whole; what follows a whole image is not looked at.
+ * Walks one format. Yields its next step and gets the bytes that it asked to read (for a marker: its code). Returns
+ * whether the image is complete; bytes after a complete image are ignored.
  */
 type Walk = Generator<Want, boolean, DataView>;
 
-/** No format reads more than this in one piece. */
+/** The most bytes that a format reads in one step. */
 const READ_BYTES_MAX = 32;
 const NOTHING = new DataView(new ArrayBuffer(0));
 
 /**
- * Reads an image in chunks cut anywhere, in constant memory: it steps over the segments and chunks of a file by their
- * lengths and holds at most {@link READ_BYTES_MAX} bytes. Pixels are not decoded and checksums not verified.
+ * Reads an image from chunks of any size, in constant memory: it skips the segments of a file by their lengths and
+ * buffers at most {@link READ_BYTES_MAX} bytes. It does not decode pixels or verify checksums.
  */
 export class ImageScanner {
   readonly #held = new Uint8Array(READ_BYTES_MAX);
@@ -47,31 +47,31 @@ export class ImageScanner {
     this.#want = first.done ? { skip: 0 } : first.value;
   }
 
-  /** Known from the first 12 bytes; null before, and for anything that is no PNG, JPEG or WebP. */
+  /** Known after the first 12 bytes; null before that, and for anything but PNG, JPEG and WebP. */
   get contentType(): ImageHeader["contentType"] | null {
     return this.#contentType;
   }
 
-  /** Known once the bytes that state the size have come: in a JPEG they may stand after megabytes of metadata. */
+  /** Known once the bytes with the size have arrived. In a JPEG, megabytes of metadata may come first. */
   get header(): ImageHeader | null {
     return this.#header;
   }
 
-  /** Whether the image has come to its end, with picture data in it. */
+  /** Whether the image has ended and has pixel data. */
   get complete(): boolean {
     return this.#complete;
   }
 
   /**
-   * Takes the next bytes.
-   * @returns `invalid` as soon as no further bytes could make this a whole image
+   * Reads the next bytes.
+   * @returns `invalid` as soon as no further bytes could complete the image
    */
   write(chunk: Uint8Array): "invalid" | null {
     for (let at = 0; at < chunk.length && !this.#ended; ) at = this.#advance(chunk, at);
     return this.#ended && !this.#complete ? "invalid" : null;
   }
 
-  /** Serves what is wanted from the chunk, as far as it goes. Returns how much of the chunk is used. */
+  /** Takes the current step's bytes from the chunk. Returns the new position in the chunk. */
   #advance(chunk: Uint8Array, at: number): number {
     if (this.#want === "marker") return this.#seekMarker(chunk, at);
     if ("skip" in this.#want) {
@@ -89,7 +89,7 @@ export class ImageScanner {
   }
 
   /**
-   * The next marker of a JPEG: 0xFF, repeated or not, then its code. Everything else is passed over, as decoders do:
+   * Finds the next marker of a JPEG: one or more 0xFF, then its code. Skips everything else, as decoders do:
    * entropy-coded data with its stuffed zeros and restart markers, and stray bytes between segments.
    */
   #seekMarker(chunk: Uint8Array, from: number): number {
@@ -132,7 +132,7 @@ export class ImageScanner {
     const start = yield* read(3);
     if (start.getUint8(0) === 0xff && start.getUint8(1) === 0xd8 && start.getUint8(2) === 0xff) {
       this.#contentType = "image/jpeg";
-      // The third byte already belongs to the first marker.
+      // The third byte belongs to the first marker.
       this.#afterFF = true;
       return yield* this.#walkJpeg();
     }
@@ -152,12 +152,12 @@ export class ImageScanner {
     return false;
   }
 
-  /** PNG, third edition, 5.2 to 5.6: IHDR first, then chunks of stated lengths, IDAT among them, and IEND last. */
+  /** PNG, third edition, 5.2 to 5.6: IHDR first, then chunks with their lengths, including IDAT, and IEND last. */
   *#walkPng(): Walk {
     const start = yield* read(16);
     if (start.getUint32(0) !== 13 || textOf(start, 4, 4) !== "IHDR") return false;
     const [width, height] = [start.getUint32(8), start.getUint32(12)];
-    if (Math.max(width, height) > PNG_NUMBER_MAX || !this.#tell(width, height)) return false;
+    if (Math.max(width, height) > PNG_NUMBER_MAX || !this.#setHeader(width, height)) return false;
     yield { skip: 5 + 4 };
     for (let hasPixels = false; ; ) {
       const chunk = yield* read(8);
@@ -171,8 +171,8 @@ export class ImageScanner {
   }
 
   /**
-   * ITU-T T.81, B.1 and B.2: marker segments, a frame header among them, then scans, up to the end marker. Whole segments
-   * are stepped over, so that a thumbnail inside EXIF is never taken for the picture.
+   * ITU-T T.81, B.1 and B.2: marker segments, including a frame header, then scans, then the end marker. Skips whole
+   * segments, so that a thumbnail inside EXIF is never taken for the image.
    */
   *#walkJpeg(): Walk {
     for (let hasScan = false; ; ) {
@@ -184,7 +184,7 @@ export class ImageScanner {
       if (isFrame(marker)) {
         if (this.#header !== null || length < 8) return false;
         const frame = yield* read(5);
-        if (!this.#tell(frame.getUint16(3), frame.getUint16(1))) return false;
+        if (!this.#setHeader(frame.getUint16(3), frame.getUint16(1))) return false;
         yield { skip: length - 2 - 5 };
         continue;
       }
@@ -197,14 +197,14 @@ export class ImageScanner {
   }
 
   /**
-   * RFC 9649: `bytes` are stated for all that follows the RIFF size; the chunks within them must fit, and one must hold
-   * picture data. The size is that of the first chunk: lossy, lossless, or extended, which states its canvas.
+   * RFC 9649: `bytes` is the length of everything after the RIFF size. The chunks must fit into it, and one must have
+   * pixel data. The first chunk has the size: lossy, lossless, or extended, which states its canvas.
    */
   *#walkWebp(bytes: number): Walk {
     let left = bytes - 4;
     for (let hasPixels = false, first = true; ; first = false) {
       if (left < 8) {
-        // Less than a chunk's header: nothing, or padding.
+        // Shorter than a chunk's header: nothing, or padding.
         yield { skip: Math.max(0, left) };
         return hasPixels;
       }
@@ -217,19 +217,19 @@ export class ImageScanner {
         const needed = kind === "VP8L" ? 5 : 10;
         if (length < needed) return false;
         const size = sizeOfWebp(kind, yield* read(needed));
-        if (size === null || !this.#tell(size.width, size.height)) return false;
+        if (size === null || !this.#setHeader(size.width, size.height)) return false;
         rest -= needed;
       }
       hasPixels ||= WEBP_PIXELS.includes(kind) && length > 0;
-      // Chunks are padded to even lengths; the padding of the last one may be missing.
+      // Chunks are padded to even lengths. The last chunk may lack its padding.
       const padded = Math.min(left, length + (length % 2));
       yield { skip: rest + padded - length };
       left -= padded;
     }
   }
 
-  /** False for an image without pixels. */
-  #tell(width: number, height: number): boolean {
+  /** Stores the header. Returns false for an image without pixels. */
+  #setHeader(width: number, height: number): boolean {
     if (this.#contentType === null || width === 0 || height === 0) return false;
     this.#header = { contentType: this.#contentType, width, height };
     return true;
@@ -249,12 +249,12 @@ const PNG_NUMBER_MAX = 2 ** 31 - 1;
 const EOI = 0xd9;
 const SOS = 0xda;
 
-/** What may follow 0xFF and means nothing between segments: a stuffed zero, TEM, and restart markers. */
+/** False for codes that mean nothing between segments: a stuffed zero, TEM, and restart markers. */
 function isMarker(code: number): boolean {
   return code !== 0 && code !== 0x01 && !(code >= 0xd0 && code <= 0xd7);
 }
 
-/** SOF0 to SOF15, without DHT, JPG and DAC, which lie among them. */
+/** SOF0 to SOF15, without DHT, JPG and DAC, which are in the same range. */
 function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
@@ -269,7 +269,7 @@ function hasSegment(marker: number): boolean {
 /** `ANMF` is a frame of an animation. */
 const WEBP_PIXELS = ["VP8 ", "VP8L", "ANMF"];
 
-/** Width and height from the start of a WebP's first chunk (5 bytes if lossless, else 10); null for what is no WebP. */
+/** Width and height from the start of a WebP's first chunk (5 bytes if lossless, else 10); null if it is not a WebP. */
 function sizeOfWebp(kind: string, start: DataView): { width: number; height: number } | null {
   switch (kind) {
     case "VP8 ": {

@@ -1,9 +1,9 @@
-/** Where the reference images of one request lie in their private bucket: `<upload>/<position, from 1>`. */
+/** The key of a reference image in its private bucket: `<upload>/<position, from 1>`. */
 export function referenceKey(uploadId: string, position: number): string {
   return `${uploadId}/${position}`;
 }
 
-/** Removes stored references in one call; those that are gone already do no harm. */
+/** Deletes references in one call. Ignores those that are already gone. */
 export async function removeReferences(
   bucket: R2Bucket,
   references: readonly { key: string }[],

@@ -1,8 +1,8 @@
 /**
- * Answers GET and HEAD for a stored image (RFC 9110: conditional requests, section 13; ranges, section 14). One R2
- * operation a request; a second one only when a condition turns out not to spare the body, or R2 refuses the range.
- * The conditions are judged here, because R2's `onlyIf` throws on an odd ETag and does not know If-Range.
- * @returns null when there is no such image; a key of another form never reaches R2.
+ * Serves GET and HEAD for a stored image (RFC 9110: conditional requests, section 13; ranges, section 14). Uses one R2
+ * operation per request, and a second one only when a condition does not save the body, or when R2 refuses the range.
+ * Conditions are evaluated here, because R2's `onlyIf` throws on an unusual ETag and does not support If-Range.
+ * @returns null when there is no such image. A key of another form is never looked up in R2.
  */
 export async function serveImage(bucket: R2Bucket, key: string, request: Request): Promise<Response | null> {
   if (!IMAGE_KEY.test(key)) return null;
@@ -19,44 +19,50 @@ export async function serveImage(bucket: R2Bucket, key: string, request: Request
 
 const CONDITIONS = ["if-none-match", "if-modified-since", "if-range"];
 
-/** `gen_<ULID>/img_<ULID>.<extension>`: what runs store, and nothing else that may ever lie in the bucket. */
+/** `gen_<ULID>/img_<ULID>.<extension>`: images stored by runs, and no other object of the bucket. */
 const IMAGE_KEY = /^gen_[0-9A-HJKMNP-TV-Z]{26}\/(?<name>img_[0-9A-HJKMNP-TV-Z]{26}\.(?:png|jpg|webp))$/;
 
-/** One range as it was asked for, not yet held against a size. */
-type RangeAsked = { first: number; last: number | null } | { suffix: number };
+/** A requested range, before it is resolved against the size of the object. */
+type RequestedRange = { first: number; last: number | null } | { suffix: number };
 
 async function serveWhole(bucket: R2Bucket, key: string): Promise<Response | null> {
   const object = await bucket.get(key);
   return object === null ? null : whole(object, object.body);
 }
 
-async function serveRange(bucket: R2Bucket, key: string, asked: RangeAsked): Promise<Response | null> {
-  const object = await getRange(bucket, key, asked);
+async function serveRange(
+  bucket: R2Bucket,
+  key: string,
+  requested: RequestedRange,
+): Promise<Response | null> {
+  const object = await getRange(bucket, key, requested);
   if (object === null) return null;
-  const range = resolveRange(asked, object.size);
+  const range = resolveRange(requested, object.size);
   const body = "body" in object ? object.body : null;
   if (range !== null && body !== null) return partial(object, range, body);
   await body?.cancel();
   return unsatisfiable(object);
 }
 
-/** R2 either throws on a range beyond the end or ignores it; the object then says how long it is. */
+/** R2 either throws on a range beyond the end or ignores it. The object then has its size. */
 async function getRange(
   bucket: R2Bucket,
   key: string,
-  asked: RangeAsked,
+  requested: RequestedRange,
 ): Promise<R2ObjectBody | R2Object | null> {
   try {
-    return await bucket.get(key, { range: new Headers({ range: rangeHeader(asked) }) });
+    return await bucket.get(key, { range: new Headers({ range: rangeHeader(requested) }) });
   } catch (error) {
     const object = await bucket.head(key);
-    if (object !== null && resolveRange(asked, object.size) !== null) throw error;
+    if (object !== null && resolveRange(requested, object.size) !== null) throw error;
     return object;
   }
 }
 
-/** A single range of bytes. Several, another unit and anything malformed are null: a server may ignore them. */
-function parseRange(header: string | null): RangeAsked | null {
+/**
+ * Parses a single byte range. Null for several ranges, another unit or a malformed header, which a server may ignore.
+ */
+function parseRange(header: string | null): RequestedRange | null {
   const match = /^bytes=(\d*)-(\d*)$/i.exec(header ?? "");
   if (match === null) return null;
   const [, first = "", last = ""] = match;
@@ -67,14 +73,16 @@ function parseRange(header: string | null): RangeAsked | null {
 
 const toBytes = (digits: string) => Math.min(Number(digits), Number.MAX_SAFE_INTEGER);
 
-function rangeHeader(asked: RangeAsked): string {
-  return "suffix" in asked ? `bytes=-${asked.suffix}` : `bytes=${asked.first}-${asked.last ?? ""}`;
+function rangeHeader(requested: RequestedRange): string {
+  return "suffix" in requested
+    ? `bytes=-${requested.suffix}`
+    : `bytes=${requested.first}-${requested.last ?? ""}`;
 }
 
-/** First and last byte of what is sent; null when the range holds no byte of the object. */
-function resolveRange(asked: RangeAsked, size: number): { first: number; last: number } | null {
-  const first = "suffix" in asked ? Math.max(0, size - asked.suffix) : asked.first;
-  const last = "suffix" in asked ? size - 1 : Math.min(asked.last ?? size - 1, size - 1);
+/** The first and last byte to send; null when the object has no byte in the range. */
+function resolveRange(requested: RequestedRange, size: number): { first: number; last: number } | null {
+  const first = "suffix" in requested ? Math.max(0, size - requested.suffix) : requested.first;
+  const last = "suffix" in requested ? size - 1 : Math.min(requested.last ?? size - 1, size - 1);
   return first <= last ? { first, last } : null;
 }
 
@@ -119,7 +127,7 @@ function notModified(object: R2Object): Response {
   return new Response(null, { status: 304, headers });
 }
 
-/** A picture is whatever a stranger's prompt made: nothing in it may run, or be taken for another type. */
+/** An image may come from any prompt: nothing in it may execute or be interpreted as another type. */
 const SAFETY = {
   "X-Content-Type-Options": "nosniff",
   "Content-Security-Policy": "default-src 'none'; sandbox",

@@ -1,9 +1,9 @@
 import { ImageScanner } from "./format.ts";
 
-/** One picture of a generation. */
+/** One stored image of a generation. */
 export type StoredImage = {
   id: string;
-  /** Where it lies in the images bucket, and in its URL. */
+  /** The key in the images bucket, which is also the path of its URL. */
   key: string;
   contentType: string;
   width: number;
@@ -12,12 +12,12 @@ export type StoredImage = {
   createdAt: number;
 };
 
-/** R2 lists and deletes at most this many at once: far more than a generation's runs can have stored. */
+/** The most objects that R2 lists and deletes at once: far more than the runs of a generation can store. */
 const LISTED_MAX = 1_000;
 
 /**
- * What runs have stored whole for a generation, in the order in which it came.
- * @throws when R2 fails, or an object in it is no image
+ * The images that runs have stored for a generation, oldest first.
+ * @throws when R2 fails, or when a stored object is not an image
  */
 export async function storedImages(bucket: R2Bucket, generationId: string): Promise<StoredImage[]> {
   const { objects } = await bucket.list({
@@ -25,7 +25,7 @@ export async function storedImages(bucket: R2Bucket, generationId: string): Prom
     limit: LISTED_MAX,
     include: ["httpMetadata", "customMetadata"],
   });
-  // Ids of images begin with their time, and R2 lists in the order of keys.
+  // Image ids begin with their time, and R2 lists in the order of keys.
   const images: StoredImage[] = [];
   for (const object of objects) {
     images.push({
@@ -40,7 +40,7 @@ export async function storedImages(bucket: R2Bucket, generationId: string): Prom
   return images;
 }
 
-/** Width and height as they were stored with the object; read from the image where they could not be. */
+/** Width and height from the object's metadata, or from the image if the metadata lacks them. */
 async function sizeOf(bucket: R2Bucket, object: R2Object): Promise<{ width: number; height: number }> {
   const { width, height } = object.customMetadata ?? {};
   if (width !== undefined && height !== undefined) return { width: Number(width), height: Number(height) };
@@ -49,11 +49,11 @@ async function sizeOf(bucket: R2Bucket, object: R2Object): Promise<{ width: numb
   for await (const chunk of stored?.body ?? []) {
     if (scanner.write(chunk) === "invalid" || scanner.header !== null) break;
   }
-  if (scanner.header === null) throw new Error(`The stored object ${object.key} is no image.`);
+  if (scanner.header === null) throw new Error(`The stored object ${object.key} is not an image.`);
   return { width: scanner.header.width, height: scanner.header.height };
 }
 
-/** Removes the stored images of a generation that are not among these. */
+/** Deletes the stored images of a generation except these. */
 export async function removeImagesExcept(
   bucket: R2Bucket,
   generationId: string,

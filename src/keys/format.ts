@@ -2,8 +2,8 @@ import { crc32 } from "node:zlib";
 import { sha256Hex } from "../hash.ts";
 
 /**
- * The form of an API key: `gih_live_`, 26 random characters, and 6 that are the CRC-32 of those 26, all in base62. The
- * checksum keeps no secret: it only lets a mistyped or made-up key be refused without a look-up.
+ * The format of an API key: `gih_live_`, 26 random characters, and the CRC-32 of those as 6 characters, all in base62.
+ * The checksum is no secret: it lets the API refuse a mistyped or invented key without a look-up.
  */
 
 const PREFIX = "gih_live_";
@@ -12,7 +12,7 @@ const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const RANDOM_LENGTH = 26;
 const CHECKSUM_LENGTH = 6;
 const DISPLAYED_LENGTH = 4;
-/** The largest multiple of 62 that a byte can hold; bytes from here on would favour the first characters. */
+/** The largest multiple of 62 in a byte. Bytes from here on would make the first characters more likely. */
 const UNBIASED_BYTES = 256 - (256 % ALPHABET.length);
 
 const KEY_PATTERN = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
@@ -21,7 +21,7 @@ const BEARER_PATTERN = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 export type BearerToken = { kind: "missing" } | { kind: "malformed" } | { kind: "key"; key: string };
 
-/** A new key. `randomBytes` gives that many bytes from a cryptographic source, and may be called more than once. */
+/** Makes a key. `randomBytes` returns that many bytes from a cryptographic source, and may be called several times. */
 export function makeKey(randomBytes: (count: number) => Uint8Array): string {
   let random = "";
   while (random.length < RANDOM_LENGTH) {
@@ -32,24 +32,24 @@ export function makeKey(randomBytes: (count: number) => Uint8Array): string {
   return PREFIX + random + checksumOf(random);
 }
 
-/** Whether this can be a key that was issued. Every change of one character is caught. */
+/** Whether a key has the right format and checksum. Detects every change of one character. */
 export function isWellFormed(key: string): boolean {
   if (!KEY_PATTERN.test(key)) return false;
   const random = key.slice(PREFIX.length, -CHECKSUM_LENGTH);
   return key.slice(-CHECKSUM_LENGTH) === checksumOf(random);
 }
 
-/** What is kept for telling keys apart on a page: the prefix and the last four characters. */
+/** The part of a key that is stored to show it on a page: the prefix and the last four characters. */
 export function displayOf(key: string): string {
   return PREFIX + key.slice(-DISPLAYED_LENGTH);
 }
 
-/** SHA-256 of the whole key, in lower-case hex: all that is stored of it, and what it is looked up by. */
+/** SHA-256 of the whole key, in lower-case hex, by which a key is stored and looked up. */
 export function hashKey(key: string): Promise<string> {
   return sha256Hex(key);
 }
 
-/** Reads the value of an `Authorization` header. A `key` is any one token; {@link isWellFormed} says more. */
+/** Parses an `Authorization` header. A `key` can be any token: check it with {@link isWellFormed}. */
 export function readBearer(header: string | undefined): BearerToken {
   if (header === undefined || header === "") return { kind: "missing" };
   const key = BEARER_PATTERN.exec(header)?.[1];

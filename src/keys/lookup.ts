@@ -1,30 +1,30 @@
 import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { once } from "../db/once.ts";
+import { prepared } from "../db/prepared.ts";
 import { type AccountType, apiKeys, users } from "../db/schema.ts";
 
-/** Who is calling. */
+/** The user and the key of a request. */
 export type Caller = { userId: string; keyId: string; accountType: AccountType };
 
-export type KeyVerdict =
-  /** `firstOfDay`: no request of this day had the key before, as far as is known. */
-  { kind: "caller"; caller: Caller; firstOfDay: boolean } | { kind: "invalid" } | { kind: "expired" };
+export type KeyLookup =
+  /** `firstUseToday`: the key has no recorded use today (UTC). */
+  { kind: "caller"; caller: Caller; firstUseToday: boolean } | { kind: "invalid" } | { kind: "expired" };
 
 const DAY_MS = 86_400_000;
 
 /**
- * Who calls with the key that hashes so. Asked on every request, never remembered: a revoked key is refused on the very
- * next one.
+ * Looks up the key with this hash. Done on every request and never cached, so that a revoked key is refused on the next
+ * request.
  */
-export async function lookUpKey(d1: D1Database, hash: string, now: number): Promise<KeyVerdict> {
-  return judge(await keyOf(d1).get({ hash }), now);
+export async function lookUpKey(d1: D1Database, hash: string, now: number): Promise<KeyLookup> {
+  return classify(await keyOf(d1).get({ hash }), now);
 }
 
 /**
- * Writes down that a key was used: once a day, as a row written is what the platform bills. Of many requests at once the
- * first one writes it.
+ * Records the use of a key once a day, because the platform bills written rows. Of parallel requests, the first one
+ * writes it.
  */
-export async function noteUse(d1: D1Database, keyId: string, now: number): Promise<void> {
+export async function recordKeyUse(d1: D1Database, keyId: string, now: number): Promise<void> {
   const notToday = or(isNull(apiKeys.lastUsedAt), lt(apiKeys.lastUsedAt, dayOf(now) * DAY_MS));
   await drizzle(d1)
     .update(apiKeys)
@@ -42,7 +42,7 @@ const KEY = {
   lastUsedAt: apiKeys.lastUsedAt,
 };
 
-const keyOf = once((db) =>
+const keyOf = prepared((db) =>
   db
     .select(KEY)
     .from(apiKeys)
@@ -53,14 +53,14 @@ const keyOf = once((db) =>
 
 type KeyRow = Caller & { expiresAt: number | null; revokedAt: number | null; lastUsedAt: number | null };
 
-function judge(key: KeyRow | undefined, now: number): KeyVerdict {
+function classify(key: KeyRow | undefined, now: number): KeyLookup {
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };
   const { keyId, userId, accountType, lastUsedAt } = key;
   return {
     kind: "caller",
     caller: { userId, keyId, accountType },
-    firstOfDay: lastUsedAt === null || dayOf(lastUsedAt) < dayOf(now),
+    firstUseToday: lastUsedAt === null || dayOf(lastUsedAt) < dayOf(now),
   };
 }
 

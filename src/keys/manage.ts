@@ -8,12 +8,12 @@ export type ApiKey = Omit<typeof apiKeys.$inferSelect, "hash">;
 /** The most keys on one page of {@link listKeys}. */
 export const KEYS_LISTED_MAX = 200;
 
-/** The most active keys of one user: more than any set of programs needs, and few enough to look through. */
+/** The most active keys of one user. */
 export const ACTIVE_KEYS_MAX = 100;
 export const KEY_NAME_LENGTH_MAX = 100;
 
 export type NewKey = {
-  /** Chosen by the caller: the same id again makes no second key. */
+  /** Chosen by the caller, so that a repeated call creates no second key. */
   id: string;
   userId: string;
   name: string;
@@ -24,14 +24,14 @@ export type NewKey = {
 export type IssueOutcome =
   /** `secret` is the whole key. It is shown this once and stored nowhere. */
   | { kind: "issued"; key: ApiKey; secret: string }
-  /** The user has a key of this id. */
+  /** The user already has a key with this id. */
   | { kind: "exists"; key: ApiKey }
-  /** Another user has a key of this id. */
+  /** Another user has a key with this id. */
   | { kind: "taken" }
   /** The user has {@link ACTIVE_KEYS_MAX} active keys. */
   | { kind: "too_many" };
 
-/** Makes a key and stores its hash, unless the user has too many. */
+/** Creates a key and stores its hash, unless the user has too many. */
 export async function issueKey(
   d1: D1Database,
   { id, userId, name, expiresAt }: NewKey,
@@ -45,7 +45,7 @@ export async function issueKey(
     .select({ keys: count() })
     .from(apiKeys)
     .where(and(eq(apiKeys.userId, userId), isActive(now)));
-  // One statement, so that keys made at the same time cannot pass the limit together.
+  // One statement, so that parallel calls cannot exceed the limit together.
   const stored = await db.run(sql`
     INSERT INTO ${apiKeys} (id, user_id, name, hash, display, expires_at, created_at)
     SELECT ${id}, ${userId}, ${name}, ${hash}, ${display}, ${expiresAt}, ${now}
@@ -63,7 +63,7 @@ export async function issueKey(
 
 const CURSOR = /^([01])(key_\w{1,64})$/;
 
-/** Whether it can be the `next` of {@link listKeys}. */
+/** Whether a text has the form of {@link listKeys}' `next`. */
 export function isKeysCursor(text: string): boolean {
   return CURSOR.test(text);
 }

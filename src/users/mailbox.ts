@@ -1,12 +1,12 @@
-/** Providers that deliver to a mailbox whatever dots its name is written with, under each of their domains. */
+/** Domains of providers that ignore dots in the name of a mailbox. */
 const DOTLESS: ReadonlyMap<string, string> = new Map([
   ["gmail.com", "gmail.com"],
   ["googlemail.com", "gmail.com"],
 ]);
 
 /**
- * The mailbox that an address most likely leads to: without a `+tag`, and for Gmail without dots. Only for telling
- * whether one person has several addresses; mail goes to the address as it was given.
+ * The mailbox of an address: without a `+tag`, and for Gmail without dots. Use it only to detect several addresses of
+ * one person; send mail to the address as it was given.
  */
 export function mailboxOf(email: string): string {
   const at = email.lastIndexOf("@");

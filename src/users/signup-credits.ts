@@ -12,8 +12,8 @@ const USERS_A_RUN = 100;
 type NewUser = { id: string; email: string };
 
 /**
- * Grants the credits for signing up, once for each mailbox. Safe to repeat after a crash: the mailbox remembers its
- * user, and the account remembers the grant.
+ * Grants sign-up credits, once per mailbox. Safe to repeat after a crash: D1 stores the user of a mailbox, and the
+ * account the id of the grant.
  * @throws when D1 or the account fails; {@link grantOwedCredits} repeats it
  */
 async function grantSignupCredits(
@@ -38,8 +38,8 @@ async function grantSignupCredits(
 }
 
 /**
- * Grants the credits of a user who signs in, if they are due and the e-mail address is verified (`isTrusted`: any address
- * is, as in development). A failure is logged and repeated by the daily run.
+ * Grants the sign-up credits of a user who signs in, if they are due and the e-mail address is verified. `isTrusted`
+ * accepts any address (development). A failure is logged, and the daily job tries again.
  */
 export async function grantDueCredits(
   env: Env,
@@ -58,7 +58,7 @@ export async function grantDueCredits(
   }
 }
 
-/** Grants the credits that verified users are still owed after a failure. Run by the daily cron. */
+/** Grants sign-up credits that are still due to verified users after a failure. Run by the daily cron. */
 export async function grantOwedCredits(env: Env, credits: number, now: number): Promise<void> {
   const owed = await drizzle(env.DB)
     .select()

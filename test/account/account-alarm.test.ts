@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { KEEP_MS, LEASE_MS } from "../../src/account/lifecycle.ts";
 import { ENTRIES_A_WRITE } from "../../src/account/log.ts";
 import { GenerationStore } from "../../src/account/store/generations.ts";
-import { anOrder, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
 
 import {
   alarmOf,
@@ -32,10 +32,10 @@ import {
 holdTimeAndQueue();
 
 describe("the alarm", () => {
-  it("tells the queue again of what nobody has begun, after 30 s, doubling to 10 min, until it has failed", async () => {
+  it("queues a generation that has not begun again after 30 s, doubling to 10 min, until it fails", async () => {
     const { userId, account } = await newUserWith(8);
     const submittedAt = Date.now();
-    await account.submit(anOrder("gen_1", "async", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "async", aRequest(), 8));
     const sentAt = [0];
     while ((await statusOf(account, "gen_1")) === "queued") {
       await nextAlarm(account);
@@ -53,7 +53,7 @@ describe("the alarm", () => {
     expect(await loggedGenerations(userId)).toMatchObject([{ id: "gen_1", status: "failed" }]);
   });
 
-  it("takes a lapsed lease away, with another fence, and offers the work to the queue", async () => {
+  it("ends a lapsed lease, raises the fence, and queues the generation", async () => {
     const { userId, account, id } = await newRun();
     await passWithAlarms(account, LEASE_MS - 1);
     expect(sent).toEqual([]);
@@ -66,7 +66,7 @@ describe("the alarm", () => {
     expect(await account.begin(id)).toMatchObject({ kind: "run", job: { fence: 3 } });
   });
 
-  it("fails and refunds what has not ended by its deadline, and not 1 ms before, though it is renewed", async () => {
+  it("fails and refunds a generation at its deadline, and not 1 ms before, even if its lease is renewed", async () => {
     const { account, id } = await newRun();
     const until = Date.now() + RUN_DEADLINE_MS - 1;
     while (Date.now() < until) {
@@ -87,16 +87,16 @@ describe("the alarm", () => {
     });
   });
 
-  it("never sets itself for a moment that has passed", async () => {
+  it("is never set for a time in the past", async () => {
     const { account } = await newUserWith(8);
-    await account.submit(anOrder("gen_1", "async", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "async", aRequest(), 8));
     pass(QUEUE_DEADLINE_MS);
     await runDurableObjectAlarm(account);
     expect(await statusOf(account, "gen_1")).toBe("failed");
     expect(await alarmOf(account)).toBeGreaterThan(Date.now());
   });
 
-  it("books the expiry that nobody reads, and logs it", async () => {
+  it("books an expiry that no call reads, and logs it", async () => {
     const { userId, account } = newUser();
     const expiresAt = Date.now() + HOUR;
     await account.grant("soon", 5, expiresAt, null);
@@ -117,11 +117,11 @@ describe("the alarm", () => {
     expect(logged).toEqual(await entriesOf(account));
   });
 
-  it("works after an eviction, as the user whose account it is", async () => {
+  it("works after an eviction, for the same user", async () => {
     const { userId, account } = await newUserWith(20);
     vi.spyOn(database, "batch").mockRejectedValueOnce(new Error("D1 is down."));
     await account.grant("second", 5, null, null);
-    await account.submit(anOrder("gen_1", "async", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "async", aRequest(), 8));
     sent.length = 0;
     await evictDurableObject(account);
     await nextAlarm(account);
@@ -145,7 +145,7 @@ describe("the alarm", () => {
     expect(sent).toMatchObject([{ generationId: id }]);
   });
 
-  it("keeps an ended generation for 24 hours and no longer, and the log keeps it after", async () => {
+  it("keeps an ended generation for 24 hours; the log keeps it after that", async () => {
     const { userId, account, id, all } = await newRun();
     await account.finish(id, 1, all);
     await passWithAlarms(account, KEEP_MS - 1);
@@ -157,7 +157,7 @@ describe("the alarm", () => {
     expect(await alarmOf(account)).toBeNull();
   });
 
-  it("keeps a generation that the log has not, however old", async () => {
+  it("keeps a generation that is not logged, however old", async () => {
     const { userId, account, id, all } = await newRun();
     const batch = vi.spyOn(database, "batch").mockRejectedValue(new Error("D1 is down."));
     await account.finish(id, 1, all);
@@ -170,7 +170,7 @@ describe("the alarm", () => {
     expect(await account.generation(id)).toBeNull();
   });
 
-  it("does not throw when the book cannot be read, and comes again", async () => {
+  it("does not throw when the ledger cannot be read, and runs again", async () => {
     const { account, id } = await newRun();
     vi.spyOn(GenerationStore.prototype, "prune").mockImplementationOnce(() => {
       throw new Error("The disk is on fire.");
@@ -182,10 +182,10 @@ describe("the alarm", () => {
     expect(await statusOf(account, id)).toBe("failed");
   });
 
-  it("lets no broken generation hold up another", async () => {
+  it("handles the other generations when one violates an invariant", async () => {
     const { userId, account, id } = await newRun();
-    await account.submit(anOrder("gen_sound", "sync", aRequest(), 8));
-    // Nothing is known of who paid for it: it cannot be refunded.
+    await account.submit(aCommand("gen_sound", "sync", aRequest(), 8));
+    // Without its allocations it cannot be refunded.
     await runInDurableObject(account, (_, state) => {
       state.storage.sql.exec("UPDATE generations SET paid = '[]' WHERE id = ?", id);
     });
@@ -194,15 +194,15 @@ describe("the alarm", () => {
     expect(await statusOf(account, "gen_sound")).toBe("failed");
     expect(await account.balance()).toEqual({ credits: 84, nextExpiration: null });
     expect(await loggedEntries(userId)).toEqual(await entriesOf(account));
-    // It is looked at again, but not without end.
+    // It is retried, but not in a loop.
     await nextAlarm(account);
     expect(await alarmOf(account)).toBeGreaterThanOrEqual(Date.now() + MINUTE);
   });
 
-  it("takes up more than one alarm may, in the next", async () => {
+  it("handles rows beyond its limit in the next alarm", async () => {
     const { account } = await newUserWith(51);
     const ids = Array.from({ length: 51 }, (_, index) => `gen_${index}`);
-    for (const id of ids) await account.submit(anOrder(id, "async", aRequest(), 1));
+    for (const id of ids) await account.submit(aCommand(id, "async", aRequest(), 1));
     sent.length = 0;
     await nextAlarm(account);
     expect(sent).toHaveLength(50);
@@ -213,7 +213,7 @@ describe("the alarm", () => {
 });
 
 describe("when D1 is down", () => {
-  it("ends the generation all the same, and logs it later, after waits that grow, losing nothing", async () => {
+  it("ends the generation anyway, and logs it later with back-off, without losing anything", async () => {
     const { userId, account, id, all } = await newRun();
     const batch = vi.spyOn(database, "batch").mockRejectedValue(new Error("D1 is down."));
     expect(await account.finish(id, 1, all)).toMatchObject({ kind: "settled" });
@@ -232,7 +232,7 @@ describe("when D1 is down", () => {
     expect(await loggedEntries(userId)).toEqual(await entriesOf(account));
   });
 
-  it("answers after 3 s when D1 gives no answer at all", async () => {
+  it("answers after 3 s when D1 does not respond", async () => {
     const { account, id, all } = await newRun();
     vi.spyOn(database, "batch").mockReturnValue(new Promise(() => {}));
     expect(await account.finish(id, 1, all)).toMatchObject({ kind: "settled" });
@@ -254,7 +254,7 @@ describe("when D1 is down", () => {
     expect(await alarmOf(account)).toBeNull();
   });
 
-  it("does no harm by a write whose answer was lost", async () => {
+  it("repeats a write whose response was lost without harm", async () => {
     const { userId, account, id, all } = await newRun();
     const real = env.LOG.batch.bind(env.LOG);
     vi.spyOn(database, "batch").mockImplementationOnce(async (statements) => {
@@ -270,10 +270,10 @@ describe("when D1 is down", () => {
 });
 
 describe("when the queue is down", () => {
-  it("accepts all the same, and tells it later", async () => {
+  it("accepts anyway, and sends the message later", async () => {
     const { userId, account } = await newUserWith(8);
     const send = vi.spyOn(queue, "sendBatch").mockRejectedValue(new Error("The queue is down."));
-    expect(await account.submit(anOrder("gen_1", "async", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand("gen_1", "async", aRequest(), 8))).toMatchObject({
       kind: "accepted",
     });
     await passWithAlarms(account, 30 * SECOND);

@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { RefundCause } from "../../src/account/ledger.ts";
 import { createRandom } from "../../src/providers/sketch/random.ts";
-import { anOrder, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
 import { NaiveCredits } from "../support/naive.ts";
 
 import {
@@ -21,12 +21,12 @@ import {
 
 holdTimeAndQueue();
 
-/** To run one sequence again, write its seed here in place of the list. */
+/** To repeat one sequence, replace the list with its seed. */
 const SEEDS = Array.from({ length: 16 }, (_, index) => index + 1);
 const STEPS = 25;
 
 describe("any sequence of calls, alarms and evictions", () => {
-  it.each(SEEDS)("comes out as a naive book of single credits does: SEEDS = [%i]", async (seed) => {
+  it.each(SEEDS)("matches a naive ledger of single credits: SEEDS = [%i]", async (seed) => {
     const random = createRandom(seed, "account");
     const below = (limit: number) => Math.floor(random.between(0, limit));
     const { userId, account } = newUser();
@@ -55,7 +55,7 @@ describe("any sequence of calls, alarms and evictions", () => {
       } else if (action < 7) {
         const [id, n, price] = [`gen_${100 + step}`, 1 + below(4), 8 + below(5)];
         const mode = random.pick(["sync", "async"] as const);
-        const outcome = await account.submit(anOrder(id, mode, aRequest({ n }), n * price));
+        const outcome = await account.submit(aCommand(id, mode, aRequest({ n }), n * price));
         expect(outcome.kind).toBe(naive.charge(id, n * price, Date.now()) ? "accepted" : "insufficient");
         if (outcome.kind === "accepted") open.set(id, { n, price, fence: mode === "sync" ? 1 : 0 });
       } else {

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { LEASE_MS } from "../../src/account/lifecycle.ts";
 import { GenerationStore } from "../../src/account/store/generations.ts";
 import { newId } from "../../src/id.ts";
-import { anOrder, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
 
 import {
   alarmOf,
@@ -44,9 +44,9 @@ describe("begin, renew, finish", () => {
     expect(await ask(newUser().account)).toEqual(expected);
   });
 
-  it("runs an async generation once, whoever asks how often", async () => {
+  it("runs an async generation once, however many workers ask", async () => {
     const { account } = await newUserWith(20);
-    await account.submit(anOrder("gen_1", "async", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "async", aRequest(), 8));
     pass(SECOND);
     expect(await account.begin("gen_1")).toEqual({
       kind: "run",
@@ -66,7 +66,7 @@ describe("begin, renew, finish", () => {
     expect(await account.begin("gen_1")).toEqual({ kind: "finished" });
   });
 
-  it("keeps a lease that is renewed, and moves no alarm for it", async () => {
+  it("keeps a renewed lease, and does not move the alarm", async () => {
     const { account, id } = await newRun();
     const alarm = await alarmOf(account);
     pass(MINUTE);
@@ -112,7 +112,7 @@ describe("begin, renew, finish", () => {
       },
       balance: { credits, nextExpiration: null },
     });
-    // By the time of the answer, the log has all of it.
+    // When the call answers, the log is complete.
     expect(await loggedGenerations(userId)).toMatchObject([
       { id, status, images, creditsCharged: 16, creditsRefunded: 8 * (2 - count) },
     ]);
@@ -122,10 +122,10 @@ describe("begin, renew, finish", () => {
     expect(await loggedGenerations(userId)).toHaveLength(1);
   });
 
-  it("says the balance of this moment when an end is repeated", async () => {
+  it("returns the current balance when an end is repeated", async () => {
     const { account } = newUser();
     await account.grant("soon", 50, Date.now() + HOUR, null);
-    await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "sync", aRequest(), 8));
     const all = { images: imagesOf("gen_1", 1), failure: null };
     expect(await account.finish("gen_1", 1, all)).toMatchObject({ balance: { credits: 42 } });
     pass(HOUR);
@@ -134,7 +134,7 @@ describe("begin, renew, finish", () => {
     });
   });
 
-  it("takes all images from one whose lease is gone, but nothing less", async () => {
+  it("accepts all images from a worker without a lease, but no partial result", async () => {
     const { account, id, all } = await newRun();
     await passWithAlarms(account, LEASE_MS);
     expect(await account.begin(id)).toMatchObject({ kind: "run", job: { fence: 2, mayCall: false } });
@@ -154,12 +154,12 @@ describe("begin, renew, finish", () => {
     expect(await linesOf(account)).toEqual(["grant 100", "charge -16"]);
   });
 
-  it("renews for 30 days what a fault returns within 7 days of its expiry, but not what a refused prompt does", async () => {
+  it("renews credits for 30 days when a fault refunds them within 7 days of expiry, but not after a refused prompt", async () => {
     const { account } = newUser();
     const soon = Date.now() + 7 * DAY;
     await account.grant("soon", 16, soon, null);
-    await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
-    await account.submit(anOrder("gen_2", "sync", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "sync", aRequest(), 8));
+    await account.submit(aCommand("gen_2", "sync", aRequest(), 8));
     const refused = { images: [], failure: "contentPolicyViolation" } as const;
     expect(await account.finish("gen_1", 1, refused)).toMatchObject({
       balance: { credits: 8, nextExpiration: soon },
@@ -178,7 +178,7 @@ describe("begin, renew, finish", () => {
   });
 });
 
-describe("a failure that the same request would meet again", () => {
+describe("a permanent failure", () => {
   it.each([
     [true, true],
     [false, undefined],
@@ -191,7 +191,7 @@ describe("a failure that the same request would meet again", () => {
     expect((await account.generation(id))?.permanent).toBe(expected);
   });
 
-  it("is none where a picture came", async () => {
+  it("is not permanent when an image was delivered", async () => {
     const { account, id } = await newRun();
     await account.finish(id, 1, { images: imagesOf(id, 1), failure: "generationFailed", permanent: true });
     expect((await account.generation(id))?.permanent).toBeUndefined();
@@ -199,7 +199,7 @@ describe("a failure that the same request would meet again", () => {
 });
 
 describe("takeOver", () => {
-  it("gives the job of a run that died to whoever saw it die, at once and once", async () => {
+  it("gives the job of a dead run to the caller that saw it die, at once and only once", async () => {
     const { account, id, all } = await newRun();
     expect(await account.takeOver(id, 1)).toMatchObject({ kind: "run", job: { fence: 2, mayCall: false } });
     expect(await account.takeOver(id, 1)).toEqual({ kind: "taken" });
@@ -217,7 +217,7 @@ describe("takeOver", () => {
 });
 
 describe("wait", () => {
-  it("answers several as soon as it ends, with the end and the balance", async () => {
+  it("answers all waiting callers as soon as the generation ends, with result and balance", async () => {
     const { account, id, all } = await newRun();
     const waiting = [account.wait(id, MINUTE), account.wait(id, MINUTE), account.wait(id, MINUTE)];
     await account.balance();
@@ -231,7 +231,7 @@ describe("wait", () => {
     expect(performance.now() - started).toBeLessThan(5 * SECOND);
   });
 
-  it("answers at once when it has ended", async () => {
+  it("answers at once when the generation has ended", async () => {
     const { account, id, all } = await newRun();
     await account.finish(id, 1, all);
     expect(await account.wait(id, MINUTE)).toMatchObject({
@@ -240,7 +240,7 @@ describe("wait", () => {
     });
   });
 
-  it("answers as it stands when the time is over, and another goes on waiting", async () => {
+  it("answers with the current state when the time is up, and another caller keeps waiting", async () => {
     const { account, id, all } = await newRun();
     const patient = account.wait(id, MINUTE);
     expect(await account.wait(id, 20)).toMatchObject({
@@ -251,7 +251,7 @@ describe("wait", () => {
     expect(await patient).toMatchObject({ generation: { status: "succeeded" } });
   });
 
-  it("answers when the alarm ends it", async () => {
+  it("answers when the alarm ends the generation", async () => {
     const { account, id } = await newRun();
     const waiting = account.wait(id, MINUTE);
     await account.balance();
@@ -259,7 +259,7 @@ describe("wait", () => {
     expect(await waiting).toMatchObject({ generation: { status: "failed" }, balance: { credits: 100 } });
   });
 
-  it("tells nobody of an end that was not committed", async () => {
+  it("answers nobody when the end was not committed", async () => {
     const { account, id, all } = await newRun();
     const waiting = account.wait(id, 300);
     await account.balance();
@@ -273,11 +273,11 @@ describe("wait", () => {
   });
 });
 
-it("goes through the real queue to a picture", async () => {
+it("delivers an image through the real queue", async () => {
   const { userId, account } = await newUserWith(8);
   vi.mocked(queue.sendBatch).mockRestore();
   const id = newId("gen");
-  await account.submit(anOrder(id, "async", aRequest({ size: { width: 1024, height: 640 } }), 8));
+  await account.submit(aCommand(id, "async", aRequest({ size: { width: 1024, height: 640 } }), 8));
   const ended = await account.wait(id, 20 * SECOND);
   expect(ended).toMatchObject({ generation: { status: "succeeded", error: null }, balance: { credits: 0 } });
   expect(await keysIn(env.IMAGES, `${id}/`)).toEqual(ended?.generation.images.map(({ key }) => key));

@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import { LEASE_MS } from "../../src/account/lifecycle.ts";
 import { LedgerStore } from "../../src/account/store/ledger.ts";
-import { anOrder, aRequest, newUser } from "../support/account.ts";
+import { aCommand, aRequest, newUser } from "../support/account.ts";
 
 import {
   ALL,
@@ -27,11 +27,11 @@ import {
 holdTimeAndQueue();
 
 describe("submit", () => {
-  it("charges, accepts, begins and guards a sync generation", async () => {
+  it("charges, accepts, leases and arms the alarm for a sync generation", async () => {
     const { account } = await newUserWith(20);
     const request = aRequest({ n: 2 });
     const now = Date.now();
-    expect(await account.submit(anOrder("gen_1", "sync", request, 16))).toEqual({
+    expect(await account.submit(aCommand("gen_1", "sync", request, 16))).toEqual({
       kind: "accepted",
       quota: { rate: null, concurrency: null },
       generation: {
@@ -64,9 +64,9 @@ describe("submit", () => {
     expect(sent).toEqual([]);
   });
 
-  it("charges and accepts an async one, tells the queue, and comes back for it", async () => {
+  it("charges and accepts an async generation, sends a message, and arms the alarm", async () => {
     const { userId, account } = await newUserWith(20);
-    const outcome = await account.submit(anOrder("gen_1", "async", aRequest(), 8));
+    const outcome = await account.submit(aCommand("gen_1", "async", aRequest(), 8));
     expect(outcome).toMatchObject({ kind: "accepted", generation: { status: "queued" }, job: null });
     expect(sent).toEqual([{ userId, generationId: "gen_1" }]);
     expect(await account.balance()).toEqual({ credits: 12, nextExpiration: null });
@@ -74,20 +74,20 @@ describe("submit", () => {
   });
 
   it.each(["sync", "async"] as const)(
-    "gives the same answer to the same id, and charges once: %s",
+    "returns the same answer for the same id, and charges once: %s",
     async (mode) => {
       const { account } = await newUserWith(20);
-      const first = await account.submit(anOrder("gen_1", mode, aRequest(), 8));
+      const first = await account.submit(aCommand("gen_1", mode, aRequest(), 8));
       pass(SECOND);
       await evictDurableObject(account);
-      expect(await account.submit(anOrder("gen_1", mode, aRequest(), 8))).toEqual(first);
+      expect(await account.submit(aCommand("gen_1", mode, aRequest(), 8))).toEqual(first);
       expect(await linesOf(account)).toEqual(["grant 20", "charge -8"]);
     },
   );
 
-  it("gives no job of a generation that has ended or lost its lease", async () => {
+  it("returns no job for a generation that has ended or lost its lease", async () => {
     const { account, id, all } = await newRun();
-    const again = () => account.submit(anOrder(id, "sync", aRequest({ n: 2 }), 16));
+    const again = () => account.submit(aCommand(id, "sync", aRequest({ n: 2 }), 16));
     await passWithAlarms(account, LEASE_MS);
     expect(await again()).toMatchObject({
       kind: "accepted",
@@ -98,9 +98,9 @@ describe("submit", () => {
     expect(await again()).toMatchObject({ kind: "accepted", generation: { status: "succeeded" }, job: null });
   });
 
-  it("refuses what there are no credits for, and changes nothing", async () => {
+  it("refuses when credits are insufficient, and changes nothing", async () => {
     const { account } = await newUserWith(7);
-    expect(await account.submit(anOrder("gen_1", "sync", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 8))).toMatchObject({
       kind: "insufficient",
       available: 7,
     });
@@ -108,14 +108,16 @@ describe("submit", () => {
     expect(await linesOf(account)).toEqual(["grant 7"]);
     expect(await alarmOf(account)).toBeNull();
     expect(sent).toEqual([]);
-    expect(await account.submit(anOrder("gen_1", "sync", aRequest(), 7))).toMatchObject({ kind: "accepted" });
+    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 7))).toMatchObject({
+      kind: "accepted",
+    });
   });
 
-  it("accepts exactly 50 of 200 at once on a balance for 50", async () => {
+  it("accepts exactly 50 of 200 parallel submissions on a balance for 50", async () => {
     const { account } = await newUserWith(50 * 8);
     const outcomes = await Promise.all(
       Array.from({ length: 200 }, (_, index) =>
-        account.submit(anOrder(`gen_${index}`, "async", aRequest(), 8)),
+        account.submit(aCommand(`gen_${index}`, "async", aRequest(), 8)),
       ),
     );
     expect(outcomes.filter(({ kind }) => kind === "accepted")).toHaveLength(50);
@@ -124,7 +126,7 @@ describe("submit", () => {
     expect(sent).toHaveLength(50);
   });
 
-  it("counts no credits that have expired, from the very millisecond", async () => {
+  it("does not count expired credits, from the exact millisecond", async () => {
     const { account } = newUser();
     await account.grant("soon", 8, Date.now() + HOUR, null);
     pass(HOUR - 1);
@@ -132,48 +134,48 @@ describe("submit", () => {
     expect(await account.admit(9, null)).toMatchObject({ kind: "insufficient", available: 8 });
     pass(1);
     expect(await account.admit(8, null)).toMatchObject({ kind: "insufficient", available: 0 });
-    expect(await account.submit(anOrder("gen_1", "sync", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 8))).toMatchObject({
       kind: "insufficient",
       available: 0,
     });
   });
 
-  it("spends no credits that have expired when nothing was asked since", async () => {
+  it("does not spend expired credits when no other call came in between", async () => {
     const { account } = newUser();
     await account.grant("soon", 8, Date.now() + HOUR, null);
     await account.grant("never", 7, null, null);
     pass(HOUR);
-    expect(await account.submit(anOrder("gen_1", "sync", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand("gen_1", "sync", aRequest(), 8))).toMatchObject({
       kind: "insufficient",
       available: 7,
     });
     expect(await linesOf(account)).toEqual(["grant 8", "grant 7", "expiry -8"]);
   });
 
-  it("books what expired while it ran before it refunds", async () => {
+  it("books credits that expired during the run before it refunds", async () => {
     const { account } = newUser();
     await account.grant("soon", 20, Date.now() + HOUR, null);
-    await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "sync", aRequest(), 8));
     pass(HOUR);
     await account.finish("gen_1", 1, { images: [], failure: "contentPolicyViolation" });
     expect(await linesOf(account)).toEqual(["grant 20", "charge -8", "expiry -12", "refund 8", "expiry -8"]);
   });
 
-  it("throws, and posts nothing, when the grants hold another sum than the balance", async () => {
+  it("throws, and posts nothing, when the sum of the grants differs from the balance", async () => {
     const { account } = await newUserWith(20);
     await runInDurableObject(account, (_, { storage }) => {
       storage.sql.exec("UPDATE grants SET credits = 30, remaining = 30");
     });
     expect(
-      await errorOf(account, (instance) => instance.submit(anOrder("gen_1", "sync", aRequest(), 8))),
-    ).toContain("the balance equals what the grants hold");
+      await errorOf(account, (instance) => instance.submit(aCommand("gen_1", "sync", aRequest(), 8))),
+    ).toContain("the balance equals what the grants have left");
     expect(await linesOf(account)).toEqual(["grant 20"]);
     expect(await account.generation("gen_1")).toBeNull();
   });
 
-  it("notes with the charge and the refund which key pays", async () => {
+  it("records the paying key with the charge and the refund", async () => {
     const { account } = await newUserWith(20);
-    await account.submit({ ...anOrder("gen_1", "sync", aRequest(), 8), keyId: "key_1" });
+    await account.submit({ ...aCommand("gen_1", "sync", aRequest(), 8), keyId: "key_1" });
     await account.finish("gen_1", 1, FAILED);
     const keys = await runInDurableObject(account, (_, { storage }) =>
       storage.sql.exec("SELECT kind, key_id, livemode FROM entries ORDER BY seq").toArray(),
@@ -188,7 +190,7 @@ describe("submit", () => {
   it("keeps the accounts of two users apart", async () => {
     const one = await newUserWith(8);
     const other = await newUserWith(8);
-    await one.account.submit(anOrder("gen_1", "sync", aRequest(), 8));
+    await one.account.submit(aCommand("gen_1", "sync", aRequest(), 8));
     expect(await other.account.generation("gen_1")).toBeNull();
     expect(await other.account.balance()).toEqual({ credits: 8, nextExpiration: null });
   });
@@ -196,7 +198,9 @@ describe("submit", () => {
   it("posts nothing when an invariant of the ledger is violated", async () => {
     const { account } = await newUserWith(20);
     expect(
-      await errorOf(account, (instance) => instance.submit(anOrder("gen_1", "sync", aRequest({ n: 3 }), 16))),
+      await errorOf(account, (instance) =>
+        instance.submit(aCommand("gen_1", "sync", aRequest({ n: 3 }), 16)),
+      ),
     ).toContain("same whole price");
     expect(await account.generation("gen_1")).toBeNull();
     expect(await linesOf(account)).toEqual(["grant 20"]);
@@ -205,10 +209,10 @@ describe("submit", () => {
 });
 
 describe("a transaction that throws", () => {
-  it("takes back the alarm too, and the next one sets it", async () => {
+  it("rolls back the alarm too, and the next transaction sets it", async () => {
     const { account } = newUser();
     const expiresAt = Date.now() + 10 * SECOND;
-    // Read last of all, when the entry is posted and the alarm set.
+    // The settings are read last, when the entry is posted and the alarm set.
     vi.spyOn(LedgerStore.prototype, "nextExpiry").mockImplementationOnce(() => {
       throw new Error("The disk is on fire.");
     });
@@ -223,7 +227,7 @@ describe("a transaction that throws", () => {
 });
 
 describe("grant", () => {
-  it("adds once for an id, and refuses it with other credits or another expiry", async () => {
+  it("adds credits once per id, and refuses the id with other credits or another expiry", async () => {
     const { userId, account } = newUser();
     const expiresAt = Date.now() + DAY;
     const now = Date.now();
@@ -233,7 +237,7 @@ describe("grant", () => {
       grant,
       balance: { credits: 10, nextExpiration: expiresAt },
     });
-    await account.submit(anOrder("gen_1", "sync", aRequest(), 8));
+    await account.submit(aCommand("gen_1", "sync", aRequest(), 8));
     pass(SECOND);
     expect(await account.grant("a", 10, expiresAt, null)).toEqual({
       kind: "repeated",
@@ -248,7 +252,7 @@ describe("grant", () => {
     expect(await loggedEntries(userId)).toEqual(await entriesOf(account));
   });
 
-  it("knows the id of a grant that is spent and a year old", async () => {
+  it("recognizes the id of a spent, year-old grant", async () => {
     const { account } = newUser();
     const expiresAt = Date.now() + DAY;
     await account.grant("a", 10, expiresAt, null);
@@ -261,7 +265,7 @@ describe("grant", () => {
     expect(await account.grant("a", 10, Date.now() + DAY, null)).toEqual({ kind: "conflict" });
   });
 
-  it.each([-1, 0])("refuses a new one that has expired by %i ms", async (milliseconds) => {
+  it.each([-1, 0])("refuses a new grant that expired %i ms ago", async (milliseconds) => {
     const { account } = newUser();
     expect(await account.grant("a", 10, Date.now() + milliseconds, null)).toEqual({ kind: "expired" });
     expect(await entriesOf(account)).toEqual([]);
@@ -294,7 +298,7 @@ describe("statement", () => {
     expect(await page(ALL, 6)).toEqual(["5,4,3,2,1", false]);
   });
 
-  it("lists grants as they would be charged, then the spent ones, newest first", async () => {
+  it("lists grants in the order of charging, then spent ones, newest first", async () => {
     const { account } = newUser();
     const now = Date.now();
     for (const [id, expiresAt] of [
@@ -319,7 +323,7 @@ describe("statement", () => {
     expect(balance).toEqual({ credits: 15, nextExpiration: now + DAY });
   });
 
-  it("lists 200 grants at most", async () => {
+  it("lists at most 200 grants", async () => {
     const { account } = newUser();
     for (let index = 0; index < 200; index++) await account.grant(`grant_${index}`, 1, null, null);
     expect((await account.statement(ALL, 1)).grants).toHaveLength(200);

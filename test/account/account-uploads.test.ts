@@ -5,7 +5,7 @@ import { ORPHANS_AFTER_MS } from "../../src/account/cleanup.ts";
 import { KEEP_MS, LEASE_MS } from "../../src/account/lifecycle.ts";
 import { OPEN_UPLOADS_MAX, UPLOAD_MS_MAX, WASTED_UPLOADS_MAX } from "../../src/account/uploads.ts";
 import { newId } from "../../src/id.ts";
-import { anOrder, aRequest, imagesOf } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf } from "../support/account.ts";
 
 import {
   bucket,
@@ -28,7 +28,7 @@ holdTimeAndQueue();
 describe("uploads", () => {
   const upload = (id: string, bytes: number | null = null) => ({ id, bytes, call: null });
 
-  it("at the same time need credits for each of them", async () => {
+  it("need credits for each concurrent upload", async () => {
     const { account } = await newUserWith(16);
     const admit = (id: string) => account.admit(8, null, 0, upload(id));
     expect(await admit("upload_1")).toEqual({ kind: "admitted" });
@@ -38,15 +38,15 @@ describe("uploads", () => {
     expect(await admit("upload_3")).toEqual({ kind: "admitted" });
   });
 
-  it("that became a generation make room for the next", async () => {
+  it("make room for the next when they became a generation", async () => {
     const { account } = await newUserWith(16);
     await account.admit(8, null, 0, upload("upload_1"));
-    await account.submit({ ...anOrder("gen_1", "sync", aRequest(), 8), uploadId: "upload_1" });
+    await account.submit({ ...aCommand("gen_1", "sync", aRequest(), 8), uploadId: "upload_1" });
     expect(await account.admit(8, null, 0, upload("upload_2"))).toEqual({ kind: "admitted" });
     expect(await account.admit(8, null, 0, upload("upload_3"))).toMatchObject({ kind: "insufficient" });
   });
 
-  it(`that come to nothing are at most ${WASTED_UPLOADS_MAX} a minute`, async () => {
+  it(`without a generation are limited to ${WASTED_UPLOADS_MAX} per minute`, async () => {
     const { account } = await newUserWith(16);
     for (let at = 0; at < WASTED_UPLOADS_MAX; at++) {
       expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
@@ -58,7 +58,7 @@ describe("uploads", () => {
     expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual({ kind: "admitted" });
   });
 
-  it(`are at most ${OPEN_UPLOADS_MAX} at once, and forgotten after a while`, async () => {
+  it(`are limited to ${OPEN_UPLOADS_MAX} at a time, and forgotten after a while`, async () => {
     const { account } = await newUserWith(1_000);
     for (let at = 0; at < OPEN_UPLOADS_MAX; at++) {
       expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
@@ -68,19 +68,19 @@ describe("uploads", () => {
     expect(await account.admit(8, null, 0, upload("upload_more"))).toEqual({ kind: "admitted" });
   });
 
-  it("that became generations are not counted among those that came to nothing", async () => {
+  it("that became generations do not count as uploads without a generation", async () => {
     const { account } = await newUserWith(8 * (WASTED_UPLOADS_MAX + 1));
     for (let at = 0; at <= WASTED_UPLOADS_MAX; at++) {
       expect(await account.admit(8, null, 0, upload(`upload_${at}`))).toEqual({ kind: "admitted" });
-      await account.submit({ ...anOrder(`gen_${at}`, "async", aRequest(), 8), uploadId: `upload_${at}` });
+      await account.submit({ ...aCommand(`gen_${at}`, "async", aRequest(), 8), uploadId: `upload_${at}` });
     }
   });
 
-  it("with a used idempotency key may be as large as those it was used for, and no larger", async () => {
+  it("with a used idempotency key may be as large as the first upload, and no larger", async () => {
     const { account } = await newUserWith(8);
     const references = [{ key: "u/1", contentType: "image/png" as const, bytes: 1_000, sha256: "00" }];
-    const order = anOrder("gen_1", "sync", aRequest({ references }), 8);
-    await account.submit({ ...order, idempotency: { key: "k", fingerprint: "f" } });
+    const command = aCommand("gen_1", "sync", aRequest({ references }), 8);
+    await account.submit({ ...command, idempotency: { key: "k", fingerprint: "f" } });
     const most = 1_000 + 4 * 1024 * 1024;
     expect(await account.admit(8, "k", 0, upload("upload_1", most))).toEqual({ kind: "admitted" });
     expect(await account.admit(8, "k", 0, upload("upload_2", most + 1))).toEqual({ kind: "conflict" });
@@ -88,7 +88,7 @@ describe("uploads", () => {
   });
 });
 
-describe("what lies in R2", () => {
+describe("objects in R2", () => {
   async function runWithReferences() {
     const id = newId("gen");
     const keys = [`${id}/1`, `${id}/2`];
@@ -100,25 +100,25 @@ describe("what lies in R2", () => {
       bytes: 3,
       sha256: "00",
     }));
-    await account.submit(anOrder(id, "sync", aRequest({ references }), 8));
+    await account.submit(aCommand(id, "sync", aRequest({ references }), 8));
     return { userId, account, id };
   }
 
-  it("removes references before the end is answered, and those of no other", async () => {
+  it("deletes its references before it answers, and no others", async () => {
     const { account, id } = await runWithReferences();
     await account.finish(id, 1, { images: imagesOf(id, 1), failure: null });
     expect(await keysIn(env.REFERENCES, id)).toEqual([`${id}0/1`]);
     expect(await dueOf(account, id)).toBeNull();
   });
 
-  it("removes them when the alarm ends it", async () => {
+  it("deletes them when the alarm ends the generation", async () => {
     const { account, id } = await runWithReferences();
     await passWithAlarms(account, RUN_DEADLINE_MS);
     expect(await statusOf(account, id)).toBe("failed");
     expect(await keysIn(env.REFERENCES, `${id}/`)).toEqual([]);
   });
 
-  it("removes them within 30 s of the end when R2 fails twice", async () => {
+  it("deletes them within 30 s of the end when R2 fails twice", async () => {
     const { account, id } = await runWithReferences();
     const fails = vi.spyOn(bucket, "delete").mockRejectedValue(new Error("R2 is down."));
     await account.finish(id, 1, FAILED);
@@ -130,7 +130,7 @@ describe("what lies in R2", () => {
     expect(await keysIn(env.REFERENCES, `${id}/`)).toEqual([]);
   });
 
-  it("comes for them when the object dies between the end and the clearing", async () => {
+  it("deletes them later when the object dies between end and cleanup", async () => {
     const { userId, account, id } = await runWithReferences();
     const hangs = vi.spyOn(bucket, "delete").mockReturnValue(new Promise(() => {}));
     const dying = runInDurableObject<Account, void>(account, async (instance, state) => {
@@ -147,7 +147,7 @@ describe("what lies in R2", () => {
     expect(await keysIn(env.REFERENCES, `${id}/`)).toEqual([]);
   });
 
-  /** Ends a generation by its fence 1 or 2, with one image that the answer names and one that it does not. */
+  /** Ends a generation with fence 1 or 2, with one image in its result and one that is not. */
   async function endedByFence(fence: 1 | 2) {
     const { account, id } = await newRun({ n: 1 });
     if (fence === 2) {
@@ -159,7 +159,7 @@ describe("what lies in R2", () => {
     return { account, id };
   }
 
-  it("sweeps images that no answer names 20 min after the end, and not before", async () => {
+  it("deletes images that no response names 20 min after the end, and not before", async () => {
     const { account, id } = await endedByFence(2);
     await passWithAlarms(account, ORPHANS_AFTER_MS - 1);
     await runDurableObjectAlarm(account);
@@ -169,7 +169,7 @@ describe("what lies in R2", () => {
     expect(await dueOf(account, id)).toBeNull();
   });
 
-  it("tries the sweep again when R2 fails", async () => {
+  it("deletes orphans again when R2 fails", async () => {
     const { account, id } = await endedByFence(2);
     const fails = vi.spyOn(bucket, "list").mockRejectedValue(new Error("R2 is down."));
     await passWithAlarms(account, ORPHANS_AFTER_MS);
@@ -179,7 +179,7 @@ describe("what lies in R2", () => {
     expect(await keysIn(env.IMAGES, `${id}/`)).toEqual([`${id}/img_1.png`]);
   });
 
-  it("looks for nothing to sweep where one run alone was at work", async () => {
+  it("does not look for orphans when there was one run", async () => {
     const { account } = await endedByFence(1);
     const list = vi.spyOn(bucket, "list");
     await passWithAlarms(account, KEEP_MS);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { applyCleanup, type CleanupTask, cleanupTasks, ORPHANS_AFTER_MS } from "../../src/account/cleanup.ts";
 import { accept, end, type Generation, KEEP_MS } from "../../src/account/lifecycle.ts";
-import { anOrder, aRequest, imagesOf } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf } from "../support/account.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -15,7 +15,7 @@ const limits = {
   redeliveryMs: 30 * SECOND,
 };
 
-const begun = accept(anOrder("gen_1", "sync", aRequest(), 8), [], T0, limits);
+const begun = accept(aCommand("gen_1", "sync", aRequest(), 8), [], T0, limits);
 const succeeded = endOf(begun);
 
 function endOf(generation: Generation): Generation {
@@ -55,12 +55,12 @@ describe("cleanupTasks", () => {
 
 describe("applyCleanup", () => {
   it("needs no alarm once everything is done", () => {
-    const done = applyCleanup({ ...succeeded, tries: 3 }, ["logged", "referencesDeleted"], now);
+    const done = applyCleanup({ ...succeeded, alarmAttempts: 3 }, ["logged", "referencesDeleted"], now);
     const flags = { logged: true, referencesDeleted: true, orphansDeleted: true };
-    expect(done).toMatchObject({ ...flags, tries: 0, dueAt: null });
+    expect(done).toMatchObject({ ...flags, alarmAttempts: 0, dueAt: null });
   });
 
-  it("comes back for the orphans, and is done then", () => {
+  it("sets the alarm for the orphans, and none after that", () => {
     const waiting = applyCleanup({ ...succeeded, orphansDeleted: false }, ["logged"], now);
     const dueAt = endedAt + ORPHANS_AFTER_MS;
     expect(waiting).toMatchObject({ logged: true, orphansDeleted: false, dueAt });
@@ -68,7 +68,7 @@ describe("applyCleanup", () => {
     expect(done).toMatchObject({ orphansDeleted: true, dueAt: null });
   });
 
-  it("keeps what was done before", () => {
+  it("keeps tasks that were done before", () => {
     const logged = { ...succeeded, logged: true, referencesDeleted: false };
     expect(applyCleanup(logged, [], now)).toMatchObject({ logged: true, referencesDeleted: false });
   });

@@ -6,7 +6,7 @@ import type { Account } from "../../src/account/account.ts";
 import type { GenerationRequest } from "../../src/account/lifecycle.ts";
 import { creditEntries, generations } from "../../src/db/log-schema.ts";
 import { newId } from "../../src/id.ts";
-import { anOrder, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -107,7 +107,7 @@ export async function newRun(overrides: Partial<GenerationRequest> = {}) {
   const { userId, account } = await newUserWith(100);
   const id = newId("gen");
   const request = aRequest({ n: 2, ...overrides });
-  await account.submit(anOrder(id, "sync", request, 8 * request.n));
+  await account.submit(aCommand(id, "sync", request, 8 * request.n));
   return { userId, account, id, all: { images: imagesOf(id, request.n), failure: null } };
 }
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import {
+  type Allocation,
+  bookGrant,
   charge,
   expire,
   type Grant,
-  openGrant,
-  type Paid,
   type Posting,
   RENEW_WITHIN_MS,
   RENEWED_FOR_MS,
@@ -18,7 +18,7 @@ import { NaiveCredits } from "../support/naive.ts";
 const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 4, 1);
 
-/** `[id, remaining, expiresAt]`, of 100 credits unless said. */
+/** `[id, remaining, expiresAt, credits]`; 100 credits by default. */
 type GrantLine = [id: string, remaining: number, expiresAt: number | null, credits?: number];
 
 function grantsOf(lines: readonly GrantLine[]): Grant[] {
@@ -38,10 +38,10 @@ const sumOf = (grants: readonly Grant[]) => grants.reduce((sum, grant) => sum + 
 const lineOf = ({ kind, credits, grant, balanceAfter }: Posting) =>
   [kind, credits, grant.id, grant.remaining, balanceAfter] as const;
 
-describe("openGrant", () => {
-  it("books the grant whole on top of the balance", () => {
+describe("bookGrant", () => {
+  it("adds the whole grant to the balance", () => {
     const [grant] = grantsOf([["a", 50, null, 50]]);
-    expect(grant && openGrant(7, grant)).toEqual({
+    expect(grant && bookGrant(7, grant)).toEqual({
       kind: "grant",
       credits: 50,
       balanceAfter: 57,
@@ -59,7 +59,7 @@ describe("openGrant", () => {
     ["no number", Number.NaN, Number.NaN, "credits are whole and positive"],
   ])("throws on %s", (_, remaining, credits, rule) => {
     const [grant] = grantsOf([["a", remaining, null, credits]]);
-    expect(() => grant && openGrant(0, grant)).toThrow(`Ledger invariant violated: ${rule}.`);
+    expect(() => grant && bookGrant(0, grant)).toThrow(`Ledger invariant violated: ${rule}.`);
   });
 });
 
@@ -98,7 +98,9 @@ describe("charge", () => {
     const outcome = charge(sumOf(grants), grants, credits, "gen_1");
     if (outcome.kind !== "charged") throw new Error(outcome.kind);
     expect(outcome.postings.map(lineOf)).toEqual(expected);
-    expect(outcome.paid).toEqual(expected.map(([, change, grantId]) => ({ grantId, credits: -change })));
+    expect(outcome.allocations).toEqual(
+      expected.map(([, change, grantId]) => ({ grantId, credits: -change })),
+    );
     expect(new Set(outcome.postings.map((posting) => posting.generationId))).toEqual(new Set(["gen_1"]));
   });
 
@@ -113,7 +115,7 @@ describe("charge", () => {
     });
   });
 
-  it("reads no grant beyond the one that it needs", () => {
+  it("reads only the grants that it needs", () => {
     const read: string[] = [];
     function* grants() {
       for (const grant of grantsOf(three)) {
@@ -129,13 +131,13 @@ describe("charge", () => {
     expect(() => charge(100, grantsOf(three), credits, "gen_1")).toThrow("credits are whole and positive");
   });
 
-  it("throws when the grants hold less than the balance says", () => {
+  it("throws when the grants have less left than the balance", () => {
     expect(() => charge(100, grantsOf(three), 19, "gen_1")).toThrow("the unspent grants hold the balance");
   });
 });
 
 describe("refund", () => {
-  const whole: Paid = [
+  const whole: readonly Allocation[] = [
     { grantId: "a", credits: 5 },
     { grantId: "b", credits: 3 },
   ];
@@ -144,7 +146,12 @@ describe("refund", () => {
     ["b", 7, null],
   ];
 
-  function refunded(lines: readonly GrantLine[], paid: Paid, credits: number, cause: RefundCause) {
+  function refunded(
+    lines: readonly GrantLine[],
+    paid: readonly Allocation[],
+    credits: number,
+    cause: RefundCause,
+  ) {
     const grants = new Map(grantsOf(lines).map((grant) => [grant.id, grant]));
     const find = (id: string) => {
       const grant = grants.get(id);
@@ -214,7 +221,7 @@ describe("refund", () => {
     expect(postings.map(({ grant }) => grant.expiresAt)).toEqual(postings.map(() => expiresAt));
   });
 
-  it("returns to a grant that renewed credits once with its own expiry", () => {
+  it("returns renewed credits with their own expiry", () => {
     const id = renewedGrantId("gen_0");
     const [renewed] = grantsOf([[id, 0, NOW + DAY, 8]]);
     if (renewed === undefined) throw new Error("There is no grant.");
@@ -224,7 +231,7 @@ describe("refund", () => {
     ]);
   });
 
-  it("gathers what is renewed from several grants in one new grant, after what keeps its expiry", () => {
+  it("puts renewed credits of several grants into one new grant, after those that keep their expiry", () => {
     const paid = [
       { grantId: "gone", credits: 2 },
       { grantId: "soon", credits: 3 },
@@ -274,7 +281,7 @@ describe("refund", () => {
 });
 
 describe("expire", () => {
-  it("closes each grant in turn", () => {
+  it("expires each grant in turn", () => {
     const grants = grantsOf([
       ["a", 5, NOW - DAY],
       ["b", 3, NOW],
@@ -295,12 +302,12 @@ describe("expire", () => {
   });
 });
 
-/** To run one sequence again, write its seed here in place of the list. */
+/** To repeat one sequence, replace the list with its seed. */
 const SEEDS = Array.from({ length: 2_500 }, (_, index) => index + 1);
 const STEPS = 30;
 
 describe("any sequence of grants, charges, refunds and expiries", () => {
-  it(`comes out as ${SEEDS.length} naive books of single credits do`, () => {
+  it(`matches ${SEEDS.length} naive ledgers of single credits`, () => {
     const seen = new Map<string, number>();
     for (const seed of SEEDS) {
       try {
@@ -309,14 +316,14 @@ describe("any sequence of grants, charges, refunds and expiries", () => {
         throw new Error(`SEEDS = [${seed}] fails`, { cause: error });
       }
     }
-    // A model that is never led into a corner proves nothing about it.
+    // The random sequences must reach every case, or they prove nothing.
     for (const corner of ["insufficient", "partial", "failed", "refused", "renewed", "returned expired"]) {
       expect(seen.get(corner) ?? 0, corner).toBeGreaterThanOrEqual(Math.floor(SEEDS.length / 5));
     }
   });
 });
 
-/** The book as the Account keeps it, but in memory. */
+/** The ledger as the Account keeps it, but in memory. */
 class Book {
   readonly grants = new Map<string, Grant>();
   readonly entries: Posting[] = [];
@@ -362,7 +369,7 @@ const EXPIRIES = [null, null, 1, DAY, 7 * DAY - 1, 7 * DAY, 7 * DAY + 1, 8 * DAY
 function playSequence(random: Random, see: (what: string) => void): void {
   const book = new Book();
   const naive = new NaiveCredits();
-  const open = new Map<string, { price: number; n: number; paid: Paid }>();
+  const open = new Map<string, { price: number; n: number; paid: readonly Allocation[] }>();
   const below = (limit: number) => Math.floor(random.between(0, limit));
   const pickFrom = <T>(choices: readonly T[]) => choices[below(choices.length)];
   const flow = { charged: 0, used: 0, refunded: 0 };
@@ -378,7 +385,7 @@ function playSequence(random: Random, see: (what: string) => void): void {
       const expiresAt = lasts === null ? null : now + lasts;
       const id = `grant_${String(99 - step)}`;
       const grant = { id, credits, remaining: credits, expiresAt, reason: null, createdAt: now };
-      book.post([openGrant(book.balance, grant)]);
+      book.post([bookGrant(book.balance, grant)]);
       naive.grant(id, credits, expiresAt);
     } else if (action < 6) {
       const id = `gen_${step}`;
@@ -388,7 +395,7 @@ function playSequence(random: Random, see: (what: string) => void): void {
       expect(outcome.kind).toBe(naive.charge(id, n * price, now) ? "charged" : "insufficient");
       if (outcome.kind === "charged") {
         book.post(outcome.postings);
-        open.set(id, { price, n, paid: outcome.paid });
+        open.set(id, { price, n, paid: outcome.allocations });
         flow.charged += n * price;
       } else {
         expect(outcome.available).toBe(naive.credits(now));

@@ -14,7 +14,7 @@ import {
   renew,
   requeueDelayMs,
 } from "../../src/account/lifecycle.ts";
-import { anOrder, aRequest, imagesOf } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf } from "../support/account.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -28,11 +28,11 @@ const limits: Limits = {
 const N = 2;
 const request = aRequest({ n: N });
 const reference = { key: "gen_1/1", contentType: "image/png", bytes: 3, sha256: "00" } as const;
-const paid = [{ grantId: "a", credits: 16 }];
+const allocations = [{ grantId: "a", credits: 16 }];
 
-const queued = accept(anOrder("gen_1", "async", request, 16), paid, T0, limits);
-const leased = accept(anOrder("gen_1", "sync", request, 16), paid, T0, limits);
-/** Its lease was taken away: fence 2 waits for somebody to take it. */
+const queued = accept(aCommand("gen_1", "async", request, 16), allocations, T0, limits);
+const leased = accept(aCommand("gen_1", "sync", request, 16), allocations, T0, limits);
+/** Its lease lapsed: it waits for a worker, with fence 2. */
 const lapsed: Generation = {
   ...leased,
   interrupted: true,
@@ -61,7 +61,7 @@ const all = { images: imagesOf("gen_1", N), failure: null };
 const fewer = { images: imagesOf("gen_1", N - 1), failure: null };
 const none = { images: [], failure: "generationFailed" } as const;
 
-/** The kind of an outcome, or the rule that was broken. */
+/** The kind of an outcome, or the violated rule. */
 function kindOf(work: () => { kind: string }): string {
   try {
     return work().kind;
@@ -78,7 +78,7 @@ describe("every state and every event", () => {
   const times = (count: number, kind: string) => Array.from({ length: count }, () => kind);
 
   it.each<[string, (state: Generation) => { kind: string }, string[]]>([
-    // Event, then what it comes to when: queued, leased, lapsed, rerun, succeeded, failed, canceled.
+    // Event, then its outcome when: queued, leased, lapsed, rerun, succeeded, failed, canceled.
     ["begin", (s) => begin(s, at, limits), ["run", "taken", "run", "taken", ...times(3, "finished")]],
     ["begin, too late", (s) => begin(s, late, limits), [...times(4, "taken"), ...times(3, "finished")]],
     ["renew by fence 0", (s) => renew(s, 0, 0, at, limits), times(7, "lost")],
@@ -150,7 +150,7 @@ describe("every state and every event", () => {
     expect(outcomes).toEqual(Object.keys(states).map((name, index) => [name, expected[index]]));
   });
 
-  it("has ended in three of them", () => {
+  it("has ended in three states", () => {
     expect(Object.entries(states).filter(([, state]) => isEnded(state))).toEqual(
       Object.entries({ succeeded, failed, canceled }),
     );
@@ -158,12 +158,12 @@ describe("every state and every event", () => {
 });
 
 describe("accept", () => {
-  it("has an async one wait in line, due to be told again after 30 s", () => {
+  it("queues an async generation, due after 30 s", () => {
     expect(queued).toMatchObject({
       status: "queued",
       leased: false,
       fence: 0,
-      calls: 0,
+      providerCalls: 0,
       beganAt: null,
       deadline: T0 + 3_600 * SECOND,
       dueAt: T0 + 30 * SECOND,
@@ -174,12 +174,12 @@ describe("accept", () => {
     });
   });
 
-  it("begins a sync one at once, its first provider call allowed", () => {
+  it("leases a sync generation at once, with its first provider call allowed", () => {
     expect(leased).toMatchObject({
       status: "processing",
       leased: true,
       fence: 1,
-      calls: 1,
+      providerCalls: 1,
       beganAt: T0,
       deadline: T0 + 800 * SECOND,
       dueAt: T0 + 150 * SECOND,
@@ -192,19 +192,19 @@ describe("accept", () => {
     ["sync", { runDeadlineMs: LEASE_MS + 1 }, LEASE_MS],
     ["sync", { runDeadlineMs: LEASE_MS - 1 }, LEASE_MS - 1],
   ] as const)("is due no later than the deadline: %s, %o", (mode, short, due) => {
-    const accepted = accept(anOrder("gen_1", mode, request, 16), paid, T0, { ...limits, ...short });
+    const accepted = accept(aCommand("gen_1", mode, request, 16), allocations, T0, { ...limits, ...short });
     expect(accepted.dueAt).toBe(T0 + due);
   });
 
-  it("has references to clear where there are some", () => {
+  it("has references to delete if the request has any", () => {
     const withReference = aRequest({ references: [reference] });
-    expect(accept(anOrder("gen_1", "async", withReference, 8), paid, T0, limits).referencesDeleted).toBe(
-      false,
-    );
+    expect(
+      accept(aCommand("gen_1", "async", withReference, 8), allocations, T0, limits).referencesDeleted,
+    ).toBe(false);
   });
 
-  it("throws on a price that its images cannot share", () => {
-    expect(() => accept(anOrder("gen_1", "async", aRequest({ n: 3 }), 16), paid, T0, limits)).toThrow(
+  it("throws on a price that does not divide by its images", () => {
+    expect(() => accept(aCommand("gen_1", "async", aRequest({ n: 3 }), 16), allocations, T0, limits)).toThrow(
       "every image of a generation has the same whole price",
     );
   });
@@ -217,7 +217,7 @@ describe("begin", () => {
     return outcome;
   }
 
-  it("starts the time of a run when it first begins", () => {
+  it("starts the run deadline at the first begin", () => {
     const { generation, job } = begun(queued, T0 + MINUTE);
     expect(generation).toMatchObject({
       status: "processing",
@@ -225,7 +225,7 @@ describe("begin", () => {
       deadline: T0 + MINUTE + 800 * SECOND,
       dueAt: T0 + MINUTE + LEASE_MS,
       fence: 1,
-      calls: 1,
+      providerCalls: 1,
     });
     expect(job).toEqual({
       generationId: "gen_1",
@@ -238,15 +238,15 @@ describe("begin", () => {
     });
   });
 
-  it("leaves a rerun the time and the calls of the first", () => {
-    const { generation, job } = begun({ ...lapsed, tries: 3 }, T0 + 700 * SECOND);
+  it("leaves a rerun the remaining time and calls of the first run", () => {
+    const { generation, job } = begun({ ...lapsed, alarmAttempts: 3 }, T0 + 700 * SECOND);
     expect(generation).toMatchObject({
       beganAt: T0,
       deadline: T0 + 800 * SECOND,
       dueAt: T0 + 800 * SECOND,
       fence: 2,
-      calls: 1,
-      tries: 0,
+      providerCalls: 1,
+      alarmAttempts: 0,
     });
     expect(job).toMatchObject({ fence: 2, workUntil: T0 + 720 * SECOND, mayCall: false });
   });
@@ -282,8 +282,8 @@ describe("renew", () => {
     [1, 1, 1, "exhausted", 1],
     [1, 0, 1, "yours", 1],
   ] as const)("after %i calls, %i more of %i: %s", (calls, more, providerAttempts, kind, after) => {
-    const outcome = renew({ ...leased, calls }, 1, more, T0, { ...limits, providerAttempts });
-    expect(outcome).toEqual({ kind, generation: { ...leased, calls: after, dueAt: T0 + LEASE_MS } });
+    const outcome = renew({ ...leased, providerCalls: calls }, 1, more, T0, { ...limits, providerAttempts });
+    expect(outcome).toEqual({ kind, generation: { ...leased, providerCalls: after, dueAt: T0 + LEASE_MS } });
   });
 });
 
@@ -295,13 +295,13 @@ describe("onDue", () => {
     ["at the end of a lease", leased, T0 + LEASE_MS, "requeue"],
     ["1 ms before the deadline", { ...rerun, dueAt: T0 + 800 * SECOND }, T0 + 800 * SECOND - 1, "wait"],
     ["at the deadline", { ...rerun, dueAt: T0 + 800 * SECOND }, T0 + 800 * SECOND, "expired"],
-    ["1 ms before the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND - 1, "requeue"],
-    ["at the queue's deadline", { ...queued, tries: 9 }, T0 + 3_600 * SECOND, "expired"],
+    ["1 ms before the queue's deadline", { ...queued, alarmAttempts: 9 }, T0 + 3_600 * SECOND - 1, "requeue"],
+    ["at the queue's deadline", { ...queued, alarmAttempts: 9 }, T0 + 3_600 * SECOND, "expired"],
   ])("%s", (_, generation, now, expected) => {
     expect(onDue(generation, now, limits).kind).toBe(expected);
   });
 
-  it("tells the queue again and again, after 30 s, doubling to 10 min, to the deadline", () => {
+  it("queues again after 30 s, doubling to 10 min, until the deadline", () => {
     let waiting = queued;
     const waits: number[] = [];
     for (let last = T0; ; ) {
@@ -330,22 +330,22 @@ describe("onDue", () => {
     expect(requeueDelayMs(tries, limits)).toBe(seconds * SECOND);
   });
 
-  it("takes a lease away: another fence, and the waits begin anew", () => {
+  it("ends a lapsed lease: raises the fence, and restarts the back-off", () => {
     const now = T0 + LEASE_MS;
-    const outcome = onDue({ ...leased, tries: 4 }, now, limits);
+    const outcome = onDue({ ...leased, alarmAttempts: 4 }, now, limits);
     expect(outcome).toEqual({
       kind: "requeue",
       generation: {
         ...leased,
-        ...{ leased: false, fence: 2, tries: 0, dueAt: now + 30 * SECOND, interrupted: true },
+        ...{ leased: false, fence: 2, alarmAttempts: 0, dueAt: now + 30 * SECOND, interrupted: true },
       },
     });
   });
 
-  it("raises the fence once for each lease, however often it is queued again", () => {
+  it("raises the fence once per lease, however often it is queued again", () => {
     const outcome = onDue(lapsed, lapsed.dueAt ?? 0, limits);
     if (outcome.kind !== "requeue") throw new Error(outcome.kind);
-    expect(outcome.generation).toMatchObject({ fence: 2, tries: 1, leased: false });
+    expect(outcome.generation).toMatchObject({ fence: 2, alarmAttempts: 1, leased: false });
   });
 });
 
@@ -384,7 +384,7 @@ describe("end", () => {
   });
 
   it.each([
-    // Only where one run alone can have stored images does the answer name them all.
+    // Only if a single run can have stored images does the result name them all.
     ["the first and only holder", leased, 1, true],
     ["the holder after it", rerun, 2, false],
     ["one whose lease was taken away", lapsed, 1, false],
@@ -395,17 +395,17 @@ describe("end", () => {
     expect(ended(generation, fence, fence === null ? 0 : N, null).generation.orphansDeleted).toBe(none);
   });
 
-  it("leaves the alarm where it is when only the log has to be written", () => {
+  it("does not move the alarm when only the log must be written", () => {
     expect(ended(leased, 1, N, null).generation.dueAt).toBe(leased.dueAt);
   });
 
-  it("sets the alarm in time for a second attempt at deleting references", () => {
+  it("sets the alarm in time for a second deletion of references", () => {
     const outcome = ended({ ...leased, referencesDeleted: false }, 1, N, null);
     expect(outcome.generation.dueAt).toBe(T0 + MINUTE + 10 * SECOND);
   });
 });
 
-describe("end, with images of another size than was asked", () => {
+describe("end, with images of another size than requested", () => {
   const prices = { "1K": 8, "2K": 10, "4K": 12 };
   const image = ([width, height]: [number, number]) =>
     imagesOf("gen_1", 1).map((one) => ({ ...one, width, height }));
@@ -429,7 +429,7 @@ describe("end, with images of another size than was asked", () => {
     ["beside one that is missing", 24, 2, [[1024, 1024]], 16],
   ])("%s", (_, credits, n, sizes, refunded) => {
     const asked = aRequest({ n, tier: "4K", prices });
-    const work = accept(anOrder("gen_1", "sync", asked, credits), paid, T0, limits);
+    const work = accept(aCommand("gen_1", "sync", asked, credits), allocations, T0, limits);
     const outcome = end(work, 1, { images: sizes.flatMap(image), failure: null }, T0);
     expect(outcome).toMatchObject({
       generation: { status: "succeeded", charged: credits, refunded },
@@ -437,8 +437,8 @@ describe("end, with images of another size than was asked", () => {
     });
   });
 
-  it("costs what was charged where an older release noted no prices", () => {
-    const work = accept(anOrder("gen_1", "sync", aRequest({ tier: "4K" }), 12), paid, T0, limits);
+  it("costs the full charge when an older release stored no prices", () => {
+    const work = accept(aCommand("gen_1", "sync", aRequest({ tier: "4K" }), 12), allocations, T0, limits);
     const small = imagesOf("gen_1", 1).map((one) => ({ ...one, width: 64, height: 64 }));
     expect(end(work, 1, { images: small, failure: null }, T0)).toMatchObject({ refund: null });
   });
@@ -447,27 +447,30 @@ describe("end, with images of another size than was asked", () => {
 describe("defer", () => {
   const now = T0 + 5 * SECOND;
 
-  it("gives the lease back: queued again, by the queue's deadline, with the call unspent", () => {
+  it("gives the lease back: queued again, with the queue's deadline and the unspent call", () => {
     const deferred = defer(leased, 1, now + MINUTE, 1, now, limits);
     expect(deferred).toEqual({
       ...leased,
-      ...{ status: "queued", leased: false, fence: 2, calls: 0, beganAt: null, slotAt: now + MINUTE },
+      ...{ status: "queued", leased: false, fence: 2, providerCalls: 0, beganAt: null, slotAt: now + MINUTE },
       ...{ deadline: T0 + 3_600 * SECOND, dueAt: now + MINUTE + 30 * SECOND },
     });
     if (!deferred) throw new Error("nothing was deferred");
     const again = begin(deferred, now + MINUTE, limits);
     expect(again).toMatchObject({
       kind: "run",
-      generation: { calls: 1, slotAt: null, beganAt: now + MINUTE },
+      generation: { providerCalls: 1, slotAt: null, beganAt: now + MINUTE },
       job: { fence: 2, mayCall: true, interrupted: false },
     });
   });
 
-  it("does not allow a call for free after one that was made", () => {
-    const deferred = defer({ ...leased, calls: 2 }, 1, null, 1, now, limits);
+  it("does not allow a free call after one that was made", () => {
+    const deferred = defer({ ...leased, providerCalls: 2 }, 1, null, 1, now, limits);
     if (!deferred) throw new Error("nothing was deferred");
-    expect(deferred).toMatchObject({ calls: 1, slotAt: null, dueAt: now + 30 * SECOND });
-    expect(begin(deferred, now, limits)).toMatchObject({ job: { mayCall: false }, generation: { calls: 1 } });
+    expect(deferred).toMatchObject({ providerCalls: 1, slotAt: null, dueAt: now + 30 * SECOND });
+    expect(begin(deferred, now, limits)).toMatchObject({
+      job: { mayCall: false },
+      generation: { providerCalls: 1 },
+    });
   });
 
   it.each<[string, Generation, number]>([
@@ -478,7 +481,7 @@ describe("defer", () => {
     expect(defer(generation, fence, null, 1, now, limits)).toBeNull();
   });
 
-  it("never sets the alarm behind the deadline", () => {
+  it("never sets the alarm after the deadline", () => {
     const slot = T0 + 4_000 * SECOND;
     expect(defer(leased, 1, slot, 1, now, limits)?.dueAt).toBe(T0 + 3_600 * SECOND);
   });

@@ -4,11 +4,11 @@ import type { Account } from "../../src/account/account.ts";
 import { LEASE_MS } from "../../src/account/lifecycle.ts";
 import { migrate, SCHEMA_VERSION } from "../../src/account/schema.ts";
 import { isSchemaTooNew } from "../../src/schema-steps.ts";
-import { anOrder, aRequest, imagesOf } from "../support/account.ts";
+import { aCommand, aRequest, imagesOf } from "../support/account.ts";
 import { call, newUser } from "../support/http.ts";
 import schema1 from "./fixtures/schema-1.sql?raw";
 
-/** The moment after the last that the fixtures hold. */
+/** Later than every time in the fixtures. */
 const NOW = Date.parse("2026-11-27T08:00:10Z");
 const queue: Queue = Object.getPrototypeOf(env.GENERATIONS);
 const id = (n: number) => `gen_01M8TCH20000000000000000${String(n).padStart(2, "0")}`;
@@ -26,7 +26,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** An account as an older release left it: its tables, its rows, and an object that wakes with today's code. */
+/** An account as an older release left it: its tables and rows, in an object that wakes with the current code. */
 async function accountOf(fixture: string): Promise<DurableObjectStub<Account>> {
   const account = env.ACCOUNT.getByName(`user_${crypto.randomUUID()}`);
   await runInDurableObject(account, (_, { storage }) => {
@@ -49,7 +49,7 @@ function versionOf(account: DurableObjectStub<Account>) {
 }
 
 describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
-  it("is brought up to date when it wakes, and keeps every row", async () => {
+  it("is migrated when it wakes, and keeps every row", async () => {
     const account = await accountOf(fixture);
     const { balance, grants, entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
     expect(balance).toEqual({ credits: 1114, nextExpiration: Date.parse("2027-01-26T08:00:00Z") });
@@ -74,18 +74,18 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
     ]);
   });
 
-  it("goes on with the work and the money that it holds", async () => {
+  it("continues its work and keeps its credits", async () => {
     const account = await accountOf(fixture);
     // New work.
-    const accepted = await account.submit(anOrder("gen_new", "sync", aRequest(), 8));
+    const accepted = await account.submit(aCommand("gen_new", "sync", aRequest(), 8));
     expect(accepted).toMatchObject({ kind: "accepted", job: { fence: 1 } });
-    // What nobody has begun.
+    // A generation that has not begun.
     const work = await account.begin(id(5));
     if (work.kind !== "run") throw new Error(`The work is ${work.kind}.`);
     expect(work.job.request).toMatchObject({ prompt: "A lighthouse at dusk", n: 1, references: [] });
     const all = { images: imagesOf(id(5), 1), failure: null };
     expect(await account.finish(id(5), work.job.fence, all)).toMatchObject({ kind: "settled" });
-    // What was leased by a run of the older release, which brings its result to this one.
+    // A generation leased by a run of the older release, which reports its result to this one.
     expect(await account.renew(id(6), 1, 0)).toBe("yours");
     const failed = { images: [], failure: "generationFailed" } as const;
     expect(await account.finish(id(6), 1, failed)).toMatchObject({
@@ -93,13 +93,13 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
       generation: { status: "failed", creditsRefunded: 8 },
       balance: { credits: 1114 },
     });
-    // What was asked with an idempotency key is still known by it.
+    // An idempotency key still finds its generation.
     expect(await account.generationOfKey("k-2")).toMatchObject({ id: id(2), status: "failed" });
     const { balance, held, entries } = await account.audit("", 100);
     expect([held, entries.credits]).toEqual([balance, balance]);
   });
 
-  it("has its alarm tell the log what the older release could not", async () => {
+  it("exports with its alarm what the older release could not", async () => {
     const account = await accountOf(fixture);
     vi.setSystemTime(NOW + LEASE_MS);
     await runInDurableObject<Account, void>(account, (instance) => instance.alarm());
@@ -144,7 +144,7 @@ describe("the JSON columns of a row that an older release wrote", () => {
 });
 
 describe("migrate", () => {
-  it("changes nothing the second time", async () => {
+  it("changes nothing when repeated", async () => {
     const account = await accountOf(schema1);
     const schema = () =>
       runInDurableObject(account, (_, { storage }) => {
@@ -154,7 +154,7 @@ describe("migrate", () => {
     expect(await schema()).toEqual(await schema());
   });
 
-  it("makes the same tables for a new account as for one of version 1", async () => {
+  it("creates the same tables for a new account as for one of version 1", async () => {
     const columnsOf = (account: DurableObjectStub<Account>) =>
       runInDurableObject(account, (_, { storage }) =>
         storage.sql
@@ -169,7 +169,7 @@ describe("migrate", () => {
     expect(await columnsOf(await accountOf(schema1))).toEqual(await columnsOf(fresh));
   });
 
-  it("takes back every step when one fails, and notes no version", async () => {
+  it("rolls back every step when one fails, and stores no version", async () => {
     const account = await accountOf(schema1);
     const outcome = await runInDurableObject(account, (_, { storage }) => {
       const { version } = storage.sql.exec<{ version: number }>("SELECT version FROM schema_version").one();
@@ -189,20 +189,20 @@ describe("migrate", () => {
     expect(outcome.version).toEqual({ version: SCHEMA_VERSION });
   });
 
-  it("leaves tables that a newer release has extended to the older one, after a rollback", async () => {
+  it("lets an older release use extended tables after a rollback", async () => {
     const account = await accountOf(schema1);
     await runInDurableObject(account, (_, { storage }) => {
       storage.sql.exec("ALTER TABLE generations ADD COLUMN of_a_newer_release TEXT");
       storage.sql.exec("UPDATE schema_version SET version = ?", SCHEMA_VERSION + 1);
     });
     await evictDurableObject(account);
-    expect(await account.submit(anOrder("gen_new", "sync", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand("gen_new", "sync", aRequest(), 8))).toMatchObject({
       kind: "accepted",
     });
     expect(await versionOf(account)).toEqual({ version: SCHEMA_VERSION + 1 });
   });
 
-  it("touches nothing that only a newer release can read, and says so", async () => {
+  it("refuses tables that only a newer release can read, and changes nothing", async () => {
     const account = await accountOf(schema1);
     const failure = await runInDurableObject(account, (_, { storage }) => {
       storage.sql.exec("UPDATE schema_version SET version = ?1, oldest_reader = ?1", SCHEMA_VERSION + 1);
@@ -219,7 +219,7 @@ describe("migrate", () => {
     });
   });
 
-  it("lets the API answer 503 for such an account, charging nothing", async () => {
+  it("makes the API return 503 for such an account, without a charge", async () => {
     const user = await newUser(50);
     const account = env.ACCOUNT.getByName(user.id);
     const readers = (oldest: number) =>

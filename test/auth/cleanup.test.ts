@@ -15,7 +15,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** So many rows in each table, all of which end at that time. */
+/** Adds that many rows to each table, all of which expire at that time. */
 async function fill(userId: string, count: number, endsAt: number) {
   const numbers = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
   const id = `'${crypto.randomUUID()}' || i`;
@@ -42,7 +42,7 @@ async function left(): Promise<unknown[]> {
   return rows.flatMap(({ results }) => results);
 }
 
-it("removes each day what has expired, in steps, and nothing else", async () => {
+it("deletes expired rows in steps, and nothing else", async () => {
   const { id } = await newUser();
   const now = Date.now();
   await fill(id, 2_001, now - 1);

@@ -20,9 +20,9 @@ function resolved(request: ShapeRequest): string {
   );
 }
 
-describe("what is drawn and priced", () => {
+describe("size and price", () => {
   it.each<[ShapeRequest, string]>([
-    // Nothing, or nothing but auto: the provider chooses.
+    // No field, or only auto: the provider chooses.
     [{}, "auto 1K auto auto 1 8"],
     [{ size: "auto", quality: "auto", aspect_ratio: "auto" }, "auto 1K auto auto 1 8"],
     [{ n: 4 }, "auto 1K auto auto 4 32"],
@@ -47,7 +47,7 @@ describe("what is drawn and priced", () => {
     [{ aspect_ratio: "9:16", resolution: "2K", quality: "high", n: 2 }, "9:16 2K 1440x2560 high 2 20"],
     [{ aspect_ratio: "16:9", quality: "low" }, "16:9 1K 1280x720 low 1 8"],
     [{ size: "auto", aspect_ratio: "3:2", resolution: "4K" }, "3:2 4K 3504x2336 auto 1 12"],
-    // A tier without a shape: what is paid is what is drawn.
+    // A tier without a ratio: a square of that tier.
     [{ quality: "1K" }, "auto 1K auto auto 1 8"],
     [{ resolution: "1K", quality: "low" }, "auto 1K auto low 1 8"],
     [{ quality: "2K" }, "1:1 2K 2048x2048 auto 1 10"],
@@ -66,10 +66,10 @@ describe("what is drawn and priced", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("invalid requests", () => {
   const ratios = model.supported_aspect_ratios.join(", ");
   it.each<[ShapeRequest, string]>([
-    // A field wrong by itself.
+    // A single invalid field.
     [{ size: "" }, "size: size must be auto or WIDTHxHEIGHT in pixels, such as 1536x1024."],
     [{ size: "AUTO" }, "size: size must be auto or WIDTHxHEIGHT in pixels, such as 1536x1024."],
     [{ size: "2K" }, "size: size must be auto or WIDTHxHEIGHT in pixels, such as 1536x1024."],
@@ -138,12 +138,12 @@ describe("what is refused", () => {
   });
 });
 
-it("takes exactly as many images as the model makes", () => {
+it("accepts at most as many images as the model makes", () => {
   expect(resolved({ n: model.max_images })).toContain(`${model.max_images} 32`);
   expect(resolved({ n: model.max_images + 1 })).toContain("n: ");
 });
 
-it("agrees with itself: a shape named by ratio and tier is the shape of its size", () => {
+it("is consistent: a request by ratio and tier equals the request by its size", () => {
   for (const aspect_ratio of model.supported_aspect_ratios) {
     for (const resolution of model.supported_qualities) {
       const byName = resolveShape(model, { aspect_ratio, resolution, n: 2 });

@@ -21,7 +21,7 @@ const supported = models.flatMap((model) => model.supported_aspect_ratios);
 const fixedRatios = supported.filter((ratio) => ratio !== "auto");
 const tiers: Tier[] = ["1K", "2K", "4K"];
 
-/** Every size on the grid of 16 that the documented limits allow, told without the code under test. */
+/** Every size in multiples of 16 that the documented limits allow, computed without the code under test. */
 const validSizes: Size[] = [];
 for (let width = 16; width <= 3840; width += 16) {
   for (let height = 16; height <= 3840; height += 16) {
@@ -120,7 +120,7 @@ describe("parseSize", () => {
 });
 
 describe("nearestValidSize", () => {
-  it("is a valid size, and none is nearer, whatever was asked", () => {
+  it("returns a valid size, and no valid size is nearer", () => {
     const edges = [1, 15, 255, 512, 640, 811, 1279, 1281, 2047, 2881, 3839, 3841, 5000, 65_536];
     for (const width of edges) {
       for (const height of edges) {
@@ -134,7 +134,7 @@ describe("nearestValidSize", () => {
   });
 });
 
-it("tells exactly the documented sizes to be valid", () => {
+it("accepts exactly the documented sizes", () => {
   const found: Size[] = [];
   for (let width = 16; width <= 3856; width += 16) {
     for (let height = 16; height <= 3856; height += 16) {
@@ -177,7 +177,7 @@ describe("sizeOf", () => {
   });
 
   it.each(fixedRatios.flatMap((ratio) => tiers.map((tier) => ({ ratio, tier }))))(
-    "reads $ratio at $tier back as the same, from the largest such size",
+    "reads the largest size of $ratio at $tier back as the same ratio and tier",
     ({ ratio, tier }) => {
       const size = sizeOf(ratio, tier);
       expect(parseSize(formatSize(size))).toEqual({ kind: "size", size });
@@ -212,12 +212,12 @@ describe("ratioOf", () => {
     expect(ratioOf({ width, height }, supported)).toBe(ratio);
   });
 
-  it("calls a size by no ratio that the model does not support", () => {
+  it("names only ratios that the model supports", () => {
     expect(ratioOf({ width: 1920, height: 1088 }, ["auto", "1:1"])).toBe("30:17");
     expect(ratioOf({ width: 1008, height: 432 }, ["auto", "1:1"])).toBe("7:3");
   });
 
-  it("never has two supported ratios near one valid size, and takes the one there is", () => {
+  it("finds at most one supported ratio near a valid size", () => {
     for (const size of validSizes) {
       const near = fixedRatios.filter((ratio) => {
         const [across = 0, down = 0] = ratio.split(":").map(Number);

@@ -32,7 +32,7 @@ type Sent = { method: string; path: string; key: string | null };
 
 let user: TestUser;
 let sent: Sent[];
-/** What becomes of the next requests: lost on the way there or back, or answered so; then all goes well. */
+/** The outcomes of the next requests: request lost, response lost, or this response. Later requests succeed. */
 let mishaps: ("lost" | "answer lost" | Response)[];
 
 const wire: typeof fetch = async (input, init) => {
@@ -64,13 +64,13 @@ beforeEach(async () => {
 
 afterEach(() => vi.restoreAllMocks());
 
-it("has the types of the document", () => {
+it("has the types of the OpenAPI document", () => {
   expectTypeOf<Omit<z.input<typeof GenerationBody>, Unsent>>().branded.toEqualTypeOf<GenerationRequest>();
   expectTypeOf<z.output<typeof generations.Generation>>().branded.toEqualTypeOf<Generation>();
   expectTypeOf<z.output<typeof credits.CreditBalance>>().branded.toEqualTypeOf<CreditBalance>();
 });
 
-/** `async` is always true, references have an argument of their own, and the last one means nothing. */
+/** `async` is always true, references have their own argument, and the last field is ignored. */
 type Unsent = "async" | "reference_image" | "response_format";
 
 describe("generate", () => {
@@ -95,7 +95,7 @@ describe("generate", () => {
     expect(spy.mock.calls[0]?.[1].references).toHaveLength(2);
   });
 
-  it("tells of a failure by the generation that failed", async () => {
+  it("throws an error with the failed generation", async () => {
     vi.spyOn(sketch, "generate").mockImplementation(async function* () {
       yield await Promise.reject(new ProviderError({ reason: "refused" }, "as the test has it"));
     });
@@ -107,7 +107,7 @@ describe("generate", () => {
     expect(await creditsOf(user)).toBe(100);
   });
 
-  it("can be left, and the generation found again", async () => {
+  it("can stop waiting, and find the generation again", async () => {
     provide(png(1024, 1024));
     const client = clientOf(user.key);
     const { id } = await client.submit(ASKED);
@@ -119,7 +119,7 @@ describe("generate", () => {
 
 describe("a submission", () => {
   it.each([
-    ["lost on the way", ["lost"]],
+    ["lost in transit", ["lost"]],
     ["whose answer is lost", ["answer lost", "answer lost"]],
     ["that is told to come again", [new Response("", { status: 503, headers: { "Retry-After": "0" } })]],
     ["that a gateway could not hand on", [new Response("<html>", { status: 502 })]],
@@ -133,7 +133,7 @@ describe("a submission", () => {
     expect(await creditsOf(user)).toBe(92);
   });
 
-  it("has a key of its own each time, or the caller's", async () => {
+  it("has its own idempotency key each time, or the caller's", async () => {
     provide(png(1024, 1024));
     const client = clientOf(user.key);
     await client.submit(ASKED);
@@ -144,7 +144,7 @@ describe("a submission", () => {
     expect(again.id).toBe(first.id);
   });
 
-  it("that gets no answer at all ends with an error of its own", async () => {
+  it("without any response throws its own error", async () => {
     mishaps = ["lost", "lost"];
     const client = createClient({ apiKey: user.key, baseUrl: ORIGIN, fetch: wire, maxRetries: 1 });
     await expect(client.submit(ASKED)).rejects.toBeInstanceOf(ConnectionError);
@@ -170,7 +170,7 @@ describe("a refusal", () => {
     expect(error).toMatchObject({ name: Class.name, status, code, param });
   });
 
-  it("for credits says how many are missing", async () => {
+  it("for credits has the required and available credits", async () => {
     const poor = await newUser(7);
     const error = await clientOf(poor.key)
       .submit(ASKED)
@@ -181,7 +181,7 @@ describe("a refusal", () => {
     expect(sent.length).toBe(1);
   });
 
-  it("for a key, an id and a conflict is of its class", async () => {
+  it("for a key, an id and a conflict has its own class", async () => {
     provide(png(1024, 1024));
     const client = clientOf(user.key);
     await expect(clientOf("gih_live_nobody").credits()).rejects.toBeInstanceOf(AuthenticationError);
@@ -192,7 +192,7 @@ describe("a refusal", () => {
   });
 });
 
-it("a download that came in part is an error", async () => {
+it("a partial download is an error", async () => {
   mishaps = [new Response(new Uint8Array(3))];
   const image = { url: `${ORIGIN}/images/x`, bytes: 4 };
   const whole = {

@@ -27,7 +27,7 @@ function ask(id: string, user = "a", images = 1): Ask {
 }
 
 describe("the pace", () => {
-  it("lets a stated rate through, a short burst ahead", () => {
+  it("allows the stated rate, with a short burst", () => {
     let pace = FULL_PACE;
     let now = T0;
     for (let image = 0; image < 600; image++) {
@@ -38,7 +38,7 @@ describe("the pace", () => {
     expect(now - T0).toBe(599 * SECOND - BURST_MS);
   });
 
-  it("learns what was accepted from a call that is turned away, and waits as long as asked", () => {
+  it("learns the accepted rate from a call that is turned away, and waits as long as requested", () => {
     let pace = FULL_PACE;
     for (let image = 0; image <= 120; image++) pace = started(pace, 1, 0, T0 + image * 500);
     const now = T0 + MINUTE;
@@ -49,13 +49,13 @@ describe("the pace", () => {
     expect(slotOf(pace, now)).toBe(now + 7 * SECOND);
   });
 
-  it("takes several calls that are turned away at once for one event", () => {
+  it("counts calls that are turned away at once as one event", () => {
     const once = turnedAway(started(FULL_PACE, 50, 0, T0), 1, null, 0, T0 + SECOND);
     const twice = turnedAway(once, 1, null, 0, T0 + 2 * SECOND);
     expect(twice.learned).toBe(once.learned);
   });
 
-  it("pauses longer while calls are turned away again and again, to a minute at most", () => {
+  it("pauses longer while calls are turned away repeatedly, up to a minute", () => {
     let pace = started(FULL_PACE, 50, 0, T0);
     let now = T0;
     const pauses: number[] = [];
@@ -67,14 +67,14 @@ describe("the pace", () => {
     expect(pauses).toEqual([2, 4, 8, 16, 32, 60, 60, 60]);
   });
 
-  it("grows back, and forgets a limit that holds no more", () => {
+  it("grows back, and drops a limit that no longer applies", () => {
     const limited = turnedAway(started(FULL_PACE, 100, 0, T0), 1, null, 0, T0 + SECOND);
     const rates = [1, 3, 60].map((minutes) => grown(limited, T0 + minutes * MINUTE).learned);
     expect(rates[1]).toBeGreaterThan(rates[0] ?? 0);
     expect(rates[2]).toBeNull();
   });
 
-  it("takes the smaller of what is stated here, there and learned", () => {
+  it("uses the smallest of the configured, advertised and learned limits", () => {
     const told = advertised(FULL_PACE, 50, T0);
     expect([rateOf(told, 0), rateOf(told, 20), rateOf(advertised(told, 90, T0), 0)]).toEqual([50, 20, 50]);
   });
@@ -95,7 +95,7 @@ describe("the breaker", () => {
     expect(waits).toEqual([5, 10, 20, 40, 60, 60]);
   });
 
-  it("is not moved by calls that began before it opened", () => {
+  it("ignores calls that began before it opened", () => {
     const open = failed(failed(CLOSED, false, T0), false, T0);
     expect(failed(open, false, T0 + SECOND).probeAt).toBe(open.probeAt);
   });
@@ -109,7 +109,7 @@ describe("the fair queue", () => {
     return ids;
   };
 
-  it("takes flows in turn, however much one of them has", () => {
+  it("takes flows in turn, however many items one of them has", () => {
     const queue = new FairQueue();
     for (let at = 0; at < 1_000; at++) queue.add(item(`heavy${at}`, "heavy"));
     expect(queue.take()?.id).toBe("heavy0");
@@ -129,7 +129,7 @@ describe("the fair queue", () => {
     expect(order.indexOf("a2")).toBeGreaterThan(order.indexOf("b4"));
   });
 
-  it("keeps an item once, and puts one whose turn had come first", () => {
+  it("keeps an item once, and puts a returned item first", () => {
     const queue = new FairQueue();
     queue.add(item("1", "a"));
     queue.add(item("2", "a"));
@@ -142,14 +142,14 @@ describe("the fair queue", () => {
 });
 
 describe("the gate", () => {
-  it("lets everything through while nothing limits, and asks for no report", () => {
+  it("allows everything without a limit, and asks for no report", () => {
     const gate = new Gate(NONE);
     for (let call = 0; call < 500; call++)
       expect(gate.take(ask(`g${call}`), T0)).toEqual({ kind: "go", report: false, isProbe: false });
     expect([gate.waiting, gate.nextAt(T0)]).toEqual([0, null]);
   });
 
-  it("makes work wait at a stated rate, tells when, and releases it then", () => {
+  it("makes work wait at a stated rate, estimates when, and releases it then", () => {
     const gate = new Gate({ perMinute: 60, concurrent: 0 });
     const answers = Array.from({ length: 5 }, (_, at) => gate.take(ask(`g${at}`), T0));
     expect(answers.map(({ kind }) => kind)).toEqual(["go", "go", "go", "wait", "wait"]);
@@ -162,7 +162,7 @@ describe("the gate", () => {
     expect(gate.waiting).toBe(1);
   });
 
-  it("keeps to a stated concurrency, and frees the place of a call that never reports", () => {
+  it("respects a stated concurrency, and frees the place of a call that never reports", () => {
     const gate = new Gate({ perMinute: 0, concurrent: 2 });
     expect(["a", "b", "c"].map((id) => gate.take(ask(id), T0).kind)).toEqual(["go", "go", "wait"]);
     gate.report("a", UP, T0 + SECOND);
@@ -173,7 +173,7 @@ describe("the gate", () => {
     expect(gate.release(T0 + 5 * MINUTE, 10).map(({ id }) => id)).toEqual(["d"]);
   });
 
-  it("halves the concurrency when the provider says it is too high", () => {
+  it("halves the concurrency when the provider reports it as too high", () => {
     const gate = new Gate(NONE);
     for (let call = 0; call < 8; call++) gate.take(ask(`g${call}`), T0);
     gate.report("g7", { kind: "limited", by: "concurrency", retryAfterMs: null }, T0);
@@ -181,7 +181,7 @@ describe("the gate", () => {
     expect(gate.view(T0).lastFailure).toEqual({ reason: "limited", at: T0 });
   });
 
-  it("holds work back while the provider is down, probes, and lets it go when it is back", () => {
+  it("keeps work while the provider is down, probes, and releases it when the provider is back", () => {
     const gate = new Gate(NONE);
     for (const id of ["a", "b"]) {
       gate.take(ask(id), T0);
@@ -198,7 +198,7 @@ describe("the gate", () => {
     expect(gate.release(T0 + 6 * SECOND, 10).map(({ id }) => id)).toEqual(["d"]);
   });
 
-  it("obeys the operator over the breaker", () => {
+  it("follows the operator's state instead of the breaker", () => {
     const gate = new Gate(NONE);
     gate.operate("open");
     expect(gate.take(ask("a"), T0)).toEqual({ kind: "wait", until: null });
@@ -212,7 +212,7 @@ describe("the gate", () => {
     expect(gate.view(T0 + MINUTE).state).toBe("closed");
   });
 
-  it("drops what waited past its deadline", () => {
+  it("drops items past their deadline", () => {
     const gate = new Gate({ perMinute: 60, concurrent: 0 });
     for (let call = 0; call < 3; call++) gate.take(ask(`g${call}`), T0);
     gate.take({ ...ask("late"), deadline: T0 + SECOND }, T0);
@@ -220,7 +220,7 @@ describe("the gate", () => {
     expect(gate.release(T0 + 10 * SECOND, 10).map(({ id }) => id)).toEqual(["on time"]);
   });
 
-  it("keeps so many waiting and no more", () => {
+  it("keeps at most the maximum of waiting items", () => {
     const gate = new Gate(NONE);
     gate.operate("open");
     for (let at = 0; at < WAITING_MAX; at++) expect(gate.park(ask(`g${at}`, `user${at % 50}`))).toBe(true);
@@ -229,7 +229,7 @@ describe("the gate", () => {
     expect(gate.waiting).toBe(WAITING_MAX);
   });
 
-  it("goes on where it was after an eviction", () => {
+  it("continues after an eviction", () => {
     const before = new Gate(NONE);
     for (const id of ["a", "b"]) {
       before.take(ask(id), T0);

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { gateWord, takeTicket } from "../../src/dispatch/client.ts";
+import { gateStatus, takeTicket } from "../../src/dispatch/client.ts";
 import { flowOf } from "../../src/dispatch/fair-queue.ts";
 import type { Ask, CallOutcome } from "../../src/dispatch/gate.ts";
 import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
@@ -12,7 +12,7 @@ import { queueClass } from "../support/queue.ts";
 const DOWN: CallOutcome = { kind: "failed", reason: "unavailable", retryAfterMs: null };
 const UP: CallOutcome = { kind: "answered", perMinute: null };
 
-/** A gate of its own for each test. */
+/** Each test has its own gate. */
 const newGate = () => env.PROVIDER_GATE.getByName(`test-${crypto.randomUUID()}`);
 
 function ask(id: string): Ask {
@@ -43,8 +43,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe("the object of a gate", () => {
-  it("writes nothing while all is calm", async () => {
+describe("the ProviderGate object", () => {
+  it("writes nothing while the provider is calm", async () => {
     const gate = newGate();
     expect(await gate.take(ask("a"), 0, true)).toEqual({ kind: "go", report: false, isProbe: false });
     const rows = await runInDurableObject(gate, (_, { storage }) =>
@@ -53,7 +53,7 @@ describe("the object of a gate", () => {
     expect(rows).toEqual([0, 0]);
   });
 
-  it("keeps what waits over an eviction, and sends it to the queue when its turn comes", async () => {
+  it("keeps waiting work over an eviction, and sends it to the queue when its turn comes", async () => {
     const gate = newGate();
     await openBreaker(gate);
     const id = newId("gen");
@@ -86,7 +86,7 @@ describe("the object of a gate", () => {
     expect(await gate.view()).toMatchObject({ state: "closed", waiting: 0 });
   });
 
-  it("answers a caller that waits in place as soon as there is room", async () => {
+  it("answers a waiting caller as soon as there is capacity", async () => {
     const gate = newGate();
     await openBreaker(gate);
     const waiting = gate.take(ask("held"), 10_000, false);
@@ -95,14 +95,14 @@ describe("the object of a gate", () => {
     expect(sent).toEqual([]);
   });
 
-  it("tells a caller that waits in place when it has waited enough, and forgets it", async () => {
+  it("answers a waiting caller when its time is up, and drops it", async () => {
     const gate = newGate();
     await openBreaker(gate);
     expect(await gate.take(ask("held"), 50, false)).toEqual({ kind: "wait", until: null });
     expect(await gate.view()).toMatchObject({ waiting: 0 });
   });
 
-  it("keeps what the queue does not take", async () => {
+  it("keeps work that the queue does not accept", async () => {
     const gate = newGate();
     await openBreaker(gate);
     const id = newId("gen");
@@ -127,40 +127,40 @@ describe("the object of a gate", () => {
   });
 });
 
-it("asks a busy gate for each user, and a calm one beside the request", async () => {
+it("asks a busy gate for each user, and a calm one in the background", async () => {
   const gate = `test-${crypto.randomUUID()}`;
   const route = { provider: scripted(), providerModel: "x", gate };
   const asked = vi.spyOn(ProviderGate.prototype, "word");
-  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: false });
   expect(asked).toHaveBeenCalledTimes(1);
   asked.mockImplementation((flow) => ({
     isDown: false,
     isBusy: true,
     until: flow === "heavy/async" ? 9 : 1,
   }));
-  // The calm word is used for ten seconds.
-  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  // A calm status is cached for ten seconds.
+  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: false });
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 10_001);
-  await gateWord(env, route, "heavy/async");
+  await gateStatus(env, route, "heavy/async");
   await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(2));
-  expect(await gateWord(env, route, "heavy/async")).toMatchObject({ isBusy: true, until: 9 });
-  expect(await gateWord(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
-  expect(await gateWord(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: true, until: 9 });
+  expect(await gateStatus(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(await gateStatus(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
   expect(asked).toHaveBeenCalledTimes(3);
 });
 
-it("asks a gate whose last word is old before it accepts anything", async () => {
+it("asks the gate when the cached status is old before it accepts anything", async () => {
   const gate = `test-${crypto.randomUUID()}`;
   const route = { provider: scripted(), providerModel: "x", gate };
-  expect(await gateWord(env, route, "a/sync")).toMatchObject({ isDown: false });
+  expect(await gateStatus(env, route, "a/sync")).toMatchObject({ isDown: false });
   await env.PROVIDER_GATE.getByName(gate).operate("open");
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 60_001);
-  expect(await gateWord(env, route, "a/sync")).toMatchObject({ isDown: true, until: null });
+  expect(await gateStatus(env, route, "a/sync")).toMatchObject({ isDown: true, until: null });
 });
 
-it("lets work go on without a gate that cannot be reached", async () => {
+it("lets work continue when the gate does not respond", async () => {
   vi.spyOn(ProviderGate.prototype, "take").mockRejectedValue(new Error("the object was reset"));
   const route = { provider: scripted(), providerModel: "x", gate: `test-${crypto.randomUUID()}` };
   expect(await takeTicket(env, route, ask("a"), 0, true)).toMatchObject({ kind: "go" });

@@ -7,11 +7,11 @@ import { run } from "../../src/generations/run.ts";
 import { newId } from "../../src/id.ts";
 import { storedImages } from "../../src/images/stored.ts";
 import { png } from "../images/samples.ts";
-import { anOrder, aRequest, newUser } from "../support/account.ts";
+import { aCommand, aRequest, newUser } from "../support/account.ts";
 import { drawWith, type Step, scripted, via } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 
-/** What comes twice or too late changes nothing: no second charge, no second call for what is there, no other result. */
+/** Repeated and late calls change nothing: no second charge, no second provider call, no other result. */
 const [A, B, C, D] = [png(1, 1), png(2, 1), png(3, 1), png(4, 1)];
 
 beforeEach(() => {
@@ -25,12 +25,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** An async generation of two images for a new user with 100 credits, waiting in line. */
+/** A queued async generation of two images for a new user with 100 credits. */
 async function accepted() {
   const { userId, account } = newUser();
   await account.grant("first", 100, null, null);
   const id = newId("gen");
-  await account.submit(anOrder(id, "async", aRequest({ n: 2 }), 16));
+  await account.submit(aCommand(id, "async", aRequest({ n: 2 }), 16));
   return { userId, account, id };
 }
 
@@ -39,7 +39,7 @@ async function deliver(...bodies: unknown[]): Promise<void> {
   await consume(createMessageBatch("generations", messages), env);
 }
 
-async function bookOf({ account, id }: Awaited<ReturnType<typeof accepted>>) {
+async function ledgerOf({ account, id }: Awaited<ReturnType<typeof accepted>>) {
   const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
   return {
     made: await account.generation(id),
@@ -50,34 +50,34 @@ async function bookOf({ account, id }: Awaited<ReturnType<typeof accepted>>) {
 const CHARGED_ONCE = ["charge -16", "grant 100"];
 
 describe("a queue message", () => {
-  it("delivered twice at once, again and long after the end is run once", async () => {
+  it("delivered twice at once, again and long after the end, runs once", async () => {
     const provider = drawWith([A, B], [C, D]);
     const generation = await accepted();
     const message = { userId: generation.userId, generationId: generation.id };
     await deliver(message, message);
-    const { made, lines } = await bookOf(generation);
+    const { made, lines } = await ledgerOf(generation);
     expect([made?.status, lines, provider.requests.length]).toEqual(["succeeded", CHARGED_ONCE, 1]);
     await deliver(message);
     vi.setSystemTime(Date.now() + 3_600_000);
     await deliver(message, message);
-    expect(await bookOf(generation)).toEqual({ made, lines });
+    expect(await ledgerOf(generation)).toEqual({ made, lines });
     expect(provider.requests).toHaveLength(1);
   });
 
-  it("that names nothing, or what failed, calls nobody and books nothing", async () => {
+  it("with an unknown or failed generation makes no call and no entry", async () => {
     const provider = drawWith([{ reason: "refused" }], [A, B]);
     const generation = await accepted();
     const message = { userId: generation.userId, generationId: generation.id };
     await deliver(message);
-    const before = await bookOf(generation);
+    const before = await ledgerOf(generation);
     expect(before).toMatchObject({ made: { status: "failed" }, lines: ["refund 16", ...CHARGED_ONCE] });
     await deliver(message, { ...message, generationId: newId("gen") }, { ...message, userId: newId("user") });
-    expect(await bookOf(generation)).toEqual(before);
+    expect(await ledgerOf(generation)).toEqual(before);
     expect(provider.requests).toHaveLength(1);
   });
 });
 
-/** A run that lost its lease, by the clock, before it could bring its result. */
+/** A run whose lease lapsed before it reported its result. */
 async function withZombie(zombieGives: readonly Step[]) {
   const generation = await accepted();
   const work = await generation.account.begin(generation.id);
@@ -88,7 +88,7 @@ async function withZombie(zombieGives: readonly Step[]) {
   return { ...generation, bringLate };
 }
 
-describe("a run that comes back after its lease was taken", () => {
+describe("a run that returns after it lost its lease", () => {
   it.each<[what: string, gives: Step[], after: string]>([
     ["all its images", [C, D], "settled"],
     ["one image of two", [C], "settled"],
@@ -97,15 +97,15 @@ describe("a run that comes back after its lease was taken", () => {
     const provider = drawWith([A, B]);
     const { bringLate, ...generation } = await withZombie(gives);
     await deliver({ userId: generation.userId, generationId: generation.id });
-    const before = await bookOf(generation);
+    const before = await ledgerOf(generation);
     expect([before.made?.images.map(({ width }) => width), before.lines]).toEqual([[1, 2], CHARGED_ONCE]);
     expect((await bringLate())?.kind).toBe(after);
-    expect(await bookOf(generation)).toEqual(before);
+    expect(await ledgerOf(generation)).toEqual(before);
     expect(provider.requests).toHaveLength(1);
   });
 
   it.each<[what: string, gives: Step[], after: string, calls: number[][]]>([
-    ["all its images ends it: nobody is called again", [C, D], "settled", []],
+    ["all its images ends it: no further call", [C, D], "settled", []],
     ["one image of two is too late, but its image is taken over", [C], "stale", [[1, 1]]],
     ["a failure is too late: the next one decides", [{ reason: "refused" }], "stale", [[2, 0]]],
   ])("and before the next one begins, with %s", async (_, gives, after, calls) => {
@@ -114,11 +114,11 @@ describe("a run that comes back after its lease was taken", () => {
     expect((await bringLate())?.kind).toBe(after);
     await deliver({ userId: generation.userId, generationId: generation.id });
     expect(provider.requests.map(({ n, offset }) => [n, offset])).toEqual(calls);
-    const { made, lines } = await bookOf(generation);
+    const { made, lines } = await ledgerOf(generation);
     expect([made?.status, made?.images.length, lines]).toEqual(["succeeded", 2, CHARGED_ONCE]);
   });
 
-  it("leaves no picture behind that no answer names", async () => {
+  it("leaves no image that no response names", async () => {
     drawWith([A, B]);
     const { bringLate, ...generation } = await withZombie([C, D]);
     await deliver({ userId: generation.userId, generationId: generation.id });
@@ -128,7 +128,7 @@ describe("a run that comes back after its lease was taken", () => {
       vi.setSystemTime(Date.now() + 20 * 60_000);
       await runDurableObjectAlarm(generation.account);
     }
-    const { made } = await bookOf(generation);
+    const { made } = await ledgerOf(generation);
     const left = (await storedImages(env.IMAGES, generation.id)).map(({ key }) => key);
     expect(left).toEqual(made?.images.map(({ key }) => key).toSorted());
   });

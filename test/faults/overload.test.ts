@@ -11,12 +11,12 @@ import {
 import { refusal, Statement } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** More than can be taken: what is refused is refused in the documented words, and what is taken ends. */
+/** Overload: refusals are the documented ones, and every accepted generation ends. */
 const PATH = "/api/v1/images/generations";
 const PRICE = 8;
 const OF_ONE_USER = 2_000;
 const PAID_FOR = 40;
-/** The harness is one process with one database: this many at once is what it does in seconds. */
+/** The test runs one process with one database, which handles this many requests in seconds. */
 const USERS = 60;
 const EACH = 3;
 const AFFORDED = 2;
@@ -33,7 +33,7 @@ afterEach(() => {
 const ask = ({ key }: TestUser) =>
   call("POST", PATH, { key, json: { model: "gpt-image-2", prompt: "a hill", async: true } });
 
-/** Nothing but the documented refusals, each with what the caller needs to do better. */
+/** Only documented refusals, each with the data that the client needs. */
 function expectRefusals(answers: readonly Answer[]): void {
   for (const answer of answers) {
     expect([402, 429, 503]).toContain(answer.status);
@@ -42,7 +42,7 @@ function expectRefusals(answers: readonly Answer[]): void {
   }
 }
 
-/** Waits for the end of all that was taken; each was charged once, and delivered. */
+/** Waits until all accepted generations have ended. Each was charged once, and delivered. */
 async function expectEnds(user: TestUser, taken: number, credits: number): Promise<void> {
   expect(await creditsOf(user)).toBe(credits - taken * PRICE);
   await eventually(async () => {
@@ -53,7 +53,7 @@ async function expectEnds(user: TestUser, taken: number, credits: number): Promi
   expect(entries.data.filter(({ kind }) => kind === "charge")).toHaveLength(Math.min(taken, 20));
 }
 
-describe("too much at once", () => {
+describe("overload", () => {
   it(
     "of one user: 2,000 requests on a balance for 40",
     async () => {
@@ -70,7 +70,7 @@ describe("too much at once", () => {
   );
 
   it(
-    "of many users: each has what it paid for, and no more",
+    "of many users: each gets what it paid for, and no more",
     async () => {
       provide();
       const users = await Promise.all(Array.from({ length: USERS }, () => newUser(PRICE * AFFORDED)));

@@ -5,7 +5,7 @@ import { call, creditsOf, newUser, operate, type TestUser } from "../support/htt
 import { Statement } from "../support/shapes.ts";
 import { tinyImage } from "../support/tiny-provider.ts";
 
-/** What a deployment does to a runtime that does not defer it: every object is gone, in the middle of its work. */
+/** A deployment on a runtime that does not defer it resets every object in the middle of its work. */
 const CALLERS = 24;
 const DRAWING_MS = 1_500;
 const EXTRA_MS_MAX = 10_000;
@@ -21,7 +21,7 @@ afterEach(() => {
 const ask = ({ key }: TestUser) =>
   call("POST", "/api/v1/images/generations", { key, json: { model: "gpt-image-2", prompt: "a hill" } });
 
-it(`answers ${CALLERS} sync calls, charged once each, though every object is reset in the middle of them`, async () => {
+it(`answers ${CALLERS} sync calls, charged once each, when every object is reset in the middle`, async () => {
   const provider = vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n, size }) {
     await new Promise((resolve) => setTimeout(resolve, DRAWING_MS));
     for (let made = 0; made < n; made++) yield tinyImage(size);
@@ -38,7 +38,7 @@ it(`answers ${CALLERS} sync calls, charged once each, though every object is res
   const ended = await Promise.all(calls);
   expect(ended.map(({ answer }) => answer.status)).toEqual(users.map(() => 200));
   expect(Math.max(...ended.map(({ ms }) => ms))).toBeLessThan(2 * DRAWING_MS + EXTRA_MS_MAX);
-  // Each call that was cut off is made once more.
+  // Each interrupted call is made once more.
   expect(provider.mock.calls.length).toBeLessThanOrEqual(2 * calledBefore);
   for (const user of users) {
     expect(await creditsOf(user)).toBe(92);

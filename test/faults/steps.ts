@@ -5,29 +5,31 @@ import { Account } from "../../src/account/account.ts";
 import { GenerationRunner } from "../../src/generations/runner.ts";
 
 /**
- * Sees every step that the running product takes outside its own memory (storage, D1, R2, the queue, other objects,
- * the provider) and makes one of them fail. Tests share the Worker's isolate, and so the classes of its bindings: their
- * methods are wrapped, all of them, so that a new kind of step is seen without being named here.
+ * Records every step of the running service outside its own memory (storage, D1, R2, the queue, other objects, the
+ * provider) and makes one of them fail. Tests share the Worker's isolate, and so the classes of its bindings. All their
+ * methods are wrapped, so that a new kind of step is recorded without a change here.
  */
 
-/** What can become of one step. `dies`: whoever took it is gone with its memory; what it stored stays. */
+/** How a step can fail. `dies`: the actor loses its memory; its storage stays. */
 export const CRASHES = ["refused", "reply lost", "dies before", "dies after"] as const;
 export type Crash = (typeof CRASHES)[number];
 export type Fault = { at: number; crash: Crash };
 
-/** One run of one part of the product: a request at the door, a runner, a queue batch, a call of the account, its alarm. */
+/**
+ * One run of one part of the service: a request to the API, a runner, a queue batch, a call of the account, its alarm.
+ */
 export type Actor = { name: string; scene: Scene; dead: boolean; die: () => void };
 
 class Crashed extends Error {
   override readonly name = "Crashed";
 }
 
-/** One user's story: what was done in it, step by step, and the fault that strikes it. */
+/** One run of a scenario: its steps, and the fault that is injected. */
 export class Scene {
   readonly steps: string[] = [];
-  /** What the queue holds. */
+  /** Messages in the queue. */
   messages: unknown[] = [];
-  /** Those at work; a call that only waits for an end is not. */
+  /** Active parts. A call that only waits is not active. */
   readonly running = new Set<Actor>();
   struck: { actor: string; step: string } | null = null;
   readonly #fault: Fault | null;
@@ -36,7 +38,7 @@ export class Scene {
     this.#fault = fault;
   }
 
-  /** Notes a step. Returns the crash that is to strike it, or null. */
+  /** Records a step. Returns the crash to inject, or null. */
   enter(actor: Actor, kind: string): Crash | null {
     const step = `${actor.name}: ${kind}`;
     const at = this.steps.push(step) - 1;
@@ -45,7 +47,7 @@ export class Scene {
     return this.#fault.crash;
   }
 
-  /** Has somebody do it under a name, until it returns or dies. @throws {Crashed} when it died, whatever it returned */
+  /** Runs work as a named actor until it returns or dies. @throws {Crashed} when the actor died */
   async play<T>(name: string, work: () => T | Promise<T>, die?: () => void, atWork = true): Promise<T> {
     const actor: Actor = { name, scene: this, dead: false, die: () => {} };
     const death = new Promise<never>((_, reject) => {
@@ -65,20 +67,20 @@ export class Scene {
 }
 
 const actors = new AsyncLocalStorage<Actor | undefined>();
-/** The scene that objects belong to which are called now: a call does not carry its caller's actor over. */
+/** The scene of the objects that are called: a call between objects does not carry its caller's actor. */
 let current: Scene | null = null;
 
 export function setScene(scene: Scene | null): void {
   current = scene;
 }
 
-/** The one at work dies here. */
+/** Kills the current actor. */
 export function dieNow(): Promise<never> {
   actors.getStore()?.die();
   return never();
 }
 
-/** Takes a step that is answered later. */
+/** Runs an asynchronous step. */
 export async function step<T>(kind: string, call: () => T | Promise<T>): Promise<T> {
   const actor = actors.getStore();
   if (!actor) return await call();
@@ -98,12 +100,12 @@ export async function step<T>(kind: string, call: () => T | Promise<T>): Promise
   return result;
 }
 
-/** What the dead wait for. */
+/** A dead actor waits for this. */
 function never(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Takes a step of an object's own storage, answered at once. What is thrown inside a transaction rolls it back. */
+/** Runs a synchronous step of an object's own storage. An error inside a transaction rolls it back. */
 function stepAtOnce<T>(kind: string, storage: DurableObjectStorage | null, call: () => T): T {
   const actor = actors.getStore();
   if (!actor) return call();
@@ -113,7 +115,7 @@ function stepAtOnce<T>(kind: string, storage: DurableObjectStorage | null, call:
   if (crash === "dies before" || crash === "refused") throw new Crashed(`${kind}: ${crash}`);
   const result = call();
   if (crash === null) return result;
-  // What is not on the disk yet would die with it.
+  // Waits until the write is on disk: otherwise it would be lost with the object.
   actor.dead = true;
   if (storage) void storage.sync().then(() => actor.die());
   throw new Crashed(`${kind}: ${crash}`);
@@ -124,7 +126,7 @@ type Seen = (call: () => unknown, parameters: unknown[], owner: object) => unkno
 
 const BUILDERS = new Set(["constructor", "prepare", "bind", "withSession", "metrics"]);
 
-/** Wraps whatever the product can ask of the outside. Returns what undoes it. */
+/** Wraps every outside call of the service. Returns a function that undoes it. */
 export async function watchSteps(): Promise<() => void> {
   const [storage, sql] = await runInDurableObject(env.ACCOUNT.getByName(crypto.randomUUID()), (_, state) => [
     classOf(state.storage),
@@ -151,7 +153,7 @@ export async function watchSteps(): Promise<() => void> {
       const [write] = /^(INSERT|UPDATE|DELETE)( INTO| FROM)? \w+/.exec(String(query)) ?? [];
       return write === undefined ? call() : stepAtOnce(`storage ${write}`, null, call);
     }),
-    ...Object.getOwnPropertyNames(Account.prototype).filter(isVerb).map(watchVerb),
+    ...Object.getOwnPropertyNames(Account.prototype).filter(isMethod).map(watchMethod),
     wrap(GenerationRunner.prototype, "run", (call) => current?.play("runner", call) ?? call()),
   ];
   await upload.abort();
@@ -160,19 +162,19 @@ export async function watchSteps(): Promise<() => void> {
   };
 }
 
-const isVerb = (name: string) => name !== "constructor" && name !== "alarm";
+const isMethod = (name: string) => name !== "constructor" && name !== "alarm";
 
-/** A call of the account by another part of the product: whoever reads or waits does not work. */
-function watchVerb(name: string) {
+/** Runs a call of the account as an actor. A call that waits is not active. */
+function watchMethod(name: string) {
   return wrap(Account.prototype, name, (call, _, owner) => {
     const actor = actors.getStore();
-    // A verb that another one calls is part of it.
+    // A method called by another method is part of that one.
     if (current === null || actor !== undefined) return call();
     return current.play("account", call, abortOf(owner), name !== "wait");
   });
 }
 
-/** Ends an object as the platform does: its memory is gone, and whoever waits for it is told. */
+/** Resets an object as the platform does: its memory is lost, and its callers get an error. */
 export function abortOf(account: object): () => void {
   const state: DurableObjectState = Reflect.get(account, "ctx");
   const scene = current;
@@ -196,7 +198,7 @@ function isStorage(value: unknown): value is DurableObjectStorage {
   return typeof value === "object" && value !== null && "sync" in value;
 }
 
-/** Takes messages in the queue's place; they are delivered when the story comes to it. */
+/** Collects messages instead of the queue; the scenario delivers them later. */
 function post(batch: unknown): object | null {
   if (current === null || !Array.isArray(batch)) return null;
   for (const { body } of batch) current.messages.push(body);
@@ -217,10 +219,10 @@ function watchStub(stub: unknown): unknown {
 }
 
 function r2Kind(name: string, [first]: unknown[]): string {
-  const told = JSON.stringify(
+  const subject = JSON.stringify(
     typeof first === "object" && first !== null && "key" in first ? first.key : first,
   );
-  return `R2 ${name} ${/img_|prefix/.test(told) ? "image" : "reference"}`;
+  return `R2 ${name} ${/img_|prefix/.test(subject) ? "image" : "reference"}`;
 }
 
 function classOf(instance: object): object {

@@ -7,7 +7,7 @@ import { createRandom } from "../../src/providers/sketch/random.ts";
 import { type Answer, call, newUser, type TestUser } from "../support/http.ts";
 import { provide, tinyImage } from "../support/tiny-provider.ts";
 
-/** Storage that fails for a while under a small mixed load: afterwards everything is as if it had only been slow. */
+/** Storage fails for a while under a small mixed load. Afterwards everything is as if it had only been slow. */
 const PATH = "/api/v1/images/generations";
 const PRICE = 8;
 const CREDITS = 400;
@@ -17,8 +17,8 @@ const ALARMS_MAX = 60;
 const SEED = 7;
 const TIMEOUT_MS = 120_000;
 
-type Weather = "down" | "failing 30 %" | "slow";
-const WEATHERS: readonly Weather[] = ["down", "failing 30 %", "slow"];
+type Fault = "down" | "failing 30 %" | "slow";
+const FAULTS: readonly Fault[] = ["down", "failing 30 %", "slow"];
 
 const queue: object = Object.getPrototypeOf(env.GENERATIONS);
 const PLACES: Record<string, { owner: object; methods: readonly string[] }[]> = {
@@ -39,7 +39,7 @@ let restore: (() => void)[] = [];
 
 beforeEach(() => {
   vi.spyOn(console, "log").mockReturnValue();
-  // Tries that failed come again at once: what is tried here is not the clock.
+  // Failed attempts are retried at once: this does not test the clock.
   const { setTimeout } = globalThis;
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) =>
     setTimeout(work, milliseconds < 3_000 ? milliseconds / 100 : milliseconds),
@@ -57,18 +57,18 @@ function clear(): void {
   restore = [];
 }
 
-/** Has a place fail, or answer slowly, until {@link clear}. Returns how often it did. */
-function bring(weather: Weather, place: string): () => number {
+/** Makes a store fail, or respond slowly, until {@link clear}. Returns a function that counts how often it did. */
+function inject(fault: Fault, place: string): () => number {
   const random = createRandom(SEED, place);
   let struck = 0;
   for (const { owner, methods } of PLACES[place] ?? []) {
     for (const name of methods) {
       const original: (...parameters: unknown[]) => unknown = Reflect.get(owner, name);
       const troubled = async function (this: object, ...parameters: unknown[]) {
-        if (weather === "slow") await scheduler.wait(SLOW_MS);
-        const fails = weather === "down" || (weather === "failing 30 %" && random.chance(0.3));
-        if (fails || weather === "slow") struck += 1;
-        if (fails) throw new Error(`${place} is ${weather}`);
+        if (fault === "slow") await scheduler.wait(SLOW_MS);
+        const fails = fault === "down" || (fault === "failing 30 %" && random.chance(0.3));
+        if (fails || fault === "slow") struck += 1;
+        if (fails) throw new Error(`${place} is ${fault}`);
         return await Reflect.apply(original, this, parameters);
       };
       Reflect.set(owner, name, troubled);
@@ -83,37 +83,38 @@ function submit({ id, key }: TestUser, at: number): Promise<Answer> {
   return call("POST", PATH, { key, json: { ...fields, async: at % 2 === 0 } });
 }
 
-/** Lets time pass until the account has nothing more to do. */
+/** Runs alarms until the account has nothing left to do. */
 async function settle(user: TestUser): Promise<void> {
   const open = () => env.ACCOUNT.getByName(user.id);
   for (let alarms = 0; alarms < ALARMS_MAX; alarms++) {
     const left = await runInDurableObject<Account, boolean>(open(), async (instance, { storage }) => {
       const time = await storage.getAlarm();
       const [row] = storage.sql.exec("SELECT 1 FROM generations WHERE due_at IS NOT NULL LIMIT 1");
-      const [untold] = storage.sql.exec(
+      const [pending] = storage.sql.exec(
         "SELECT 1 FROM entries WHERE seq > (SELECT entries FROM told) LIMIT 1",
       );
-      if (row === undefined && untold === undefined) return false;
-      expect(time, "while something is left, an alarm is set").not.toBeNull();
+      if (row === undefined && pending === undefined) return false;
+      expect(time, "an alarm is set while something is left to do").not.toBeNull();
       vi.setSystemTime(Math.max(time ?? 0, Date.now()));
       await storage.deleteAlarm();
       await instance.alarm();
       return true;
     });
     if (!left) return;
-    // What the alarm has put into the queue is taken up in its own time.
+    // The queue delivers the alarm's messages in its own time.
     await scheduler.wait(100);
   }
-  throw new Error("The account never comes to rest.");
+  throw new Error("The account always has something left to do.");
 }
 
 describe.each(Object.keys(PLACES))("%s", (place) => {
-  it.each(WEATHERS)(
+  it.each(FAULTS)(
     "%s for a while: nothing is lost",
-    async (weather) => {
+    async (fault) => {
       vi.useFakeTimers({ toFake: ["Date"] });
       const user = await newUser(CREDITS);
-      // Half of the load is with the provider by then, and comes back into the trouble; the other half comes into it.
+      // Half of the load is at the provider when the fault begins, and returns during it. The other half arrives during
+      // it.
       const gate = Promise.withResolvers<void>();
       const provider = provide().mockImplementation(async function* ({ n }) {
         await gate.promise;
@@ -122,22 +123,22 @@ describe.each(Object.keys(PLACES))("%s", (place) => {
       const load = (count: number, from: number) =>
         Array.from({ length: count }, (_, at) => submit(user, from + at));
       const before = load(LOAD, 0);
-      // A call for the user of an earlier test may still come.
+      // Calls for the user of an earlier test may still arrive.
       const called = () => provider.mock.calls.filter(([{ prompt }]) => prompt.endsWith(user.id)).length;
       try {
         await vi.waitFor(() => expect(called()).toBe(LOAD), { timeout: 15_000, interval: 50 });
       } catch (error) {
-        // Nobody is left waiting in the tests that follow.
+        // Releases waiting calls, so that they do not disturb later tests.
         gate.resolve();
         throw error;
       }
-      const struck = bring(weather, place);
+      const failures = inject(fault, place);
       const during = load(2 * LOAD, LOAD);
       gate.resolve();
       const answers = await Promise.all([...before, ...during]);
-      // An alarm while it lasts changes nothing, and does not throw.
+      // An alarm during the fault changes nothing, and does not throw.
       await runInDurableObject<Account, void>(env.ACCOUNT.getByName(user.id), (instance) => instance.alarm());
-      expect(struck(), "it did fail").toBeGreaterThan(0);
+      expect(failures(), "it did fail").toBeGreaterThan(0);
       clear();
       await settle(user);
 
@@ -146,15 +147,15 @@ describe.each(Object.keys(PLACES))("%s", (place) => {
         if (status === 500) expect(JSON.stringify(body)).toMatch(/generationFailed|internalError/);
       }
       const account = env.ACCOUNT.getByName(user.id);
-      const book = await account.audit("", 100);
+      const audited = await account.audit("", 100);
       const all = await account.generations(
         { status: null, model: null, createdAfter: null, createdBefore: null },
         null,
         100,
       );
-      expect(book.generations.length, "what was taken has ended").toBe(all.length);
-      const used = book.generations.reduce((sum, { images }) => sum + PRICE * images.length, 0);
-      expect([book.balance, book.held, book.entries.credits]).toEqual(Array(3).fill(CREDITS - used));
+      expect(audited.generations.length, "every accepted generation has ended").toBe(all.length);
+      const used = audited.generations.reduce((sum, { images }) => sum + PRICE * images.length, 0);
+      expect([audited.balance, audited.held, audited.entries.credits]).toEqual(Array(3).fill(CREDITS - used));
       const answered = answers.filter(({ status }) => status === 200 || status === 202).length;
       expect(all.length).toBeGreaterThanOrEqual(answered);
       const from = { userId: user.id.slice(0, -1), generationId: "" };

@@ -6,7 +6,7 @@ import { consume } from "../../src/generations/consume.ts";
 import { newId } from "../../src/id.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
-import { anOrder } from "../support/account.ts";
+import { aCommand } from "../support/account.ts";
 import { drawWith, scripted } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 import { requestOf } from "./requests.ts";
@@ -19,13 +19,13 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** A new user's generation of one image, accepted and waiting. */
+/** A queued generation of one image for a new user. */
 async function accepted(mode: "sync" | "async" = "async") {
   const userId = newId("user");
   const generationId = newId("gen");
   const account = env.ACCOUNT.getByName(userId);
   await account.grant("first", 100, null, null);
-  await account.submit(anOrder(generationId, mode, requestOf(1), 8));
+  await account.submit(aCommand(generationId, mode, requestOf(1), 8));
   return { userId, generationId, account };
 }
 
@@ -54,7 +54,7 @@ const named = ({ userId, generationId }: { userId: string; generationId: string 
 });
 
 describe("consume", () => {
-  it("acknowledges each message on its own, and offers again only what failed", async () => {
+  it("acknowledges each message on its own, and retries only failed ones", async () => {
     holdQueue();
     const provider = drawWith([png(1, 1)], [{ reason: "refused" }]);
     const [whole, refused, taken, failing] = [
@@ -107,7 +107,7 @@ describe("consume", () => {
     expect(await generation.account.balance()).toMatchObject({ credits: 92 });
   });
 
-  it("runs five side by side", async () => {
+  it("runs five messages in parallel", async () => {
     holdQueue();
     const all = Promise.withResolvers<void>();
     const provider = scripted(...Array.from({ length: 5 }, () => [png(1, 1)]));
@@ -128,7 +128,7 @@ describe("consume", () => {
     }
   });
 
-  it("leaves to the lease what a run could not bring to its account", async () => {
+  it("acknowledges a run that could not report its result: the lease recovers it", async () => {
     holdQueue();
     drawWith([png(1, 1)]);
     const { account, ...ids } = await accepted();
@@ -139,7 +139,7 @@ describe("consume", () => {
     expect(await account.generation(ids.generationId)).toMatchObject({ status: "processing" });
   });
 
-  it("offers again what it has no provider for", async () => {
+  it("retries when no provider is configured", async () => {
     holdQueue();
     const generation = await accepted();
     const { retried } = await deliver({ one: named(generation) }, { ...env, IMAGE_PROVIDER: "openai" });

@@ -23,7 +23,7 @@ async function fingerprintsOf(request: GenerationRequest, key: string | null, sd
 const reference = { key: "upload_1/1", contentType: "image/png", bytes: 3, sha256: "ab".repeat(32) } as const;
 
 describe("the fingerprint of a request", () => {
-  // Accounts keep these values for a day: a release that changes one answers 422 to every repeat across it.
+  // Accounts keep these values for a day. If a release changes one, every request repeated across it gets a 422.
   it.each<[string, object, Partial<GenerationRequest>, string | null, SdkHeaders | null, string[]]>([
     [
       "with a key",

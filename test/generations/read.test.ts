@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { findGeneration, LogUnavailableError, listGenerations } from "../../src/generations/read.ts";
 import { newId } from "../../src/id.ts";
-import { anOrder, imagesOf } from "../support/account.ts";
+import { aCommand, imagesOf } from "../support/account.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
 import { requestOf } from "./requests.ts";
@@ -31,7 +31,7 @@ type Owner = Awaited<ReturnType<typeof newOwner>>;
 /** A generation that waits, or has ended with one of its two images. */
 async function make({ account }: Owner, status: "queued" | "succeeded"): Promise<string> {
   const id = newId("gen");
-  await account.submit(anOrder(id, "async", requestOf(2), 16));
+  await account.submit(aCommand(id, "async", requestOf(2), 16));
   if (status === "queued") return id;
   await account.begin(id);
   await account.finish(id, 1, { images: imagesOf(id, 1), failure: null });

@@ -22,7 +22,7 @@ export function requestOf(n: number): GenerationRequest {
   };
 }
 
-/** A job of a new generation, begun just now for the first time, with 720 s to work. */
+/** The job of a new generation that has just begun, with 720 s to work. */
 export function jobOf(n: number, changes: Partial<Job> = {}): Job {
   return {
     generationId: newId("gen"),

@@ -3,13 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
 import type { FinishOutcome, LeaseOutcome } from "../../src/account/outcomes.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
-import { STORAGE_ATTEMPTS } from "../../src/images/sink.ts";
+import { STORAGE_ATTEMPTS } from "../../src/images/upload.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { filled, png, watched } from "../images/samples.ts";
 import { type Step, scripted, UNAVAILABLE, via } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
 
-/** Pictures told apart by their widths. */
+/** Images with different widths. */
 const [A, B, C] = [png(1, 1), png(2, 1), png(3, 1)];
 const TEXT = new TextEncoder().encode("This is no picture.");
 
@@ -25,7 +25,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Lets time pass, and the storage work, until the promise has settled. */
+/** Advances the clock, and lets the storage work, until the promise settles. */
 async function settled<T>(promise: Promise<T>): Promise<T> {
   let pending = true;
   let step = 0;
@@ -34,7 +34,7 @@ async function settled<T>(promise: Promise<T>): Promise<T> {
   };
   promise.then(stop, stop);
   while (pending) {
-    // Small steps while a short wait would show, then large ones.
+    // Small steps first, to measure short waits, then large ones.
     await vi.advanceTimersByTimeAsync(step++ < 40 ? 250 : 5_000);
     await scheduler.wait(1);
   }
@@ -44,23 +44,23 @@ async function settled<T>(promise: Promise<T>): Promise<T> {
 type AccountScript = {
   /** Provider calls still allowed after the first. */
   calls?: number;
-  /** What a renewal that asks for no call is told, after so many of them that fail. */
+  /** The answer to a renewal without a call, after that many failed ones. */
   lease?: LeaseOutcome;
   failingRenewals?: number;
   failingFinishes?: number;
 };
 
 type Seen = {
-  /** What was brought and taken. */
+  /** Reported and settled results. */
   results: RunResult[];
-  /** When a lease was to be kept, and whether it was. */
+  /** The times of renewals, and whether they succeeded. */
   renewals: { at: number; kept: boolean }[];
-  /** How many further calls were asked for. */
+  /** How many further calls were requested. */
   asked: number;
   finishes: number;
 };
 
-/** The account of a job as a run sees it. Like a real one's, a stub of it that has thrown throws ever after. */
+/** The account of a job. As with a real one, a stub that has thrown always throws. */
 function accountDouble({
   calls = 2,
   lease = "yours",
@@ -105,7 +105,7 @@ async function keysOf(job: Job): Promise<string[]> {
   return objects.map(({ key }) => key);
 }
 
-/** Runs it with a scripted provider, and tells what the account was brought. */
+/** Runs a job with a scripted provider, and returns what it reported. */
 async function runScripted(job: Job, scripts: Step[][], script: AccountScript = {}) {
   const started = Date.now();
   const provider = scripted(...scripts);
@@ -125,16 +125,16 @@ async function runScripted(job: Job, scripts: Step[][], script: AccountScript = 
 
 const U = UNAVAILABLE;
 const LOST = { reason: "undelivered" } as const;
-/** A picture whose second half never came. */
+/** An image whose second half is missing. */
 const CUT = A.subarray(0, A.length - 12);
 
-describe("what a run brings the account", () => {
+describe("the result that a run reports", () => {
   it.each<[what: string, n: number, Step[][], widths: number[], failure: string | null, asked: number[][]]>([
     ["all the images", 2, [[A, B]], [1, 2], null, [[2, 0]]],
     ["the images asked for, of more", 2, [[A, B, C]], [1, 2], null, [[2, 0]]],
-    ["a whole answer with fewer: final", 2, [[A]], [1], null, [[2, 0]]],
+    ["a complete response with fewer images: final", 2, [[A]], [1], null, [[2, 0]]],
     ["a whole answer with none: final", 1, [[]], [], null, [[1, 0]]],
-    ["what is no image counts as not delivered", 2, [[TEXT, B]], [2], null, [[2, 0]]],
+    ["bytes that are not an image count as not delivered", 2, [[TEXT, B]], [2], null, [[2, 0]]],
     [
       "only what is missing is asked for again",
       3,
@@ -240,7 +240,7 @@ describe("what a run brings the account", () => {
     expect(await keysOf(job)).toEqual(ran.result?.images.map(({ key }) => key).sort());
   });
 
-  it("names each image by an id of its own, under the generation, with what its bytes tell", async () => {
+  it("stores each image with its own id, under the generation, with type and size from its bytes", async () => {
     const job = jobOf(1);
     const { result } = await runScripted(job, [[A]]);
     const [image] = result?.images ?? [];
@@ -250,7 +250,7 @@ describe("what a run brings the account", () => {
     expect(object?.httpMetadata?.cacheControl).toBe("public, max-age=31536000, immutable");
   });
 
-  it("tells the provider what was asked, and where its references are", async () => {
+  it("passes the request and its references to the provider", async () => {
     const key = `${crypto.randomUUID()}/1`;
     await env.REFERENCES.put(key, B);
     const job = jobOf(1);
@@ -272,7 +272,7 @@ describe("what a run brings the account", () => {
   });
 });
 
-describe("a failure that will come again", () => {
+describe("a permanent failure", () => {
   it.each<[ProviderFailure, boolean]>([
     [{ reason: "invalid" }, true],
     [{ reason: "misconfigured" }, true],
@@ -285,7 +285,7 @@ describe("a failure that will come again", () => {
     expect(result?.permanent ?? false).toBe(permanent);
   });
 
-  it("is the caller's when it sent the reference that cannot be read", async () => {
+  it("is the client's when its reference is unreadable", async () => {
     const job = jobOf(1);
     const reference = { key: "gone/1", contentType: "image/png", bytes: B.length, sha256: "0" } as const;
     const request = { ...job.request, references: [reference] };
@@ -295,7 +295,7 @@ describe("a failure that will come again", () => {
 });
 
 describe("storage that fails", () => {
-  it.each([1, STORAGE_ATTEMPTS - 1])("%i times: the picture is stored, and bought once", async (times) => {
+  it.each([1, STORAGE_ATTEMPTS - 1])("%i times: the image is stored, and bought once", async (times) => {
     const { bucket } = watched(env.IMAGES, "put", times);
     const account = accountDouble();
     const provider = scripted([A, B]);
@@ -305,7 +305,7 @@ describe("storage that fails", () => {
   });
 
   it.each<[what: string, Step[], widths: number[]]>([
-    ["for one picture: the others of the answer are kept", [A, B, C], [2, 3]],
+    ["for one image: the others of the response are kept", [A, B, C], [2, 3]],
     ["and then the provider: nothing is bought again", [A, B, U], [2]],
   ])("%s", async (_, script, widths) => {
     const { bucket } = watched(env.IMAGES, "put", STORAGE_ATTEMPTS);
@@ -319,7 +319,7 @@ describe("storage that fails", () => {
     expect(await keysOf(job)).toHaveLength(widths.length);
   });
 
-  it("in the middle of a large picture, for good: the rest of the answer is read on", async () => {
+  it("in the middle of a large image, permanently: the rest of the response is still read", async () => {
     const { bucket, unfinished } = watched(env.IMAGES, "uploadPart", STORAGE_ATTEMPTS);
     const account = accountDouble();
     const provider = scripted([() => filled(A, 12 * 1024 * 1024), B]);
@@ -330,8 +330,8 @@ describe("storage that fails", () => {
   });
 });
 
-describe("a body that goes wrong", () => {
-  it("half-way is not stored, and asked for again", async () => {
+describe("a body that fails", () => {
+  it("half-way is not stored, and is requested again", async () => {
     const { bucket, unfinished } = watched(env.IMAGES);
     const job = jobOf(2);
     const account = accountDouble();
@@ -366,14 +366,14 @@ describe("a body that goes wrong", () => {
   });
 });
 
-describe("trying again", () => {
-  it("waits longer each time", async () => {
+describe("retries", () => {
+  it("wait longer each time", async () => {
     const { ms } = await runScripted(jobOf(1), [[U], [U], [A]]);
     expect(ms).toBeGreaterThanOrEqual(3_000);
     expect(ms).toBeLessThan(10_000);
   });
 
-  it("waits for nothing when no further call is allowed", async () => {
+  it("do not wait when no further call is allowed", async () => {
     const late = { reason: "unavailable", retryAfterMs: 60_000 } as const;
     const { ms, asked } = await runScripted(jobOf(1), [[late]], { calls: 0 });
     expect(asked).toHaveLength(1);
@@ -390,7 +390,7 @@ describe("trying again", () => {
     else expect(ran.ms).toBeLessThan(10_000);
   });
 
-  it("leaves it to the lease when the account cannot be asked for a further call", async () => {
+  it("leave recovery to the lease when the account does not respond to the request for a call", async () => {
     const account = accountDouble();
     const open = (): JobAccount => ({
       ...account.open(),
@@ -433,12 +433,12 @@ describe("a later run", () => {
     );
   });
 
-  it("does not call again after pictures that did not arrive: the run before may have paid for some", async () => {
+  it("does not call again after undelivered images: the earlier run may have paid for some", async () => {
     const { asked, result } = await runScripted(rerunOf(1), [[LOST], [A]]);
     expect([asked, result?.failure]).toEqual([[[1, 0]], "generationFailed"]);
   });
 
-  it("leaves it to the lease when what is stored cannot be listed", async () => {
+  it("leaves recovery to the lease when stored images cannot be listed", async () => {
     const { bucket } = watched(env.IMAGES, "list");
     const account = accountDouble();
     const provider = scripted([A]);
@@ -450,7 +450,7 @@ describe("a later run", () => {
 });
 
 describe("the lease", () => {
-  it("is kept each minute, through one failure, by a stub that is whole", async () => {
+  it("is renewed each minute, also after a failure, with a new stub", async () => {
     const started = Date.now();
     const { seen, widths } = await runScripted(
       jobOf(1),
@@ -465,7 +465,7 @@ describe("the lease", () => {
     expect(widths).toEqual([1]);
   });
 
-  it("once lost aborts the provider, and what is stored is offered", async () => {
+  it("once lost, aborts the provider, and reports the stored images", async () => {
     const { ms, asked, widths } = await runScripted(jobOf(2), [[A, "stall"], [B]], { lease: "lost" });
     expect(ms).toBeGreaterThanOrEqual(60_000);
     expect(ms).toBeLessThan(70_000);
@@ -473,26 +473,26 @@ describe("the lease", () => {
   });
 });
 
-describe("the end of the time to work", () => {
-  it("aborts a stalled provider, and what is stored is delivered", async () => {
+describe("the end of the run's time", () => {
+  it("aborts a stalled provider, and delivers the stored images", async () => {
     const { ms, asked, widths, result } = await runScripted(jobOf(2), [[A, "stall"], [B]]);
     expect(ms).toBeGreaterThanOrEqual(720_000);
     expect(ms).toBeLessThan(730_000);
     expect([asked, widths, result?.failure]).toEqual([[[2, 0]], [1], "generationFailed"]);
   });
 
-  it("when past already calls nobody", async () => {
+  it("in the past, makes no call", async () => {
     const { asked, result } = await runScripted(jobOf(1, { workUntil: Date.now() - 1 }), [[A]]);
     expect([asked, result?.failure]).toEqual([[], "generationFailed"]);
   });
 });
 
-describe("bringing the result", () => {
+describe("reporting the result", () => {
   it.each([
     [0, 1, "stale"],
     [3, 4, "stale"],
     [4, 4, undefined],
-  ])("after %i failures: %i tries", async (failingFinishes, finishes, kind) => {
+  ])("after %i failures: %i attempts", async (failingFinishes, finishes, kind) => {
     const { outcome, seen } = await runScripted(jobOf(1), [[A]], { failingFinishes });
     expect([seen.finishes, outcome?.kind]).toEqual([finishes, kind]);
   });

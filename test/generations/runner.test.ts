@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { GenerationRunner } from "../../src/generations/runner.ts";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
-import { anOrder } from "../support/account.ts";
+import { aCommand } from "../support/account.ts";
 import { drawWith } from "../support/provider.ts";
 import { requestOf } from "./requests.ts";
 
@@ -15,7 +15,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it("calls itself each 30 s while it works, so as not to be let go, and no longer", async () => {
+it("calls itself every 30 s while it runs, so that it is not evicted, and not after that", async () => {
   const setReal = globalThis.setInterval;
   const intervals: (number | undefined)[] = [];
   vi.spyOn(globalThis, "setInterval").mockImplementation((...[work, milliseconds]) => {
@@ -32,7 +32,7 @@ it("calls itself each 30 s while it works, so as not to be let go, and no longer
   const userId = newId("user");
   const account = env.ACCOUNT.getByName(userId);
   await account.grant("first", 8, null, null);
-  const accepted = await account.submit(anOrder(newId("gen"), "sync", requestOf(1), 8));
+  const accepted = await account.submit(aCommand(newId("gen"), "sync", requestOf(1), 8));
   if (accepted.kind !== "accepted" || accepted.job === null) throw new Error("It was not accepted.");
   const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
   expect(await runner.run(userId, accepted.job)).toMatchObject({ kind: "settled" });

@@ -10,7 +10,7 @@ import { type Submission, submit } from "../../src/generations/submit.ts";
 import { admitUpload } from "../../src/generations/uploads.ts";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
-import { anOrder, aRequest } from "../support/account.ts";
+import { aCommand, aRequest } from "../support/account.ts";
 import { drawWith, UNAVAILABLE } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
@@ -60,7 +60,7 @@ function fakeDate() {
 }
 
 describe("submit", () => {
-  it("answers with the pictures and the balance", async () => {
+  it("returns the images and the balance", async () => {
     drawWith([png(1, 1)]);
     const { id, submitted } = await submitNew();
     expect(await submitted).toMatchObject({
@@ -70,7 +70,7 @@ describe("submit", () => {
     });
   });
 
-  it("gives back the price of what is missing, and of everything when the provider fails", async () => {
+  it("refunds missing images, and everything when the provider fails", async () => {
     drawWith([png(1, 1)], [{ reason: "misconfigured" }]);
     expect(await (await submitNew({ n: 3 })).submitted).toMatchObject({
       generation: { status: "succeeded", creditsCharged: 24, creditsRefunded: 16 },
@@ -82,7 +82,7 @@ describe("submit", () => {
     });
   });
 
-  it("answers at once when async, and has the queue run it", async () => {
+  it("returns at once when async, and the queue runs it", async () => {
     drawWith([png(1, 1)]);
     const { id, account, submitted } = await submitNew({ mode: "async" });
     expect(await submitted).toMatchObject({ kind: "pending", generation: { id, status: "queued" } });
@@ -106,7 +106,7 @@ describe("submit", () => {
   });
 });
 
-describe("when the credits do not suffice", () => {
+describe("with insufficient credits", () => {
   it.each([
     [16, "ended"],
     [15, "insufficient"],
@@ -119,7 +119,7 @@ describe("when the credits do not suffice", () => {
   });
 });
 
-describe("when the account does not answer a submission", () => {
+describe("when the account does not respond to a submission", () => {
   beforeEach(() => {
     const setReal = globalThis.setTimeout;
     vi.spyOn(globalThis, "setTimeout").mockImplementation((...[work, milliseconds]) =>
@@ -129,7 +129,7 @@ describe("when the account does not answer a submission", () => {
 
   const submitOf = Account.prototype.submit;
 
-  it("asks again with the same id: charged once", async () => {
+  it("retries with the same id: charged once", async () => {
     const provider = drawWith([png(1, 1)]);
     const asked = vi.spyOn(Account.prototype, "submit").mockImplementationOnce(async function (
       this: Account,
@@ -147,9 +147,13 @@ describe("when the account does not answer a submission", () => {
   const overloaded = Object.assign(new Error("too many requests"), { overloaded: true });
 
   it.each([
-    ["its fate is unknown", [lost, lost, lost], "unknown"],
+    ["its outcome is unknown", [lost, lost, lost], "unknown"],
     ["nothing was charged when it was never handed on", [overloaded, overloaded, overloaded], "unavailable"],
-    ["its fate is unknown when it may have been handed on once", [overloaded, lost, overloaded], "unknown"],
+    [
+      "its outcome is unknown when it may have been handed on once",
+      [overloaded, lost, overloaded],
+      "unknown",
+    ],
   ])("three times: %s", async (_, errors, kind) => {
     const asked = vi.spyOn(Account.prototype, "submit");
     for (const error of errors) asked.mockRejectedValueOnce(error);
@@ -175,7 +179,7 @@ describe("a sync generation", () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it("is run again by the queue when its runner dies and nobody can take it over", async () => {
+  it("is run again by the queue when its runner dies and cannot be taken over", async () => {
     fakeDate();
     const provider = drawWith([png(1, 1)]);
     vi.spyOn(GenerationRunner.prototype, "run").mockRejectedValue(new Error("the runner was let go"));
@@ -194,7 +198,7 @@ describe("a sync generation", () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it("adopts what a runner stored that died before it could tell", async () => {
+  it("keeps images that a runner stored before it died", async () => {
     fakeDate();
     vi.spyOn(Math, "random").mockReturnValue(-1);
     const provider = drawWith([png(1, 1)]);
@@ -213,7 +217,7 @@ describe("a sync generation", () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it("goes on when its client hangs up", async () => {
+  it("continues when its client disconnects", async () => {
     const hangUp = new AbortController();
     const slow = async function* () {
       await vi.waitUntil(() => hangUp.signal.aborted);
@@ -239,7 +243,7 @@ describe("a sync generation", () => {
     await answer;
   });
 
-  it("has failed at its deadline, and its caller is told, though its runner hangs", async () => {
+  it("fails at its deadline, and its caller gets the failure, even if its runner hangs", async () => {
     fakeDate();
     vi.spyOn(GenerationRunner.prototype, "run").mockImplementation(async () => {
       await scheduler.wait(2_000);
@@ -256,7 +260,7 @@ describe("a sync generation", () => {
     });
   });
 
-  it("is taken over five times at most, then waited for in the account", async () => {
+  it("is taken over at most five times, then awaited in the account", async () => {
     holdQueue();
     const setReal = globalThis.setTimeout;
     vi.spyOn(globalThis, "setTimeout").mockImplementation((...[work, milliseconds]) =>
@@ -272,11 +276,11 @@ describe("a sync generation", () => {
     expect(run.mock.calls.map(([, job]) => job.fence)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it("is told as it stands when the wait is over", async () => {
+  it("is returned as it is when the wait is over", async () => {
     holdQueue();
     vi.spyOn(GenerationRunner.prototype, "run").mockRejectedValue(new Error("the runner was let go"));
     const waited = vi.spyOn(Account.prototype, "wait");
-    // With the grace of five seconds, a wait of one.
+    // A wait of one second, plus the grace of five.
     const { id, submitted } = await submitNew({}, { SYNC_WAIT_SECONDS: -4 });
     expect(await submitted).toMatchObject({ kind: "pending", generation: { id, status: "processing" } });
     expect(waited.mock.calls.at(-1)?.[1]).toBeLessThanOrEqual(1_000);
@@ -284,7 +288,7 @@ describe("a sync generation", () => {
 });
 
 describe("an async generation", () => {
-  it("that nobody begins in time has failed, and is not begun any more", async () => {
+  it("that does not begin in time fails, and cannot begin any more", async () => {
     fakeDate();
     const provider = drawWith([png(1, 1)]);
     const held = holdQueue();
@@ -299,7 +303,7 @@ describe("an async generation", () => {
     expect(provider.requests).toEqual([]);
   });
 
-  it("calls the provider three times in all, the calls of a run that died included", async () => {
+  it("calls the provider three times in all, including the calls of a dead run", async () => {
     fakeDate();
     vi.spyOn(Math, "random").mockReturnValue(-1);
     const provider = drawWith([UNAVAILABLE], [UNAVAILABLE], [png(1, 1)]);
@@ -340,7 +344,7 @@ describe("admitUpload", () => {
     expect(await admitUpload(id, UPLOAD, env, { ...config, ...settings })).toMatchObject(admission);
   });
 
-  it("refuses while the account does not answer", async () => {
+  it("refuses while the account does not respond", async () => {
     vi.spyOn(Account.prototype, "admit").mockImplementation(() => {
       throw new Error("the object was reset");
     });
@@ -349,15 +353,15 @@ describe("admitUpload", () => {
 });
 
 describe("the fingerprint of a request", () => {
-  it("of the release before is still known", async () => {
+  it("of the previous release is still recognized", async () => {
     const { id: userId } = await newUser();
     const account = env.ACCOUNT.getByName(userId);
     const submit = (key: string, fingerprint: string, versionedFingerprint?: string) => {
-      const order = anOrder(newId("gen"), "async", aRequest(), 8);
+      const order = aCommand(newId("gen"), "async", aRequest(), 8);
       const versioned = versionedFingerprint === undefined ? {} : { versionedFingerprint };
       return account.submit({ ...order, idempotency: { key, fingerprint }, ...versioned });
     };
-    // As the release before asked it, and as this one does: in either order.
+    // Fingerprints of the previous release and of this one, in either order.
     expect((await submit("k", "old")).kind).toBe("accepted");
     expect((await submit("k", "old", "v1:new")).kind).toBe("repeated");
     expect((await submit("k", "another", "v1:another")).kind).toBe("conflict");

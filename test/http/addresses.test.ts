@@ -8,7 +8,7 @@ beforeEach(async () => {
   user = await newUser(100);
 });
 
-describe("a base URL that is a little off", () => {
+describe("a slightly wrong base URL", () => {
   const json = { model: "gpt-image-2", prompt: "a hill" };
 
   it.each([
@@ -47,7 +47,7 @@ describe("a base URL that is a little off", () => {
   });
 
   it.each(["/api/v3/models.json", "/openai/v1/chat/completions", "/api/v1/v10/credit"])(
-    "is told nothing more where nothing is meant: %s",
+    "gets no hint when no route is meant: %s",
     async (path) => {
       expect((await call("POST", path, { key: user.key })).body).toMatchObject({
         error: { message: "There is nothing at this address." },
@@ -56,7 +56,7 @@ describe("a base URL that is a little off", () => {
   );
 });
 
-describe("scripts of another site", () => {
+describe("scripts of another origin", () => {
   const preflight = {
     Origin: "https://app.example",
     "Access-Control-Request-Method": "POST",

@@ -14,7 +14,7 @@ const statement = async (userId: string, query = "") =>
   Statement.parse((await operate("GET", `/users/${userId}/credits${query}`)).body);
 
 describe("POST /api/admin/users/:id/credits", () => {
-  it("adds credits that the user has at once", async () => {
+  it("adds credits at once", async () => {
     const user = await newUser(0, "PRO");
     const answer = await grant(user.id, { credits: 120, reason: "a gift" });
     expect(answer.status).toBe(201);
@@ -25,7 +25,7 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(await creditsOf(user)).toBe(120);
   });
 
-  it("adds nothing when the same id comes again, and says what the first one made", async () => {
+  it("adds nothing when the id is repeated, and returns the first grant", async () => {
     const user = await newUser();
     const json = { id: "order-17", credits: 50, reason: "first" };
     const first = await grant(user.id, json);
@@ -35,7 +35,7 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(await creditsOf(user)).toBe(50);
   });
 
-  it("shows what is left of a grant when its id comes again", async () => {
+  it("shows what is left of a grant when its id is repeated", async () => {
     provide();
     const user = await newUser();
     await grant(user.id, { id: "order", credits: 20 });
@@ -69,7 +69,7 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(await creditsOf(user)).toBe(50);
   });
 
-  it("answers a repeat the same after the grant has expired", async () => {
+  it("returns the same for a repeated id after the grant has expired", async () => {
     const user = await newUser();
     const json = { id: "order-17", credits: 50, expires_at: new Date(Date.now() + 1_000).toISOString() };
     expect((await grant(user.id, json)).status).toBe(201);
@@ -80,14 +80,14 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(refusal(await grant(user.id, later))).toMatchObject({ status: 409, code: "conflict" });
   });
 
-  it("takes the same id for another user", async () => {
+  it("accepts the same id for another user", async () => {
     const [one, other] = [await newUser(), await newUser()];
     expect((await grant(one.id, { id: "order", credits: 5 })).status).toBe(201);
     expect((await grant(other.id, { id: "order", credits: 6 })).status).toBe(201);
     expect([await creditsOf(one), await creditsOf(other)]).toEqual([5, 6]);
   });
 
-  it("adds once when the same id comes twenty times at once", async () => {
+  it("adds once for twenty parallel calls with the same id", async () => {
     const user = await newUser();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => grant(user.id, { id: "order", credits: 5 })),
@@ -166,7 +166,7 @@ describe("POST /api/admin/users/:id/credits", () => {
     expect(await creditsOf(user)).toBe(0);
   });
 
-  it("knows no other users, and makes no account for them", async () => {
+  it("returns 404 for an unknown user, and creates no account", async () => {
     expect(refusal(await grant("user_01KNKKFJ0000000000000000AA", { credits: 5 }))).toMatchObject({
       status: 404,
     });
@@ -175,7 +175,7 @@ describe("POST /api/admin/users/:id/credits", () => {
 });
 
 describe("GET /api/admin/users/:id/credits", () => {
-  it("shows the balance, the grants and the entries, the newest first", async () => {
+  it("shows the balance, the grants and the entries, newest first", async () => {
     provide(1);
     const user = await newUser();
     const expiry = "2099-01-01T00:00:00.000Z";
@@ -217,7 +217,7 @@ describe("GET /api/admin/users/:id/credits", () => {
     ]);
   });
 
-  it("is read page by page, each entry once, though more come in between", async () => {
+  it("pages through each entry once, even if more are added meanwhile", async () => {
     const user = await newUser();
     for (let credits = 1; credits <= 45; credits++) await grant(user.id, { credits });
     const first = await statement(user.id);

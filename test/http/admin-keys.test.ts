@@ -11,7 +11,7 @@ const KeyPage = listOf(ListedKey).extend({ has_more: z.boolean(), next_cursor: z
 const list = async (userId: string) => await operate("GET", `/users/${userId}/api_keys`);
 
 describe("POST /api/admin/users/:id/api_keys", () => {
-  it("shows the raw key, this once, and it works", async () => {
+  it("shows the raw key once, and the key works", async () => {
     const user = await newUser(5);
     const answer = await issue(user.id, { name: " laptop " });
     expect(answer.status).toBe(201);
@@ -21,13 +21,13 @@ describe("POST /api/admin/users/:id/api_keys", () => {
     expect((await call("GET", "/api/v1/credits", { key: key.api_key })).body).toMatchObject({ credits: 5 });
   });
 
-  it("makes another key each time", async () => {
+  it("creates another key each time", async () => {
     const user = await newUser();
     const answers = await Promise.all(Array.from({ length: 10 }, () => issue(user.id, { name: "same" })));
     expect(new Set(answers.map(({ body }) => IssuedKey.parse(body).api_key)).size).toBe(10);
   });
 
-  it("keeps the hash, and the key nowhere", async () => {
+  it("stores the hash, and never the key", async () => {
     const user = await newUser();
     const { key, keyId } = await newKey(user.id);
     const row = await env.DB.prepare("SELECT * FROM api_keys WHERE id = ?").bind(keyId).first();
@@ -35,7 +35,7 @@ describe("POST /api/admin/users/:id/api_keys", () => {
     expect(JSON.stringify(row)).not.toContain(key.slice("gih_live_".length, -4));
   });
 
-  it("takes an expiry", async () => {
+  it("accepts an expiry", async () => {
     const { id } = await newUser();
     const { body } = await issue(id, { name: "short", expires_at: "2099-01-01T00:00:00+01:00" });
     expect(IssuedKey.parse(body).expires_at).toBe("2098-12-31T23:00:00.000Z");
@@ -56,14 +56,14 @@ describe("POST /api/admin/users/:id/api_keys", () => {
     expect(KeyPage.parse((await list(id)).body).data.length).toBe(1);
   });
 
-  it("knows no other users", async () => {
+  it("returns 404 for an unknown user", async () => {
     expect(refusal(await issue("nobody", { name: "a" }))).toMatchObject({ status: 404, code: "notFound" });
     expect((await list("nobody")).status).toBe(404);
   });
 });
 
 describe("GET /api/admin/users/:id/api_keys", () => {
-  it("lists the keys of that user, the newest first, and never a raw key or a hash", async () => {
+  it("lists the user's keys, newest first, and never a raw key or a hash", async () => {
     const [user, other] = [await newUser(), await newUser()];
     const second = await newKey(user.id);
     const answer = await list(user.id);
@@ -76,14 +76,14 @@ describe("GET /api/admin/users/:id/api_keys", () => {
     expect(answer.text).not.toContain(other.keyId);
   });
 
-  it("shows every key, page by page, live ones first and each newest first", async () => {
+  it("pages through every key, active ones first, each newest first", async () => {
     const user = await newUser();
     const expired = crypto.randomUUID();
     const keys = [{ keyId: user.keyId }, await newKey(user.id), await newKey(user.id), await newKey(user.id)];
     await env.DB.prepare("INSERT INTO api_keys VALUES (?, ?, 'old', ?, 'gih_live_0000', 1, NULL, 1, NULL)")
       .bind("key_01KNKKFJ0000000000000000BB", user.id, expired)
       .run();
-    // Two of one millisecond have no order but that of their ids.
+    // Two keys of one millisecond are ordered by their ids.
     const [fourth, third, second, first] = keys
       .map(({ keyId }) => keyId)
       .toSorted()
@@ -128,7 +128,7 @@ describe("DELETE /api/admin/api_keys/:id", () => {
     expect((await call("GET", "/api/v1/credits", { key: user.key })).status).toBe(200);
   });
 
-  it("does it once: a second time changes nothing", async () => {
+  it("changes nothing when repeated", async () => {
     const user = await newUser();
     await operate("DELETE", `/api_keys/${user.keyId}`);
     const before = (await list(user.id)).body;

@@ -32,7 +32,7 @@ async function userWithPictures(count: number) {
   return { user, made };
 }
 
-/** All pages, and of what they tell only what is about this user. */
+/** The differences of this user, from all pages. */
 async function reconcile(method: "GET" | "POST", user: TestUser) {
   const found = [];
   let query = "";
@@ -50,7 +50,7 @@ async function tell(user: TestUser) {
 }
 
 describe("GET /api/admin/reconcile", () => {
-  it("finds nothing where the log has what the book has", async () => {
+  it("finds nothing when the log equals the ledger", async () => {
     const { user } = await userWithPictures(2);
     expect(await reconcile("GET", user)).toEqual([]);
   });
@@ -76,7 +76,7 @@ describe("GET /api/admin/reconcile", () => {
     expect(await reconcile("GET", user)).toEqual([]);
   });
 
-  it("calls no account broken whose work has not been logged yet", async () => {
+  it("reports no account whose work has not been logged yet", async () => {
     const { user } = await userWithPictures(1);
     const batch = vi.spyOn(Object.getPrototypeOf(env.DB), "batch").mockRejectedValue(new Error("D1 is down"));
     await call("POST", "/api/v1/images/generations", { key: user.key, json: request });
@@ -90,14 +90,14 @@ describe("GET /api/admin/reconcile", () => {
     expect((await rows()).results).toEqual(before.results);
   });
 
-  it("calls no generation unknown that the account has, whatever it had when it was asked", async () => {
+  it("does not report a generation that the account has logged meanwhile", async () => {
     const { user } = await userWithPictures(1);
     holdQueue();
     const json = { ...request, async: true };
     const { id } = Made.parse(
       (await call("POST", "/api/v1/images/generations", { key: user.key, json })).body,
     );
-    // As if it had ended, and been logged, between the two questions.
+    // As if the generation had ended, and been logged, between the two reads.
     const logged =
       "INSERT INTO generations SELECT user_id, ?2, status, model, created_at, ended_at, credits_charged, " +
       "credits_refunded, request, error, images FROM generations WHERE user_id = ?1";
@@ -105,7 +105,7 @@ describe("GET /api/admin/reconcile", () => {
     expect(await reconcile("GET", user)).toEqual([]);
   });
 
-  it("changes only the entries that differ, of many", async () => {
+  it("changes only the entries that differ", async () => {
     const user = await newUser();
     const account = env.ACCOUNT.getByName(user.id);
     for (let at = 0; at < 1_200; at++) await account.grant(`grant_${at}`, 1, null, null);
@@ -135,7 +135,7 @@ describe("GET /api/admin/reconcile", () => {
   });
 
   it.each([
-    ["grants hold another sum", "UPDATE grants SET credits = 500, remaining = 500"],
+    ["grants have another sum", "UPDATE grants SET credits = 500, remaining = 500"],
     ["entries have another sum", "UPDATE entries SET credits = credits + 1 WHERE seq = 1"],
   ])("reports a ledger whose %s than the balance", async (_, damage) => {
     const { user } = await userWithPictures(1);
@@ -145,7 +145,7 @@ describe("GET /api/admin/reconcile", () => {
     expect(await reconcile("GET", user)).toContainEqual(expect.objectContaining({ kind: "book_broken" }));
   });
 
-  it("reports an image that is gone, and cannot make it again", async () => {
+  it("reports a missing image, and cannot repair it", async () => {
     const { user, made } = await userWithPictures(1);
     const [generation] = made;
     const { objects } = await env.IMAGES.list({ prefix: `${generation?.id}/` });
@@ -160,7 +160,7 @@ describe("GET /api/admin/reconcile", () => {
     expect(await reconcile("GET", user)).toMatchObject([gone]);
   });
 
-  it("never changes the book", async () => {
+  it("never changes the ledger", async () => {
     const { user } = await userWithPictures(1);
     const book = async () => (await operate("GET", `/users/${user.id}/credits`)).body;
     const before = await book();
@@ -170,7 +170,7 @@ describe("GET /api/admin/reconcile", () => {
     expect(await book()).toEqual(before);
   });
 
-  it("refuses a cursor that is none", async () => {
+  it("refuses an invalid cursor", async () => {
     expect(await operate("GET", "/reconcile?cursor=x")).toMatchObject({
       status: 400,
       body: { error: { param: "cursor" } },

@@ -51,7 +51,7 @@ describe("the operator's token", () => {
     });
 
     it.each([undefined, `Bearer ${ADMIN_TOKEN}`, "Bearer undefined", "Bearer "])(
-      "is never looked at while none is configured: %s",
+      "is never compared while none is configured: %s",
       async (value) => {
         for (const unset of [undefined, ""]) {
           const answer = await callWith(value, { ADMIN_TOKEN: unset });
@@ -86,7 +86,7 @@ describe("the operator's token", () => {
 });
 
 describe("an operator's change", () => {
-  it("is one line in the log, with ids and amounts, and without names, addresses or secrets", async () => {
+  it("logs one line, with ids and amounts, and without names, addresses or secrets", async () => {
     const email = fresh();
     const said = vi.spyOn(console, "log").mockReturnValue();
     const user = User.parse((await operate("POST", "/users", { email, name: "Ada" })).body);
@@ -97,7 +97,7 @@ describe("an operator's change", () => {
     const key = IssuedKey.parse(issued.body);
     await operate("DELETE", `/api_keys/${key.id}`);
     await operate("POST", "/reconcile?cursor=user_7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
-    // What changes nothing is none: reads, refusals, and the report without a repair.
+    // Calls without a change log none: reads, refusals, and a report without repair.
     await operate("GET", `/users?email=${email}`);
     await operate("POST", "/users", { email });
     await operate("POST", `/users/${user.id}/credits`, { id: "order", credits: 51 });
@@ -128,14 +128,14 @@ describe("POST /api/admin/users", () => {
     expect(User.parse(answer.body)).toMatchObject({ email, name: "Ada", account_type: "PRO" });
   });
 
-  it("begins with FREE, without a name and without credits", async () => {
+  it("starts with FREE, without a name and without credits", async () => {
     const user = User.parse((await operate("POST", "/users", { email: fresh() })).body);
     expect(user).toMatchObject({ name: null, account_type: "FREE" });
     const { body } = await operate("GET", `/users/${user.id}/credits`);
     expect(body).toMatchObject({ balance: { credits: 0 }, grants: [], entries: { data: [] } });
   });
 
-  it("knows an email however it is written, and takes it once", async () => {
+  it("ignores the case of an email, and accepts it once", async () => {
     const email = fresh();
     const answer = await operate("POST", "/users", { email: ` ${email.toUpperCase()} ` });
     expect(User.parse(answer.body).email).toBe(email);
@@ -144,7 +144,7 @@ describe("POST /api/admin/users", () => {
     });
   });
 
-  it("takes an email once when it comes ten times at once", async () => {
+  it("accepts an email once in ten parallel calls", async () => {
     const email = fresh();
     const answers = await Promise.all(Array.from({ length: 10 }, () => operate("POST", "/users", { email })));
     expect(answers.map(({ status }) => status).toSorted()).toEqual([201, ...Array(9).fill(409)]);
@@ -168,18 +168,18 @@ describe("POST /api/admin/users", () => {
     [[], null, "The body must be a JSON object."],
   ])("refuses %j", async (json, param, message) => {
     const answer = await operate("POST", "/users", json);
-    // Blanks around an email are no fault.
+    // White space around an email is accepted.
     if (message === "") expect(answer.status).toBe(201);
     else expect(refusal(answer)).toEqual(invalid(param, message));
   });
 
-  it("takes a name of 100 characters", async () => {
+  it("accepts a name of 100 characters", async () => {
     expect((await operate("POST", "/users", { email: fresh(), name: "n".repeat(100) })).status).toBe(201);
   });
 });
 
 describe("GET /api/admin/users?email=", () => {
-  it("finds a user by the email, however it is written", async () => {
+  it("finds a user by email, ignoring case", async () => {
     const { id, email } = await newUser();
     const answer = await operate("GET", `/users?email=${encodeURIComponent(email.toUpperCase())}`);
     expect(
@@ -189,7 +189,7 @@ describe("GET /api/admin/users?email=", () => {
     ).toEqual([id]);
   });
 
-  it("finds nobody by another", async () => {
+  it("finds nobody by another email", async () => {
     const answer = await operate("GET", `/users?email=${fresh()}`);
     expect([answer.status, answer.body]).toEqual([200, { object: "list", data: [] }]);
   });
@@ -205,7 +205,7 @@ describe("GET /api/admin/users?email=", () => {
 });
 
 describe("PATCH /api/admin/users/:id", () => {
-  it("changes what is given, and that only", async () => {
+  it("changes only the given fields", async () => {
     const { id, email } = await newUser();
     const change = async (json: unknown) => User.parse((await operate("PATCH", `/users/${id}`, json)).body);
     expect(await change({ name: "Ada" })).toMatchObject({ id, email, name: "Ada", account_type: "FREE" });
@@ -221,7 +221,7 @@ describe("PATCH /api/admin/users/:id", () => {
     });
   });
 
-  it("leaves everybody else alone", async () => {
+  it("changes no other user", async () => {
     const [changed, other] = [await newUser(), await newUser()];
     await operate("PATCH", `/users/${changed.id}`, { account_type: "PRO" });
     const { body } = await operate("GET", `/users?email=${other.email}`);

@@ -7,7 +7,7 @@ import { app } from "../../src/http/app.ts";
 import { call, newKey, newUser, ORIGIN, operate, type Settings } from "../support/http.ts";
 import { refusal } from "../support/shapes.ts";
 
-/** Every route that takes a key, and what a request that shows a good one and nothing else gets. */
+/** Every route that needs a key, and the status of a request with only a valid key. */
 const routes: [string, string, number][] = [
   ["GET", "/api/v1/credits", 200],
   ["HEAD", "/api/v1/credits", 200],
@@ -15,7 +15,7 @@ const routes: [string, string, number][] = [
   ["GET", "/api/v1/generations/gen_01KNKKFJ0000000000000000AA", 404],
 ];
 
-/** A database that fails whoever asks it. */
+/** A database that always fails. */
 const noDatabase: Settings = {
   DB: new Proxy(env.DB, {
     get: () => () => {
@@ -32,7 +32,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
   const withHeader = (value: string, settings?: Settings) =>
     call(method, path, { headers: { Authorization: value }, ...(settings ? { settings } : {}) });
 
-  it.each(["Bearer", "bearer", "BEARER", "Bearer  "])("takes a key after %s", async (scheme) => {
+  it.each(["Bearer", "bearer", "BEARER", "Bearer  "])("accepts a key after %s", async (scheme) => {
     const { key } = await newUser();
     expect((await withHeader(`${scheme} ${key}`)).status).toBe(admitted);
   });
@@ -62,7 +62,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
     expectUnauthorized(await withHeader(credentials(key), noDatabase), "invalidApiKey");
   });
 
-  it("refuses a well-formed key that nobody has", async () => {
+  it("refuses a well-formed but unknown key", async () => {
     // 26 zeros, and the CRC-32 of them.
     const unknown = "gih_live_00000000000000000000000000" + "3vSKjy";
     expectUnauthorized(await withHeader(`Bearer ${unknown}`), "invalidApiKey");
@@ -76,7 +76,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
   });
 
   it.each([
-    ["admits a key 1 ms before it expires", -1, null],
+    ["accepts a key 1 ms before it expires", -1, null],
     ["refuses it at that very time", 0, "expiredApiKey"],
     ["refuses it 1 ms later", 1, "expiredApiKey"],
   ])("%s", async (_name, milliseconds, code) => {
@@ -98,7 +98,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
     expectUnauthorized(await withHeader(`Bearer ${key}`), "invalidApiKey");
   });
 
-  it("answers 503 while the database is down, and says when to try again", async () => {
+  it("returns 503 with Retry-After while the database is down", async () => {
     const { key } = await newUser();
     const answer = await withHeader(`Bearer ${key}`, noDatabase);
     expect([answer.status, answer.headers.get("Retry-After")]).toEqual([503, "5"]);
@@ -107,7 +107,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
 
   function expectUnauthorized(answer: Awaited<ReturnType<typeof call>>, code: string): void {
     expect([answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([401, "Bearer"]);
-    // The answer to HEAD has the status and the headers only.
+    // A response to HEAD has only status and headers.
     if (method === "HEAD") expect(answer.text).toBe("");
     else expect(refusal(answer)).toEqual({ status: 401, code, param: null, message: expect.any(String) });
   }
@@ -116,7 +116,7 @@ describe.each(routes)("%s %s", (method, path, admitted) => {
 describe("the day of a key's last use", () => {
   const DAY_MS = 86_400_000;
 
-  it("is written by the first request of each day, and by no other", async () => {
+  it("is written only by the first request of each day", async () => {
     const { key, keyId } = await newUser();
     const lastUse = async () => {
       const rows = await drizzle(env.DB).select().from(apiKeys).where(eq(apiKeys.id, keyId));
@@ -140,15 +140,15 @@ describe("the day of a key's last use", () => {
   });
 });
 
-describe("what the key opens", () => {
-  it("is the account of its own user only", async () => {
+describe("a key", () => {
+  it("opens only its own user's account", async () => {
     const [rich, poor] = [await newUser(50, "PRO"), await newUser(3)];
     const read = async (key: string) => (await call("GET", "/api/v1/credits", { key })).body;
     expect(await read(rich.key)).toMatchObject({ credits: 50, account_type: "PRO" });
     expect(await read(poor.key)).toMatchObject({ credits: 3, account_type: "FREE" });
   });
 
-  it("is not the operator's API", async () => {
+  it("does not open the operator's API", async () => {
     const { key, id } = await newUser();
     expect(refusal(await call("GET", `/api/admin/users/${id}/credits`, { key }))).toMatchObject({
       status: 401,
@@ -156,7 +156,7 @@ describe("what the key opens", () => {
     });
   });
 
-  it("is the same account with each of the user's keys", async () => {
+  it("opens the same account as the user's other keys", async () => {
     const user = await newUser(20);
     const { key } = await newKey(user.id);
     expect((await call("GET", "/api/v1/credits", { key })).body).toMatchObject({ credits: 20 });

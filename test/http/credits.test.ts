@@ -21,7 +21,7 @@ const grant = (userId: string, credits: number, expires_at: string | null = null
 const inDays = (days: number) => new Date(Date.now() + days * DAY_MS).toISOString();
 
 describe("GET /api/v1/credits", () => {
-  it("is nothing for a new user", async () => {
+  it("is 0 for a new user", async () => {
     const { key } = await newUser();
     expect(await balance(key)).toEqual({
       object: "credit_balance",
@@ -37,7 +37,7 @@ describe("GET /api/v1/credits", () => {
     expect(await balance(key)).toMatchObject({ account_type: "PRO" });
   });
 
-  it("is what is left after each charge", async () => {
+  it("is the rest after each charge", async () => {
     provide();
     const { key } = await newUser(30);
     const json = { model: "gpt-image-2", prompt: "a hill", quality: "2K", n: 2 };
@@ -45,7 +45,7 @@ describe("GET /api/v1/credits", () => {
     expect(await balance(key)).toMatchObject({ credits: 10 });
   });
 
-  it("names the soonest expiry of credits that are left", async () => {
+  it("has the earliest expiry of remaining credits", async () => {
     provide();
     const { id, key } = await newUser(5);
     expect(await balance(key)).toMatchObject({ next_expiration: null });

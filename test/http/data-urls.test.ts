@@ -78,7 +78,7 @@ describe("readJsonWithDataUrls", () => {
     }
   });
 
-  it("reads a large image with an escape every few characters, never much of it at once", async () => {
+  it("reads a large image with many escapes in small pieces", async () => {
     const bytes = Buffer.alloc(3_000_000, "\xfb\xef\xbeabc", "latin1");
     const image = bytes.toString("base64").replaceAll("+", "\\u002B");
     const text = `{"images":["data:image/png;base64,${image}"]}`;
@@ -129,14 +129,14 @@ describe("readJsonWithDataUrls", () => {
     expect(await read(requestOf(text))).toMatchObject(refused(message));
   });
 
-  it("takes as much text as any JSON body may have, and no more", async () => {
+  it("accepts as much text as any JSON body, and no more", async () => {
     const text = (length: number) => `{"images":["${url("a")}"],"x":"${"x".repeat(length)}"}`;
     const room = JSON_BYTES_MAX - '{"images":["data:,1"],"x":""}'.length;
     expect(await read(requestOf(text(room)))).toMatchObject({ files: ["a"] });
     expect(await read(requestOf(text(room + 1)))).toMatchObject({ kind: "refused", code: "payloadTooLarge" });
   });
 
-  it("tells why an image is refused, and reads no further", async () => {
+  it("returns why an image is refused, and stops reading", async () => {
     const { stream, state } = streamed(
       cut(new TextEncoder().encode(`{"images":["${url("a".repeat(9_000))}"]}`), 100),
     );
@@ -146,7 +146,7 @@ describe("readJsonWithDataUrls", () => {
     expect([state.cancelled, state.bytes < 500]).toEqual([true, true]);
   });
 
-  it("gives up a body that stalls, and one that is compressed", async () => {
+  it("refuses a stalled body and a compressed one", async () => {
     const stalled = new Request("https://api.test/", {
       method: "POST",
       body: new ReadableStream({ pull: () => new Promise(() => undefined) }),
@@ -161,7 +161,7 @@ describe("readJsonWithDataUrls", () => {
     expect(await read(requestOf("{}", 10, identity))).toEqual({ value: {}, files: [] });
   });
 
-  it("gives up a body that drips for longer than it may take in all", async () => {
+  it("refuses a body that arrives too slowly", async () => {
     const dripping = new ReadableStream({
       pull: async (controller) => {
         await sleep(20);
@@ -173,7 +173,7 @@ describe("readJsonWithDataUrls", () => {
     expect(outcome).toMatchObject(refused("The body took too long to arrive."));
   });
 
-  it("agrees with JSON.parse on what is JSON, for 300 damaged bodies", async () => {
+  it("agrees with JSON.parse on 300 damaged bodies", async () => {
     const text = JSON.stringify({ images: [{ image_url: url("picture") }], prompt: 'a "b" \\ c', n: 1 });
     const random = seeded(7);
     let parsed = 0;

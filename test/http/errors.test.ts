@@ -23,7 +23,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** A binding of which every use fails with a text that nobody may see. */
+/** A binding whose every use fails with a text that must not leak. */
 function failing<T extends object>(binding: T): T {
   return new Proxy(binding, {
     get: () => () => {
@@ -32,7 +32,7 @@ function failing<T extends object>(binding: T): T {
   });
 }
 
-/** One request for each code, of a user with 8 credits, and the headers and members that belong to it. */
+/** One request for each code, by a user with 8 credits, and its headers and members. */
 const codes: Record<string, (user: TestUser) => Promise<{ answer: Answer; status: number; has?: object }>> = {
   invalid_request: async ({ key }) => ({
     status: 400,
@@ -103,14 +103,14 @@ const codes: Record<string, (user: TestUser) => Promise<{ answer: Answer; status
   }),
 };
 
-/** What comes with a status, whatever the code. */
+/** Headers by status, for every code. */
 const headersOf: Record<number, Record<string, string>> = {
   401: { "WWW-Authenticate": "Bearer" },
   405: { Allow: "GET, HEAD" },
   503: { "Retry-After": "5" },
 };
 
-describe("each code of an error", () => {
+describe("each error code", () => {
   it.each(Object.keys(codes))(
     "%s has its status, its shape and its headers, and costs nothing",
     async (code) => {
@@ -128,7 +128,7 @@ describe("each code of an error", () => {
     },
   );
 
-  it("names the media types that are taken", async () => {
+  it("names the accepted media types", async () => {
     const { key } = await newUser(8);
     const answer = await call("POST", GENERATE, { key, body: "x", headers: { "Content-Type": "image/png" } });
     expect(refusal(answer).message).toBe(
@@ -137,7 +137,7 @@ describe("each code of an error", () => {
   });
 });
 
-describe("a method that an address does not take", () => {
+describe("a method that a path does not support", () => {
   it.each([
     ["POST", "/api/v1/models", "GET, HEAD"],
     ["DELETE", "/api/v1/models/gpt-image-2", "GET, HEAD"],
@@ -167,7 +167,7 @@ describe("a method that an address does not take", () => {
   });
 });
 
-describe("an address of nothing", () => {
+describe("an unknown path", () => {
   it.each([
     ...["/api", "/api/v1", "/api/v2/models", "/api/v1/Models", "/api/v1/models;x"],
     ...["/api/v1/images", "/favicon.ico", "/.env", "/%2e%2e/etc/passwd"],
@@ -176,7 +176,7 @@ describe("an address of nothing", () => {
   });
 });
 
-describe("a failure of ours", () => {
+describe("an internal failure", () => {
   const requests: [string, string, CallOptions, number, string][] = [
     [
       "the account, when it is read",
@@ -204,21 +204,21 @@ describe("a failure of ours", () => {
     ),
   ];
 
-  it.each(requests)("in %s (%s) says nothing of the inside", async (_name, path, options, status, code) => {
+  it.each(requests)("in %s (%s) reveals no internals", async (_name, path, options, status, code) => {
     const { key } = await newUser();
     const answer = await call("GET", path, { key, ...options });
     expect(refusal(answer)).toMatchObject({ status, code, param: null });
     expectSilent(answer);
   });
 
-  it("says nothing of the inside when the operator's calls meet it", async () => {
+  it("reveals no internals in the operator's API", async () => {
     const settings = { DB: failing(env.DB) };
     const answer = await call("GET", "/api/admin/users?email=a@b.co", { key: ADMIN_TOKEN, settings });
     expect(refusal(answer).status).toBeGreaterThanOrEqual(500);
     expectSilent(answer);
   });
 
-  it("before the charge, whatever it is, says nothing of the inside", async () => {
+  it("before the charge reveals no internals", async () => {
     const user = await newUser(8);
     vi.spyOn(crypto.subtle, "digest").mockImplementationOnce(() => Promise.reject(new TypeError(SECRET)));
     const answer = await call("POST", GENERATE, { key: user.key, json: plain });
@@ -227,7 +227,7 @@ describe("a failure of ours", () => {
     expect(await creditsOf(user)).toBe(8);
   });
 
-  it("with the fate of the charge unknown names the generation", async () => {
+  it("with an unknown charge names the generation", async () => {
     const { key } = await newUser(8);
     const ACCOUNT = new Proxy(env.ACCOUNT, {
       get: () => () => ({ submit: () => Promise.reject(new Error(SECRET)) }),
@@ -241,7 +241,7 @@ describe("a failure of ours", () => {
     expectSilent(answer);
   });
 
-  it("refused by an overloaded account is 503, and nothing was charged", async () => {
+  it("of an overloaded account is a 503, and nothing was charged", async () => {
     const { key } = await newUser(8);
     const overloaded = Object.assign(new Error(SECRET), { overloaded: true });
     const ACCOUNT = new Proxy(env.ACCOUNT, {
@@ -265,7 +265,7 @@ describe("a failure of ours", () => {
     expect(await creditsOf(user)).toBe(8);
   });
 
-  it("counts an empty setting as none", async () => {
+  it("treats an empty setting as not set", async () => {
     provide();
     const { key } = await newUser(8);
     const settings = { SYNC_WAIT_SECONDS: "", IMAGES_BASE_URL: "" };
@@ -278,7 +278,7 @@ describe("a failure of ours", () => {
   }
 });
 
-describe("an answer of the API, a refusal too,", () => {
+describe("a response of the API, including an error,", () => {
   it.each([
     "/api/v1/models",
     "/api/v1/models/x",
@@ -294,7 +294,7 @@ describe("an answer of the API, a refusal too,", () => {
 });
 
 describe("the id of a request", () => {
-  it("is another for every request, and not the caller's to choose", async () => {
+  it("differs for every request, and cannot be chosen by the client", async () => {
     const headers = { "X-Request-Id": "mine" };
     const answers = await Promise.all([1, 2, 3].map(() => call("GET", "/api/v1/models", { headers })));
     const ids = answers.map((answer) => answer.headers.get("X-Request-Id"));

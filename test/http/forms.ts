@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, vi } from "vitest";
 
-/** Multipart bodies made by hand, byte for byte, whole or as they are read. */
+/** Handmade multipart bodies, whole or produced as they are read. */
 
 export type Piece = string | Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -35,7 +35,7 @@ async function* chunks(pieces: Iterable<Piece>): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** A stream that is made as it is read and that tells whether its reader gave it up. */
+/** A stream that is produced as it is read, and records whether its reader cancelled it. */
 export function streamed(pieces: Iterable<Piece>) {
   const iterator = chunks(pieces);
   const state = { cancelled: false, bytes: 0 };
@@ -72,7 +72,7 @@ export function* cut(bytes: Uint8Array, chunkBytes: number): Generator<Uint8Arra
   for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.slice(at, at + chunkBytes);
 }
 
-/** Fails the file's tests when an error or a rejection reaches the runtime that nobody handles. */
+/** Fails the file's tests on an unhandled error or rejection. */
 export function expectNoEscapedErrors(): void {
   const scope: EventTarget<Record<string, Event>> = self;
   const escaped = vi.fn();

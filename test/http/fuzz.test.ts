@@ -22,12 +22,12 @@ declare module "vitest" {
 }
 
 /**
- * Random requests to all routes that callers have. Each answer must be one that the OpenAPI document names, and in the
- * end the books must balance. `FUZZ_REQUESTS` says how many, `FUZZ_SEED` which.
+ * Random requests to all client routes. Each response must be one that the OpenAPI document names, and in the
+ * end the ledgers must balance. `FUZZ_REQUESTS` sets their number, `FUZZ_SEED` their seed.
  */
 const { requests: REQUESTS, seed: SEED } = inject("fuzz");
 const AT_ONCE = 8;
-/** What each user has: one of them is soon poor. */
+/** The credits of each user. One of them runs out soon. */
 const CREDITS = [1_000_000, 1_000_000, 100];
 
 const random = seeded(SEED);
@@ -83,7 +83,7 @@ const anyJson = (): string =>
 
 const picture = `data:image/png;base64,${Buffer.from(png(8, 8)).toString("base64")}`;
 
-/** What each field may have that is right, or nearly so. */
+/** Valid and nearly valid values of each field. */
 const FIELDS = new Map<string, () => unknown>([
   ["model", () => pick("gpt-image-2", "gpt-image-2", "openai/gpt-image-2", "gpt-image-2-2026-04-21", odd())],
   ["prompt", () => pick("a hill", "a lake", "a harbour", " ", odd())],
@@ -112,7 +112,7 @@ const FIELDS = new Map<string, () => unknown>([
 
 type Member = { name: string; json: string };
 
-/** Mostly a request that is right, with something odd in it now and then. */
+/** Mostly a valid request, sometimes with something unusual in it. */
 function members(isEdit: boolean): Member[] {
   const named = ["model", "prompt", ...(isEdit ? ["images"] : [])].filter(() => chance(96));
   const more = [...FIELDS.keys()].filter(
@@ -195,7 +195,7 @@ type Made = { method: string; path: string; options: CallOptions };
 
 function nextRequest(users: readonly TestUser[]): Made {
   const [first] = known;
-  // Half of all calls make something.
+  // Half of all calls create something.
   const makers = known.filter(({ method }) => method === "post");
   const route = (chance(60) ? makers[random(makers.length)] : known[random(known.length)]) ?? first;
   if (!route) throw new Error("There are no routes.");
@@ -218,7 +218,7 @@ function nextRequest(users: readonly TestUser[]): Made {
 
 const Shown = z.object({ id: z.string() });
 
-/** @throws where the answer is none that the document names, or a failure that nobody ordered */
+/** @throws when the document does not name the response, or on an unexpected failure */
 async function send({ method, path, options }: Made): Promise<Answer> {
   const answer = await call(method, path, options);
   const ordered = [500, 503].includes(answer.status) ? /generationFailed|image_generation_failed/ : /^/;
@@ -237,7 +237,7 @@ const Page = z.object({
   next_cursor: z.string().nullable(),
 });
 
-/** All pages of a list, which stands at the top of the answer, or in its member. */
+/** All pages of a list, at the top of the response or in a member. */
 async function all(read: (cursor: string) => Promise<unknown>) {
   const found: Record<string, unknown>[] = [];
   for (let cursor = ""; ; ) {
@@ -259,7 +259,7 @@ const Receipt = z.object({
 });
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-/** What each way of adding up a user's credits gives, which must be the same. */
+/** A user's credits, summed in each way. All sums must be equal. */
 async function booksOf(user: TestUser) {
   const statement = async (cursor = "") =>
     Statement.parse((await operate("GET", `/users/${user.id}/credits?limit=100${cursor}`)).body);
@@ -299,7 +299,7 @@ beforeAll(() => {
 afterAll(() => vi.restoreAllMocks());
 
 it(
-  `${REQUESTS} random requests, of seed ${SEED}, get documented answers, and the books balance`,
+  `${REQUESTS} random requests, of seed ${SEED}, get documented responses, and the ledgers balance`,
   async () => {
     const users = await Promise.all(CREDITS.map((credits) => newUser(credits)));
     const statuses = new Map<number, number>();

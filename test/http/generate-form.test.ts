@@ -14,7 +14,7 @@ import { Generated, invalid, Pending, refusal } from "../support/shapes.ts";
 import { provide, tinyImage } from "../support/tiny-provider.ts";
 import { BOUNDARY, END, file, type Piece, streamed, text } from "./forms.ts";
 
-/** POST /api/v1/images/generations with a form: only what differs from JSON, and what is of files. */
+/** POST /api/v1/images/generations with a form: only differences from JSON, and files. */
 const PATH = "/api/v1/images/generations";
 const FILE_BYTES_MAX = 50 * 1024 * 1024;
 const MIB = 1024 * 1024;
@@ -30,7 +30,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  // Whatever a test did, no reference may outlive its request.
+  // No reference may outlive its request.
   expect(await storedReferences()).toEqual([]);
 });
 
@@ -42,7 +42,7 @@ const post = (parts: Piece[][], options: CallOptions = {}) =>
     ...options,
   });
 
-/** Sends a form that must be refused, and sees that it cost nothing and reached no provider. */
+/** Sends a form that must be refused, and checks that it cost nothing and reached no provider. */
 async function refused(parts: Piece[][], options: CallOptions = {}) {
   const answer = await post(parts, options);
   expect(await creditsOf(user)).toBe(100);
@@ -50,7 +50,7 @@ async function refused(parts: Piece[][], options: CallOptions = {}) {
   return refusal(answer);
 }
 
-describe("a form that is taken", () => {
+describe("an accepted form", () => {
   it.each([0, 1, 2, 15, 16])("with %i reference images", async (count) => {
     const answer = await post([...plain, ...Array.from({ length: count }, () => file(png(64, 64)))]);
     expect(answer.status).toBe(200);
@@ -63,7 +63,7 @@ describe("a form that is taken", () => {
     expect(provider.mock.calls[0]?.[1].references.length).toBe(count);
   });
 
-  it("hands the provider each reference, in the order of the form, whatever its name and declared type", async () => {
+  it("passes each reference to the provider, in the order of the form, with any name and declared type", async () => {
     const images = [png(64, 64), jpeg(frame(64, 48)), webpLossy(32, 32)];
     const read: [string, number, string][] = [];
     provider.mockImplementation(async function* (_request, { references }) {
@@ -122,7 +122,7 @@ describe("a form that is taken", () => {
     });
   });
 
-  it("with async, its references kept until it has ended and no longer", async () => {
+  it("with async keeps its references until the generation ends", async () => {
     const drawing = Promise.withResolvers<void>();
     provider.mockImplementation(async function* () {
       await drawing.promise;
@@ -150,7 +150,7 @@ describe("a form that is taken", () => {
     expect(provider.mock.calls[0]?.[1].references[0]?.bytes).toBe(FILE_BYTES_MAX);
   }, 30_000);
 
-  it("is never served: its references lie where no address leads", async () => {
+  it("has no URL for its references", async () => {
     const drawing = Promise.withResolvers<void>();
     provider.mockImplementation(async function* () {
       await drawing.promise;
@@ -172,7 +172,7 @@ describe("a form that is taken", () => {
   });
 });
 
-describe("a form that is refused", () => {
+describe("a refused form", () => {
   const image = file(png(8, 8));
 
   it.each<[string, Piece[][], string | null, string | RegExp]>([
@@ -287,7 +287,7 @@ describe("a form that is refused", () => {
     expect(await refused([], { body })).toEqual(invalid(null, "malformed or ends early"));
   });
 
-  it("before its files are read, when there are not even credits for the cheapest", async () => {
+  it("before its files are read, when the credits do not suffice for the cheapest generation", async () => {
     const poor = await newUser(7);
     const { stream, state } = streamed([...plain, file(filled(png(8, 8), 20 * MIB)), END].flat());
     const answer = await post([], { key: poor.key, body: stream });
@@ -295,7 +295,7 @@ describe("a form that is refused", () => {
     expect(state.bytes).toBeLessThan(MIB);
   });
 
-  it("for want of credits for all of it, once it is known", async () => {
+  it("for insufficient credits, once the price is known", async () => {
     const poor = await newUser(8);
     const answer = await post([...plain, image, text("n", "2")], { key: poor.key });
     expect(refusal(answer)).toMatchObject({ status: 402, required: 16, available: 8 });

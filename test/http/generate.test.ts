@@ -24,7 +24,7 @@ afterEach(() => {
 const post = (json: unknown, options: CallOptions = {}) =>
   call("POST", PATH, { key: user.key, json, ...options });
 
-/** Sends a body that must be refused, and sees that it cost nothing and reached no provider. */
+/** Sends a body that must be refused, and checks that it cost nothing and reached no provider. */
 async function refused(json: unknown, options: CallOptions = {}) {
   const answer = await post(json, options);
   expect(await creditsOf(user)).toBe(100);
@@ -32,8 +32,8 @@ async function refused(json: unknown, options: CallOptions = {}) {
   return refusal(answer);
 }
 
-describe("a request that is taken", () => {
-  it("is answered with the generation, its images and the balance", async () => {
+describe("an accepted request", () => {
+  it("returns the generation, its images and the balance", async () => {
     const before = Date.now();
     const answer = await post(plain);
     expect(answer.status).toBe(200);
@@ -56,14 +56,14 @@ describe("a request that is taken", () => {
     expect(answer.headers.get("Location")).toBe(null);
   });
 
-  it("gives each image of one generation its own id and address", async () => {
+  it("gives each image of one generation its own id and URL", async () => {
     const { images, usage } = Generated.parse((await post({ ...plain, n: 4 })).body);
     expect(new Set(images.map((image) => image.url)).size).toBe(4);
     expect(new Set(images.map((image) => image.id)).size).toBe(4);
     expect(usage).toEqual({ credits: 32, credits_requested: 32, credits_charged: 32, credits_refunded: 0 });
   });
 
-  it("has its fields passed on to the provider, the end user's id hashed", async () => {
+  it("passes its fields to the provider, with the end user's id hashed", async () => {
     const fields = { size: "1536x1024", quality: "high", n: 2, background: "opaque", moderation: "low" };
     await post({ ...plain, ...fields, output_format: "png", user: "somebody" });
     expect(provider.mock.calls[0]?.[0]).toMatchObject({
@@ -80,7 +80,7 @@ describe("a request that is taken", () => {
     });
   });
 
-  it("has the defaults of what it leaves out", async () => {
+  it("has defaults for missing fields", async () => {
     await post(plain);
     expect(provider.mock.calls[0]?.[0]).toMatchObject({
       ...{ size: "auto", renderQuality: "auto", n: 1, outputFormat: "png", outputCompression: null },
@@ -88,7 +88,7 @@ describe("a request that is taken", () => {
     });
   });
 
-  it("is hashed alike for the same end user of the same caller, and otherwise not", async () => {
+  it("has the same hash only for the same end user of the same client", async () => {
     const other = await newUser(100);
     await post({ ...plain, user: "somebody" });
     await post({ ...plain, user: "somebody" });
@@ -99,7 +99,7 @@ describe("a request that is taken", () => {
     expect(new Set([first, another, foreign]).size).toBe(3);
   });
 
-  /** What is asked, the shape and resolution that the answer names, the credits, and the size that is drawn. */
+  /** The request, the ratio and resolution in the response, the credits, and the size sent to the provider. */
   it.each<[Record<string, unknown>, string, string, number, string]>([
     [{ size: "auto" }, "auto", "1K", 8, "auto"],
     [{ size: "1024x1024" }, "1:1", "1K", 8, "1024x1024"],
@@ -155,7 +155,7 @@ describe("a request that is taken", () => {
     expect(await creditsOf(user)).toBe(92);
   });
 
-  it("hands the provider the prompt as it was sent", async () => {
+  it("passes the prompt to the provider unchanged", async () => {
     const prompt = "  naïve “quotes”\r\n\u0000\u202E {{x}} \\ </script> 😀 ";
     await post({ ...plain, prompt });
     expect(provider.mock.calls[0]?.[0].prompt).toBe(prompt);
@@ -184,7 +184,7 @@ describe("a request that is taken", () => {
     expect((await post(undefined, { ...type, ...padded(1_048_576) })).status).toBe(200);
   });
 
-  it("with async is answered at once, with where and when to look", async () => {
+  it("with async returns at once, with poll_url and Retry-After", async () => {
     const answer = await post({ ...plain, async: true, n: 2, aspect_ratio: "3:2" });
     expect(answer.status).toBe(202);
     const pending = Pending.parse(answer.body);
@@ -197,7 +197,7 @@ describe("a request that is taken", () => {
     expect(await creditsOf(user)).toBe(84);
   });
 
-  it("names the public addresses that are configured", async () => {
+  it("uses the configured public URLs", async () => {
     const settings = {
       PUBLIC_BASE_URL: "https://api.example.com/",
       IMAGES_BASE_URL: "https://cdn.example.com/i",
@@ -209,7 +209,7 @@ describe("a request that is taken", () => {
   });
 });
 
-describe("a request that is refused", () => {
+describe("a refused request", () => {
   it.each<[string, unknown, string | null, string | RegExp]>([
     ["no object", [plain], null, "The body must be a JSON object."],
     ["null", null, null, "The body must be a JSON object."],
@@ -364,14 +364,14 @@ describe("a request that is refused", () => {
   });
 
   it.each(["", "{", "nope", "{'model':1}", '{"model":"gpt-image-2",}', '{"prompt":"a"} x', "NaN"])(
-    "for a body that is no JSON: %j",
+    "for a body that is not JSON: %j",
     async (body) => {
       const options = { body, headers: { "Content-Type": "application/json" } };
       expect(await refused(undefined, options)).toEqual(invalid(null, /^The body /));
     },
   );
 
-  it("for want of credits, saying what it takes and what there is", async () => {
+  it("for insufficient credits, with required and available", async () => {
     const poor = await newUser(23);
     const answer = await post({ ...plain, n: 3 }, { key: poor.key });
     expect(refusal(answer)).toEqual({
@@ -383,7 +383,7 @@ describe("a request that is refused", () => {
     expect(await creditsOf(poor)).toBe(7);
   });
 
-  it("for what is wrong in it before for want of credits", async () => {
+  it("for an invalid field before insufficient credits", async () => {
     const poor = await newUser(0);
     expect(refusal(await post({ ...plain, n: 9 }, { key: poor.key }))).toEqual(invalid("n"));
     expect(refusal(await post(plain, { key: poor.key }))).toMatchObject({

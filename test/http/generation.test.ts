@@ -32,15 +32,15 @@ async function ended(id: string): Promise<Answer> {
   });
 }
 
-describe("a generation that is read", () => {
-  it("is what its own call answered, without the balance", async () => {
+describe("reading a generation", () => {
+  it("returns what its own call returned, without the balance", async () => {
     const { balance: _, ...generated } = Generated.parse((await generate({ n: 2, size: "1024x1024" })).body);
     const answer = await read(generated.id);
     expect([answer.status, Succeeded.parse(answer.body)]).toEqual([200, generated]);
     expect(answer.headers.get("Retry-After")).toBe(null);
   });
 
-  it("is the same with another key of its user, and as often as it is read", async () => {
+  it("returns the same with another key of its user, and every time", async () => {
     const { id } = Generated.parse((await generate()).body);
     const { key } = await newKey(user.id);
     const bodies = [await read(id), await read(id, key), await read(id)].map((answer) => answer.body);
@@ -48,13 +48,13 @@ describe("a generation that is read", () => {
     expect(bodies[2]).toEqual(bodies[0]);
   });
 
-  it("is read from the account while the log does not have it", async () => {
+  it("reads from the account while it is not logged", async () => {
     const { id, ...rest } = Generated.parse((await generate()).body);
     await env.LOG.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
     expect((await read(id)).body).toMatchObject({ id, images: rest.images, usage: rest.usage });
   });
 
-  it("is read from the log when the account has forgotten it", async () => {
+  it("reads from the log when the account no longer has it", async () => {
     const { id, images } = Generated.parse((await generate()).body);
     await runInDurableObject(env.ACCOUNT.getByName(user.id), (_account, state) => {
       state.storage.sql.exec("DELETE FROM generations WHERE id = ?", id);
@@ -62,7 +62,7 @@ describe("a generation that is read", () => {
     expect((await read(id)).body).toMatchObject({ id, images });
   });
 
-  it("is queued, then processing, then succeeded, saying each time where and when to look", async () => {
+  it("shows queued, then processing, then succeeded, each time with poll_url and Retry-After", async () => {
     const drawing = Promise.withResolvers<void>();
     const provider = provide().mockImplementation(async function* () {
       await drawing.promise;
@@ -88,7 +88,7 @@ describe("a generation that is read", () => {
     expect(await creditsOf(user)).toBe(92);
   });
 
-  it("has failed with the code and the refund", async () => {
+  it("shows the code and the refund of a failed generation", async () => {
     provide(0, { reason: "refused" });
     const { id } = Pending.parse((await generate({ async: true, n: 3 })).body);
     const answer = await ended(id);
@@ -99,7 +99,7 @@ describe("a generation that is read", () => {
     expect(await creditsOf(user)).toBe(100);
   });
 
-  it("names the origin of the request that made it, not of the one that reads it", async () => {
+  it("uses the origin of the request that created it, not of the one that reads it", async () => {
     const { id } = Generated.parse((await generate()).body);
     const answer = await call("GET", `https://other.test/api/v1/generations/${id}`, { key: user.key });
     expect(Succeeded.parse(answer.body).images[0]?.url).toMatch(/^https:\/\/hub\.test\/images\//);
@@ -112,8 +112,8 @@ describe("a generation that is read", () => {
   });
 });
 
-describe("a generation that is not the caller's", () => {
-  it("cannot be told from one that never existed", async () => {
+describe("another user's generation", () => {
+  it("looks like one that never existed", async () => {
     const stranger = await newUser(100);
     const { id } = Generated.parse((await generate()).body);
     const pending = Pending.parse((await generate({ async: true })).body);
@@ -150,7 +150,7 @@ describe("a generation that is not the caller's", () => {
     expect(new Set(told.map((each) => JSON.stringify(each))).size).toBe(1);
   });
 
-  it("stays hidden while it is made, and once only the account has it", async () => {
+  it("stays hidden while it runs, and while only the account has it", async () => {
     const stranger = await newUser();
     const drawing = Promise.withResolvers<void>();
     provide().mockImplementation(async function* () {

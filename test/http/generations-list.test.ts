@@ -28,7 +28,7 @@ async function list({ key }: TestUser, query = "") {
 }
 
 describe("GET /api/v1/generations", () => {
-  it("pages through all of a user's, newest first, and no one else's", async () => {
+  it("pages through all generations of one user, newest first", async () => {
     provide();
     const user = await newUser(100);
     const other = await newUser(8);
@@ -45,7 +45,7 @@ describe("GET /api/v1/generations", () => {
     expect(pages).toEqual([ids.slice(0, 2), ids.slice(2, 4), ids.slice(4)]);
   });
 
-  it("shows what has not ended, and what the log does not have yet", async () => {
+  it("shows unfinished generations, and those not logged yet", async () => {
     provide();
     const user = await newUser(100);
     const [logged] = await make(user, 1);
@@ -94,7 +94,7 @@ describe("GET /api/v1/generations", () => {
     expect(answer).toMatchObject({ status: 400, body: { error: { code: "invalid_request", param } } });
   });
 
-  it.each([1, 100])("takes a limit of %i", async (limit) => {
+  it.each([1, 100])("accepts a limit of %i", async (limit) => {
     const { key } = await newUser();
     expect((await call("GET", `/api/v1/generations?limit=${limit}`, { key })).status).toBe(200);
   });

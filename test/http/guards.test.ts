@@ -7,7 +7,7 @@ import { ADMIN_TOKEN, call, newUser } from "../support/http.ts";
 const CREDITS = "/api/v1/credits";
 const GENERATIONS = "/api/v1/images/generations";
 
-/** The platform's limit, as a count of calls for each key. */
+/** A double of the platform's rate limit: counts calls per key. */
 function guardOf(limit: number) {
   const counts = new Map<string, number>();
   return {
@@ -20,7 +20,7 @@ function guardOf(limit: number) {
   };
 }
 
-/** D1, and how often it was asked for something. */
+/** D1 with a counter of its queries. */
 function countingDatabase() {
   const asked = { count: 0 };
   const database = new Proxy(env.DB, {
@@ -33,13 +33,13 @@ function countingDatabase() {
   return { asked, database };
 }
 
-/** Of the right form, and issued to nobody. */
+/** Well-formed, but not issued. */
 const madeUp = () => makeKey((count) => crypto.getRandomValues(new Uint8Array(count)));
 
 const limited = { status: 429, body: { error: { code: "rateLimited", param: null } } };
 
-describe("the platform's guards, where they are bound", () => {
-  it("lets a key read so often, and not once more, with word of when to come back", async () => {
+describe("the platform's rate limits, if they are bound", () => {
+  it("allow a key that many reads, then return 429 with Retry-After", async () => {
     const { key } = await newUser(8);
     const other = await newUser(8);
     const settings = { READS_GUARD: guardOf(2) };
@@ -52,7 +52,7 @@ describe("the platform's guards, where they are bound", () => {
     expect((await call("POST", GENERATIONS, { key, settings, json: {} })).status).toBe(400);
   });
 
-  it("lets a network fail so often, whatever it presents, and goes on serving the keys that worked there", async () => {
+  it("allow a network that many failures, and keep serving keys that worked there", async () => {
     const { key } = await newUser();
     const guard = guardOf(2);
     const settings = { FAILED_KEYS_GUARD: guard };
@@ -65,7 +65,7 @@ describe("the platform's guards, where they are bound", () => {
     expect([...guard.counts]).toEqual([["192.0.2.1", 3]]);
   });
 
-  it("looks up no key of a network that is over, and every key of another one", async () => {
+  it("look up no key of a network over the limit, and every key of another one", async () => {
     const { key } = await newUser();
     const { asked, database } = countingDatabase();
     const settings = { FAILED_KEYS_GUARD: guardOf(2), DB: database };
@@ -85,7 +85,7 @@ describe("the platform's guards, where they are bound", () => {
     expect((await call("GET", CREDITS, { key, headers: elsewhere, settings })).status).toBe(200);
   });
 
-  it("counts IPv6 by /64", async () => {
+  it("count IPv6 by /64", async () => {
     const guard = guardOf(2);
     const settings = { FAILED_KEYS_GUARD: guard };
     const statusFrom = async (address: string) =>
@@ -97,7 +97,7 @@ describe("the platform's guards, where they are bound", () => {
     expect([...guard.counts.keys()]).toEqual(["2001:db8:0:1::/64", "2001:db8:0:2::/64"]);
   });
 
-  it("slows down wrong operator's tokens like wrong keys, and not the right one", async () => {
+  it("slow down wrong operator's tokens like wrong keys, and not the right one", async () => {
     const settings = { FAILED_KEYS_GUARD: guardOf(2) };
     const headers = { "CF-Connecting-IP": "192.0.2.4" };
     const operate = async (key: string) =>
@@ -110,14 +110,14 @@ describe("the platform's guards, where they are bound", () => {
   });
 });
 
-describe("what an isolate remembers", () => {
-  it("is forgotten after its time", () => {
+describe("RecentSet", () => {
+  it("forgets a text after its time", () => {
     const set = new RecentSet(1_000, 10);
     set.add("a", 0);
     expect([set.has("a", 999), set.has("a", 1_000), set.has("b", 0)]).toEqual([true, false, false]);
   });
 
-  it("is at most so much: the oldest goes first", () => {
+  it("keeps at most its maximum, and drops the oldest first", () => {
     const set = new RecentSet(1_000, 3);
     for (const text of ["a", "b", "c", "a"]) set.add(text, 0);
     expect(["a", "b", "c"].map((text) => set.has(text, 1))).toEqual([true, true, true]);

@@ -16,7 +16,7 @@ import { Generated, Pending, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 import { BOUNDARY, END, file, type Piece, streamed, text } from "./forms.ts";
 
-/** What nobody sends by accident. Whatever comes: a clear 4xx, nothing charged, nothing left in storage. */
+/** Hostile requests. Each gets a clear 4xx, charges nothing, and leaves nothing in storage. */
 const PATH = "/api/v1/images/generations";
 const DEEP = 100_000;
 const MIB = 1024 * 1024;
@@ -46,7 +46,7 @@ const postForm = (parts: Iterable<Piece>, headers: Record<string, string> = {}) 
     headers: { "Content-Type": `multipart/form-data; boundary=${BOUNDARY}`, ...headers },
   });
 
-/** The refusal in an answer that must be a 4xx, of a request that must have cost nothing. */
+/** The error of a response, which must be a 4xx of a request that cost nothing. */
 async function refusedFreely(answer: Awaited<ReturnType<typeof call>>) {
   expect(answer.status).toBeGreaterThanOrEqual(400);
   expect(answer.status).toBeLessThan(500);
@@ -91,7 +91,7 @@ describe("JSON", () => {
     expect(await refusedFreely(await postText(withField("n", number)))).toMatchObject({ status: 400 });
   });
 
-  it.each(["1", "1.0", "1e0", "10e-1", "0.1e1"])("takes n of %s, which is one", async (number) => {
+  it.each(["1", "1.0", "1e0", "10e-1", "0.1e1"])("accepts n of %s, which is 1", async (number) => {
     expect(Generated.parse((await postText(withField("n", number))).body).usage.credits).toBe(8);
   });
 
@@ -145,7 +145,7 @@ describe("JSON", () => {
   });
 
   it.each(["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf", ""])(
-    "with a field called %j is refused by name",
+    "with a field called %j gets a refusal that names it",
     async (name) => {
       for (const value of ['{"n":4}', "null", '{"prototype":{"async":true}}']) {
         const error = await refusedFreely(await postText(withField(name, value)));
@@ -154,7 +154,7 @@ describe("JSON", () => {
     },
   );
 
-  it("with __proto__ in the place of the fields is refused", async () => {
+  it("with __proto__ instead of fields is refused", async () => {
     const body = '{"__proto__":{"model":"gpt-image-2","prompt":"a hill"}}';
     expect(await refusedFreely(await postText(body))).toMatchObject({ param: "__proto__" });
     expect("model" in {}).toBe(false);
@@ -196,7 +196,7 @@ describe("JSON", () => {
     expect((await postForm([...plain.flat(), ...END], headers)).status).toBe(200);
   });
 
-  it("that never ends is given up after 1 MiB, and its sender told to stop", async () => {
+  it("that never ends is cancelled after 1 MiB", async () => {
     const { stream, state } = streamed([endless(`{"model":"gpt-image-2","prompt":"`, "a".repeat(64 * 1024))]);
     const answer = await call("POST", PATH, {
       ...{ key: user.key, body: stream, headers: { "Content-Type": "application/json" }, settings: {} },
@@ -206,7 +206,7 @@ describe("JSON", () => {
     expect(state.bytes).toBeLessThan(2 * MIB);
   });
 
-  it("that stops arriving is given up after 30 s", async () => {
+  it("that stops arriving is cancelled after 30 s", async () => {
     const started = Promise.withResolvers<void>();
     const body = new ReadableStream({
       start: (controller) => controller.enqueue(new TextEncoder().encode('{"model":')),
@@ -231,7 +231,7 @@ describe("JSON", () => {
     expect(await refusedFreely(await answer)).toMatchObject({ message: "The body took too long to arrive." });
   });
 
-  it("that drips is given up after a minute in all, and its sender told to stop", async () => {
+  it("that arrives too slowly is cancelled after a minute", async () => {
     let cancelled = false;
     const body = new ReadableStream({
       pull: async (controller) => {
@@ -314,7 +314,7 @@ describe("a form", () => {
     expect((await refusedFreely(await postForm(pieces))).status).toBe(status);
   });
 
-  it("that declares more than can be is refused unread", async () => {
+  it("that declares too much is refused unread", async () => {
     const { stream, state } = streamed([...plain.flat(), ...END]);
     const answer = await call("POST", PATH, {
       ...{ key: user.key, body: stream, settings: {} },
@@ -363,8 +363,8 @@ describe("a prompt", () => {
   });
 });
 
-describe("headers and addresses", () => {
-  it("that claim another host change no address in an answer", async () => {
+describe("headers and URLs", () => {
+  it("that claim another host change no URL in a response", async () => {
     const headers = {
       ...{
         "X-Forwarded-Host": "evil.example",
@@ -417,7 +417,7 @@ describe("headers and addresses", () => {
     },
   );
 
-  it("with bent paths lead nowhere", async () => {
+  it("with manipulated paths lead nowhere", async () => {
     const paths = [
       ...[
         "/api/v1/../admin/users",
@@ -470,7 +470,7 @@ describe("headers and addresses", () => {
   });
 });
 
-/** A start, and then the same piece for as long as somebody reads. */
+/** A start, and then the same piece repeated as long as it is read. */
 async function* endless(start: string | Uint8Array, piece: string | Uint8Array): AsyncGenerator<Uint8Array> {
   const [first, again] = [start, piece].map((part) => Buffer.from(part));
   yield first ?? Buffer.alloc(0);

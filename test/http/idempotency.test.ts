@@ -31,7 +31,7 @@ async function postForm({ key }: TestUser, idempotencyKey: string, reference: Ui
 }
 
 describe("a request with an idempotency key", () => {
-  it("is one generation, one charge and one answer, however often it comes at once", async () => {
+  it("is one generation, one charge and one response, however often it is sent in parallel", async () => {
     const provider = provide();
     const user = await newUser(1000);
     const answers = await Promise.all(Array.from({ length: 50 }, () => post(user, "k", request)));
@@ -44,7 +44,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("joins though it is written otherwise: defaults spelled out, async, a quoted key", async () => {
+  it("joins in another notation: explicit defaults, async, a quoted key", async () => {
     const provider = provide();
     const user = await newUser(100);
     const first = Made.parse((await post(user, "k", request)).body);
@@ -76,7 +76,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("with references is told by their content, and leaves none of the repeated ones", async () => {
+  it("compares references by content, and deletes repeated uploads", async () => {
     const provider = provide();
     const user = await newUser(8);
     const first = await postForm(user, "k", png(3, 2));
@@ -89,7 +89,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("is replayed as failed once it has failed", async () => {
+  it("is replayed as failed after a failure", async () => {
     const provider = provide(0, { reason: "refused" });
     const user = await newUser(100);
     const first = await post(user, "k", request);
@@ -107,7 +107,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("leaves the key free when it was refused before the charge", async () => {
+  it("does not use up the key when it was refused before the charge", async () => {
     const provider = provide();
     const user = await newUser(8);
     expect((await post(user, "k", { ...request, n: 2 })).status).toBe(402);
@@ -116,7 +116,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("is the user's own: another's same key is another request", async () => {
+  it("is scoped to the user", async () => {
     const provider = provide();
     const [one, two] = [await newUser(8), await newUser(8)];
     const ids = [await post(one, "k", request), await post(two, "k", request)].map(
@@ -126,7 +126,7 @@ describe("a request with an idempotency key", () => {
     provider.mockRestore();
   });
 
-  it("is found by its key when the answer was lost", async () => {
+  it("can be found by its key when the response was lost", async () => {
     const provider = provide();
     const user = await newUser(100);
     const { id } = Made.parse((await post(user, "my key/1".replace(" ", "-"), request)).body);

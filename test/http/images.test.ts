@@ -4,7 +4,7 @@ import { call, newUser, respond } from "../support/http.ts";
 import { Generated, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** The images that answers name: addresses that need no key. */
+/** Image URLs, which need no key. */
 const bytes = Buffer.from(png(1024, 1024));
 let url: string;
 
@@ -26,7 +26,7 @@ async function get(headers: Record<string, string> = {}, method = "GET") {
 }
 
 describe("GET of an image's url", () => {
-  it("gives the image, to be kept for a year, and never taken for anything else", async () => {
+  it("returns the image with cache and security headers", async () => {
     const answer = await get();
     expect([answer.status, answer.bytes]).toEqual([200, bytes]);
     expect(Object.fromEntries(answer.headers)).toMatchObject({
@@ -69,7 +69,7 @@ describe("GET of an image's url", () => {
     ]);
   });
 
-  it("answers 304 to whoever has it, and the image to whoever has another", async () => {
+  it("returns 304 for the current ETag, and the image for another one", async () => {
     const etag = (await get()).headers.get("ETag") ?? "";
     const known = await get({ "If-None-Match": etag });
     expect([known.status, known.bytes.length, known.headers.get("ETag")]).toEqual([304, 0, etag]);
@@ -81,8 +81,8 @@ describe("GET of an image's url", () => {
   });
 });
 
-describe("an address of no image", () => {
-  it("is 404, however it is bent", async () => {
+describe("a URL without an image", () => {
+  it("is a 404, also when manipulated", async () => {
     const { pathname } = new URL(url);
     const [, , generation = "", file = ""] = pathname.split("/");
     const other = `${file.slice(0, 10)}${file[10] === "A" ? "B" : "A"}${file.slice(11)}`;
@@ -109,7 +109,7 @@ describe("an address of no image", () => {
     }
   });
 
-  it.each(["POST", "PUT", "PATCH", "DELETE"])("takes no %s where there is one", async (method) => {
+  it.each(["POST", "PUT", "PATCH", "DELETE"])("does not accept %s", async (method) => {
     const answer = await call(method, new URL(url).pathname);
     expect(refusal(answer)).toMatchObject({ status: 405, code: "methodNotAllowed" });
     expect(answer.headers.get("Allow")).toBe("GET, HEAD");

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { checkLimits, type LimitSettings } from "../../src/account/limits.ts";
 import { newId } from "../../src/id.ts";
-import { anOrder, aRequest } from "../support/account.ts";
+import { aCommand, aRequest } from "../support/account.ts";
 import { call, creditsOf, limitedUser, newUser, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -54,7 +54,7 @@ function post(user: TestUser, json: object = request) {
 const refused = { status: 429, body: { error: { code: "rateLimited" } } };
 
 describe("RATE_LIMIT_PER_MINUTE", () => {
-  it("lets exactly so many in within a minute, tells what is left, and charges nothing beyond", async () => {
+  it("accepts exactly the limit within a minute, reports what is left, and charges nothing beyond it", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: NOW });
     provide();
     const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "2" });
@@ -73,7 +73,7 @@ describe("RATE_LIMIT_PER_MINUTE", () => {
     expect((await post(user)).status).toBe(200);
   });
 
-  it("counts what was accepted of many at once, and neither 400 nor 402", async () => {
+  it("counts accepted requests of many parallel ones, and neither 400 nor 402", async () => {
     provide();
     const user = await limitedUser(48, { RATE_LIMIT_PER_MINUTE: "5" });
     expect((await post(user, { ...request, size: "1x1" })).status).toBe(400);
@@ -89,7 +89,7 @@ describe("RATE_LIMIT_PER_MINUTE", () => {
     expect(await creditsOf(rich)).toBe(960);
   });
 
-  it("is asked before a form is uploaded", async () => {
+  it("is checked before a form is uploaded", async () => {
     provide();
     const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
     expect((await post(user)).status).toBe(200);
@@ -101,7 +101,7 @@ describe("RATE_LIMIT_PER_MINUTE", () => {
     expect(answer).toMatchObject(refused);
   });
 
-  it("does not count a repeated request, nor refuse it", async () => {
+  it("neither counts nor refuses a repeated request", async () => {
     provide();
     const user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
     const again = () =>
@@ -115,7 +115,7 @@ describe("RATE_LIMIT_PER_MINUTE", () => {
 });
 
 describe("MAX_CONCURRENT_GENERATIONS", () => {
-  it("lets exactly so many be unfinished, and another in once one has ended", async () => {
+  it("allows exactly the limit of unfinished generations, and another one when one has ended", async () => {
     const user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "2" });
     const gate = Promise.withResolvers<void>();
     const provider = provide();
@@ -138,7 +138,7 @@ describe("MAX_CONCURRENT_GENERATIONS", () => {
   });
 });
 
-describe("uploads under way", () => {
+describe("running uploads", () => {
   it.each([
     ["concurrency", { MAX_CONCURRENT_GENERATIONS: "2" }],
     ["rate", { RATE_LIMIT_PER_MINUTE: "2" }],
@@ -147,7 +147,7 @@ describe("uploads under way", () => {
     const account = env.ACCOUNT.getByName(user.id);
     const admit = (id: string) => account.admit(8, null, 0, { id, bytes: null, call: null });
     expect(await admit("upload_1")).toEqual({ kind: "admitted" });
-    expect(await account.submit(anOrder(newId("gen"), "async", aRequest(), 8))).toMatchObject({
+    expect(await account.submit(aCommand(newId("gen"), "async", aRequest(), 8))).toMatchObject({
       kind: "accepted",
     });
     expect(await admit("upload_2")).toMatchObject({ kind: "limited", by });
@@ -156,8 +156,8 @@ describe("uploads under way", () => {
   });
 });
 
-describe("a body that is held open", () => {
-  it("counts when it is accepted, not when it began", async () => {
+describe("a body that stays open", () => {
+  it("counts when it is accepted, not when it begins", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: NOW });
     provide();
     const user = await limitedUser(200, { RATE_LIMIT_PER_MINUTE: "3" });
@@ -170,11 +170,11 @@ describe("a body that is held open", () => {
     expect(await creditsOf(user)).toBe(200 - 24);
   });
 
-  it("counts among the generations accepted in the last minute, whatever their ids say", async () => {
+  it("counts by acceptance within the last minute, not by id", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: NOW });
     const user = await limitedUser(200, { RATE_LIMIT_PER_MINUTE: "3" });
     const account = env.ACCOUNT.getByName(user.id);
-    const submit = (id: string) => account.submit(anOrder(id, "async", aRequest(), 8));
+    const submit = (id: string) => account.submit(aCommand(id, "async", aRequest(), 8));
     const old = Array.from({ length: 6 }, () => newId("gen"));
     vi.setSystemTime(NOW + 1_000);
     for (let at = 0; at < 3; at++) expect(await submit(newId("gen"))).toMatchObject({ kind: "accepted" });
@@ -185,7 +185,7 @@ describe("a body that is held open", () => {
   });
 });
 
-/** A form whose body has begun and ends when it is told to. */
+/** A form whose body has begun, and ends on demand. */
 function heldOpen(user: TestUser) {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();

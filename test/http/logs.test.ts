@@ -35,7 +35,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Every line that is written to the console, from now on. */
+/** Collects every console line from now on. */
 function capture() {
   const lines: string[] = [];
   for (const method of ["log", "info", "warn", "error", "debug"] as const) {
@@ -52,7 +52,7 @@ function capture() {
   };
 }
 
-describe("the line of a request", () => {
+describe("the log line of a request", () => {
   const body = { model: "gpt-image-2", prompt: PROMPT };
   type Expected = { route: string; status: number; code?: string; mine?: boolean; generation?: boolean };
 
@@ -107,7 +107,7 @@ describe("the line of a request", () => {
     });
   });
 
-  it("names the generation of a failure, and of what is read", async () => {
+  it("names the generation of a failure, and of a read", async () => {
     provide(0, { reason: "refused" });
     const user = await newUser(20);
     const { requests } = capture();
@@ -120,7 +120,7 @@ describe("the line of a request", () => {
     ]);
   });
 
-  it("names the user of each operator's call that is about one", async () => {
+  it("names the user of an operator's call", async () => {
     const user = await newUser();
     const { requests } = capture();
     await operate("PATCH", `/users/${user.id}`, { name: "Ada" });
@@ -133,7 +133,7 @@ describe("the line of a request", () => {
 });
 
 describe("the log", () => {
-  it("holds nothing private, whatever is asked and whatever breaks", async () => {
+  it("contains nothing private, in any request and any failure", async () => {
     const endUser = "somebody-known-to-the-caller";
     const name = "Ada of the private name";
     const reason = "a private reason";
@@ -215,7 +215,7 @@ describe("the log", () => {
     expect(new Set(ids).size).toBe(ids.length);
   }, 30_000);
 
-  it("says what broke, with the id of the request that met it", async () => {
+  it("has the error, with the id of the request", async () => {
     const { key } = await newUser();
     const { lines } = capture();
     const answer = await call("GET", "/api/v1/credits", { key, settings: { DB: failingQueries() } });
@@ -228,7 +228,7 @@ describe("the log", () => {
   });
 });
 
-/** A database that takes every statement for one that cannot be run. */
+/** A database on which every statement fails. */
 function failingQueries(): D1Database {
   return new Proxy(env.DB, {
     get(target, name) {

@@ -25,13 +25,13 @@ const gptImage2 = {
 };
 
 describe("GET /api/v1/models", () => {
-  it("lists the models, field by field, to whoever asks", async () => {
+  it("lists the models, without a key", async () => {
     const answer = await call("GET", "/api/v1/models");
     expect([answer.status, answer.body]).toEqual([200, { object: "list", data: [gptImage2] }]);
     expect(answer.headers.get("Cache-Control")).toBe("no-store");
   });
 
-  it.each(["Bearer nonsense", "Basic abc", ""])("does not look at credentials: %j", async (value) => {
+  it.each(["Bearer nonsense", "Basic abc", ""])("ignores credentials: %j", async (value) => {
     const answer = await call("GET", "/api/v1/models", { headers: { Authorization: value } });
     expect(answer.status).toBe(200);
   });

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { MULTIPART_LIMITS } from "../../src/http/multipart.ts";
 import { receiveReferences } from "../../src/http/references.ts";
 import { removeReferences } from "../../src/images/references.ts";
-import { StorageError } from "../../src/images/sink.ts";
+import { StorageError } from "../../src/images/upload.ts";
 import {
   filled,
   frame,
@@ -33,7 +33,7 @@ const FILE_BYTES_MAX = 50 * 1024 * 1024;
 let generations = 0;
 expectNoEscapedErrors();
 
-/** Sends a form under a fresh generation's id, and looks at what R2 then holds for it. */
+/** Sends a form under a new id, and returns what R2 then has for it. */
 async function receive(
   pieces: Iterable<Piece>,
   { failOn, stallMsMax = 60_000 }: { failOn?: string; stallMsMax?: number } = {},
@@ -66,7 +66,7 @@ const refused = (message: string) => ({
 });
 
 describe("receiveReferences", () => {
-  it("stores one image with what its bytes tell, whatever it is called", async () => {
+  it("stores one image with the type of its bytes, whatever its name", async () => {
     const image = jpeg(frame(640, 480));
     const { generationId, outcome } = await receive([...text("prompt", "x"), ...file(image), ...END]);
     const key = `${generationId}/1`;
@@ -102,7 +102,7 @@ describe("receiveReferences", () => {
     expect(stored.sort()).toEqual(places.map(({ key }) => key).sort());
   });
 
-  it("takes no reference as a form without references", async () => {
+  it("accepts a form without references", async () => {
     const { outcome, calls } = await receive([...text("prompt", "x"), ...END]);
     expect([outcome, calls]).toEqual([
       { kind: "form", fields: new Map([["prompt", "x"]]), references: [] },
@@ -110,7 +110,7 @@ describe("receiveReferences", () => {
     ]);
   });
 
-  it("takes a file of exactly 50 MiB", async () => {
+  it("accepts a file of exactly 50 MiB", async () => {
     const { outcome, calls } = await receive([...file(filled(png(1, 1), FILE_BYTES_MAX)), ...END]);
     expect(outcome).toMatchObject({ kind: "form", references: [{ bytes: FILE_BYTES_MAX }] });
     expect(calls.length).toBe(12);
@@ -183,7 +183,7 @@ describe("receiveReferences", () => {
   });
 
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
-    "keeps nothing when %s goes on failing",
+    "keeps nothing when every %s fails",
     async (failOn) => {
       const bytes = failOn === "put" ? 1000 : 12 * 1024 * 1024;
       const { outcome, stored, unfinished } = await receive([...file(filled(png(1, 1), bytes)), ...END], {
@@ -194,7 +194,7 @@ describe("receiveReferences", () => {
     },
   );
 
-  it("tells the refusal, and logs, when the removal fails", async () => {
+  it("returns the refusal, and logs, when the removal fails", async () => {
     const log = vi.spyOn(console, "log").mockReturnValue(undefined);
     const { outcome } = await receive([...good, ...file("hello"), ...END], { failOn: "delete" });
     expect(outcome).toEqual(refused("reference_image 2 is not a PNG, JPEG or WebP image."));

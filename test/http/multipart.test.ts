@@ -45,7 +45,7 @@ const refused = (param: string | null, message: RegExp, status = 400) => ({
   message: expect.stringMatching(message),
 });
 
-describe("a form that is taken", () => {
+describe("an accepted form", () => {
   const mixed = [
     text("prompt", "a café ☕"),
     file("first"),
@@ -55,7 +55,7 @@ describe("a form that is taken", () => {
     END,
   ];
 
-  it.each([1, 2, 3, 7, 64, 100_000])("is read alike in chunks of %i bytes", async (chunkBytes) => {
+  it.each([1, 2, 3, 7, 64, 100_000])("is read the same in chunks of %i bytes", async (chunkBytes) => {
     const bytes = await bytesOf(mixed.flat());
     const { outcome, files } = await read(streamed(cut(bytes, chunkBytes)).stream);
     expect(outcome).toEqual(form({ prompt: "a café ☕", n: "2" }));
@@ -102,7 +102,7 @@ describe("a form that is taken", () => {
     expect([outcome, files]).toEqual([form({}), ["a", "b", "c"]]);
   });
 
-  it("takes bytes without a file name for a file", async () => {
+  it("treats bytes without a file name as a file", async () => {
     const nameless = [
       `--${BOUNDARY}\r\nContent-Disposition: form-data; name="reference_image"; filename=""\r\n`,
       "Content-Type: application/octet-stream\r\n\r\nbytes\r\n",
@@ -115,7 +115,7 @@ describe("a form that is taken", () => {
     );
   });
 
-  it("takes a file with an index in brackets for the field's own", async () => {
+  it("treats an index in brackets as part of the field's name", async () => {
     const parts = ["[0]", "[1]", "[]"].flatMap((index) => file(index, `reference_image${index}`));
     expect((await read(streamed([...parts, ...END]).stream)).files).toEqual(["[0]", "[1]", "[]"]);
   });
@@ -128,7 +128,7 @@ describe("a form that is taken", () => {
     expect((await read(streamed([...parts.flat(), ...END]).stream)).outcome).toMatchObject({ kind: "form" });
   });
 
-  it("is taken with a quoted boundary of 70 characters and an upper-case type", async () => {
+  it("may have a quoted boundary of 70 characters and an upper-case type", async () => {
     const boundary = "b".repeat(70);
     const body = `--${boundary}\r\ncontent-disposition: form-data; name=n\r\n\r\n1\r\n--${boundary}--`;
     const contentType = `Multipart/Form-Data; charset=utf-8; boundary="${boundary}"`;
@@ -136,7 +136,7 @@ describe("a form that is taken", () => {
   });
 });
 
-describe("a form that is refused", () => {
+describe("a refused form", () => {
   const part = (headers: string) => [`--${BOUNDARY}\r\n${headers}\r\n\r\nx\r\n`, ...END];
   it.each<[string, Piece[], ReturnType<typeof refused>]>([
     ["a field twice", [...text("n", "1"), ...text("n", "1"), ...END], refused("n", /^n is given twice/)],
@@ -270,7 +270,7 @@ describe("a form that is refused", () => {
   });
 });
 
-/** A body that goes on as long as it is read. */
+/** A body that continues as long as it is read. */
 async function* endless(piece: Uint8Array = new Uint8Array(64 * 1024)) {
   for (;;) yield piece;
 }
@@ -292,7 +292,7 @@ describe("a body without an end", () => {
     expect(state.bytes).toBeLessThan(8 * MIB);
   });
 
-  it("is refused unread when it says that it is too long", async () => {
+  it("is refused unread when its declared length is too long", async () => {
     const { stream, state } = streamed([endless()]);
     const request = formRequest(stream);
     request.headers.set("Content-Length", String(MIB * (4 + 1 + 2) + 1));
@@ -331,8 +331,8 @@ describe("a body without an end", () => {
   });
 });
 
-describe("the hand-over of files", () => {
-  it("reads no more of the body while a file's taker is busy", async () => {
+describe("files", () => {
+  it("pause the body while their handler is busy", async () => {
     const { stream, state } = streamed([...file(endless()), ...END]);
     const ahead: number[] = [];
     let taken = 0;
@@ -350,7 +350,7 @@ describe("the hand-over of files", () => {
     expect(Math.max(...ahead)).toBeLessThan(300 * 1024);
   });
 
-  it("hands over one file at a time, in order", async () => {
+  it("are handed over one at a time, in order", async () => {
     const log: string[] = [];
     const { stream } = streamed([...file("1"), ...file("2"), ...file("3"), ...END]);
     await readMultipart(formRequest(stream), limits, async ({ position, content }) => {
@@ -362,7 +362,7 @@ describe("the hand-over of files", () => {
     expect(log).toEqual(["begin 1", "end 1", "begin 2", "end 2", "begin 3", "end 3"]);
   });
 
-  it("stops at the first byte of a file too many", async () => {
+  it("stop the form at the first byte beyond their number", async () => {
     const { stream, state } = streamed([...file("1"), ...file(endless())]);
     expect((await read(stream, { filesMax: 1 })).outcome).toEqual(
       refused("reference_image", /at most 1 times/),
@@ -370,7 +370,7 @@ describe("the hand-over of files", () => {
     expect(state.bytes).toBeLessThan(100_000);
   });
 
-  it("throws what the taker throws, after every taker has ended, and gives the body up", async () => {
+  it("rethrow the handler's error after all handlers have ended, and cancel the body", async () => {
     const { stream, state } = streamed([...file("1"), ...file(endless())]);
     const failure = new Error("storage is down");
     const read = readMultipart(formRequest(stream), limits, async ({ position, content }) => {
@@ -381,7 +381,7 @@ describe("the hand-over of files", () => {
     expect(state.cancelled).toBe(true);
   });
 
-  it("tells a taker inside a file that the reading has stopped, and waits for it", async () => {
+  it("fail inside a handler when reading stops, and wait for the handler", async () => {
     let ended = "";
     const { stream } = streamed([...file("x".repeat(200_000))]);
     const outcome = await readMultipart(formRequest(stream), limits, async ({ content }) => {
@@ -397,14 +397,14 @@ describe("the hand-over of files", () => {
     expect([outcome, ended]).toEqual([refused(null, /ends early/), "told"]);
   });
 
-  it("throws when a file was accepted unread: the form behind it would never be reached", async () => {
+  it("must be read by their handler: otherwise the rest of the form would never be reached", async () => {
     const { stream } = streamed([...file("x".repeat(200_000)), ...END]);
     await expect(readMultipart(formRequest(stream), limits, async () => null)).rejects.toThrow(
       /without being read/,
     );
   });
 
-  it("reads the runtime's own streams", async () => {
+  it("work with the runtime's own streams", async () => {
     const { readable, writable } = new IdentityTransformStream();
     const pieces = [...text("prompt", "x"), ...file("y".repeat(300_000)), ...END];
     const [{ outcome, files }] = await Promise.all([
@@ -415,7 +415,7 @@ describe("the hand-over of files", () => {
   });
 });
 
-it("answers 3,000 damaged forms with a form or a refusal", async () => {
+it("parses or refuses 3,000 damaged forms", async () => {
   const valid = await bytesOf(
     [
       text("prompt", "a cat"),

@@ -4,7 +4,7 @@ import { call, creditsOf, eventually, newUser, storedReferences, type TestUser }
 import { Failed, Generated, Pending, refusal, Succeeded } from "../support/shapes.ts";
 import { provide, tinyImage } from "../support/tiny-provider.ts";
 
-/** What a caller who waits is told when the provider does less than was asked, or nothing, or too slowly. */
+/** Responses of sync calls when the provider returns fewer images, none, or is too slow. */
 let user: TestUser;
 
 beforeEach(async () => {
@@ -26,8 +26,8 @@ async function readBack(id: string) {
   return (await call("GET", `/api/v1/generations/${id}`, { key: user.key })).body;
 }
 
-describe("a provider that gives fewer images than asked", () => {
-  it.each([1, 2, 3])("%i of 4: they are delivered, and the rest is refunded", async (made) => {
+describe("a provider that returns fewer images than requested", () => {
+  it.each([1, 2, 3])("%i of 4: delivers them, and refunds the rest", async (made) => {
     provide(made);
     const answer = await generate({ n: 4 });
     const generated = Generated.parse(answer.body);
@@ -43,20 +43,20 @@ describe("a provider that gives fewer images than asked", () => {
     expect(Succeeded.parse(await readBack(generated.id)).usage).toEqual(generated.usage);
   });
 
-  it("delivers what was made before it failed", async () => {
+  it("delivers the images before its failure", async () => {
     provide(2, { reason: "misconfigured" });
     const generated = Generated.parse((await generate({ n: 3 })).body);
     expect([generated.images.length, generated.usage.credits]).toEqual([2, 16]);
   });
 
-  it("asks again for what is missing, and for that only, when the provider was not available", async () => {
+  it("is asked again only for the missing images when it was unavailable", async () => {
     const provider = provide(1, { reason: "unavailable", retryAfterMs: null });
     const generated = Generated.parse((await generate({ n: 3 })).body);
     expect(provider.mock.calls.map(([request]) => request.n)).toEqual([3, 2, 1]);
     expect([generated.images.length, generated.usage.credits]).toEqual([3, 24]);
   }, 15_000);
 
-  it("does not count what is no picture", async () => {
+  it("does not count bytes that are not an image", async () => {
     provide().mockImplementation(async function* () {
       yield tinyImage();
       yield { body: new Blob(["<html>sorry</html>"]).stream() };
@@ -64,7 +64,7 @@ describe("a provider that gives fewer images than asked", () => {
     expect(Generated.parse((await generate({ n: 2 })).body).usage.credits).toBe(8);
   });
 
-  it("drops images beyond those asked for", async () => {
+  it("loses surplus images", async () => {
     provide().mockImplementation(async function* () {
       for (let made = 0; made < 9; made++) yield tinyImage();
     });
@@ -86,7 +86,7 @@ describe("a generation without any image", () => {
   it.each(failures)(
     "when the provider %s",
     async (_name, made, failure, status, code, calls) => {
-      // The shortest waits between tries.
+      // The shortest back-off.
       vi.spyOn(Math, "random").mockReturnValue(0);
       const provider = provide(made, failure);
       const error = refusal(await generate({ n: 2 }));
@@ -105,7 +105,7 @@ describe("a generation without any image", () => {
     15_000,
   );
 
-  it("is what all answers without a picture in them come to", async () => {
+  it("results from every response without an image", async () => {
     provide().mockImplementation(async function* () {
       yield { body: new Blob(["not a picture"]).stream() };
     });
@@ -113,7 +113,7 @@ describe("a generation without any image", () => {
     expect(await creditsOf(user)).toBe(100);
   });
 
-  it("tells nothing of what broke inside", async () => {
+  it("reveals no internals", async () => {
     const secret = "very secret, at 10.0.0.7";
     provide().mockImplementation(() => {
       throw new ProviderError({ reason: "misconfigured" }, secret);
@@ -124,7 +124,7 @@ describe("a generation without any image", () => {
     expect(await creditsOf(user)).toBe(100);
   });
 
-  it("leaves no reference behind", async () => {
+  it("leaves no reference", async () => {
     provide(0, { reason: "refused" });
     const body = new FormData();
     body.append("model", "gpt-image-2");
@@ -136,8 +136,8 @@ describe("a generation without any image", () => {
   });
 });
 
-describe("a generation that takes longer than a caller is made to wait", () => {
-  it("is answered 202, goes on, and can be read once it has ended", async () => {
+describe("a generation that takes longer than SYNC_WAIT_SECONDS", () => {
+  it("returns 202, continues, and can be read after its end", async () => {
     const drawing = Promise.withResolvers<void>();
     provide().mockImplementation(async function* () {
       await drawing.promise;

@@ -12,7 +12,7 @@ import {
 } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** What every object of JavaScript has without being given it: no table must answer for them. */
+/** Property names that every JavaScript object inherits. No look-up may find them. */
 const NAMES = [
   ...["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf"],
   ...["isPrototypeOf", "toLocaleString", "__defineGetter__", "__lookupSetter__", "length", "name"],
@@ -21,14 +21,14 @@ const asked = { model: "gpt-image-2", prompt: "a hill" };
 const forms = ["/api/v1/images/generations", "/openai/v1/images/generations", "/openai/v1/images/edits"];
 
 let user: TestUser;
-// One for each test: a user may waste so many uploads a minute.
+// One user per test: uploads without a generation are limited per minute.
 beforeEach(async () => {
   vi.restoreAllMocks();
   provide();
   user = await newUser(100);
 });
 
-/** A documented answer that says nothing of the inside, and costs nothing. */
+/** Checks for a documented response that reveals no internals, and costs nothing. */
 function expectRefused(answer: Answer, status = 400) {
   expect(answer.status).toBe(status);
   expect(answer.text).not.toMatch(/native code|\[object|function/);
@@ -41,11 +41,11 @@ function send(path: string, options: CallOptions, method = "POST") {
 
 const json = (text: string): CallOptions => ({ body: text, headers: { "Content-Type": "application/json" } });
 
-/** JSON in which this member has this name, whatever that does in an object literal. */
+/** JSON with a member of this name, also if an object literal would treat it specially. */
 const withMember = (name: string, value: string) =>
   `${JSON.stringify(asked).slice(0, -1)},"${name}":${value}}`;
 
-it.each(NAMES)("%s is no field, in JSON, in forms and in queries", async (name) => {
+it.each(NAMES)("%s is not a field in JSON, forms or queries", async (name) => {
   for (const path of forms) {
     for (const body of [
       `{"${name}":1}`,
@@ -73,7 +73,7 @@ it.each(NAMES)("%s is no field, in JSON, in forms and in queries", async (name) 
   expect(await creditsOf(user)).toBe(100);
 });
 
-it.each(NAMES)("%s is no value of a field", async (name) => {
+it.each(NAMES)("%s is not a valid value of a field", async (name) => {
   const values = [
     "size",
     "quality",
@@ -103,7 +103,7 @@ it.each(NAMES)("%s is no value of a field", async (name) => {
 const withId = routes.filter(({ path }) => path.includes("{"));
 
 it.each(withId.map(({ method, path }) => [method.toUpperCase(), path] as const))(
-  "%s %s has nothing of such a name",
+  "%s %s finds nothing by that name",
   async (method, path) => {
     for (const name of NAMES) {
       const body = method === "POST" || method === "PATCH" ? { json: { name: "a", credits: 1 } } : {};

@@ -6,7 +6,7 @@ import { expectDocumented } from "../support/contract.ts";
 import { call, ORIGIN } from "../support/http.ts";
 
 describe("the OpenAPI document", () => {
-  it("has every route for programs, and no other", () => {
+  it("has every API route, and no other", () => {
     const answered = app.routes
       .filter(({ method, path }) => method !== "ALL" && /^\/(api|openai|images|\.well-known)\//.test(path))
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
@@ -39,12 +39,12 @@ describe("the health of the service", () => {
   const allBut = (...failing: string[]) =>
     Object.fromEntries(parts.map((part) => [part, failing.includes(part) ? "failing" : "ok"]));
 
-  it("is told of every part", async () => {
+  it("is reported for every dependency", async () => {
     const { status, body } = await call("GET", "/api/health");
     expect([status, body]).toEqual([200, { status: "ok", checks: allBut() }]);
   });
 
-  it("makes no account", async () => {
+  it("creates no account", async () => {
     const before = await listDurableObjectIds(env.ACCOUNT);
     expect((await call("GET", "/api/health", { settings: {} })).status).toBe(200);
     expect(await listDurableObjectIds(env.ACCOUNT)).toEqual(before);

@@ -6,10 +6,10 @@ import { pages } from "../../src/pages/routes.tsx";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** Whose things an id in a path may name. `open` and `operator` are not one user's; `page` is tried in test/pages. */
+/** The owner of the ids in a path. `open` and `operator` have no single user; test/pages covers `page`. */
 type Ids = "generation" | "open" | "operator" | "page";
 
-/** Every route with a parameter in its path: a new one fails the first test until it is told here. */
+/** Every route with a parameter in its path. A new one fails the first test until it is added here. */
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
   "GET /api/v1/models/:id": "open",
@@ -38,7 +38,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it("knows every route with an id in its path", () => {
+it("covers every route with an id in its path", () => {
   const routes = [...app.routes, ...pages.routes].filter(
     ({ method, path }) => method !== "ALL" && path.includes(":"),
   );
@@ -47,7 +47,7 @@ it("knows every route with an id in its path", () => {
   );
 });
 
-/** Generations of somebody else: one that is in the log, one that failed, one that has not begun. */
+/** Another user's generations: one logged, one failed, one not begun. */
 async function generationsOf(owner: TestUser): Promise<string[]> {
   const json = { model: "gpt-image-2", prompt: "a hill" };
   const ids: string[] = [];
@@ -62,7 +62,7 @@ async function generationsOf(owner: TestUser): Promise<string[]> {
   return ids;
 }
 
-/** The answer without what is every request's own. */
+/** The response without values that differ for every request. */
 async function answerTo(route: string, id: string, key: string) {
   const [method = "", path = ""] = route.split(" ");
   const answer = await call(method, path.replace(/:\w+/, id), { key });
@@ -70,7 +70,7 @@ async function answerTo(route: string, id: string, key: string) {
   return { status: answer.status, error: { ...error, request_id: "" } };
 }
 
-it.each(named("generation"))("%s: another user's id is one that never existed", async (route) => {
+it.each(named("generation"))("%s: another user's id looks like an unknown one", async (route) => {
   const [owner, other] = [await newUser(100), await newUser(100)];
   const unknown = await answerTo(route, newId("gen"), other.key);
   expect(unknown).toMatchObject({ status: 404, error: { code: "notFound" } });
@@ -81,7 +81,7 @@ it.each(named("generation"))("%s: another user's id is one that never existed", 
   }
 });
 
-it("lists to nobody what is another user's", async () => {
+it("never lists another user's generations", async () => {
   const [owner, other] = [await newUser(100), await newUser(100)];
   await generationsOf(owner);
   expect((await call("GET", "/api/v1/generations", { key: other.key })).body).toMatchObject({ data: [] });

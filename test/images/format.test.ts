@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ImageScanner } from "../../src/images/format.ts";
 import * as make from "./samples.ts";
 
-/** What a scanner tells of the bytes, given in chunks of so many. */
+/** The scanner's result for the bytes, in chunks of that size. */
 function scan(bytes: Uint8Array, chunkBytes = bytes.length) {
   const scanner = new ImageScanner();
   let invalid = false;
@@ -106,7 +106,7 @@ const FOREIGN: [what: string, Uint8Array][] = [
 ];
 
 describe("ImageScanner", () => {
-  it.each(WHOLE)("finds a whole %s", (_name, bytes, contentType, width, height) => {
+  it.each(WHOLE)("accepts a complete %s", (_name, bytes, contentType, width, height) => {
     for (const chunkBytes of CHUNKS) {
       const told = scan(bytes, chunkBytes);
       expect(told).toEqual({
@@ -118,21 +118,21 @@ describe("ImageScanner", () => {
     }
   });
 
-  it.each(BROKEN)("finds a %s broken, but an image", (_name, bytes) => {
+  it.each(BROKEN)("rejects a %s, but knows its type", (_name, bytes) => {
     for (const chunkBytes of CHUNKS) {
       const { complete, contentType } = scan(bytes, chunkBytes);
       expect([complete, contentType]).toEqual([false, expect.stringMatching(/^image\//)]);
     }
   });
 
-  it.each(FOREIGN)("takes %s for no image", (_name, bytes) => {
+  it.each(FOREIGN)("does not accept %s as an image", (_name, bytes) => {
     for (const chunkBytes of CHUNKS) {
       const { complete, contentType, header } = scan(bytes, chunkBytes);
       expect([complete, contentType, header]).toEqual([false, null, null]);
     }
   });
 
-  it("finds no image whole that is cut anywhere", () => {
+  it("rejects an image that is cut at any byte", () => {
     for (const [name, bytes] of WHOLE.filter(([what]) => !what.includes("after its end"))) {
       for (let end = 0; end < bytes.length; end++) {
         expect(scan(cutOf(bytes, end)).complete, `${name}, ${end} of ${bytes.length} bytes`).toBe(false);
@@ -141,13 +141,13 @@ describe("ImageScanner", () => {
     }
   });
 
-  it("says at once what can no longer become an image", () => {
+  it("rejects at once what cannot become an image", () => {
     for (const bytes of [TEXT.encode("hel"), TEXT.encode("RIFF0000WAVE"), cutOf(make.png(0, 1), 24)]) {
       expect(scan(bytes).invalid).toBe(true);
     }
   });
 
-  it("steps over any amount of metadata, and holds none", () => {
+  it("skips any amount of metadata without buffering it", () => {
     const scanner = new ImageScanner();
     scanner.write(jpegOf());
     const metadata = Uint8Array.from(
@@ -162,7 +162,7 @@ describe("ImageScanner", () => {
     expect([scanner.header?.width, scanner.complete]).toEqual([5, true]);
   });
 
-  it("gives a sane answer to 20,000 damaged images", () => {
+  it("handles 20,000 damaged images", () => {
     for (let seed = 0; seed < 20_000; seed += 1) {
       const [, sample] = WHOLE[seed % WHOLE.length] ?? ["", png];
       const random = make.seeded(seed);

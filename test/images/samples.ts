@@ -1,6 +1,6 @@
 /**
- * Little images made by hand, whole in structure though nobody could decode their pixels; streams of any length; and a
- * bucket that tells what was done to it.
+ * Small handmade images with a valid structure but invalid pixels; streams of any length; and a
+ * bucket that records its calls.
  */
 
 const ascii = (text: string) => [...new TextEncoder().encode(text)];
@@ -24,12 +24,12 @@ export function png(width: number, height: number, ihdrLength = 13): Uint8Array 
   return Uint8Array.of(...signature, ...ihdr, 1, 2, 3, 4, ...rest);
 }
 
-/** A marker segment with a true length. */
+/** A marker segment with a correct length. */
 export function segment(marker: number, content: number[]): number[] {
   return [0xff, marker, ...uint16(content.length + 2), ...content];
 }
 
-/** A frame header; `marker` is SOF0 unless told. */
+/** A frame header; `marker` is SOF0 by default. */
 export function frame(width: number, height: number, marker = 0xc0): number[] {
   return segment(marker, [8, ...uint16(height), ...uint16(width), 1, 1, 0x11, 0]);
 }
@@ -77,7 +77,7 @@ export function webpExtended(width: number, height: number): Uint8Array {
   return webpCanvas(width, height, riffChunk("ANMF", [1, 2, 3]));
 }
 
-/** The bytes of `start`, then filler up to `bytes` in all, made as it is read. */
+/** The bytes of `start`, then filler up to `bytes` in total, produced as it is read. */
 export async function* filled(start: Uint8Array, bytes: number, chunkBytes = 64 * 1024) {
   yield start;
   const filler = new Uint8Array(chunkBytes).fill(7);
@@ -97,7 +97,7 @@ export function seeded(seed: number): (n: number) => number {
   };
 }
 
-/** Changes, drops, doubles or cuts a few random stretches of bytes. */
+/** Changes, drops, doubles or cuts a few random ranges of bytes. */
 export function mutate(bytes: Uint8Array, random: (n: number) => number): Uint8Array {
   let mutated = [...bytes];
   for (let times = 1 + random(4); times > 0; times -= 1) {

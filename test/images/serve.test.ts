@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { serveImage } from "../../src/images/serve.ts";
-import { storeImage } from "../../src/images/sink.ts";
+import { storeImage } from "../../src/images/upload.ts";
 import { filled, png, watched } from "./samples.ts";
 
 const ULID = "01JDA8Z9N7QK4M2X5V6B3C1D0E";
@@ -24,7 +24,7 @@ beforeAll(async () => {
   await env.IMAGES.put(EMPTY, "");
 });
 
-/** `ETAG` and `DATE` in a header's value stand for the image's own. */
+/** `ETAG` and `DATE` in a header's value are replaced by the image's. */
 async function serve(headers: Record<string, string> = {}, key = KEY, method = "GET", failOn?: string) {
   const { bucket, calls } = watched(env.IMAGES, failOn);
   const told = Object.entries(headers).map(([name, value]) => [
@@ -37,7 +37,7 @@ async function serve(headers: Record<string, string> = {}, key = KEY, method = "
 }
 
 describe("serveImage", () => {
-  it("serves the image with everything a cache and a careful browser want", async () => {
+  it("serves the image with cache and security headers", async () => {
     const { response, calls, body } = await serve();
     expect([response?.status, calls, body]).toEqual([200, ["get"], bytes]);
     expect(Object.fromEntries(response?.headers ?? [])).toEqual({
@@ -55,7 +55,7 @@ describe("serveImage", () => {
     expect(etag).toMatch(/^"[^"]+"$/);
   });
 
-  it("answers HEAD with the headers of GET and no body, from one look at the metadata", async () => {
+  it("answers HEAD with the headers of GET and no body, with one R2 operation", async () => {
     const [get, head] = [await serve(), await serve({ Range: "bytes=0-4" }, KEY, "HEAD")];
     expect([head.response?.status, head.calls, head.body?.length]).toEqual([200, ["head"], 0]);
     expect([...(head.response?.headers ?? [])]).toEqual([...(get.response?.headers ?? [])]);
@@ -151,13 +151,13 @@ describe("serveImage", () => {
     if (status === 304) expect(response?.headers.get("content-length")).toBeNull();
   });
 
-  it("answers 416 also where R2 itself refuses the range, and passes on any other failure", async () => {
+  it("returns 416 also when R2 refuses the range, and passes on any other failure", async () => {
     const refused = await serve({ Range: "bytes=100-" }, KEY, "GET", "get");
     expect([refused.response?.status, refused.calls]).toEqual([416, ["get", "head"]]);
     await expect(serve({ Range: "bytes=0-4" }, KEY, "GET", "get")).rejects.toThrow("R2 fails on get");
   });
 
-  it("knows no image that is not there", async () => {
+  it("returns null for an image that does not exist", async () => {
     for (const headers of [{}, { Range: "bytes=0-1" }]) {
       expect((await serve(headers, KEY.replace("0E.", "0Z."))).response).toBeNull();
     }

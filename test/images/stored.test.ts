@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { newId } from "../../src/id.ts";
-import { storeImage } from "../../src/images/sink.ts";
 import { removeImagesExcept, storedImages } from "../../src/images/stored.ts";
+import { storeImage } from "../../src/images/upload.ts";
 import { filled, frame, jpeg, jpegOf, png, SCAN, segment, watched } from "./samples.ts";
 
 async function store(generationId: string, name: string, bytes: Uint8Array) {
@@ -15,7 +15,7 @@ async function store(generationId: string, name: string, bytes: Uint8Array) {
   return key;
 }
 
-it("lists what is whole, in the order of ids, and only of that generation", async () => {
+it("lists complete images, in the order of ids, of one generation only", async () => {
   const [id, other] = [newId("gen"), newId("gen")];
   await store(id, "img_2.jpg", jpeg(frame(5, 6)));
   await store(id, "img_1.png", png(3, 4));
@@ -37,7 +37,7 @@ it("lists what is whole, in the order of ids, and only of that generation", asyn
   expect(await storedImages(env.IMAGES, newId("gen"))).toEqual([]);
 });
 
-it("tells of a large image, stored in parts, what it tells of a small one", async () => {
+it("returns the same fields for a large image, stored in parts, as for a small one", async () => {
   const id = newId("gen");
   const bytes = 6 * 1024 * 1024;
   await storeImage(env.IMAGES, filled(png(7, 8), bytes), {

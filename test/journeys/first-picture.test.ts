@@ -13,7 +13,7 @@ import {
   User,
 } from "../support/shapes.ts";
 
-/** The real thing, from the operator's first call to the picture: nothing is a double. */
+/** The whole service without doubles, from the operator's first call to the image. */
 const PATH = "/api/v1/images/generations";
 
 async function newCustomer(credits: number) {
@@ -35,7 +35,7 @@ async function picture(url: string) {
   return { bytes, width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
 }
 
-it("a customer is made, given credits and a key, and draws until the credits are gone", async () => {
+it("a customer gets credits and a key, and generates images until the credits are used up", async () => {
   const { id, key } = await newCustomer(24);
   const json = { model: "gpt-image-2", prompt: "a lake at dawn", size: "1024x640", n: 2 };
   const generated = Generated.parse((await call("POST", PATH, { key, json })).body);
@@ -54,7 +54,7 @@ it("a customer is made, given credits and a key, and draws until the credits are
   expect(entries.data.map((entry) => entry.credits)).toEqual([-8, -16, 24]);
 }, 30_000);
 
-it("an async request with a reference goes through the queue, and its reference is gone afterwards", async () => {
+it("an async request with a reference goes through the queue, and its reference is deleted afterwards", async () => {
   const { key } = await newCustomer(8);
   const body = new FormData();
   const fields = { model: "gpt-image-2", prompt: "the same, by night", async: "true", aspect_ratio: "3:1" };
@@ -81,7 +81,7 @@ it("an async request with a reference goes through the queue, and its reference 
   expect(row).toEqual({ status: "succeeded" });
 }, 30_000);
 
-it("a stolen key is revoked, and what was made with it stays its owner's", async () => {
+it("a stolen key is revoked, and its generations still belong to their owner", async () => {
   const { id, key } = await newCustomer(8);
   const json = { model: "gpt-image-2", prompt: "a hill", size: "1024x640" };
   const generated = Generated.parse((await call("POST", PATH, { key, json })).body);

@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
 import * as z from "zod";
-import { gateWord } from "../../src/dispatch/client.ts";
+import { gateStatus } from "../../src/dispatch/client.ts";
 import { IDLE_MS } from "../../src/providers/openai/index.ts";
 import { png } from "../images/samples.ts";
 import type { Call } from "../support/openai-double/index.ts";
@@ -12,23 +12,23 @@ import { answerOf, FAULT_ROWS, FAULTS, type FaultRow, IMAGES_ASKED, PRICE } from
 const ORIGIN = "https://hub.test";
 const CREDITS = 100;
 const CHARGE = PRICE * IMAGES_ASKED;
-/** Stands in for 720 s without an answer, and for 60 s inside one. */
+/** Replaces 720 s without a response, and 60 s within one. */
 const SILENCE_MS = 300;
-/** How long a run may keep the provider busy: nine tenths of the 800 s that it has. */
+/** How long a run may call the provider: nine tenths of its 800 s. */
 const WORK_MS = 720_000;
-/** The first and the second wait of the back-off, chance included: no other timer of the service is set for so long. */
+/** The first and the second wait of the back-off, with jitter. No other timer of the service has these durations. */
 const BACKOFF_MS = { least: 500, most: 2_000 };
 const PROMPT = "a heron over the weir";
-/** What nobody outside may read: secrets, the prompt, and words that only upstream says. */
+/** Texts that must not leak: secrets, the prompt, and upstream text. */
 const SECRETS = /sk-|gih_live_|admin-token|heron|Free text|Bad Gateway|no picture today|Incorrect API key/;
 
-/** Everything that the product said during a test: its answers to the caller, and its log. */
+/** The output of the service during a test: its responses and its log. */
 const said: { answers: string[]; lines: string[] } = { answers: [], lines: [] };
-/** The waits between calls, in milliseconds: taken down, and not waited for. */
+/** The waits between calls, in milliseconds: recorded and skipped. */
 const waits: number[] = [];
 
 beforeEach(async () => {
-  // Each test finds a gate that knows nothing, and whose breaker does not open: the rows are about attempts.
+  // Each test has a fresh gate whose breaker does not open: the rows are about attempts.
   const gate = env.PROVIDER_GATE.getByName("openai");
   await runInDurableObject(gate, (_, { storage }) => {
     storage.sql.exec("DELETE FROM state");
@@ -53,7 +53,7 @@ it("has a row for every fault of the double", () => {
   expect(FAULT_ROWS.map(({ fault }) => fault).toSorted()).toEqual(FAULTS.toSorted());
 });
 
-/** The date of `429-rate-limit-date` is half a minute away: how it is read has a test of its own. */
+/** The date of `429-rate-limit-date` is half a minute away. Another test covers how it is parsed. */
 const LIMITED = FAULT_ROWS.filter(({ isLimited, fault }) => isLimited && fault !== "429-rate-limit-date");
 const ROWS = FAULT_ROWS.filter(({ isLimited }) => !isLimited);
 
@@ -107,7 +107,7 @@ it.each(LIMITED.flatMap((row) => [false, true].map((async) => [row.fault, async,
   20_000,
 );
 
-it("refuses sync work before the charge while the provider is down, repeats what was made, and lets async work wait", async () => {
+it("refuses sync work before the charge while the provider is down, replays earlier results, and lets async work wait", async () => {
   const account = await openAccount();
   const gate = env.PROVIDER_GATE.getByName("openai");
   const route = { provider: scripted(), providerModel: "gpt-image-2", gate: "openai" };
@@ -117,11 +117,11 @@ it("refuses sync work before the charge while the provider is down, repeats what
   const before = await account.call(path, { body, key: "made-before" });
   expect(before.status).toBe(200);
   await gate.operate("open");
-  // The last word of a calm gate is used for ten seconds.
+  // The status of a calm gate is cached for ten seconds.
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 11_000);
   await vi.waitFor(async () =>
-    expect(await gateWord(env, route, "anyone/sync")).toMatchObject({ isDown: true }),
+    expect(await gateStatus(env, route, "anyone/sync")).toMatchObject({ isDown: true }),
   );
 
   const refused = await account.call(path, { body });
@@ -143,7 +143,7 @@ it("refuses sync work before the charge while the provider is down, repeats what
   expect((await account.call("/api/v1/credits")).body).toMatchObject({ credits: CREDITS - 2 * PRICE });
 });
 
-it("opens the breaker in an outage, and makes what waited when the provider is back", async () => {
+it("opens the breaker in an outage, and runs waiting work when the provider is back", async () => {
   const gate = env.PROVIDER_GATE.getByName("openai");
   await gate.operate("auto");
   const account = await openAccount();
@@ -162,7 +162,7 @@ async function expectStatus(account: Account, id: string, status: string): Promi
   expect((await account.call(`/api/v1/generations/${id}`)).body).toMatchObject({ status });
 }
 
-it("sends the references again with a retry, keeps what the first call brought, and then removes them", async () => {
+it("sends the references again with a retry, keeps the images of the first call, and then deletes the references", async () => {
   const account = await openAccount();
   const files = Array.from({ length: 16 }, (_, index) => reference(1_000 + index, index));
   const prompt = `${PROMPT} [fault:reset-after-1*1]`;
@@ -198,7 +198,7 @@ it.each([
   expect(answer.headers.get("x-should-retry")).toBe(permanent ? "false" : null);
 });
 
-it("tells an SDK of a reference that the provider cannot read", async () => {
+it("reports an unreadable reference to an SDK", async () => {
   const account = await openAccount();
   const body = new FormData();
   body.append("prompt", `${PROMPT} [fault:bad-image]`);
@@ -209,7 +209,7 @@ it("tells an SDK of a reference that the provider cannot read", async () => {
   expect(answer.headers.get("x-should-retry")).toBe("false");
 });
 
-/** Holds the generation, its money, its images and its lines in the log to the row. */
+/** Compares the generation, its credits, its images and its log lines with the row. */
 async function expectEnd(row: FaultRow, account: Account, id: string): Promise<void> {
   await vi.waitFor(async () => expectGeneration(row, account, id), { timeout: 10_000, interval: 20 });
   await expectBook(row, account, id);
@@ -249,7 +249,7 @@ async function expectBook({ images }: FaultRow, account: Account, id: string): P
   expect(grants).toMatchObject([{ credits: CREDITS, remaining: balance }]);
 }
 
-/** What is stored is what was delivered: whole, each another picture, and nothing besides. */
+/** Exactly the delivered images are stored: complete, and all different. */
 async function expectImages({ images }: FaultRow, account: Account, id: string): Promise<void> {
   const { objects } = await env.IMAGES.list({ prefix: `${id}/` });
   expect(objects.map(({ size }) => size)).toEqual(Array.from({ length: images }, () => 20_000));
@@ -273,11 +273,11 @@ function expectNothingLeaked(): void {
   for (const text of [...said.answers, ...said.lines]) expect(text).not.toMatch(SECRETS);
 }
 
-/** Lets nobody wait: neither between calls, nor for the timers of minutes that end both kinds of silence. */
+/** Skips waits between calls, and the timers that end both kinds of silence. */
 function shortenWaits({ silence, retryAfterMs }: FaultRow): void {
   const { setTimeout } = globalThis;
   const { now } = Date;
-  // The clock goes on by the minute that is not waited for.
+  // The clock advances by the skipped minute.
   let skipped = 0;
   vi.spyOn(Date, "now").mockImplementation(() => now() + skipped);
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) => {
@@ -309,7 +309,7 @@ function formFor(fields: Record<string, string | number | boolean>, files: reado
   return form;
 }
 
-/** A PNG as far as anybody looks, of so many bytes, unlike any of another seed. */
+/** A structurally valid PNG of that many bytes, different for each seed. */
 function reference(bytes: number, seed: number): Uint8Array {
   const content = Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + (index >> 8) + seed) & 255);
   content.set(png(64 + seed, 64));
@@ -320,7 +320,7 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
 }
 
-/** What reached upstream for a generation, in order. */
+/** The upstream requests of a generation, in order. */
 async function callsOf(generationId: string): Promise<Call[]> {
   const response = await fetch(new URL("/_calls", inject("openaiDouble")));
   const { calls } = await response.json<{ calls: Call[] }>();
@@ -329,7 +329,7 @@ async function callsOf(generationId: string): Promise<Call[]> {
 
 type Account = Awaited<ReturnType<typeof openAccount>>;
 
-/** A user of their own for each test, with credits and a key, as an operator makes them. */
+/** A new user with credits and a key, created like an operator does. */
 async function openAccount() {
   const operate = async (path: string, body?: object) => {
     const headers = {

@@ -4,7 +4,7 @@ import { call, creditsOf, eventually, newUser, operate } from "../support/http.t
 import { Generated, Pending, refusal, Statement, Succeeded } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
-/** Everybody at once: no credit is spent twice, and none is lost. */
+/** Parallel requests: no credit is spent twice, and none is lost. */
 const PATH = "/api/v1/images/generations";
 const AT_ONCE = 40;
 const PAID_FOR = 10;
@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 describe.each([false, true])("40 requests at once on a balance for 10, async %s", (async) => {
-  it("are 10 that are taken and 30 that are told the balance", async () => {
+  it("accepts 10 and refuses 30 with the balance", async () => {
     const provider = provide();
     const user = await newUser(8 * PAID_FOR);
     const json = { model: "gpt-image-2", prompt: "a hill", async };
@@ -43,7 +43,7 @@ describe.each([false, true])("40 requests at once on a balance for 10, async %s"
   }, 30_000);
 });
 
-it("40 failures at once give back every credit", async () => {
+it("40 parallel failures refund every credit", async () => {
   provide(0, { reason: "refused" });
   const user = await newUser(8 * AT_ONCE);
   const json = { model: "gpt-image-2", prompt: "a hill" };
@@ -56,7 +56,7 @@ it("40 failures at once give back every credit", async () => {
   expect(await creditsOf(user)).toBe(8 * AT_ONCE);
 });
 
-it("charges and grants at once leave exactly the sum", async () => {
+it("parallel charges and grants leave exactly the sum", async () => {
   provide();
   const user = await newUser(8 * PAID_FOR);
   const json = { model: "gpt-image-2", prompt: "a hill" };

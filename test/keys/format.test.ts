@@ -31,7 +31,7 @@ describe("makeKey", () => {
     expect(new Set(made).size).toBe(made.length);
   });
 
-  it("favours no character: over 13 rounds of all 256 bytes each occurs 13 × 4 times", () => {
+  it("has no bias: over 13 rounds of all 256 bytes, each character occurs 13 × 4 times", () => {
     let next = 0;
     const everyByteInTurn = (count: number) => Uint8Array.from({ length: count }, () => next++ % 256);
     const occurrences = new Map<string, number>();
@@ -79,7 +79,7 @@ describe("isWellFormed", () => {
     expect(accepted).toEqual([]);
   });
 
-  it("refuses every two neighbours exchanged", () => {
+  it("detects every swap of two neighbours", () => {
     const exchanged = new Set<string>();
     for (const key of [...KEYS, ...Array.from({ length: 50 }, () => makeKey(cryptographic))]) {
       for (let at = PREFIX.length; at < key.length - 1; at++) {

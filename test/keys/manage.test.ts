@@ -18,14 +18,14 @@ async function fill(userId: string, keys: number): Promise<void> {
 }
 
 describe("issueKey", () => {
-  it("makes no second key for the same id", async () => {
+  it("creates no second key for the same id", async () => {
     const { id: userId } = await newUser(1);
     const id = newId("key");
     expect(await make(userId, id)).toMatchObject({ kind: "issued", key: { id, userId } });
     expect(await make(userId, id)).toMatchObject({ kind: "exists", key: { id } });
   });
 
-  it("stops at the limit, even when keys are made at the same time", async () => {
+  it("stops at the limit, even when keys are created in parallel", async () => {
     const { id: userId } = await newUser(1);
     // The new user has one key.
     await fill(userId, ACTIVE_KEYS_MAX - 2);
@@ -45,7 +45,7 @@ describe("issueKey", () => {
 });
 
 describe("revokeKey", () => {
-  it("leaves another user's key alone, and knows no key that does not exist", async () => {
+  it("does not revoke another user's key, or a key that does not exist", async () => {
     const [owner, other] = [await newUser(1), await newUser(1)];
     const issued = await make(owner.id);
     if (issued.kind !== "issued") throw new Error(issued.kind);

@@ -330,7 +330,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "two lost answers: its retries join, one provider call, one charge",
+    what: "two lost responses: its retries join, one provider call, one charge",
     async run(account) {
       const prompt = promptOf("[latency:5000]");
       const client = openai(account, { fetch: losingAnswers(2), maxRetries: 2 });
@@ -340,7 +340,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "a lost answer to an edit: the same",
+    what: "a lost response of an edit: the same",
     async run(account) {
       const prompt = promptOf("[latency:2500]");
       const client = openai(account, { fetch: losingAnswers(1) });
@@ -350,7 +350,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "a lost answer to an edit with a read stream: not retried; a key of the caller's own finds it",
+    what: "a lost response of an edit with a read stream: not retried; an `Idempotency-Key` finds it",
     async run(account) {
       const prompt = promptOf("[latency:2500]");
       const path = join(directory, "stream.png");
@@ -368,7 +368,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "a lost answer to an edit with `toFile(buffer)`: its retry joins, paid once",
+    what: "a lost response of an edit with `toFile(buffer)`: its retry joins, one charge",
     async run(account) {
       const prompt = promptOf("[latency:2500]");
       const path = join(directory, "buffer.png");
@@ -381,7 +381,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: '`response_format: "url"`: addresses that need no key',
+    what: '`response_format: "url"`: URLs that need no key',
     async run(account) {
       const asked = { model: MODEL, prompt: promptOf(), n: 2, response_format: "url" } as const;
       const { data = [] } = await openai(account).images.generate(asked);
@@ -392,11 +392,11 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "a rate limit: it waits as long as `Retry-After` says",
+    what: "a rate limit: waits as long as `Retry-After` says",
     run: () => keepsWaiting((limited) => openai({ userId: "", key: "k" }, { fetch: limited }).models.list()),
   },
   {
-    what: "a timeout while it is being made: its retry joins and waits",
+    what: "a timeout during the generation: its retry joins and waits",
     async run(account) {
       const prompt = promptOf("[latency:2500]");
       const client = openai(account, { timeout: 1500, maxRetries: 2 });
@@ -406,7 +406,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "a failure: its retry tries again, paid once",
+    what: "a failure: its retry is a new attempt, one charge",
     async run(account) {
       const prompt = promptOf("[fault:500*1]");
       const answer = await openai(account).images.generate({ model: MODEL, prompt });
@@ -443,7 +443,7 @@ type ImageModel = Parameters<typeof generateImage>[0]["model"];
 function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel): Trial[] {
   return [
     {
-      what: "a rate limit: it waits as long as `Retry-After` says",
+      what: "a rate limit: waits as long as `Retry-After` says",
       run: (account) =>
         keepsWaiting((limited) => generateImage({ model: modelOf(account, limited), prompt: "a hill" })),
     },
@@ -479,7 +479,7 @@ function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel):
       },
     },
     {
-      what: "402 and 400: told once, with our words",
+      what: "402 and 400: thrown once, with our message",
       async run(account) {
         const poor = await newAccount(0);
         const unpaid = await generateImage({ model: modelOf(poor), prompt: promptOf() }).catch(
@@ -502,7 +502,7 @@ function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel):
       },
     },
     {
-      what: "a failure: tried again, paid once",
+      what: "a failure: retried, one charge",
       async run(account) {
         const prompt = promptOf("[fault:500*1]");
         const { image } = await generateImage({ model: modelOf(account), prompt });
@@ -511,7 +511,7 @@ function vercel(modelOf: (account: Account, send?: typeof fetch) => ImageModel):
       },
     },
     {
-      what: "a key of the caller's own in `headers`: calls join, paid once",
+      what: "an `Idempotency-Key` in `headers`: calls join, one charge",
       async run(account) {
         const prompt = promptOf();
         const ask = () =>
@@ -626,7 +626,7 @@ const OPEN_WEBUI: Trial[] = [
     },
   },
   {
-    what: "generate with `response_format`, as older ones send it",
+    what: "generate with `response_format`, as older versions send it",
     async run(account) {
       const body = `{"model": "gpt-image-2", "prompt": "${promptOf()}", "n": 1, "size": "auto", "response_format": "b64_json"}`;
       expectPictures(await send(account, "/images/generations", body));
@@ -706,7 +706,7 @@ const N8N: Trial[] = [
   },
 ];
 
-const REPLAYED = "its requests, replayed";
+const REPLAYED = "replayed requests";
 
 const CLIENTS: Client[] = [
   {
@@ -715,9 +715,9 @@ const CLIENTS: Client[] = [
     configuration: [`OPENAI_BASE_URL=${HOST}/openai/v1`, "OPENAI_API_KEY=gih_live_…"],
     trials: SDK,
     notes: [
-      "`images.edit` with a read stream as `image` is sent once: the SDK cannot send a stream again. If the answer is",
-      "lost, it throws `APIConnectionError`, and the picture is paid. Give it `await toFile(readFileSync(path), name)`",
-      "instead, and its retry joins the first call; or send an `Idempotency-Key` of your own and repeat the call.",
+      "The SDK sends `images.edit` with a read stream as `image` only once, because it cannot rewind a stream. If the",
+      "response is lost, it throws `APIConnectionError`, and the image is charged. Pass `await toFile(readFileSync(path),",
+      "name)` instead, so that its retry joins the first call, or send an `Idempotency-Key` and repeat the call.",
     ].join("\n"),
   },
   {
@@ -728,7 +728,7 @@ const CLIENTS: Client[] = [
       createOpenAI({ baseURL: base, apiKey: key, fetch: send }).image(MODEL),
     ),
     notes:
-      "It does not say that a call is a retry: with an `Idempotency-Key` in `headers` a lost answer is not paid twice.",
+      "It does not mark a call as a retry. Send an `Idempotency-Key` in `headers`, so that a retry is not charged twice.",
   },
   {
     name: "Vercel AI SDK, `@ai-sdk/openai-compatible`",
@@ -737,14 +737,14 @@ const CLIENTS: Client[] = [
     trials: vercel(({ key }, send = fetch) =>
       createOpenAICompatible({ name: "hub", baseURL: base, apiKey: key, fetch: send }).imageModel(MODEL),
     ),
-    notes: "As above.",
+    notes: "The same applies as above.",
   },
   {
     name: "LiteLLM",
     version: REPLAYED,
     configuration: [`api_base: ${HOST}/openai/v1`, "api_key: gih_live_…"],
     trials: LITELLM,
-    notes: "The model's name there is `openai/gpt-image-2`.",
+    notes: "Use the model name `openai/gpt-image-2`.",
   },
   {
     name: "Open WebUI",
@@ -752,21 +752,21 @@ const CLIENTS: Client[] = [
     configuration: [`IMAGES_OPENAI_API_BASE_URL=${HOST}/openai/v1`, "IMAGES_OPENAI_API_KEY=gih_live_…"],
     trials: OPEN_WEBUI,
     notes:
-      "Set `IMAGE_GENERATION_MODEL=gpt-image-2` and `IMAGE_SIZE=1024x1024`: its own default size is too small.",
+      "Set `IMAGE_GENERATION_MODEL=gpt-image-2` and `IMAGE_SIZE=1024x1024`: its default size is too small.",
   },
   {
     name: "LibreChat",
     version: REPLAYED,
     configuration: [`IMAGE_GEN_OAI_BASEURL=${HOST}/openai/v1`, "IMAGE_GEN_OAI_API_KEY=gih_live_…"],
     trials: LIBRECHAT,
-    notes: "Set `IMAGE_GEN_OAI_MODEL=gpt-image-2`: its own default is a model that is gone.",
+    notes: "Set `IMAGE_GEN_OAI_MODEL=gpt-image-2`: its default model does not exist here.",
   },
   {
     name: "n8n, OpenAI node",
     version: REPLAYED,
     configuration: [`Base URL: ${HOST}/openai/v1`, "API Key: gih_live_…"],
     trials: N8N,
-    notes: "In the OpenAI credential.",
+    notes: "Set these in the OpenAI credential.",
   },
 ];
 
@@ -831,17 +831,17 @@ function documentOf(clients: Client[]): string {
   );
   return `# Clients of OpenAI's image API
 
-Whatever speaks OpenAI's image API is told another base URL and another key, and nothing else. This page is written by
-\`test/outside/clients.test.ts\`, which runs the clients against the service, and fails when what it finds differs. Those
-whose requests are *replayed* were not run: requests as their source code writes them were sent, and the answers read as
-it reads them.
+Programs that use OpenAI's image API need another base URL and another key, and no other change.
+\`test/outside/clients.test.ts\` runs these clients against the service and generates this page. Clients marked as
+*replayed requests* were not run: the test sends requests as their source code writes them, and reads the responses as
+it does.
 
-## The two lines
+## Configuration
 
 ${settings.join("\n")}
-## What was tried
+## Tested operations
 
-| client | version | what | result |
+| client | version | operation | result |
 |---|---|---|---|
 ${rows.join("\n")}
 `;

@@ -15,7 +15,7 @@ function renderDocument(): string {
   const head = [
     "Fault",
     "What upstream sent",
-    "Status and code to the caller",
+    "Status and code to the client",
     "Credits",
     "Calls made",
     "Log",
@@ -29,20 +29,21 @@ function renderDocument(): string {
     `\`${row.logged.event}\` ${row.logged.outcome}`,
   ]);
   const table = renderTable([head, ...rows]);
-  return `# When the provider fails
+  return `# Provider failures
 
-Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each, with \`PROVIDER_ATTEMPTS\` 3, run against a stand-in for the provider: sync, and async with reference images. \`test/journeys/provider-faults.test.ts\` holds the service to it; this page is written from the same table by \`UPDATE_DOCS=1 npm test -- test/outside/provider-failures.test.ts\`.
+Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each with \`PROVIDER_ATTEMPTS\` 3, run against a double of the provider: once sync, and once async with reference images. \`test/journeys/provider-faults.test.ts\` tests the service against this table, and \`UPDATE_DOCS=1 npm test -- test/outside/provider-failures.test.ts\` generates this page from it.
 
-- The status is that of a sync call. An async one has answered 202 by then; its generation ends \`succeeded\`, or \`failed\` with the same code. A 500 may be tried again by the caller, a 400 not without changing the request. A 500 that would come again (\`misconfigured\`, \`invalid\`) says \`x-should-retry: false\` at \`/openai/v1\`, so that the official SDKs do not repeat it.
-- What was not delivered is refunded when the generation ends. A refund is an entry of its own in the book.
-- A call is repeated only where another try may help: after 0.5 to 1 s, then 1 to 2 s, or after the time that upstream asks for. It asks for the images that are still missing. Where the next call could not begin before the deadline, it is not waited for.
-- \`undelivered\`: upstream may have made pictures, and billed them, that did not arrive: it timed out (504, 522, 524, a gateway's own 5xx or no answer after 20 s), its answer broke off or stalled, or its 200 held no picture. Such a call is repeated once at most, and not at all by a run that takes over from one that died.
-- A picture counts only if it is whole: a PNG up to IEND, a JPEG up to its end marker, a WebP of its stated size. What is not is logged as \`image_refused\` with the reason, and is not bought again.
-- A picture that our own storage does not take is written again, three times in all (\`storage_failed\`), and then counts as not delivered (\`image_not_stored\`). The rest of the answer is read on, and nothing is bought again.
-- Gateways may answer in their own way: \`url\` instead of \`b64_json\` (over https or at their own origin, fetched without the key within 120 s, no redirects), data URLs, base64 of either alphabet with or without padding and line breaks, a byte order mark, server-sent events. Their words for a content refusal (Azure's, LiteLLM's, OpenRouter's) are understood.
-- References are read from storage again for each call, and removed when the generation ends.
-- Every call leaves one line in the log, with the outcome, upstream's status and code, upstream's own request id (\`upstream_request_id\`) and ours (\`generation_id\`, which upstream gets as \`x-client-request-id\`). \`provider_misconfigured\` is what an operator must look at: the key, the account or the address. \`provider_undelivered\` may cost money: look at it when it is frequent.
-- No key, prompt or text of upstream's is in any answer or line.
+- The status is that of a sync call. An async call has already returned 202; its generation ends as \`succeeded\`, or as \`failed\` with the same code. The client may retry a 500; a 400 needs a different request. A 500 that would happen again (\`misconfigured\`, \`invalid\`) has \`x-should-retry: false\` at \`/openai/v1\`, so that the official SDKs do not retry it.
+- Images that are not delivered are refunded when the generation ends. A refund is a ledger entry of its own.
+- A call is retried only if another attempt may succeed: after 0.5 to 1 s, then 1 to 2 s, or after the time that the upstream requests. It requests only the missing images. If the next call could not begin before the deadline, the generation ends at once.
+- A call that the upstream turns away because of its rate limit is not an attempt: the generation waits its turn, until its deadline.
+- \`undelivered\` and \`timeout\`: the upstream may have generated and billed images that did not arrive. It timed out (504, 522, 524, a gateway's own 5xx or no response after 20 s), its response broke off or stalled, or its 200 had no image. Such a call is retried at most once, and never by a run that takes over from one that died.
+- An image counts only if it is complete: a PNG up to IEND, a JPEG up to its end marker, a WebP of its stated size. Anything else is logged as \`image_refused\` with the reason, and is not bought again.
+- If our own storage does not accept an image, the write is tried three times (\`storage_failed\`). After that, the image counts as not delivered (\`image_not_stored\`). The rest of the response is still read, and nothing is bought again.
+- Gateways may respond in other forms: \`url\` instead of \`b64_json\` (over https or at their own origin, fetched without the key within 120 s, without redirects), data URLs, base64 in either alphabet with or without padding and line breaks, a byte order mark, server-sent events. The content refusals of Azure, LiteLLM and OpenRouter are recognized.
+- Reference images are read from storage again for each call, and deleted when the generation ends.
+- Every call writes one log line with the outcome, the upstream's status and code, its request id (\`upstream_request_id\`) and ours (\`generation_id\`, which the upstream gets as \`x-client-request-id\`). \`provider_misconfigured\` needs an operator: check the key, the account and the URL. \`provider_undelivered\` may cost money: investigate if it is frequent.
+- No response and no log line contains a key, a prompt or text of the upstream.
 
 ${table}
 `;
@@ -72,5 +73,5 @@ function creditsText({ images }: FaultRow): string {
 
 function callsText({ asks }: FaultRow): string {
   const same = new Set(asks).size === 1;
-  return same ? `${asks.length}` : `${asks.length}, asking for ${asks.join(", ")}`;
+  return same ? `${asks.length}` : `${asks.length}, for ${asks.join(", ")}`;
 }

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { newId } from "../../src/id.ts";
 import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
-import { anOrder, aRequest } from "../support/account.ts";
+import { aCommand, aRequest } from "../support/account.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
@@ -198,7 +198,7 @@ describe("the list of images", () => {
     const account = env.ACCOUNT.getByName(userId);
     vi.spyOn(env.GENERATIONS, "sendBatch").mockRejectedValue(new Error("held back"));
     const ids = [newId("gen"), newId("gen"), newId("gen")];
-    for (const id of ids) await account.submit(anOrder(id, "async", aRequest({ prompt: `of ${id}` }), 8));
+    for (const id of ids) await account.submit(aCommand(id, "async", aRequest({ prompt: `of ${id}` }), 8));
     const [logged = "", unlogged = "", running = ""] = ids;
     const image = { id: newId("img"), contentType: "image/png", width: 1, height: 1, bytes: 1, createdAt: 1 };
     for (const id of [logged, unlogged]) {

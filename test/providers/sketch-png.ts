@@ -1,6 +1,6 @@
 export type Png = { width: number; height: number; rows: Uint8Array[] };
 
-/** Reads an RGB 8-bit PNG by the letter of the standard, with every CRC; throws at whatever is amiss. */
+/** Decodes an RGB 8-bit PNG strictly by the standard, with every CRC. Throws on any violation. */
 export async function readPng(bytes: Uint8Array): Promise<Png> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   expectEqual("signature", [...bytes.subarray(0, 8)].join(), "137,80,78,71,13,10,26,10");

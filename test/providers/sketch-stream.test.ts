@@ -4,7 +4,7 @@ import { readPng } from "./sketch-png.ts";
 
 const SIZE = { width: 640, height: 960 };
 
-/** An encoder of rows that hardly compress, and a count of those drawn so far. */
+/** An encoder of rows that hardly compress, and the number of rows drawn so far. */
 function encodeNoise(size = SIZE, check = () => {}) {
   const drawn = { rows: 0 };
   let state = 1;
@@ -27,7 +27,7 @@ const turns = async (count: number) => {
 };
 
 it.each([1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS])(
-  "keeps %d rows as they were drawn",
+  "encodes %d rows without change",
   async (height) => {
     const drawn: Uint8Array[] = [];
     const body = encodePng(
@@ -80,7 +80,7 @@ it("stops drawing when the reader cancels", async () => {
   expect(drawn.rows).toBe(before);
 });
 
-it("stops drawing a picture that is cancelled while it is drawn", async () => {
+it("stops drawing an image that is cancelled while it is drawn", async () => {
   const { body, drawn } = encodeNoise();
   const reader = body.getReader();
   await reader.read();
@@ -92,7 +92,7 @@ it("stops drawing a picture that is cancelled while it is drawn", async () => {
   expect(drawn.rows).toBeLessThan(SIZE.height / 2);
 });
 
-it("fails with what the check throws, and draws no further", async () => {
+it("fails with the error of the check, and stops drawing", async () => {
   let refuse = false;
   const { body, drawn } = encodeNoise(SIZE, () => {
     if (refuse) throw new Error("enough");
@@ -109,7 +109,7 @@ it("fails with what the check throws, and draws no further", async () => {
   expect(drawn.rows).toBe(before);
 });
 
-it("lets other work go on between blocks", async () => {
+it("lets other work run between blocks", async () => {
   const { body } = encodeNoise();
   let others = 0;
   let over = false;

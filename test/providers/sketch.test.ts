@@ -57,7 +57,7 @@ it.each([
   expect(png.rows.every((row) => row.length === width * 3)).toBe(true);
 });
 
-it("fills the picture with many colours from edge to edge", async () => {
+it("fills the image with many colours from edge to edge", async () => {
   const { rows } = await readPng(await drawOne());
   const colours = new Set(rows.flatMap((row) => [row.subarray(0, 3).join(), row.subarray(-3).join()]));
   expect(colours.size).toBeGreaterThan(32);
@@ -93,7 +93,7 @@ it.each<[string, Call]>([
   expect(share).toBeGreaterThan("renderQuality" in changes ? 0.005 : 0.25);
 });
 
-it("tells references apart by content and order", async () => {
+it("distinguishes references by content and order", async () => {
   const [cat, dog] = [reference("a cat"), reference("a dog")];
   const images = await Promise.all(
     [[cat], [dog], [cat, dog], [dog, cat]].map((references) => drawOne({ references })),
@@ -101,7 +101,7 @@ it("tells references apart by content and order", async () => {
   expect(new Set(images.map((image) => image.join())).size).toBe(4);
 });
 
-it("numbers images from the offset, so that a retry draws what is missing", async () => {
+it("numbers images from the offset, so that a retry draws the missing ones", async () => {
   const whole = await draw({ n: 4 });
   expect(new Set(whole.map((image) => image.join())).size).toBe(4);
   expect(await draw({ n: 2, offset: 2 })).toEqual(whole.slice(2));
@@ -151,7 +151,7 @@ it("fails a body whose signal is aborted while it is read", async () => {
   }
 });
 
-it("understands Turkish words as it does English ones", () => {
+it("understands Turkish words like English ones", () => {
   expect(readWishes("Gece denizde kırmızı bir yelken")).toMatchObject({
     time: "night",
     place: "sea",

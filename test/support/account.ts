@@ -1,16 +1,16 @@
 import { env } from "cloudflare:test";
 import type { Account } from "../../src/account/account.ts";
-import type { GenerationRequest, Order } from "../../src/account/lifecycle.ts";
+import type { GenerationRequest, SubmitCommand } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
 import type { StoredImage } from "../../src/images/stored.ts";
 
-/** A user that no other test has, with the account of that name. */
+/** A user of this test alone, and its account. */
 export function newUser(): { userId: string; account: DurableObjectStub<Account> } {
   const userId = newId("user");
   return { userId, account: env.ACCOUNT.getByName(userId) };
 }
 
-/** A request for one 1K image without references, but for what a test says. */
+/** A request for one 1K image without references, with a test's changes. */
 export function aRequest(overrides: Partial<GenerationRequest> = {}): GenerationRequest {
   return {
     model: "gpt-image-2",
@@ -32,7 +32,7 @@ export function aRequest(overrides: Partial<GenerationRequest> = {}): Generation
   };
 }
 
-/** What a run brings back for so many stored images: `img_<from>`, and so on. */
+/** The result of a run with that many stored images: `img_<from>`, and so on. */
 export function imagesOf(generationId: string, count: number, from = 1): StoredImage[] {
   return Array.from({ length: count }, (_, position) => {
     const id = `img_${from + position}`;
@@ -48,7 +48,12 @@ export function imagesOf(generationId: string, count: number, from = 1): StoredI
   });
 }
 
-/** An order without an idempotency key. */
-export function anOrder(id: string, mode: Order["mode"], request: GenerationRequest, credits: number): Order {
+/** A command without an idempotency key. */
+export function aCommand(
+  id: string,
+  mode: SubmitCommand["mode"],
+  request: GenerationRequest,
+  credits: number,
+): SubmitCommand {
   return { id, mode, request, credits, idempotency: null };
 }

@@ -8,8 +8,8 @@ import { pathOf } from "../../src/http/paths.ts";
 type Answer = { status: number; headers: Headers; body: unknown };
 
 /**
- * Holds an answer against the OpenAPI document: its status is one that the route has, and its body has the members that
- * the document names, and no other. What no route answers is refused in the dialect of its address.
+ * Checks a response against the OpenAPI document: the route has its status, and its body has exactly the members that
+ * the document names. A path without a route has the errors of its API.
  */
 export function expectDocumented(method: string, path: string, answer: Answer): void {
   const pathname = pathOf(new Request(new URL(path, "https://hub.test")));

@@ -2,17 +2,17 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 
 /**
- * What was asked, by kind; a kind that was not asked is missing. Round trips: `d1.query`, `d1.batch`, `object.<method>`,
- * `queue.<method>`, `r2.<method>`. Writes as they are billed, one by one: `d1.rows`, `object.rows`, `object.alarms`.
+ * Counted operations by kind; a kind that did not occur is missing. Round trips: `d1.query`, `d1.batch`,
+ * `object.<method>`, `queue.<method>`, `r2.<method>`. Billed writes: `d1.rows`, `object.rows`, `object.alarms`.
  */
 export type Operations = Record<string, number>;
 
 type Add = (what: string, times?: number) => void;
 
 /**
- * Counts what the Worker and its objects ask of storage, the queue and each other, until `stop`. Tests share the Worker's
- * isolate, and so the classes of its bindings: their methods are wrapped, wherever a binding is held. Messages are
- * counted and not sent, so that nothing they would set off is counted.
+ * Counts the operations of the Worker and its objects on storage, the queue and each other, until `stop`. Tests share
+ * the Worker's isolate, and so the classes of its bindings, whose methods are wrapped. Messages are counted and not
+ * sent, so that the work they would start is not counted.
  */
 export async function startCounting(): Promise<{ taken: () => Operations; stop: () => void }> {
   const counts = new Map<string, number>();
@@ -90,7 +90,7 @@ function countR2(add: Add) {
   );
 }
 
-/** Returns what undoes it, and what the statements so far have written: a cursor knows once it has been read. */
+/** Returns a function that undoes it, and the rows written so far: a cursor knows its count once it has been read. */
 async function countStorage(add: Add) {
   const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
   const [storage, sql] = await runInDurableObject(env.ACCOUNT.getByName(crypto.randomUUID()), (_, state) => [
@@ -115,7 +115,7 @@ function classOf(instance: object): object {
   return Object.getPrototypeOf(instance);
 }
 
-/** Has a method answered by `seen`, which may make the call itself. Returns what undoes it. */
+/** Replaces a method by `seen`, which may make the call itself. Returns a function that undoes it. */
 function wrap<R>(owner: object, name: string, seen: (call: () => R) => unknown): () => void {
   const original: unknown = Reflect.get(owner, name);
   if (typeof original !== "function") throw new Error(`There is no method ${name} to count.`);

@@ -8,7 +8,7 @@ import { expectDocumented } from "./contract.ts";
 export const ORIGIN = "https://hub.test";
 export const ADMIN_TOKEN = "test-admin-token-of-32-characters";
 
-/** Bindings and settings that stand in the place of the Worker's own. */
+/** Bindings and settings that replace the Worker's own. */
 export type Settings = Partial<Env> & Record<string, unknown>;
 
 export type CallOptions = {
@@ -20,17 +20,17 @@ export type CallOptions = {
   settings?: Settings;
 };
 
-/** An answer, its body read: parsed when it is JSON, the text otherwise. */
+/** A response with its body: parsed if it is JSON, otherwise text. */
 export type Answer = { status: number; headers: Headers; text: string; body: unknown };
 
-/** Calls the Worker as a client does; with `settings`, the app itself, under that environment. */
+/** Calls the Worker as a client does; with `settings`, calls the app itself with that environment. */
 export async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
   const answer = await readAnswer(await respond(method, path, options));
   expectDocumented(method, path, answer);
   return answer;
 }
 
-/** The same, with the answer as it came. */
+/** The same, with the raw response. */
 export async function respond(method: string, path: string, options: CallOptions = {}): Promise<Response> {
   const { key, json, settings } = options;
   const headers = new Headers(options.headers);
@@ -59,7 +59,7 @@ export type TestUser = { id: string; email: string; key: string; keyId: string }
 
 let users = 0;
 
-/** A new user with these credits and a key, made by the operator's calls. */
+/** A new user with these credits and a key, created through the operator's API. */
 export async function newUser(credits = 0, accountType: "FREE" | "PRO" = "FREE"): Promise<TestUser> {
   users += 1;
   const email = `user-${users}-${crypto.randomUUID()}@example.com`;
@@ -70,7 +70,7 @@ export async function newUser(credits = 0, accountType: "FREE" | "PRO" = "FREE")
   return { id: user.id, email, ...(await newKey(user.id)) };
 }
 
-/** A user whose account has limits of its own: the object's environment is another than the Worker's. */
+/** A user whose account has its own limits: its environment differs from the Worker's. */
 export async function limitedUser(credits: number, limits: Record<string, string>): Promise<TestUser> {
   const user = await newUser(credits);
   await runInDurableObject(env.ACCOUNT.getByName(user.id), (account) => {
@@ -86,19 +86,19 @@ export async function newKey(userId: string, expiresAt?: string): Promise<{ key:
   return { key: api_key, keyId: id };
 }
 
-/** What the user has, as the API says. */
+/** The user's balance, read through the API. */
 export async function creditsOf({ key }: { key: string }): Promise<number> {
   const { body } = await call("GET", "/api/v1/credits", { key });
   return z.object({ credits: z.number() }).parse(body).credits;
 }
 
-/** The keys of all reference images that lie in storage. */
+/** The keys of all stored reference images. */
 export async function storedReferences(): Promise<string[]> {
   const { objects } = await env.REFERENCES.list();
   return objects.map((object) => object.key);
 }
 
-/** What the probe gives, as soon as it gives something: for what the queue and the alarm do in their own time. */
+/** Waits until the probe returns something: the queue and the alarm work in their own time. */
 export function eventually<T>(probe: () => T | Promise<T>) {
   return vi.waitUntil(probe, { timeout: 15_000, interval: 50 });
 }

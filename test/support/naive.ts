@@ -1,6 +1,6 @@
 /**
- * Credits kept as naively as can be, to hold the real book against: one object for each single credit. Written from what
- * is promised, not from the code: it shares nothing with src/.
+ * A naive ledger to compare the real one with: one object for each single credit. Written from the documented rules,
+ * not from the code: it shares nothing with src/.
  */
 type Credit = { grant: string; expiresAt: number | null };
 
@@ -14,7 +14,10 @@ export class NaiveCredits {
     for (let i = 0; i < credits; i++) this.#free.push({ grant, expiresAt });
   }
 
-  /** Whether there was enough. Soonest expiring first, those without expiry last; of equals, by the grant's id. */
+  /**
+   * Whether there were enough credits. Those that expire soonest pay first, those without expiry last; ties by grant
+   * id.
+   */
   charge(generation: string, credits: number, now: number): boolean {
     this.#forgetExpired(now);
     if (this.#free.length < credits) return false;
@@ -27,13 +30,13 @@ export class NaiveCredits {
     return true;
   }
 
-  /** Ends a generation: so many of its credits return, the last taken first; the others are used. */
+  /** Ends a generation: returns that many of its credits, the last taken first; the others are used. */
   finish(generation: string, returned: number, whose: "fault" | "own", now: number): void {
     const taken = this.#taken.get(generation) ?? [];
     this.#taken.delete(generation);
     for (const credit of taken.slice(taken.length - returned)) {
       const soon = credit.expiresAt !== null && credit.expiresAt - now <= 7 * DAY;
-      // Once: what was renewed is not renewed again.
+      // Credits are renewed once.
       const renewable = whose === "fault" && soon && !credit.grant.startsWith("refund_");
       const renewed = { grant: `refund_${generation}`, expiresAt: now + 30 * DAY };
       this.#free.push(renewable ? renewed : credit);
@@ -52,7 +55,7 @@ export class NaiveCredits {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** What each grant has left, those with nothing left out. */
+  /** What each grant has left, without spent grants. */
   remaining(now: number): Record<string, number> {
     this.#forgetExpired(now);
     const remaining: Record<string, number> = {};
@@ -60,7 +63,7 @@ export class NaiveCredits {
     return remaining;
   }
 
-  /** What unfinished generations hold. */
+  /** Credits charged for unfinished generations. */
   open(): number {
     return [...this.#taken.values()].reduce((sum, credits) => sum + credits.length, 0);
   }

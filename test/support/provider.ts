@@ -9,19 +9,24 @@ import {
 } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 
-/** What a call does next: an image's bytes, whole or as they are made, the failure it ends with, or `stall`: nothing until it is aborted. */
+/**
+ * The next step of a call: an image's bytes, whole or in chunks; a failure that ends it; or `stall`, which does nothing
+ * until aborted.
+ */
 export type Step = Uint8Array | (() => AsyncGenerator<Uint8Array>) | ProviderFailure | Error | "stall";
 
 export type ScriptedProvider = Provider & {
-  /** What each call asked for, in order. */
+  /** The request of each call, in order. */
   readonly requests: ImageRequest[];
-  /** How many calls have been read to their end, or let go. */
+  /** How many calls have been read to their end or cancelled. */
   closed: number;
 };
 
 export const UNAVAILABLE: ProviderFailure = { reason: "unavailable", retryAfterMs: null };
 
-/** A provider that does in its first call the steps of the first script, and so on; beyond the last it is `invalid`. */
+/**
+ * A provider whose first call follows the first script, and so on. Calls beyond the last script fail with `invalid`.
+ */
 export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
   const provider: ScriptedProvider = {
     formats: ["png"],
@@ -40,20 +45,23 @@ export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
   return provider;
 }
 
-/** How a run is made whose model has this provider as its one route, without a gate. */
+/** Options of a run whose model has this provider as its only route, without a gate. */
 export function via(provider: Provider): RunOptions {
   const routes = [{ provider, providerModel: "gpt-image-2", gate: null }];
   return { userId: "user_1", routes, onBusy: "wait" };
 }
 
-/** Has the embedded provider follow the scripts, wherever it is called, until mocks are restored. */
+/** Makes the embedded provider follow the scripts, until mocks are restored. */
 export function drawWith(...scripts: readonly Step[][]): ScriptedProvider {
   const provider = scripted(...scripts);
   vi.spyOn(sketch, "generate").mockImplementation((request, options) => provider.generate(request, options));
   return provider;
 }
 
-/** A body that is made as it is read; inside the call, as an object may not read a stream of another's. */
+/**
+ * A body that is produced as it is read. Created inside the call, because an object may not read another object's
+ * stream.
+ */
 function bodyOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -67,7 +75,7 @@ function bodyOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> 
   });
 }
 
-/** The body that a step gives. @throws what a step fails with */
+/** The body of a step. @throws the failure of a step */
 async function perform(step: Step, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   if (step instanceof Uint8Array) return new Blob([step]).stream();
   if (typeof step === "function") return bodyOf(step());

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import * as z from "zod";
 import type { Answer } from "./http.ts";
 
-/** The shapes that the API promises, strict: a missing field fails a test, and so does one that nobody promised. */
+/** The documented shapes of the API, strict: a missing field and an undocumented one both fail a test. */
 
 function receipt<Credits extends z.ZodType>(credits: Credits) {
   return z.strictObject({
@@ -49,10 +49,10 @@ const succeeded = {
   images: z.array(image).min(1),
 };
 
-/** What a call that waited for its pictures gets. */
+/** The response of a call that waited for its images. */
 export const Generated = z.strictObject({ ...succeeded, balance: z.strictObject(balance) });
 
-/** What is read back once it has succeeded. */
+/** A succeeded generation, read later. */
 export const Succeeded = z.strictObject(succeeded);
 
 export const Pending = z.strictObject({
@@ -147,14 +147,14 @@ const Refusal = z.strictObject({
   }),
 });
 
-/** The error in an answer, with its status and without its request id, which must be that of the header. */
+/** The error of a response, with its status and without its request id, which must equal the header's. */
 export function refusal(answer: Answer) {
   const { request_id, ...error } = Refusal.parse(answer.body).error;
   expect(answer.headers.get("X-Request-Id")).toBe(request_id);
   return { status: answer.status, ...error };
 }
 
-/** A 400 `invalid_request` about this field, whose message says this. */
+/** A 400 `invalid_request` for this field with this message. */
 export function invalid(param: string | null, message: string | RegExp = "") {
   return { status: 400, code: "invalid_request", param, message: expect.stringMatching(message) };
 }

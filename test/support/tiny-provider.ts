@@ -8,15 +8,15 @@ import {
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
 
-/** One picture of few bytes, of the size that was asked for. */
+/** An image of few bytes, in the requested size. */
 export function tinyImage(size: ImageRequest["size"] = "auto"): ProvidedImage {
   const { width, height } = size === "auto" ? { width: 1024, height: 1024 } : size;
   return { body: new Blob([png(width, height)]).stream() };
 }
 
 /**
- * Puts a double in the embedded provider's place: it makes at most `imagesMax` tiny pictures of those asked for, then
- * fails if told to. The spy tells what it was asked.
+ * Replaces the embedded provider with a double that makes at most `imagesMax` tiny images, then
+ * fails if told to. The spy records its requests.
  */
 export function provide(imagesMax = Number.POSITIVE_INFINITY, failure?: ProviderFailure) {
   return vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n, size }) {

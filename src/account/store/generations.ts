@@ -56,28 +56,28 @@ export class GenerationStore {
     return row ? toGeneration(row) : null;
   }
 
-  /** The generation that a request with this idempotency key made, for as long as it is kept here. */
+  /** The generation that a request with this idempotency key created, while it is kept here. */
   findByKey(key: string): Generation | null {
     const [row] = this.#sql.exec<GenerationRow>("SELECT * FROM generations WHERE idempotency_key = ?", key);
     return row ? toGeneration(row) : null;
   }
 
-  /** The generation, not older than `sinceId`, that this order has joined, or null. */
-  joinedBy(orderId: string, sinceId: string): Generation | null {
+  /** The generation, not older than `sinceId`, that the command with this id has joined, or null. */
+  findClaimedBy(commandId: string, sinceId: string): Generation | null {
     const [row] = this.#sql.exec<GenerationRow>(
       "SELECT * FROM generations WHERE id >= ? AND joined_by = ?",
       sinceId,
-      orderId,
+      commandId,
     );
     return row ? toGeneration(row) : null;
   }
 
   /**
-   * The newest generation, not older than `sinceId`, that an SDK's retry with this count may join: unfinished, or
-   * succeeded without its answer having been sent to the end, and not joined by a retry with as high a count.
-   * @param fingerprints of the request, any of which may match; none matches every request
+   * The newest generation, not older than `sinceId`, that an SDK's retry with this count may join. It is unfinished, or
+   * succeeded and its response was not sent to the end, and no retry with as high a count has joined it.
+   * @param fingerprints of the request, any of which may match; an empty list matches every request
    */
-  joinable(fingerprints: readonly string[], count: number, sinceId: string): Generation | null {
+  findRetryTarget(fingerprints: readonly string[], count: number, sinceId: string): Generation | null {
     const [first = null, second = first] = fingerprints;
     const [row] = this.#sql.exec<GenerationRow>(
       `SELECT * FROM generations
@@ -173,7 +173,7 @@ export class GenerationStore {
       .map(toGeneration);
   }
 
-  /** Generations that are due, the longest due first. */
+  /** Generations that are due, the earliest due time first. */
   due(now: number, limit: number): Generation[] {
     return this.#sql
       .exec<GenerationRow>(
@@ -231,8 +231,8 @@ function toGeneration(row: GenerationRow): Generation {
     dueAt: row.due_at,
     leased: row.leased === 1,
     fence: row.fence,
-    calls: row.calls,
-    tries: row.tries,
+    providerCalls: row.calls,
+    alarmAttempts: row.tries,
     charged: row.charged,
     refunded: row.refunded,
     error: row.error,
@@ -247,7 +247,7 @@ function toGeneration(row: GenerationRow): Generation {
     sdkCall:
       row.sdk_count === null || row.fingerprint === null
         ? null
-        : { fingerprint: row.fingerprint, count: row.sdk_count, joinedBy: row.joined_by },
+        : { fingerprint: row.fingerprint, count: row.sdk_count, claimedBy: row.joined_by },
     keyId: row.key_id,
     permanent: row.permanent === 1,
     delivered: row.delivered === 1,
@@ -268,21 +268,21 @@ function toRow(generation: Generation): GenerationRow {
     due_at: generation.dueAt,
     leased: generation.leased ? 1 : 0,
     fence: generation.fence,
-    calls: generation.calls,
-    tries: generation.tries,
+    calls: generation.providerCalls,
+    tries: generation.alarmAttempts,
     charged: generation.charged,
     refunded: generation.refunded,
     error: generation.error,
     copied: generation.logged ? 1 : 0,
     cleared: generation.referencesDeleted ? 1 : 0,
     swept: generation.orphansDeleted ? 1 : 0,
-    paid: JSON.stringify(generation.paid),
+    paid: JSON.stringify(generation.allocations),
     images: JSON.stringify(generation.images),
     request: JSON.stringify(generation.request),
     idempotency_key: generation.idempotency?.key ?? null,
     fingerprint: generation.idempotency?.fingerprint ?? generation.sdkCall?.fingerprint ?? null,
     sdk_count: generation.sdkCall?.count ?? null,
-    joined_by: generation.sdkCall?.joinedBy ?? null,
+    joined_by: generation.sdkCall?.claimedBy ?? null,
     key_id: generation.keyId,
     livemode: 1,
     permanent: generation.permanent ? 1 : 0,

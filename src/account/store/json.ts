@@ -1,10 +1,10 @@
 import type { StoredImage } from "../../images/stored.ts";
-import type { Paid } from "../ledger.ts";
+import type { Allocation } from "../ledger.ts";
 import type { GenerationRequest } from "../lifecycle.ts";
 
 /**
- * What a JSON column lacks when an older release wrote the row. The types ask for a default for each member that the
- * first release did not write, unless the member is optional.
+ * Defaults for members that a JSON column lacks because an older release wrote the row. The types require a default for
+ * each member that the first release did not write, unless the member is optional.
  */
 const REQUEST_DEFAULTS: Omit<
   GenerationRequest,
@@ -23,18 +23,18 @@ const IMAGE_DEFAULTS: Omit<
   StoredImage,
   "id" | "key" | "contentType" | "width" | "height" | "bytes" | "createdAt"
 > = {};
-const PAID_DEFAULTS: Omit<Paid[number], "grantId" | "credits"> = {};
+const ALLOCATION_DEFAULTS: Omit<Allocation, "grantId" | "credits"> = {};
 
-/** The JSON columns of a generation, as this release needs them. Members that it does not know stay. */
+/** Parses the JSON columns of a generation, with this release's defaults. Keeps members that it does not know. */
 export function readJsonColumns(row: { request: string; images: string; paid: string }): {
   request: GenerationRequest;
   images: StoredImage[];
-  paid: Paid;
+  allocations: Allocation[];
 } {
   return {
     request: { ...REQUEST_DEFAULTS, ...JSON.parse(row.request) },
     images: readList(row.images, IMAGE_DEFAULTS),
-    paid: readList(row.paid, PAID_DEFAULTS),
+    allocations: readList(row.paid, ALLOCATION_DEFAULTS),
   };
 }
 

@@ -22,7 +22,7 @@ type EntryRow = {
   created_at: number;
 };
 
-/** Figures that change with any entry of a range: two copies of the range are compared by them. */
+/** Sums over a range of entries, by which two copies of the range are compared. */
 export type EntriesSum = { count: number; credits: number; balances: number };
 
 /** An entry of the ledger, as stored. */
@@ -53,8 +53,8 @@ export class LedgerStore {
     return last?.balance_after ?? 0;
   }
 
-  /** What the unspent grants hold. Always equals {@link balance}. */
-  held(): number {
+  /** What the grants have left, in total. Always equals {@link balance}. */
+  grantedTotal(): number {
     return this.#one<{ held: number }>(
       "SELECT coalesce(sum(remaining), 0) AS held FROM grants WHERE spent = 0",
     ).held;
@@ -102,7 +102,7 @@ export class LedgerStore {
   }
 
   /**
-   * Writes each posting's entry and grant, then asserts that the balance equals what the grants hold.
+   * Writes each posting's entry and grant, then asserts that the balance equals what the grants have left.
    * @param keyId the API key of the generation that the postings belong to, or null
    */
   post(postings: readonly Posting[], now: number, keyId: string | null = null): void {
@@ -134,7 +134,7 @@ export class LedgerStore {
         ...[kind, credits, balanceAfter, generationId, grant.id, now, keyId],
       );
     }
-    invariant(this.balance() === this.held(), "the balance equals what the grants hold");
+    invariant(this.balance() === this.grantedTotal(), "the balance equals what the grants have left");
   }
 
   /** Entries before `beforeSeq`, newest first. */

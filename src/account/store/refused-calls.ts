@@ -8,7 +8,7 @@ export class RefusedCallStore {
     this.#sql = sql;
   }
 
-  /** The refused call with this order's id, else one with this count and one of these fingerprints, else null. */
+  /** The refused call with this id, else one with this count and one of these fingerprints, else null. */
   find(orderId: string, fingerprints: readonly string[], count: number, sinceId: string): string | null {
     const [first = null, second = first] = fingerprints;
     const [row] = this.#sql.exec<{ order_id: string }>(
@@ -20,7 +20,7 @@ export class RefusedCallStore {
     return row?.order_id ?? null;
   }
 
-  /** Notes a refused call, once for each order. Keeps the newest `most` since `sinceId`. */
+  /** Records a refused call, once for each id. Keeps the newest `most` since `sinceId`. */
   note(orderId: string, { fingerprint, count }: SdkCall, sinceId: string, most: number): void {
     this.#sql.exec(
       "INSERT OR REPLACE INTO refused_calls (order_id, fingerprint, sdk_count) VALUES (?, ?, ?)",

@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
 import * as z from "zod";
-import { reconcile as compare, type Difference, type Page } from "../../generations/reconcile.ts";
+import { reconcile as compare, type Discrepancy, type Page } from "../../generations/reconcile.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { CURSOR_DESCRIPTION, count, named, page } from "../fields.ts";
@@ -109,28 +109,28 @@ function renderReconciliation({
   return {
     object: "reconciliation",
     checked,
-    differences: differences.map(renderDifference),
+    differences: differences.map(renderDiscrepancy),
     repaired,
     has_more: next !== null,
     next_cursor: next && [next.userId, next.generationId].filter((part) => part !== "").join(":"),
   };
 }
 
-function renderDifference(difference: Difference) {
-  const { kind, userId } = difference;
+function renderDiscrepancy(discrepancy: Discrepancy) {
+  const { kind, userId } = discrepancy;
   const base = { kind, user_id: userId };
-  switch (difference.kind) {
+  switch (discrepancy.kind) {
     case "book_broken": {
-      const { balance, entriesSum, held } = difference;
+      const { balance, entriesSum, held } = discrepancy;
       return { ...base, balance, entries_sum: entriesSum, held };
     }
     case "entries_differ":
-      return { ...base, in_book: difference.inBook, in_log: difference.inLog };
+      return { ...base, in_book: discrepancy.inBook, in_log: discrepancy.inLog };
     case "generation_missing":
     case "generation_differs":
     case "generation_unknown":
-      return { ...base, generation_id: difference.generationId };
+      return { ...base, generation_id: discrepancy.generationId };
     case "image_missing":
-      return { ...base, generation_id: difference.generationId, image_id: difference.imageId };
+      return { ...base, generation_id: discrepancy.generationId, image_id: discrepancy.imageId };
   }
 }

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import type { GenerationRecord } from "../../account/views.ts";
 import { readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
-import { TimeoutError, within } from "../../time.ts";
+import { TimeoutError, withTimeout } from "../../time.ts";
 import type { AppEnv } from "../env.ts";
 import { toApiError } from "../errors.ts";
 import { toOpenAIError } from "./errors.ts";
@@ -57,7 +57,7 @@ export async function sendStream(
   id: string | null,
   delivered: Delivered,
 ): Promise<Response> {
-  const soon = await within(STATUS_WITHIN_MS, work).catch((error: unknown) => {
+  const soon = await withTimeout(STATUS_WITHIN_MS, work).catch((error: unknown) => {
     if (error instanceof TimeoutError) return null;
     throw error;
   });
@@ -98,7 +98,7 @@ class EventStream {
   async *events(): AsyncGenerator<Uint8Array, void> {
     try {
       for (;;) {
-        const generation = await within(KEEP_ALIVE_MS, this.#work).catch((error: unknown) => {
+        const generation = await withTimeout(KEEP_ALIVE_MS, this.#work).catch((error: unknown) => {
           if (error instanceof TimeoutError) return null;
           throw error;
         });

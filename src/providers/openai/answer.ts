@@ -2,31 +2,30 @@ import { type ProvidedImage, ProviderError } from "../provider.ts";
 import { type UpstreamError, undelivered, wrappedIn } from "./failure.ts";
 import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, type Pieces, STRING } from "./json.ts";
 
-/** No name that means anything to us is longer. */
+/** Longer than every name that this code compares with. */
 const NAME_LENGTH_MAX = 128;
-/** How much of a message is searched for names, in characters. */
+/** How many characters of a message are searched for names. */
 const MESSAGE_LENGTH_MAX = 4_096;
-/** How many objects inside an error are looked into. */
+/** How many levels of objects inside an error are read. */
 const ERROR_DEPTH_MAX = 4;
 
 /**
- * How far an answer came: its whole images, and what broke a body, which only the body's reader is told otherwise.
- * `lost` is why a picture could not be had that others came after.
+ * The progress of a response: its complete images; the error of a body, which otherwise only the body's reader sees;
+ * and in `lost` the error of an image URL that could not be fetched.
  */
 export type Progress = { images: number; broken: unknown; lost?: ProviderError };
 
-/** Opens the picture at an address that the answer gives. @throws {ProviderError} when it cannot be had */
+/** Fetches the image at a URL of the response. @throws {ProviderError} when it cannot be fetched */
 export type OpenUrl = (url: string) => Promise<ReadableStream<Uint8Array>>;
 
 type Reading = { json: JsonReader; imagesMax: number; progress: Progress; openUrl: OpenUrl };
 
 /**
- * Reads the upstream's answer, and yields each image as its first bytes are there. It is
- * `{"data":[{"b64_json":"…"},…],…}` with its fields in any order, or server-sent events that hold the same
- * (`image_generation.completed`), which some gateways send unasked. An entry may give a `url` or a data URL instead.
- * Returns the error object that the answer carries, or null. Stops at the end of image `imagesMax`: nothing that
- * follows could take it back.
- * @throws {ProviderError} `undelivered` when the answer breaks off, is neither of these, or lacks an image that it names
+ * Reads the upstream's response, and yields each image as its first bytes arrive. The response is
+ * `{"data":[{"b64_json":"…"},…],…}` with its fields in any order, or server-sent events with the same content
+ * (`image_generation.completed`), which some gateways send unasked. An entry may have a `url` or a data URL instead.
+ * Returns the response's error object, or null. Stops at the end of image `imagesMax`: nothing after it can revoke it.
+ * @throws {ProviderError} `undelivered` when the response breaks off, has another form, or lacks an image that it names
  */
 export async function* readAnswer(
   json: JsonReader,
@@ -39,11 +38,11 @@ export async function* readAnswer(
   const error = isEvents ? yield* readEvents(reading) : yield* readWhole(reading);
   if (progress.images === imagesMax) return null;
   if (progress.lost) throw progress.lost;
-  if (progress.images === 0 && error === null) throw undelivered("a broken answer: no image in it");
+  if (progress.images === 0 && error === null) throw undelivered("invalid response: no image");
   return error;
 }
 
-/** Reads an error body, `{"error":{…}}`, as far as its error object; null when there is none that says anything. */
+/** Reads an error body, `{"error":{…}}`, up to its error object; null when there is none, or an empty one. */
 export async function readErrorAnswer(json: JsonReader): Promise<UpstreamError | null> {
   await json.start();
   for await (const key of json.members(NAME_LENGTH_MAX)) {
@@ -86,12 +85,12 @@ async function* readEvents(reading: Reading): AsyncGenerator<ProvidedImage, Upst
   }
 }
 
-/** A sketch of a picture on its way, which an event of its own brings whole. */
+/** A preview. Another event brings the complete image. */
 const isPartial = (type: string | null) => type?.endsWith(".partial_image") ?? false;
 
 /**
- * Reads one object: the answer as a whole (`event` null), or what one event holds, which may be a single picture. May
- * return with the object half read once all images are there.
+ * Reads one object: the whole response (`event` null), or the content of one event, which may be a single image. May
+ * return before the end of the object once all images have arrived.
  */
 async function* readMembers(
   reading: Reading,
@@ -105,7 +104,7 @@ async function* readMembers(
   for await (const key of json.members(NAME_LENGTH_MAX)) {
     if (key === "error") error = await readError(json);
     else if (key === "data") {
-      if (dataSeen) throw undelivered("a broken answer: two data fields");
+      if (dataSeen) throw undelivered("invalid response: two data fields");
       dataSeen = true;
       yield* readData(reading);
     } else if (event !== null && key === "type" && (await json.peek()) === STRING) {
@@ -139,10 +138,10 @@ async function* readData(reading: Reading): AsyncGenerator<ProvidedImage, void> 
   }
 }
 
-/** What an entry has given: the field that its picture was in, or else the address of one. */
+/** The state of an entry: the field that had its image, or else the URL of one. */
 type Entry = { taken: string | null; url: string | null };
 
-/** Takes one member of an entry: a picture at once, an address only when the entry turns out to hold nothing else. */
+/** Reads one member of an entry. Yields an image at once; a URL is used only if the entry has nothing else. */
 async function* readField(
   reading: Reading,
   key: string | null,
@@ -153,7 +152,7 @@ async function* readField(
     await json.skip();
     return;
   }
-  if (entry.taken === key) throw undelivered("a broken answer: two images in one entry");
+  if (entry.taken === key) throw undelivered("invalid response: two images in one entry");
   if (entry.taken !== null) {
     await json.skip();
     return;
@@ -167,7 +166,7 @@ async function* readField(
   }
 }
 
-/** The picture at an address. One that cannot be had is noted, and does not cost the others. */
+/** Yields the image at the entry's URL. A failure is recorded, and the other images are still read. */
 async function* readUrl(reading: Reading, { taken, url }: Entry): AsyncGenerator<ProvidedImage, void> {
   if (taken !== null || url === null || url === "") return;
   const { progress, openUrl } = reading;
@@ -185,10 +184,10 @@ async function* readUrl(reading: Reading, { taken, url }: Entry): AsyncGenerator
   }
 }
 
-/** Yields the image as a stream that decodes only what is read from it, and comes back at the end of its text. */
+/** Yields the image as a stream that decodes only what its reader requests, and continues at the end of its text. */
 async function* readImage(piece: Pieces, progress: Progress): AsyncGenerator<ProvidedImage, void> {
   let first = await piece();
-  if (first === null) throw undelivered("a broken answer: an empty image");
+  if (first === null) throw undelivered("invalid response: empty image");
   let pulled: Promise<Uint8Array | null> = Promise.resolve(first);
   const body = new ReadableStream<Uint8Array>(
     {
@@ -206,7 +205,7 @@ async function* readImage(piece: Pieces, progress: Progress): AsyncGenerator<Pro
     { highWaterMark: 0 },
   );
   yield { body };
-  // What the reader left is passed over. A failure of the last pull, which the body has told, ends the iteration too.
+  // Skips what the reader left. A failure of the last pull, which the body has reported, ends the iteration too.
   while ((await pulled) !== null) pulled = piece();
   progress.images++;
 }
@@ -225,12 +224,12 @@ async function readError(json: JsonReader): Promise<UpstreamError | null> {
   return (await readErrorMembers(json, error, 1)) ? error : null;
 }
 
-/** Where an error says something about its cause. `raw` is the upstream's own answer, as OpenRouter hands it on. */
-const TELLING = ["code", "type", "message", "error_type", "reason", "raw"];
+/** Members that describe the cause of an error. `raw` is the upstream's own response, as OpenRouter passes it on. */
+const CAUSE_MEMBERS = ["code", "type", "message", "error_type", "reason", "raw"];
 
 /**
- * Takes an error object and those inside it: what a gateway wraps is in `innererror` (Azure), `metadata` (OpenRouter) or
- * the message (LiteLLM). Returns whether it says anything.
+ * Reads an error object and those inside it. A gateway puts the upstream's error into `innererror` (Azure), `metadata`
+ * (OpenRouter) or the message (LiteLLM). Returns whether any member describes the cause.
  */
 async function readErrorMembers(json: JsonReader, error: UpstreamError, depth: number): Promise<boolean> {
   let says = false;
@@ -238,7 +237,7 @@ async function readErrorMembers(json: JsonReader, error: UpstreamError, depth: n
     const first = await json.peek();
     if (first === OPEN_BRACE && depth < ERROR_DEPTH_MAX) {
       says = (await readErrorMembers(json, error, depth + 1)) || says;
-    } else if (first === STRING && TELLING.includes(key ?? "")) {
+    } else if (first === STRING && CAUSE_MEMBERS.includes(key ?? "")) {
       const text = await json.prefix(MESSAGE_LENGTH_MAX);
       says ||= text !== "";
       error.wrapped ??= wrappedIn(text);
@@ -256,7 +255,7 @@ async function readErrorMembers(json: JsonReader, error: UpstreamError, depth: n
       error.status ??= statusIn(await json.scalar());
       says ||= error.status !== null;
     } else {
-      // The reasons of OpenRouter's moderation.
+      // OpenRouter's moderation lists its reasons.
       if (depth > 1 && key === "reasons" && first === OPEN_BRACKET) error.wrapped ??= "refused";
       await json.skip();
     }

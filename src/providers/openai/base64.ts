@@ -6,7 +6,7 @@ const MINUS = 0x2d;
 const UNDERSCORE = 0x5f;
 const FOREIGN = -1;
 const WHITE_SPACE = -2;
-/** The value of each character, of either alphabet; negative for other bytes. */
+/** The value of each character of both alphabets; negative for other bytes. */
 const SEXTETS = new Int8Array(256).fill(FOREIGN);
 for (let value = 0; value < ALPHABET.length; value++) SEXTETS[ALPHABET.charCodeAt(value)] = value;
 SEXTETS[MINUS] = 62;
@@ -14,15 +14,15 @@ SEXTETS[UNDERSCORE] = 63;
 for (const space of " \t\r\n") SEXTETS[space.charCodeAt(0)] = WHITE_SPACE;
 
 /**
- * Decodes base64 (RFC 4648) in pieces cut anywhere, as gateways write it: of either alphabet (sections 4 and 5), with or
- * without padding, broken into lines or not. Other characters, padding in the wrong place and set bits that padding
- * leaves over are damage.
+ * Decodes base64 (RFC 4648) from pieces of any size, as gateways write it: in either alphabet (sections 4 and 5), with
+ * or without padding, with or without line breaks. Other characters, misplaced padding and nonzero unused bits are
+ * errors.
  */
 export class Base64Decoder {
   #bits = 0;
   #held = 0;
   #pads = 0;
-  /** Of what came last, for the runtime's decoder, which takes one alphabet at a time. */
+  /** The alphabet of the last character that tells, for the runtime's decoder, which accepts one alphabet. */
   #alphabet: "base64" | "base64url" = "base64";
 
   get #complete(): boolean {
@@ -33,14 +33,14 @@ export class Base64Decoder {
     return this.#held === 0 && this.#pads === 0;
   }
 
-  /** The most bytes that this many further characters can give. */
+  /** The most bytes that this many further characters can decode to. */
   bytesAtMost(characters: number): number {
     return Math.ceil((characters + 3) / 4) * 3;
   }
 
   /**
-   * Decodes the text between two places, and returns how much of `output` is written. Whole groups of four characters
-   * are given to the runtime's own decoder: a loop of ours takes several times as long.
+   * Decodes the text between two positions, and returns how much of `output` is written. Whole groups of four
+   * characters go to the runtime's decoder, which is several times faster than a loop.
    */
   decode(text: string, from: number, to: number, output: Uint8Array, written: number): number {
     let at = from;
@@ -52,7 +52,7 @@ export class Base64Decoder {
       at += characters;
       end += bytes;
     }
-    // What is less than a group, or a piece with padding in it; or damage, which shows here.
+    // Less than a group, or text with padding or errors.
     while (at < to) end = this.decodeUnit(text.charCodeAt(at++), output, end);
     return end;
   }
@@ -75,13 +75,13 @@ export class Base64Decoder {
     return written + 3;
   }
 
-  /** Ends the text, and returns how much of `output` is written: padding may have been left out. */
+  /** Ends the text, whose padding may be missing, and returns how much of `output` is written. */
   finish(output: Uint8Array, written: number): number {
     let end = written;
     if (this.#pads === 0 && this.#held > 0) {
       for (let missing = 4 - this.#held; missing > 0; missing--) end = this.#pad(output, end);
     }
-    if (!this.#complete) throw undelivered("a broken answer: base64 that ends early");
+    if (!this.#complete) throw undelivered("invalid response: base64 ends early");
     return end;
   }
 
@@ -89,7 +89,7 @@ export class Base64Decoder {
     this.#pads++;
     const spare = this.#held === 2 ? 4 : 2;
     if (this.#held < 2 || this.#held + this.#pads > 4 || this.#bits & ((1 << spare) - 1)) {
-      throw undelivered("a broken answer: bad base64 padding");
+      throw undelivered("invalid response: bad base64 padding");
     }
     if (!this.#complete) return written;
     const bits = this.#bits >> spare;
@@ -103,7 +103,7 @@ export class Base64Decoder {
   }
 }
 
-/** Whether the text is nothing but whole groups, without padding or white space, and so fills the output. */
+/** Decodes a text of whole groups without padding or white space. Returns false for any other text. */
 function decodesWhole(text: string, output: Uint8Array, alphabet: "base64" | "base64url"): boolean {
   try {
     return output.setFromBase64(text, { alphabet }).written === output.length;
@@ -114,5 +114,5 @@ function decodesWhole(text: string, output: Uint8Array, alphabet: "base64" | "ba
 }
 
 function notBase64() {
-  return undelivered("a broken answer: not base64");
+  return undelivered("invalid response: not base64");
 }

@@ -1,19 +1,19 @@
 import { undelivered } from "./failure.ts";
 
-/** What one read asks for. A plain reader gets 4 KiB at a time from workerd, at a tenth of the speed. */
+/** The size of one read. A default reader gets 4 KiB at a time from workerd, at a tenth of the speed. */
 export const READ_BYTES = 65_536;
 
 export type ByteSource = {
-  /** The next bytes, or null at the end. They are overwritten by the following call. */
+  /** The next bytes, or null at the end. The next call overwrites them. */
   next: () => Promise<Uint8Array | null>;
-  /** Lets go of the stream and whatever feeds it. */
+  /** Cancels the stream. */
   cancel: () => Promise<void>;
 };
 
 /**
- * Reads a byte stream in pieces of up to {@link READ_BYTES}, one read at a time, with nothing ahead of the reader.
- * `next` rejects with an `undelivered` ProviderError when no byte comes for `idleMs`, when `signal` aborts, when the
- * stream breaks, and beyond `bytesMax`.
+ * Reads a byte stream in pieces of up to {@link READ_BYTES}, one read at a time, without reading ahead. `next` rejects
+ * with an `undelivered` ProviderError when no byte arrives for `idleMs`, when `signal` aborts, when the stream breaks,
+ * and beyond `bytesMax`.
  */
 export function readBytes(
   body: ReadableStream<Uint8Array>,
@@ -21,7 +21,7 @@ export function readBytes(
 ): ByteSource {
   const reader = body.getReader({ mode: "byob" });
   const watch = new Watch(idleMs, signal);
-  // A read takes the buffer away and brings it back; without it no further read is possible.
+  // A read detaches the buffer and returns it; without it, no further read is possible.
   let buffer: ArrayBufferLike | null = new ArrayBuffer(READ_BYTES);
   let ended = false;
   let left = bytesMax;
@@ -33,7 +33,7 @@ export function readBytes(
     cancel,
     async next() {
       if (ended) return null;
-      if (buffer === null) throw undelivered("stopped");
+      if (buffer === null) throw undelivered("aborted");
       const view = new Uint8Array(buffer, 0, READ_BYTES);
       buffer = null;
       const { done, value } = await watch.over(reader.read(view)).catch(async (error: unknown) => {
@@ -47,7 +47,7 @@ export function readBytes(
       }
       buffer = value.buffer;
       left -= value.byteLength;
-      if (left < 0) throw undelivered("an answer that is too long");
+      if (left < 0) throw undelivered("the response is too long");
       return value;
     },
   };
@@ -57,10 +57,10 @@ export function readBytes(
 class Watch {
   readonly #idleMs: number;
   readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.#interrupt?.(undelivered("stopped"));
+  readonly #onAbort = () => this.#interrupt?.(undelivered("aborted"));
   #timer: ReturnType<typeof setTimeout>;
   #since = 0;
-  /** Ends the read at hand; null while there is none. */
+  /** Rejects the current read; null while there is none. */
   #interrupt: ((error: Error) => void) | null = null;
 
   constructor(idleMs: number, signal: AbortSignal) {
@@ -70,7 +70,7 @@ class Watch {
     signal.addEventListener("abort", this.#onAbort);
   }
 
-  /** What the read gives, or an `undelivered` failure as soon as it has taken too long or the signal aborts. */
+  /** Resolves like the read, or rejects as `undelivered` when it takes too long or the signal aborts. */
   async over<T>(read: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     read.then(resolve, () => reject(undelivered("the connection broke")));
@@ -93,7 +93,7 @@ class Watch {
     return setTimeout(() => {
       const left = this.#interrupt ? this.#since + this.#idleMs - Date.now() : this.#idleMs;
       if (left > 0) this.#timer = this.#lookAfter(left);
-      else this.#interrupt?.(undelivered("the answer stalled"));
+      else this.#interrupt?.(undelivered("the response stalled"));
     }, milliseconds);
   }
 }

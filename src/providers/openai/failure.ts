@@ -1,24 +1,24 @@
 import { ProviderError, type ProviderFailure } from "../provider.ts";
 
-/** What an error object of the upstream says, as far as anything is decided by it. Its texts are never passed on. */
+/** The parts of an upstream error that decide how to handle it. Its texts are never passed on. */
 export type UpstreamError = {
   code: string | null;
   type: string | null;
-  /** An HTTP status in the place of a code, as gateways put it. */
+  /** An HTTP status that a gateway put into the code. */
   status: number | null;
-  /** A refusal by the upstream behind a gateway, which the gateway's own code and type do not tell. */
+  /** A refusal by the upstream behind a gateway, which the gateway's own code and type do not show. */
   wrapped: "refused" | "unreadable" | null;
 };
 
-/** A wait longer than any deadline of ours says no more than this one does. */
+/** The longest wait that is read: longer than any deadline here. */
 export const RETRY_AFTER_MS_MAX = 900_000;
 
-/** From so long without an answer on, the pictures may have been made and billed: they take 10 s and more. */
+/** After this time without a response, images may have been generated and billed: they take 10 s and more. */
 export const LONG_MS = 20_000;
 
 /**
- * Codes and types that say more than the status they come with: billing, for one, arrives as 429 and as 400. Compared
- * without case and punctuation, since gateways spell them anew (`content_filter`, `contentFilter`).
+ * Codes and types that are more precise than their status: billing errors, for example, arrive as 429 and as 400.
+ * Compared without case and punctuation, because gateways spell them differently (`content_filter`, `contentFilter`).
  */
 const NAMES: Record<
   Exclude<ProviderFailure["reason"], "invalid" | "undelivered" | "timeout">,
@@ -71,7 +71,7 @@ for (const reason of ["refused", "unreadable", "misconfigured", "limited", "unav
   for (const name of NAMES[reason]) REASON_BY_NAME.set(bare(name), reason);
 }
 
-/** Names that are looked for inside a message: none of them is a word that people write. */
+/** Names to find inside a message. None of them is an ordinary word. */
 const WRAPPED = new RegExp(
   [
     "moderation_blocked",
@@ -82,15 +82,15 @@ const WRAPPED = new RegExp(
   ].join("|"),
 );
 
-/** Types that, in an answer of status 200, mean that the request was at fault. */
+/** Types that, in a response with status 200, mean that the request is invalid. */
 const REQUEST_FAULTS = new Set(["invalid_request_error", "image_generation_user_error"]);
 
-/** A gateway gave up waiting: the upstream may have gone on. 522 and 524 are Cloudflare's. */
+/** The gateway timed out; the upstream may have continued. 522 and 524 are Cloudflare's. */
 const TIMED_OUT = new Set([504, 522, 524]);
 
 /**
- * Tells why a call failed from its status, its error object (null when the body held none, as a gateway's HTML), and how
- * long the answer took. Codes after OpenAI's error guide and the shapes seen on its image endpoints and its gateways'.
+ * Classifies a failed call by its status, its error object (null when the body has none, such as a gateway's HTML), and
+ * the time it took. The codes are from OpenAI's error guide, and from responses of its image endpoints and of gateways.
  */
 export function failureOf(
   status: number,
@@ -99,14 +99,14 @@ export function failureOf(
 ): ProviderFailure {
   const reason = reasonByName(error) ?? reasonOfStatus(status, error);
   if (reason !== "unavailable" && reason !== "limited") return { reason };
-  // An answer that began well may have been billed, whatever it says then.
+  // A response that began with success may have been billed, whatever follows.
   if (status < 300) return { reason: "undelivered" };
   const gaveUp = TIMED_OUT.has(status) || (status >= 500 && error === null && elapsedMs >= LONG_MS);
   if (gaveUp) return { reason: "timeout" };
   return reason === "limited" ? { reason, by: "rate", retryAfterMs } : { reason, retryAfterMs };
 }
 
-/** What the names in an error say. One that says why wins over one that says only that it failed. */
+/** The reason that an error's names give. A name with a cause wins over one that only says that the call failed. */
 function reasonByName(error: UpstreamError | null): ProviderFailure["reason"] | null {
   if (error === null) return null;
   const named = REASON_BY_NAME.get(bare(error.code ?? "")) ?? REASON_BY_NAME.get(bare(error.type ?? ""));
@@ -114,7 +114,7 @@ function reasonByName(error: UpstreamError | null): ProviderFailure["reason"] | 
   return error.wrapped ?? named ?? null;
 }
 
-/** What a name or a message from within an error says of an upstream behind a gateway. */
+/** The refusal that a name or a message inside an error reports for the upstream behind a gateway. */
 export function wrappedIn(text: string): UpstreamError["wrapped"] {
   const reason = REASON_BY_NAME.get(bare(text)) ?? REASON_BY_NAME.get(bare(WRAPPED.exec(text)?.[0] ?? ""));
   return reason === "refused" || reason === "unreadable" ? reason : null;
@@ -126,23 +126,23 @@ function bare(name: string): string {
 
 function reasonOfStatus(status: number, error: UpstreamError | null): ProviderFailure["reason"] {
   if (status < 300) {
-    // Gateways begin their answer before they know how it ends, and tell the status inside.
+    // Gateways start a response before they know the result, and put the status into the body.
     if (error?.status) return reasonOfStatus(error.status, error);
     return REQUEST_FAULTS.has(error?.type ?? "") ? "invalid" : "undelivered";
   }
-  // A redirect would carry the key to another host, and a base URL that redirects is the wrong one.
+  // A redirect would send the key to another host, and a base URL that redirects is wrong.
   if (status < 400) return "misconfigured";
   if ([401, 402, 403, 404, 405, 407, 410].includes(status)) return "misconfigured";
   if (status === 429) return "limited";
   if ([408, 409, 425].includes(status) || status >= 500) return "unavailable";
   if (status === 413) return "invalid";
-  // Without an error object it was a gateway that refused, not the upstream: its word on our request is no verdict.
+  // Without an error object, a gateway refused the request, not the upstream. It may accept it later.
   return error === null ? "unavailable" : "invalid";
 }
 
 /**
- * The wait that the upstream asks for, in milliseconds, from `retry-after-ms` or `Retry-After` (seconds or an HTTP
- * date, RFC 9110 10.2.3), at most {@link RETRY_AFTER_MS_MAX}; null when it asks for none that can be read.
+ * The upstream's requested wait in milliseconds, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date, RFC
+ * 9110 10.2.3), at most {@link RETRY_AFTER_MS_MAX}; null when it has none, or an invalid one.
  */
 export function retryAfterMs(headers: Headers, nowMs: number): number | null {
   const milliseconds = decimal(headers.get("retry-after-ms"));
@@ -157,22 +157,22 @@ function decimal(text: string | null): number | null {
 }
 
 function untilDate(text: string | null, nowMs: number): number | null {
-  // Only a text with letters: Date.parse would read "-5" as a year.
+  // Only a text that begins with a day's name: Date.parse would read "-5" as a year.
   const at = text !== null && /^[A-Za-z]{3,9},? /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : at - nowMs;
 }
 
-/** The upstream was not reached, in our own words: another try may help. */
+/** The upstream was not reached. Another attempt may succeed. `detail` must not contain upstream text. */
 export function unavailable(detail: string): ProviderError {
   return new ProviderError({ reason: "unavailable", retryAfterMs: null }, detail);
 }
 
-/** The upstream gave no answer in time: another call may help, and may be billed twice. */
+/** The upstream did not respond in time. Another call may succeed, and may be billed twice. */
 export function timedOut(detail: string): ProviderError {
   return new ProviderError({ reason: "timeout" }, detail);
 }
 
-/** The upstream's images did not arrive, in our own words: another call may help, and may be billed twice. */
+/** The upstream's images did not arrive. Another call may succeed, and may be billed twice. */
 export function undelivered(detail: string): ProviderError {
   return new ProviderError({ reason: "undelivered" }, detail);
 }

@@ -12,7 +12,7 @@ import { JsonReader } from "./json.ts";
 import { openPicture } from "./picture.ts";
 import { buildRequest } from "./request.ts";
 
-/** How long an answer that has begun may stay silent. Until it begins, only the caller's signal ends the wait. */
+/** The longest pause in a response. Before a response begins, only the caller's signal ends the wait. */
 export const IDLE_MS = 60_000;
 /** How much of an error body is read. */
 export const ERROR_BYTES_MAX = 65_536;
@@ -21,12 +21,12 @@ export type OpenAIOptions = {
   apiKey: string;
   /** Ends in `/v1`. */
   baseUrl: string;
-  /** Takes one line for the operator's log at the end of each call: no prompt, key or upstream text is in it. */
+  /** Writes one log line at the end of each call. It contains no prompt, key or upstream text. */
   log: (event: string, fields: Record<string, string | number | null>) => void;
   idleMs?: number;
 };
 
-/** What a call has shown so far, for the log and for the detail of its error. */
+/** The state of a call, for the log and for the detail of its error. */
 type Call = Progress & {
   startedAt: number;
   status: number | null;
@@ -34,7 +34,9 @@ type Call = Progress & {
   requestId: string | null;
 };
 
-/** The OpenAI Images API, and whatever speaks its wire format. One `generate` is one call upstream, never repeated. */
+/**
+ * The OpenAI Images API, or a gateway with the same wire format. One `generate` is one upstream call, never repeated.
+ */
 export function createOpenAI(options: OpenAIOptions): Provider {
   return {
     formats: ["png", "jpeg", "webp"],
@@ -82,7 +84,7 @@ async function* generate(
   } finally {
     await source?.cancel();
     stop.abort();
-    // A reader who is told of a broken body leaves the iteration at once, as one does who wants no more images.
+    // A reader that gets a broken body leaves the iteration, and so does one that wants no more images.
     const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
     options.log(eventOf(outcome), logFields(outcome, call, request.generationId));
   }
@@ -96,11 +98,11 @@ async function send(
   { startedAt }: Call,
 ): Promise<Response> {
   const { path, headers, body, sent } = buildRequest(request, references, signal);
-  // A body that could not be sent whole makes fetch itself fail; one that was answered early need not be sent.
+  // If the body cannot be sent, fetch fails. If the response comes early, the body need not be sent.
   sent.catch(() => undefined);
   const init: RequestInit = {
     method: "POST",
-    // The client's request id is logged upstream even where no answer, and so no id of theirs, reaches us.
+    // OpenAI logs this id, which helps when no response, and so none of its own ids, reaches us.
     headers: {
       ...headers,
       accept: "application/json",
@@ -113,7 +115,7 @@ async function send(
     signal,
   };
   return fetch(baseUrl.replace(/\/+$/, "") + path, init).catch(() => {
-    const detail = signal.aborted ? "stopped" : "no answer";
+    const detail = signal.aborted ? "aborted" : "no response";
     throw Date.now() - startedAt >= LONG_MS ? timedOut(detail) : unavailable(detail);
   });
 }
@@ -124,7 +126,7 @@ function sourceOf(response: Response, idleMs: number, signal: AbortSignal): Byte
   return readBytes(response.body, { idleMs, signal, bytesMax });
 }
 
-/** The error object of a refusal; null when the body is not upstream's JSON, and the status alone must tell. */
+/** The error object of a refusal; null when the body is not the upstream's JSON, so that only the status counts. */
 async function readRefusal(json: JsonReader): Promise<UpstreamError | null> {
   return readErrorAnswer(json).catch((error: unknown) => {
     if (error instanceof ProviderError) return null;
@@ -143,7 +145,7 @@ function refusal(
   return new ProviderError(failureOf(response.status, error, { retryAfterMs: wait, elapsedMs }), "refused");
 }
 
-/** Text of the upstream that is shaped like a name or an id; anything else could carry a prompt into the log. */
+/** Upstream text that has the form of a name or an id. Any other text could contain a prompt, and is not logged. */
 function printable(text: string | null, shape: RegExp): string | null {
   return text !== null && shape.test(text) ? text : null;
 }
@@ -153,7 +155,7 @@ function withFacts(error: ProviderError, call: Call): ProviderError {
   return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
 }
 
-/** What an operator must look at, and what may have been paid for in vain, have events of their own. */
+/** Failures that need an operator, and calls that may have been paid without images, have their own events. */
 function eventOf(outcome: string): string {
   if (outcome === "misconfigured") return "provider_misconfigured";
   return outcome === "undelivered" || outcome === "timeout" ? "provider_undelivered" : "provider_call";
@@ -169,7 +171,7 @@ function logFields(outcome: string, call: Call, generationId: string) {
     outcome,
     status: call.status,
     code: call.code,
-    // Our own words: no text of the upstream is ever put into a ProviderError.
+    // Never upstream text: a ProviderError contains none.
     detail: call.broken instanceof ProviderError ? call.broken.message : null,
     images: call.images,
     upstream_request_id: call.requestId,

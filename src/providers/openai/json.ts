@@ -2,12 +2,12 @@ import { Buffer } from "node:buffer";
 import { Base64Decoder } from "./base64.ts";
 import { undelivered } from "./failure.ts";
 
-/** How many objects and arrays may stand inside each other in a value that is skipped. */
+/** The deepest nesting of a value that is skipped. */
 export const NESTING_MAX = 32;
-/** What begins a data URL, and how long it may be before its data. */
+/** The prefix of a data URL, and the longest text before its data. */
 const DATA_URL = "data:";
 const DATA_URL_HEAD_MAX = 256;
-/** The longest address of a picture that is read, in characters: signed ones take some 2,000. */
+/** The longest image URL, in characters. Signed URLs have about 2,000. */
 const URL_LENGTH_MAX = 8_192;
 /** The longest number or literal, in bytes. */
 const SCALAR_BYTES_MAX = 64;
@@ -31,34 +31,35 @@ const ESCAPES = new Map(
   [...'"\\/bfnrt'].map((letter, index) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(index)]),
 );
 
-/** Gives the decoded pieces of a picture in turn; null ends it. */
+/** Returns the next decoded piece of an image; null at its end. */
 export type Pieces = () => Promise<Uint8Array | null>;
 
 /**
- * Reads one JSON text (RFC 8259) from bytes as they come, holding one chunk and never a whole value, so that an image
- * of any size passes through constant memory. The caller walks the grammar and takes or skips each value in turn.
- * Every method rejects with an `undelivered` ProviderError when the text breaks off or is not JSON.
+ * Reads one JSON text (RFC 8259) from bytes as they arrive. It buffers one chunk and never a whole value, so that an
+ * image of any size needs constant memory. The caller walks the grammar and reads or skips each value in turn. Every
+ * method rejects with an `undelivered` ProviderError when the text breaks off or is not JSON.
  *
- * The streaming parsers on npm hand a string over only once they hold the whole of it; here one string is an image.
+ * The streaming parsers on npm return a string only as a whole; here, one string is an image.
  */
 export class JsonReader {
   readonly #next: () => Promise<Uint8Array | null>;
   #chunk: Uint8Array = NOTHING;
   #at = 0;
 
-  /** `next` gives the next bytes, or null at the end. A chunk is done with when the next one is asked for. */
+  /** @param next returns the next bytes, or null at the end; it may overwrite the previous chunk */
   constructor(next: () => Promise<Uint8Array | null>) {
     this.#next = next;
   }
 
-  /** Passes over a byte order mark; then as {@link peek}. */
+  /** Skips a byte order mark, then does the same as {@link peek}. */
   async start(): Promise<number> {
     if ((await this.peek()) !== BYTE_ORDER_MARK[0]) return this.peek();
-    for (const byte of BYTE_ORDER_MARK) if ((await this.#byte()) !== byte) throw broken("not a JSON value");
+    for (const byte of BYTE_ORDER_MARK)
+      if ((await this.#byte()) !== byte) throw invalidResponse("not a JSON value");
     return this.peek();
   }
 
-  /** The next byte of the line that is no blank, without taking it; the line's end is one, too. */
+  /** The next byte of the line that is not a space or a tab, without consuming it. The line's end counts. */
   async peekInLine(): Promise<number> {
     for (;;) {
       for (; this.#at < this.#chunk.length; this.#at++) {
@@ -70,8 +71,8 @@ export class JsonReader {
   }
 
   /**
-   * Takes text up to and with the end of the line, or the byte `stop` before that, and tells at which of them it ended.
-   * What is beyond `lengthMax` is dropped. Null at the end of the stream.
+   * Reads text up to and including the end of the line, or the byte `stop` if that comes first; `end` is the byte that
+   * ended it. Drops characters beyond `lengthMax`. Null at the end of the stream.
    */
   async line(lengthMax: number, stop = LINE_FEED): Promise<{ text: string; end: number } | null> {
     if (this.#at === this.#chunk.length && !(await this.#more())) return null;
@@ -86,7 +87,7 @@ export class JsonReader {
     }
   }
 
-  /** The first byte of the next token, without taking it. */
+  /** The first byte of the next token, without consuming it. */
   async peek(): Promise<number> {
     for (;;) {
       for (; this.#at < this.#chunk.length; this.#at++) {
@@ -98,7 +99,7 @@ export class JsonReader {
     }
   }
 
-  /** Walks an object: each key in turn (null for one longer than `keyLengthMax`), whose value the caller must take. */
+  /** Walks an object: yields each key (null for one longer than `keyLengthMax`). The caller must read its value. */
   async *members(keyLengthMax: number): AsyncGenerator<string | null, void> {
     await this.#expect(OPEN_BRACE);
     if (await this.#accept(CLOSE_BRACE)) return;
@@ -110,7 +111,7 @@ export class JsonReader {
     await this.#expect(CLOSE_BRACE);
   }
 
-  /** Walks an array: its indexes in turn; the caller must take each element. */
+  /** Walks an array: yields each index. The caller must read the element. */
   async *elements(): AsyncGenerator<number, void> {
     await this.#expect(OPEN_BRACKET);
     if (await this.#accept(CLOSE_BRACKET)) return;
@@ -122,15 +123,15 @@ export class JsonReader {
   }
 
   /**
-   * Takes a string; null when it is longer than `lengthMax`. Bytes outside ASCII come as one unit each: good enough to
-   * compare with names we know, and nothing else is done with it.
+   * Reads a string; null when it is longer than `lengthMax`. Each byte outside ASCII becomes one character: that is
+   * enough to compare with known names.
    */
   async text(lengthMax: number): Promise<string | null> {
     await this.#expect(QUOTE);
     return await this.#rest("", lengthMax);
   }
 
-  /** Takes a string, and returns no more of it than `lengthMax` characters. */
+  /** Reads a string, and returns at most its first `lengthMax` characters. */
   async prefix(lengthMax: number): Promise<string> {
     await this.#expect(QUOTE);
     let text = "";
@@ -141,19 +142,19 @@ export class JsonReader {
     return text;
   }
 
-  /** Takes a number or a literal, and returns its text. */
+  /** Reads a number or a literal, and returns its text. */
   async scalar(): Promise<string> {
     await this.peek();
     return await this.#scalar();
   }
 
-  /** Takes a value of any kind and forgets it. */
+  /** Skips a value of any kind. */
   async skip(depth = 1): Promise<void> {
     const first = await this.peek();
     if (first === QUOTE) {
       await this.text(0);
     } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
-      if (depth > NESTING_MAX) throw broken("values nested too deep");
+      if (depth > NESTING_MAX) throw invalidResponse("values nested too deeply");
       const inner = first === OPEN_BRACE ? this.members(0) : this.elements();
       for await (const _ of inner) await this.skip(depth + 1);
     } else {
@@ -162,8 +163,8 @@ export class JsonReader {
   }
 
   /**
-   * Takes the start of a string that holds a picture, in base64 or as a data URL, and returns a reader of its decoded
-   * pieces. With `mayBeUrl` any other text is an address, which is returned; null for one that is too long.
+   * Reads the start of a string with an image, in base64 or as a data URL, and returns a reader of its decoded pieces.
+   * With `mayBeUrl`, any other text is a URL, which is returned; null if it is too long.
    */
   async picture(mayBeUrl: boolean): Promise<Pieces | string | null> {
     await this.#expect(QUOTE);
@@ -185,13 +186,13 @@ export class JsonReader {
   async #dataUrlHead(): Promise<void> {
     let head = "";
     for (let unit = await this.#unit(); unit !== COMMA; unit = await this.#unit()) {
-      if (unit === null || head.length === DATA_URL_HEAD_MAX) throw broken("a data URL without data");
+      if (unit === null || head.length === DATA_URL_HEAD_MAX) throw invalidResponse("data URL without data");
       head += String.fromCharCode(unit);
     }
-    if (!head.toLowerCase().endsWith(";base64")) throw broken("a data URL that is not base64");
+    if (!head.toLowerCase().endsWith(";base64")) throw invalidResponse("data URL without base64");
   }
 
-  /** Reads base64 that begins with `start`, which has been taken; `closed` when the string is over with that. */
+  /** Reads base64 that begins with `start`, which was consumed; `closed` if the string ended there. */
   #pieces(start: string, closed: boolean): Pieces {
     const decoder = new Base64Decoder();
     let carried = start;
@@ -214,21 +215,21 @@ export class JsonReader {
     };
   }
 
-  /** Makes sure that nothing but white space follows. */
+  /** Checks that only white space follows. */
   async end(): Promise<void> {
-    if ((await this.peek()) !== END) throw broken("something follows the JSON");
+    if ((await this.peek()) !== END) throw invalidResponse("data after the JSON");
   }
 
-  /** Decodes what is left of the chunk, or of the string: one piece never waits for bytes, an escape cut in two aside. */
+  /** Decodes the rest of the chunk, or of the string. Waits for bytes only within an escape. */
   async #decodeChunk(
     decoder: Base64Decoder,
     output: Uint8Array,
     alreadyWritten: number,
   ): Promise<{ written: number; closed: boolean }> {
     const chunk = this.#chunk;
-    // Text of one character a byte: what is looked for in it is found far sooner than in the bytes.
+    // One character per byte: a search in text is much faster than in bytes.
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1");
-    // An escaped quote is no base64, so the first quote ends the string or breaks it.
+    // An escaped quote is not base64, so the first quote ends the string or is an error.
     const quote = placeOf('"', text, this.#at);
     let written = alreadyWritten;
     while (this.#at < text.length) {
@@ -241,13 +242,13 @@ export class JsonReader {
         return { written: decoder.finish(output, written), closed: true };
       }
       written = decoder.decodeUnit(await this.#escape(), output, written);
-      // The rest of an escape may have come with a new chunk, for which this output has no room.
+      // The end of an escape may be in a new chunk, for which this output has no room.
       if (this.#chunk !== chunk) break;
     }
     return { written, closed: false };
   }
 
-  /** The rest of a string whose start has been taken; null when the whole is longer than `lengthMax`. */
+  /** The rest of a string whose start was consumed, as a whole; null when that is longer than `lengthMax`. */
   async #rest(start: string, lengthMax: number): Promise<string | null> {
     let text = start;
     for (let unit = await this.#unit(); unit !== null; unit = await this.#unit()) {
@@ -257,11 +258,11 @@ export class JsonReader {
     return text.length > lengthMax ? null : text;
   }
 
-  /** The next character of a string, its escapes undone; null at its end. Line breaks of base64 may stand bare. */
+  /** The next character of a string, unescaped; null at its end. Base64 may have line breaks. */
   async #unit(isBase64 = false): Promise<number | null> {
     const unit = await this.#byte();
     if (unit === QUOTE) return null;
-    if (unit < 0x20 && !isBase64) throw broken("a control character in a string");
+    if (unit < 0x20 && !isBase64) throw invalidResponse("control character in a string");
     return unit === BACKSLASH ? this.#escape() : unit;
   }
 
@@ -269,12 +270,12 @@ export class JsonReader {
     const letter = await this.#byte();
     if (letter !== LOWER_U) {
       const unit = ESCAPES.get(letter);
-      if (unit === undefined) throw broken("an unknown escape");
+      if (unit === undefined) throw invalidResponse("unknown escape");
       return unit;
     }
     let digits = "";
     while (digits.length < 4) digits += String.fromCharCode(await this.#byte());
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw broken("a bad unicode escape");
+    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw invalidResponse("bad Unicode escape");
     return Number.parseInt(digits, 16);
   }
 
@@ -285,13 +286,13 @@ export class JsonReader {
       if (!/[-+.0-9A-Za-z]/.test(character)) break;
       text += character;
       this.#at++;
-      if (text.length > SCALAR_BYTES_MAX) throw broken("a value that is too long");
+      if (text.length > SCALAR_BYTES_MAX) throw invalidResponse("value too long");
     }
-    if (!SCALAR.test(text)) throw broken("not a JSON value");
+    if (!SCALAR.test(text)) throw invalidResponse("not a JSON value");
     return text;
   }
 
-  /** Passes over bytes that need no look: a long string that nobody reads costs no allocation. */
+  /** Skips plain characters, so that a long string that nobody reads needs no allocation. */
   #skipPlain(): void {
     for (; this.#at < this.#chunk.length; this.#at++) {
       const byte = this.#chunk[this.#at] ?? QUOTE;
@@ -306,7 +307,7 @@ export class JsonReader {
   }
 
   async #expect(byte: number): Promise<void> {
-    if (!(await this.#accept(byte))) throw broken(`no ${String.fromCharCode(byte)} where one must stand`);
+    if (!(await this.#accept(byte))) throw invalidResponse(`expected ${String.fromCharCode(byte)}`);
   }
 
   async #byte(): Promise<number> {
@@ -315,7 +316,7 @@ export class JsonReader {
   }
 
   async #mustHaveMore(): Promise<void> {
-    if (!(await this.#more())) throw broken("it breaks off");
+    if (!(await this.#more())) throw invalidResponse("it ends early");
   }
 
   async #more(): Promise<boolean> {
@@ -326,12 +327,12 @@ export class JsonReader {
   }
 }
 
-/** Where a character next stands in the text; its length where it does not. */
+/** The position of the next such character in the text, or the text's length. */
 function placeOf(character: string, text: string, from: number): number {
   const place = text.indexOf(character, from);
   return place < 0 ? text.length : place;
 }
 
-function broken(what: string) {
-  return undelivered(`a broken answer: ${what}`);
+function invalidResponse(what: string) {
+  return undelivered(`invalid response: ${what}`);
 }

@@ -2,15 +2,15 @@ import { sleep } from "../../time.ts";
 import { readBytes } from "./bytes.ts";
 import { undelivered } from "./failure.ts";
 
-/** How long it may take to get a picture from its address, all attempts and all bytes of it. */
+/** The longest time to fetch an image from its URL, with all attempts and bytes. */
 export const PICTURE_MS_MAX = 120_000;
-/** A GET costs nothing, and a picture that is lost does. */
+/** A GET is free, and a lost image is not. */
 export const PICTURE_ATTEMPTS = 3;
 const AGAIN_MS = 500;
 
 /**
- * Opens the picture at an address that an answer gave. Over https, or at the gateway's own origin; without the key,
- * without following redirects, and within {@link PICTURE_MS_MAX}.
+ * Fetches the image at a URL of a response: over https, or from the gateway's own origin, without the key, without
+ * following redirects, and within {@link PICTURE_MS_MAX}.
  * @throws {ProviderError} `undelivered`; the stream fails with the same
  */
 export async function openPicture(
@@ -18,7 +18,7 @@ export async function openPicture(
   { baseUrl, idleMs, signal }: { baseUrl: string; idleMs: number; signal: AbortSignal },
 ): Promise<ReadableStream<Uint8Array>> {
   const url = allowed(address, baseUrl);
-  if (url === null) throw undelivered("a picture at an address that is not allowed");
+  if (url === null) throw undelivered("image URL not allowed");
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), PICTURE_MS_MAX);
   const stop = AbortSignal.any([signal, late.signal]);
@@ -33,7 +33,7 @@ export async function openPicture(
         async pull(controller) {
           try {
             const bytes = await source.next();
-            // The source overwrites what it gave.
+            // The source overwrites its buffer.
             if (bytes !== null) return controller.enqueue(bytes.slice());
             controller.close();
           } catch (error) {
@@ -62,13 +62,13 @@ async function get(url: URL, signal: AbortSignal): Promise<ReadableStream<Uint8A
     const mayHelp =
       response === null || response.status === 404 || response.status === 429 || response.status >= 500;
     if (!mayHelp || attempts === PICTURE_ATTEMPTS || signal.aborted) {
-      throw undelivered(`a picture whose address gave ${response?.status ?? "no answer"}`);
+      throw undelivered(`image URL returned ${response?.status ?? "no response"}`);
     }
     await sleep(AGAIN_MS * attempts);
   }
 }
 
-/** The address as a URL, relative to the gateway's; null for one that is not to be asked. */
+/** The URL, resolved against the gateway's; null if it is not allowed. */
 function allowed(address: string, baseUrl: string): URL | null {
   const url = URL.parse(address, baseUrl);
   if (url === null || url.username !== "" || url.password !== "") return null;

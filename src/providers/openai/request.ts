@@ -1,6 +1,6 @@
 import type { ImageRequest, Reference } from "../provider.ts";
 
-/** A request ready for fetch. `sent` settles when the body has been handed over, or could not be. */
+/** A request for fetch. `sent` settles when the body was sent, or could not be. */
 export type UpstreamRequest = {
   path: "/images/generations" | "/images/edits";
   headers: Record<string, string>;
@@ -12,8 +12,8 @@ const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "web
 
 /**
  * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`. The form is streamed
- * from storage at a length known beforehand: a body without Content-Length would go out chunked, which not every
- * gateway on the way takes. Stops sending when `signal` aborts.
+ * from storage with a known length: a body without Content-Length would be sent chunked, which not every gateway
+ * accepts. Stops sending when `signal` aborts.
  */
 export function buildRequest(
   request: ImageRequest,
@@ -39,8 +39,9 @@ export function buildRequest(
 }
 
 /**
- * Only what the GPT Image models take; `response_format` and `input_fidelity` they refuse. `moderation` is left out
- * unless it differs from the default: the published form schema lacks it on edits, though the API takes it there.
+ * Only fields that the GPT Image models accept; they refuse `response_format` and `input_fidelity`. `moderation` is
+ * sent only if it differs from the default: the published form schema of edits lacks it, though the API accepts it
+ * there.
  */
 function fieldsOf(request: ImageRequest): Record<string, string | number> {
   const { size, outputCompression } = request;
@@ -83,7 +84,7 @@ function textPart(text: string): Part {
   return { bytes: encoded.byteLength, open: async () => new Blob([encoded]).stream() };
 }
 
-/** One reference after another, each opened when its turn comes, through the stream's own back-pressure. */
+/** Sends one part after another, and opens each only when it is its turn. */
 async function send(
   parts: readonly Part[],
   writable: WritableStream<Uint8Array>,
@@ -93,7 +94,7 @@ async function send(
     for (const part of parts) await (await part.open()).pipeTo(writable, { preventClose: true, signal });
     await writable.close();
   } catch (error) {
-    // Too few or too many bytes of a reference end here too: the call then fails, it is never sent short.
+    // A reference with too few or too many bytes ends here too: the call fails, and is never sent short.
     await writable.abort(error).catch(() => undefined);
     throw error;
   }

@@ -1,9 +1,9 @@
-/** sRGB as it is stored: three numbers from 0 to 255, not rounded. */
+/** An sRGB colour: three numbers from 0 to 255, not rounded. */
 export type Colour = readonly [red: number, green: number, blue: number];
 
 type Lab = readonly [lightness: number, a: number, b: number];
 
-/** Mixes as the eye sees it, in OKLab (Björn Ottosson, 2020), so that no blend passes through grey or mud. */
+/** Mixes two colours in OKLab (Björn Ottosson, 2020), so that blends do not pass through grey. */
 export function mix(from: Colour, to: Colour, amount: number): Colour {
   const start = toLab(from);
   const end = toLab(to);
@@ -11,7 +11,7 @@ export function mix(from: Colour, to: Colour, amount: number): Colour {
   return fromLab([at(0), at(1), at(2)]);
 }
 
-/** `#rrggbb` to a colour. */
+/** Parses `#rrggbb`. */
 export function hex(code: string): Colour {
   const value = Number.parseInt(code.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];

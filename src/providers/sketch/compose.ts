@@ -13,7 +13,7 @@ export type SceneRequest = {
   height: number;
   prompt: string;
   quality: Quality;
-  /** Of the prompt, the references and the index; never of the size or the quality, which keep the composition. */
+  /** Derived from prompt, references and index. Size and quality are left out, so that they keep the composition. */
   seed: number;
 };
 
@@ -35,7 +35,7 @@ const PLACES: readonly [Place, ...Place[]] = [
 ];
 const TIMES: readonly [Time, ...Time[]] = ["dawn", "dusk", "dusk", "golden", "night", "day", "mist"];
 
-/** Composes the picture that a request stands for: always the same one. */
+/** Composes the scene of a request. The same request always gives the same scene. */
 export function composeScene(request: SceneRequest): Scene {
   const { width, height, seed } = request;
   const wishes = readWishes(request.prompt);
@@ -81,7 +81,7 @@ export function composeScene(request: SceneRequest): Scene {
   return scene;
 }
 
-/** The share of the height above the horizon. */
+/** The part of the height above the horizon. */
 const HORIZONS: Record<Place, number> = {
   mountains: 0.62,
   sea: 0.6,

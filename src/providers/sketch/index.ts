@@ -9,15 +9,15 @@ import { composeScene } from "./compose.ts";
 import { createPainter } from "./paint.ts";
 import { encodePng } from "./png.ts";
 
-/** The longest edge it draws: what is held grows with the edge. */
+/** The longest edge. Memory grows with the edge. */
 export const EDGE_PIXELS_MAX = 3840;
 const AUTO_SIZE = { width: 1024, height: 1024 };
 
 type GenerateOptions = { references: readonly Reference[]; signal: AbortSignal };
 
 /**
- * The embedded provider: it draws a landscape in the Worker itself, steered by the words of the prompt. The same prompt,
- * size, quality, background, references and index give the same bytes, whatever the generation.
+ * The built-in provider: it draws a landscape in the Worker, from the words of the prompt. The same prompt, size,
+ * quality, background, references and index give the same bytes, in every generation.
  */
 export const sketch: Provider = { formats: ["png"], generate };
 
@@ -50,7 +50,7 @@ function refuseUndrawable(
   throw new ProviderError({ reason: "invalid" }, `cannot draw ${outputFormat} of ${width}x${height}`);
 }
 
-/** The SHA-256 of each reference, streamed, so that none is ever held. */
+/** The SHA-256 of each reference, streamed, so that no reference is in memory. */
 async function digestReferences({ references, signal }: GenerateOptions): Promise<string> {
   const digests: string[] = [];
   for (const reference of references) {

@@ -46,7 +46,7 @@ export function createLand(setting: LandSetting): { backdrop: Layer[]; foregroun
   };
 }
 
-/** Tells each layer where the nearer ones cover it, so that nothing is worked out to be painted over. */
+/** Stores in each layer where nearer layers cover it, so that hidden pixels are not computed. */
 function hideBehind(layers: Layer[]): Layer[] {
   layers.reduceRight<Float32Array | null>((nearer, { ridge }) => {
     if (nearer) ridge.hidden = nearer.map((y) => y + 2);

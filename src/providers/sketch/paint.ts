@@ -9,7 +9,7 @@ const GRAIN_EDGE = 128;
 const GRAIN_STRENGTH = 1.3;
 const VIGNETTE = 0.2;
 
-/** A painter of the scene's rows. It holds a few rows and tables as long as an edge, never the picture. */
+/** Paints the scene row by row. It keeps a few rows and tables as long as an edge, never the whole image. */
 export function createPainter(scene: Scene): RowPainter {
   const row: Row = new Float32Array(scene.width * 3);
   const paintSky = createSkyPainter(scene);
@@ -54,7 +54,7 @@ function paintRidge(scene: Scene, ridge: Ridge, y: number, out: Row): void {
   if (windows) lightWindows(scene, ridge, windows, y, out);
 }
 
-/** Smooth noise is measured once for some columns: none of it is finer. */
+/** Smooth noise is sampled once per this many columns: it has no finer detail. */
 function columnsPerMeasure(unit: number): number {
   return Math.max(1, Math.round(unit / 640));
 }
@@ -205,7 +205,7 @@ function createFiller(width: number): Filler {
   };
 }
 
-/** Where the outline meets a horizontal line, from left to right; the number of places. */
+/** Finds where the outline crosses a horizontal line, from left to right. Returns the number of crossings. */
 function findCrossings(points: Float32Array, y: number, crossings: Float64Array): number {
   let count = 0;
   let fromX = points[points.length - 2] ?? 0;

@@ -1,20 +1,21 @@
 import { crc32 } from "node:zlib";
 
-/** Rows compressed at a time: the only pixels that are ever held. */
+/** Rows compressed at a time: the only pixels in memory. */
 export const BLOCK_ROWS = 16;
-/** Left to itself the compressor answers in pieces of 4 KiB, at a turn of the event loop each. */
+/** By default, the compressor returns pieces of 4 KiB, one per turn of the event loop. */
 const CHUNK_BYTES_MAX = 64 * 1024;
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const FILTER_SUB = 1;
 const FILTER_UP = 2;
 
-/** Writes row `y` as RGB, 3 bytes a pixel, into the whole of `row`. Rows are asked for from the top, once each. */
+/** Writes row `y` as RGB, 3 bytes per pixel, into `row`. Called once for each row, from the top. */
 export type RowPainter = (y: number, row: Uint8Array) => void;
 
 /**
- * A PNG of 8-bit RGB (ISO/IEC 15948), drawn while it is read: no row is painted before a reader asks for bytes.
- * The event loop gets a turn after each block. `check` runs before each block; what it throws is the stream's error.
+ * Encodes a PNG of 8-bit RGB (ISO/IEC 15948) while it is read: rows are painted when the reader requests bytes. The
+ * event loop gets a turn after each block. `check` runs before each block; an error that it throws is the stream's
+ * error.
  */
 export function encodePng(
   size: { width: number; height: number },
@@ -55,7 +56,8 @@ export function encodePng(
       controller.enqueue(SIGNATURE);
       return controller.enqueue(chunk("IHDR", header(size)));
     }
-    // The compressor takes any number of blocks without a reader, so it is asked first and fed only until it answers.
+    // The compressor accepts any number of blocks without a reader, so read first, and write only until it returns
+    // bytes.
     let arrived = false;
     const next = reader.read(new Uint8Array(CHUNK_BYTES_MAX)).finally(() => {
       arrived = true;
@@ -87,7 +89,7 @@ export function encodePng(
   );
 }
 
-/** Paints rows and filters them: each with the neighbour, left or above, that leaves the smaller differences. */
+/** Paints rows and filters each with the neighbour, left or above, that gives the smaller differences. */
 function createFilter(width: number, paint: RowPainter): (start: number, end: number) => Uint8Array {
   const bytes = width * 3;
   let above = new Uint8Array(bytes);

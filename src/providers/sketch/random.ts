@@ -1,4 +1,4 @@
-/** A repeatable source of numbers. The same seed and label always give the same row of numbers. */
+/** A repeatable random source. The same seed and label always give the same numbers. */
 export type Random = {
   /** At least `low`, below `high`. */
   between(low: number, high: number): number;
@@ -6,7 +6,7 @@ export type Random = {
   pick<Item>(items: readonly [Item, ...Item[]]): Item;
 };
 
-/** A stream of its own for each label, so that drawing more of one thing never moves another. */
+/** Each label has its own stream, so that drawing more of one thing does not move another. */
 export function createRandom(seed: number, label: string): Random {
   const start = labelSeed(seed, label);
   let count = 0;
@@ -18,7 +18,7 @@ export function createRandom(seed: number, label: string): Random {
   };
 }
 
-/** A 32-bit seed made of another one and a label. */
+/** A 32-bit seed, derived from another seed and a label. */
 export function labelSeed(seed: number, label: string): number {
   let state = seed | 0;
   for (let index = 0; index < label.length; index++) {

@@ -1,6 +1,6 @@
 import type { Colour } from "./colour.ts";
 
-/** One row of the picture being mixed: red, green and blue of each column, 0 to 255, not rounded. */
+/** One row of the image: red, green and blue of each column, 0 to 255, not rounded. */
 export type Row = Float32Array;
 
 export function between(from: Colour, to: Colour, share: number): Colour {
@@ -11,7 +11,7 @@ export function between(from: Colour, to: Colour, share: number): Colour {
   ];
 }
 
-/** Lays a colour over what is there. */
+/** Blends a colour over a pixel. */
 export function blend(out: Row, at: number, colour: Colour, share: number): void {
   const rest = 1 - share;
   out[at] = (out[at] ?? 0) * rest + colour[0] * share;
@@ -19,7 +19,7 @@ export function blend(out: Row, at: number, colour: Colour, share: number): void
   out[at + 2] = (out[at + 2] ?? 0) * rest + colour[2] * share;
 }
 
-/** Adds light to what is there, without ever burning out. */
+/** Adds light to a pixel, without exceeding white. */
 export function screen(out: Row, at: number, colour: Colour, share: number): void {
   for (let channel = 0; channel < 3; channel++) {
     const value = out[at + channel] ?? 0;

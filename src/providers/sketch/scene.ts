@@ -1,12 +1,12 @@
 import type { Colour } from "./colour.ts";
 import type { Shape } from "./shapes.ts";
 
-/** Everything that is in a picture, as data in pixels. What depends only on the column or the row is worked out here. */
+/** The content of an image, as data in pixels. Values that depend only on the column or the row are precomputed. */
 export type Scene = {
   width: number;
   height: number;
   seed: number;
-  /** The measure of everything: about the edge of a square of the same area. */
+  /** The unit of length: about the edge of a square with the same area. */
   unit: number;
   horizon: number;
   /** Red, green and blue for each row down to the horizon. */

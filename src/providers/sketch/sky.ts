@@ -47,7 +47,7 @@ function twinkle({ x, y, radius, strength }: Star, row: number, width: number, o
   }
 }
 
-/** The bright air around the light: wide and flat, and a narrow halo. Worked out once for each distance. */
+/** The glow around the light: wide and flat, with a narrow halo. Computed once for each distance. */
 function createGlow({ x: middle, y: level, glow, disc, reach, strength, radius }: Light) {
   const steps = 2048;
   const most = 3.2;
@@ -115,7 +115,7 @@ function hangCurtain({ edge, rise, strength, low, high }: Curtain, y: number, wi
 const KEPT_CLOUD_ROWS = 16;
 type CloudRow = { level: number; thickness: Float32Array; lit: Float32Array };
 
-/** Clouds are soft, so they are worked out on a grid of cells of some pixels, and blended in between. */
+/** Clouds are soft, so they are computed on a coarse grid and interpolated. */
 function createCloudPainter(scene: Scene, clouds: Clouds): (y: number, out: Row) => void {
   const { width, unit, horizon } = scene;
   const cell = Math.max(2, Math.round(unit / 256));

@@ -13,7 +13,7 @@ export type Feature =
   | "autumn"
   | "storm";
 
-/** What a prompt asks for, as far as the sketch can draw it. */
+/** The parts of a prompt that the sketch can draw. */
 export type Wishes = {
   time: Time | null;
   place: Place | null;

@@ -36,7 +36,7 @@ let user: TestUser;
 
 const LOST: ProviderFailure = { reason: "undelivered" };
 
-/** The provider makes these pictures in its next calls, or fails with this. */
+/** The provider's next calls return these images, or fail with this. */
 function provide(...calls: (Uint8Array[] | ProviderFailure)[]) {
   const spy = vi.spyOn(sketch, "generate");
   for (const made of calls) {
@@ -65,7 +65,7 @@ function form(fields: Record<string, string>, files: [string, Uint8Array][]): Fo
 const edit = (fields: Record<string, string>, files: [string, Uint8Array][]) =>
   call("POST", EDITS, { key: user.key, body: form(fields, files) });
 
-/** The error of an answer, which must be whole. */
+/** The error of a response, which must have all members. */
 function errorOf(answer: Answer) {
   const shape = z.strictObject({
     error: z.strictObject({
@@ -87,7 +87,7 @@ beforeEach(async () => {
 afterEach(() => vi.restoreAllMocks());
 
 describe("an answer", () => {
-  it("has the images in base64, in order, at a length that is said, and is charged as any other", async () => {
+  it("returns the images in base64, in order, with Content-Length, and is charged like any other", async () => {
     const pictures = [png(1024, 1024), png(1024, 1536)];
     provide(pictures);
     const response = await respond("POST", GENERATIONS, {
@@ -115,7 +115,7 @@ describe("an answer", () => {
   });
 
   it.each([0, 1, 2, 3 * 16_384 - 1, 3 * 16_384, 3 * 16_384 + 1, 1_000_003])(
-    "keeps an image of %i bytes more than a header whole",
+    "returns an image of a header and %i bytes complete",
     async (more) => {
       const picture = new Uint8Array([...png(1024, 1024), ...new Uint8Array(more).fill(0xa5)]);
       provide([picture]);
@@ -124,13 +124,13 @@ describe("an answer", () => {
     },
   );
 
-  it("has what was delivered, and costs that much, when fewer images come than were asked for", async () => {
+  it("returns and charges only the delivered images when the provider returns fewer", async () => {
     provide([png(1024, 1024)]);
     const { data, usage } = Images.parse((await post(GENERATIONS, { ...ASKED, n: 3 })).body);
     expect([data.length, usage.credits, await creditsOf(user)]).toEqual([1, 8, 92]);
   });
 
-  it("takes what common clients send beside", async () => {
+  it("accepts the extra fields of common clients", async () => {
     const spy = provide([png(1024, 1024)]);
     const answer = await post(GENERATIONS, {
       ...ASKED,
@@ -152,7 +152,7 @@ describe("an answer", () => {
     expect(spy.mock.calls[0]?.[0]).toMatchObject({ size: "auto", n: 1, moderation: "low" });
   });
 
-  it("has addresses instead of base64 where they are asked for, in a stream too", async () => {
+  it("returns URLs instead of base64 on request, also in a stream", async () => {
     const picture = png(1024, 1024);
     provide([picture], [picture]);
     const asked = { ...ASKED, response_format: "url" };
@@ -168,7 +168,7 @@ describe("an answer", () => {
     expect(event).not.toHaveProperty("b64_json");
   });
 
-  it("has the format that the bytes are of", async () => {
+  it("reports the format of the bytes", async () => {
     provide([jpeg(frame(1024, 1024))]);
     expect((await post(GENERATIONS, ASKED)).body).toMatchObject({ output_format: "jpeg" });
   });
@@ -183,7 +183,7 @@ describe("an answer", () => {
     expect(Images.parse(body).quality).toBe(told);
   });
 
-  it.each(["openai/gpt-image-2", "gpt-image-2-2026-04-21"])("takes %s for the model", async (model) => {
+  it.each(["openai/gpt-image-2", "gpt-image-2-2026-04-21"])("accepts %s as the model", async (model) => {
     provide([png(1024, 1024)], [png(1024, 1024)]);
     const made = await post(GENERATIONS, { ...ASKED, model });
     const id = made.headers.get("x-generation-id");
@@ -201,7 +201,7 @@ describe("an answer", () => {
     expect(listed.body).toMatchObject({ data: [{}, {}] });
   });
 
-  it("takes the one model when none is named", async () => {
+  it("uses the only model when none is named", async () => {
     provide([png(1024, 1024)]);
     expect((await post(GENERATIONS, { prompt: "a harbour" })).status).toBe(200);
   });
@@ -246,7 +246,7 @@ describe("an edit", () => {
     expect(await storedReferences()).toEqual([]);
   });
 
-  it("takes JSON with data URLs, as objects or as texts, with slashes written as PHP writes them", async () => {
+  it("accepts JSON with data URLs, as objects or strings, with escaped slashes", async () => {
     provide([png(1024, 1024)]);
     const big = new Uint8Array([...png(8, 8), ...new Uint8Array(300_001).fill(0xff)]);
     const json = JSON.stringify({
@@ -292,7 +292,7 @@ describe("an edit", () => {
     expect([await storedReferences(), await creditsOf(user)]).toEqual([[], 100]);
   });
 
-  it("holds what is left of JSON without its images against the limit of all JSON", async () => {
+  it("limits JSON without its images like all JSON", async () => {
     const room = 1024 * 1024 - JSON.stringify({ ...ASKED, images: ["data:,1"], user: "" }).length;
     provide([png(1024, 1024)]);
     const asked = (user: string) => ({ ...ASKED, images: [dataUrl(png(8, 8))], user });
@@ -313,7 +313,7 @@ describe("an edit", () => {
       "picture",
       /^picture is not a field for files here: send each file as image or image\[\]\.$/,
     ],
-    ["what is no image", { image: new Uint8Array(20) }, "image", /^image 1 is not a PNG/],
+    ["a file that is not an image", { image: new Uint8Array(20) }, "image", /^image 1 is not a PNG/],
     ["no file", {}, "image", /^image is required/],
   ])("refuses a form with %s", async (_, files, param, message) => {
     const error = errorOf(await edit(ASKED, Object.entries(files)));
@@ -353,7 +353,7 @@ describe("a refusal", () => {
     expect(errorOf(answer).slice(0, 5)).toEqual(expected);
   });
 
-  it("of credits is one that no client retries", async () => {
+  it("for insufficient credits is not retried by clients", async () => {
     user = await newUser(7);
     expect(errorOf(await post(GENERATIONS, ASKED)).slice(0, 5)).toEqual([
       402,
@@ -384,7 +384,7 @@ describe("a refusal", () => {
     expect([actual, actualCode]).toEqual([status, code]);
   });
 
-  it("by the provider is a 400 that is not retried; a failure is a 500 that may be", async () => {
+  it("by the provider is a 400 that is not retried; a failure is a 500 that may be retried", async () => {
     provide({ reason: "refused" }, { reason: "invalid" }, LOST, LOST);
     const refused = await post(GENERATIONS, ASKED);
     expect(errorOf(refused).slice(0, 5)).toEqual([
@@ -487,13 +487,13 @@ describe("a retry by an SDK", () => {
   const sdk = (count: number) => ({ "X-Stainless-Retry-Count": String(count) });
   const idOf = ({ headers }: Answer) => headers.get("x-generation-id");
   const one = () => [png(1024, 1024)];
-  /** A call whose answer does not reach its caller: the connection is gone. */
+  /** A call whose response is lost because the connection broke. */
   const lost = async (path: string, json: object, headers: Record<string, string>) => {
     const answer = await respond("POST", path, { key: user.key, json, headers });
     await answer.body?.cancel();
     return answer.headers.get("x-generation-id");
   };
-  /** The generation's answer is noted as delivered beside the answer. */
+  /** Delivery is recorded in the background. */
   const isDelivered = (id: string | null) =>
     vi.waitUntil(() =>
       runInDurableObject(env.ACCOUNT.getByName(user.id), (_, { storage }) => {
@@ -502,7 +502,7 @@ describe("a retry by an SDK", () => {
       }),
     );
 
-  it("joins the call whose answer was lost, however often, and buys once", async () => {
+  it("joins the call whose response was lost, however often, and is charged once", async () => {
     const spy = provide(one());
     const first = await lost(GENERATIONS, ASKED, sdk(0));
     expect(await lost(GENERATIONS, ASKED, sdk(1))).toBe(first);
@@ -552,7 +552,7 @@ describe("a retry by an SDK", () => {
     expect(spy.mock.calls.length).toBe(2);
   });
 
-  it("takes the note of a refusal once: the next retry joins what its own try made", async () => {
+  it("uses up the record of a refusal: the next retry joins its own attempt", async () => {
     user = await limitedUser(100, { RATE_LIMIT_PER_MINUTE: "1" });
     const spy = provide(one(), one(), one());
     const clock = vi.spyOn(Date, "now");
@@ -567,7 +567,7 @@ describe("a retry by an SDK", () => {
     expect([retry === other, spy.mock.calls.length]).toEqual([false, 3]);
   });
 
-  it("of an upload that was refused before it was read is a new call, too", async () => {
+  it("of an upload that was refused before it was read is also a new call", async () => {
     user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "1" });
     const held = Promise.withResolvers<void>();
     const spy = vi.spyOn(sketch, "generate").mockImplementation(async function* () {
@@ -587,7 +587,7 @@ describe("a retry by an SDK", () => {
     expect([retry.status, idOf(retry) === idOf(first)]).toEqual([200, false]);
   });
 
-  it("of many equal calls of which some were refused gives each caller a picture of its own", async () => {
+  it("of many equal calls, some of them refused, gives each caller its own image", async () => {
     user = await limitedUser(100, { MAX_CONCURRENT_GENERATIONS: "2" });
     const spy = vi.spyOn(sketch, "generate").mockImplementation(async function* () {
       yield { body: new Blob([png(1024, 1024)]).stream() };
@@ -604,7 +604,7 @@ describe("a retry by an SDK", () => {
     expect([new Set(ids).size, spy.mock.calls.length, await creditsOf(user)]).toEqual([6, 6, 52]);
   });
 
-  it("joins what is still being made", async () => {
+  it("joins a running generation", async () => {
     let go: () => void = () => undefined;
     const held = new Promise<void>((resolve) => {
       go = resolve;
@@ -621,7 +621,7 @@ describe("a retry by an SDK", () => {
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([1, 92]);
   });
 
-  it("of two equal calls joins one each, the newest first, and a third buys", async () => {
+  it("of two equal calls joins one each, newest first, and a third is charged", async () => {
     const spy = provide(one(), one(), one());
     const a = await lost(GENERATIONS, ASKED, sdk(0));
     const b = await lost(GENERATIONS, ASKED, sdk(0));
@@ -644,7 +644,7 @@ describe("a retry by an SDK", () => {
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2 + outage.length, 92]);
   });
 
-  it("joins though the first try took the last credits, and an upload is not refused for that", async () => {
+  it("joins even if the first attempt used the last credits, also with an upload", async () => {
     user = await newUser(8);
     provide(one());
     const json = { ...ASKED, images: [dataUrl(png(8, 8))] };
@@ -666,7 +666,7 @@ describe("a retry by an SDK", () => {
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([2, 84]);
   });
 
-  it("is none of another key of the same user, nor of the native API's calls", async () => {
+  it("does not join calls of another key or of the native API", async () => {
     const spy = provide(one(), one(), one());
     await post("/api/v1/images/generations", ASKED, sdk(0));
     const first = await post(GENERATIONS, ASKED, sdk(1));
@@ -675,7 +675,7 @@ describe("a retry by an SDK", () => {
     expect([spy.mock.calls.length, await creditsOf(user)]).toEqual([3, 76]);
   });
 
-  it("is none after a quarter of an hour", async () => {
+  it("does not join after 15 minutes", async () => {
     const spy = provide(one(), one());
     const now = Date.now();
     const clock = vi.spyOn(Date, "now").mockReturnValue(now - 15 * 60_000 - 1);
@@ -686,7 +686,7 @@ describe("a retry by an SDK", () => {
     expect(spy.mock.calls.length).toBe(2);
   });
 
-  it("gives way to a key of the caller's own", async () => {
+  it("is ignored if there is an idempotency key", async () => {
     const spy = provide(one());
     const headers = { "Idempotency-Key": "mine" };
     const first = await post(GENERATIONS, ASKED, headers);

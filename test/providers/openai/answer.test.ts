@@ -51,9 +51,9 @@ it.each([
 });
 
 it.each([
-  ["", [], "breaks off|no {"],
-  ["null", [], "no {"],
-  ["<html>", [], "no {"],
+  ["", [], "ends early|expected {"],
+  ["null", [], "expected {"],
+  ["<html>", [], "expected {"],
   ["{}", [], "no image"],
   ['{"data":[]}', [], "no image"],
   ['{"data":null}', [], "no image"],
@@ -70,17 +70,17 @@ it.each([
   ["data: [DONE]\n\n", [], "no image"],
   ['event: image_generation.partial_image\ndata: {"b64_json":"QUJD"}\n\n', [], "no image"],
   ['data: {"type":"image_edit.partial_image","b64_json":"QUJD"}\n\n', [], "no image"],
-  ['data: {"b64_json":"QUJD', [], "breaks off"],
-  ["\ufeff\ufeff{}", [], "no {"],
+  ['data: {"b64_json":"QUJD', [], "ends early"],
+  ["\ufeff\ufeff{}", [], "expected {"],
   ['{"data":[{"b64_json":5}]}', [], "no image"],
   ['{"data":[{"b64_json":""}]}', [], "empty image"],
-  ['{"data":[{"b64_json":"QUJD"}]', ["ABC"], "no }"],
-  ['{"data":[{"b64_json":"QUJD"}]}x', ["ABC"], "follows"],
-  ['{"data":[{"b64_json":"QUJD"}]}{}', ["ABC"], "follows"],
-  ['{"data":[{"b64_json":"QUJD"},]}', ["ABC"], "not a JSON value|no {"],
+  ['{"data":[{"b64_json":"QUJD"}]', ["ABC"], "expected }"],
+  ['{"data":[{"b64_json":"QUJD"}]}x', ["ABC"], "data after"],
+  ['{"data":[{"b64_json":"QUJD"}]}{}', ["ABC"], "data after"],
+  ['{"data":[{"b64_json":"QUJD"},]}', ["ABC"], "not a JSON value|expected {"],
   ['{"data":[{"b64_json":"QUJD"}],"data":[{"b64_json":"QUJD"}]}', ["ABC"], "two data"],
   ['{"data":[{"b64_json":"QUJD","b64_json":"QUJD"}]}', ["ABC"], "two images"],
-  ['{"data":[{"b64_json":"QUJD"},{"b64_json":"QUJDRE', ["ABC"], "breaks off"],
+  ['{"data":[{"b64_json":"QUJD"},{"b64_json":"QUJDRE', ["ABC"], "ends early"],
   ['{"data":[{"b64_json":"QUJDRA="}]}', [], "ends early"],
   ['{"data":[{"b64_json":"QUJDRA==="}]}', [], "padding"],
   ['{"data":[{"b64_json":"QUJDRB=="}]}', [], "padding"],
@@ -95,10 +95,10 @@ it.each([
   ['{"a":tru,"data":[{"b64_json":"QUJD"}]}', [], "not a JSON value"],
   [`{"a":${"1".repeat(65)},"data":[{"b64_json":"QUJD"}]}`, [], "too long"],
   [`{"x":${"[".repeat(NESTING_MAX + 1)}${"]".repeat(NESTING_MAX + 1)}}`, [], "nested"],
-])("finds %s broken", async (text, images, reason) => {
+])("rejects %s", async (text, images, reason) => {
   for (const size of [1, 2, 3, 7, text.length]) {
     const result = await read(text, size);
-    // An image cut up into small chunks may have yielded its first bytes; it is never delivered whole.
+    // With small chunks, an image may have yielded its first bytes; it is never delivered as complete.
     expect(result.images).toEqual(images);
     expect(result.failure).toMatchObject({ failure: { reason: "undelivered" } });
     expect(String(result.failure)).toMatch(new RegExp(reason));
@@ -135,7 +135,7 @@ it.each([
   expect(await readErrorAnswer(new JsonReader(chunks(text, 5)))).toEqual(says(error));
 });
 
-it("looks no deeper than four objects into an error", async () => {
+it("reads at most four levels of an error", async () => {
   const text = '{"error":{"code":"c","a":{"b":{"c":{"d":{"code":"content_filter"}}}}}}';
   expect(await readErrorAnswer(new JsonReader(chunks(text, 5)))).toEqual(says({ code: "c" }));
 });
@@ -160,12 +160,12 @@ it.each([
   expect(await readErrorAnswer(new JsonReader(chunks(text, 5)))).toBeNull();
 });
 
-it("tells of an error that comes with images, after them", async () => {
+it("returns an error that comes with images, after the images", async () => {
   const text = '{"error":{"code":"c"},"data":[{"b64_json":"QUJD"}]}';
   expect(await read(text, 3)).toEqual({ images: ["ABC"], error: says({ code: "c" }), failure: null });
 });
 
-it("stops at the last image that was asked for", async () => {
+it("stops at the last requested image", async () => {
   const text = '{"data":[{"b64_json":"QUJD"},{"b64_json":"REVG"},{"b64_json":"QUJD"}]}';
   expect(await read(text, 3, 2)).toEqual({ images: ["ABC", "DEF"], error: null, failure: null });
   expect(await read(`${text.slice(0, 50)} rubbish`, 3, 1)).toEqual({
@@ -175,7 +175,7 @@ it("stops at the last image that was asked for", async () => {
   });
 });
 
-it("goes on to the next image when a body is cancelled or left", async () => {
+it("continues with the next image when a body is cancelled or left", async () => {
   const text = `{"data":[{"b64_json":"${"QUJD".repeat(99)}"},{"b64_json":"${"QUJD".repeat(99)}"},{"b64_json":"REVG"}]}`;
   const answer = readAnswer(new JsonReader(chunks(text, 16)), 3, { images: 0, broken: null }, openUrl);
   const first = (await answer.next()).value;
@@ -190,7 +190,7 @@ it("goes on to the next image when a body is cancelled or left", async () => {
   expect(await new Response(last.body).text()).toBe("DEF");
 });
 
-it("decodes no more than is read", async () => {
+it("decodes only what is read", async () => {
   const text = `{"data":[{"b64_json":"${"QUJD".repeat(10_000)}"}]}`;
   const next = chunks(text, 100);
   let taken = 0;
@@ -215,7 +215,7 @@ async function read(text: string, chunkSize: number, imagesMax = 10): Promise<Re
   return readAll(chunks(text, chunkSize), imagesMax);
 }
 
-/** An address is its own picture, but for those that are gone. */
+/** The image at a URL is the URL's text, except for `gone`. */
 async function openUrl(url: string): Promise<ReadableStream<Uint8Array>> {
   if (url === "https://gone") throw new ProviderError({ reason: "undelivered" }, "gone");
   return new Blob([url]).stream();
@@ -239,7 +239,7 @@ async function readAll(next: () => Promise<Uint8Array | null>, imagesMax: number
   }
 }
 
-/** Gives each chunk in the same buffer, as the real source does. */
+/** Returns each chunk in the same buffer, like the real source. */
 function chunks(text: string, size: number): () => Promise<Uint8Array | null> {
   const bytes = new TextEncoder().encode(text);
   return cut(bytes, () => size);
@@ -264,7 +264,7 @@ function latin1(bytes: Uint8Array): string {
 
 const seed = Date.now() % 1_000_000;
 
-it(`reads any valid answer however it is cut, and no broken one as whole (seed ${seed})`, async () => {
+it(`reads any valid response in chunks of any size, and never accepts a broken one (seed ${seed})`, async () => {
   const random = randomFrom(seed);
   let broken = 0;
   for (let round = 0; round < 1500; round++) {
@@ -350,7 +350,7 @@ function damage(bytes: Uint8Array, random: (below: number) => number): Uint8Arra
   return Uint8Array.from([...before, (after[0] ?? 0) ^ (1 << random(8)), ...after.slice(1)]);
 }
 
-/** What a plain reading of the whole JSON finds: the model that the stream is held against. */
+/** The result of a plain parser of the whole JSON, with which the stream is compared. */
 function imagesOf(json: unknown): string[] {
   const data = isRecord(json) && Array.isArray(json["data"]) ? json["data"] : [];
   return data.flatMap((entry) =>
@@ -358,7 +358,7 @@ function imagesOf(json: unknown): string[] {
   );
 }
 
-/** Base64 in the one form that all others are read as. */
+/** Base64 in canonical form. */
 function normal(text: string): string {
   return text.replaceAll("-", "+").replaceAll("_", "/").replaceAll(/[\s=]/g, "");
 }

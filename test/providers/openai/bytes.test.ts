@@ -4,7 +4,7 @@ import { type ByteSource, READ_BYTES, readBytes } from "../../../src/providers/o
 const never = new AbortController().signal;
 const patient = { idleMs: 1000, signal: never, bytesMax: 1 << 30 };
 
-it("reads at most one piece ahead of whoever asks", async () => {
+it("reads at most one piece ahead of its reader", async () => {
   let made = 0;
   const body = streamOf((controller) => {
     made++;
@@ -16,7 +16,7 @@ it("reads at most one piece ahead of whoever asks", async () => {
   await source.cancel();
 });
 
-it("gives pieces of bounded size and null at the end", async () => {
+it("returns pieces of bounded size, and null at the end", async () => {
   const lengths = [];
   const source = readBytes(new Blob([new Uint8Array(3 * READ_BYTES + 5)]).stream(), patient);
   for (let piece = await source.next(); piece !== null; piece = await source.next())
@@ -34,7 +34,7 @@ it.each([
   expect(await failureOf(source)).toBe(failure);
 });
 
-it("lets a slow stream go on, and ends a silent one", async () => {
+it("lets a slow stream continue, and ends a silent one", async () => {
   const slow = streamOf(async (controller, turn) => {
     await scheduler.wait(40);
     if (turn < 5) controller.enqueue(new Uint8Array(1));
@@ -56,17 +56,17 @@ it("lets a slow stream go on, and ends a silent one", async () => {
 
 it.each([
   ["broke", () => streamOf(() => Promise.reject(new Error("reset")))],
-  ["stopped", (stop: AbortController) => streamOf(() => stop.abort())],
-])("ends a stream that %s", async (failure, open) => {
+  ["aborted", (stop: AbortController) => streamOf(() => stop.abort())],
+])("fails as: %s", async (failure, open) => {
   const stop = new AbortController();
   expect(await failureOf(readBytes(open(stop), { ...patient, signal: stop.signal }))).toBe(failure);
 });
 
-it("is stopped in the middle of a read that brings nothing", async () => {
+it("is aborted in the middle of a read without data", async () => {
   const stop = new AbortController();
   const source = readBytes(new ReadableStream({ type: "bytes" }), { ...patient, signal: stop.signal });
   setTimeout(() => stop.abort(), 20);
-  expect(await failureOf(source)).toBe("stopped");
+  expect(await failureOf(source)).toBe("aborted");
 });
 
 it.each<[string, (source: ByteSource) => Promise<unknown>]>([
@@ -100,6 +100,6 @@ async function failureOf(source: ByteSource): Promise<string | null> {
     return null;
   } catch (error) {
     expect(error).toMatchObject({ failure: { reason: "undelivered" } });
-    return /too long|stalled|broke|stopped/.exec(String(error))?.[0] ?? String(error);
+    return /too long|stalled|broke|aborted/.exec(String(error))?.[0] ?? String(error);
   }
 }

@@ -77,7 +77,7 @@ it.each([
   expect(failureOf(status, error, { retryAfterMs: 7, elapsedMs: 0 }).reason).toBe(reason);
 });
 
-it("carries the wait only where another try may help", () => {
+it("has a wait only when another attempt may succeed", () => {
   expect(failureOf(429, null, { retryAfterMs: 1500, elapsedMs: LONG_MS })).toEqual({
     reason: "limited",
     by: "rate",

@@ -9,7 +9,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Opens and reads the picture, with these answers to be had in turn; the last one again and again. */
+/** Fetches and reads the image. The host gives these responses in turn, and repeats the last one. */
 async function open(address: string, ...answers: (() => Response | Promise<Response>)[]) {
   const asked: { url: string; init: RequestInit | undefined }[] = [];
   vi.spyOn(globalThis, "fetch").mockImplementation(async (url, init) => {
@@ -78,7 +78,7 @@ describe("openPicture", () => {
     expect(asked).toHaveLength(1);
   });
 
-  it("is over after its time, however slowly bytes come", async () => {
+  it("ends at its time limit, however slowly bytes arrive", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
     const drip = () => {
       const { readable, writable } = new IdentityTransformStream();

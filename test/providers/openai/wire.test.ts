@@ -28,15 +28,18 @@ const START = {
   webp: [0x52, 0x49, 0x46, 0x46],
 };
 
-it.each(["png", "jpeg", "webp"] as const)("brings %s images whole and in order", async (outputFormat) => {
-  const { images, error } = await run({ outputFormat, n: 3, prompt: "three [bytes:70000]" });
-  expect(error).toBeNull();
-  expect(images.map((image) => image.length)).toEqual([70_000, 70_000, 70_000]);
-  for (const image of images) expect([...image.subarray(0, 4)]).toEqual(START[outputFormat]);
-  expect(new Set(images.map((image) => image.join())).size).toBe(3);
-});
+it.each(["png", "jpeg", "webp"] as const)(
+  "delivers %s images complete and in order",
+  async (outputFormat) => {
+    const { images, error } = await run({ outputFormat, n: 3, prompt: "three [bytes:70000]" });
+    expect(error).toBeNull();
+    expect(images.map((image) => image.length)).toEqual([70_000, 70_000, 70_000]);
+    for (const image of images) expect([...image.subarray(0, 4)]).toEqual(START[outputFormat]);
+    expect(new Set(images.map((image) => image.join())).size).toBe(3);
+  },
+);
 
-it("sends only what was asked for, with defaults left out", async () => {
+it("sends only the requested fields, without defaults", async () => {
   const id = `gen_${crypto.randomUUID()}`;
   await run({ generationId: id });
   expect(await callOf(id)).toMatchObject({
@@ -83,17 +86,17 @@ const fullFields = {
   safety_identifier: full.endUser,
 };
 
-it("sends every field that upstream takes", async () => {
+it("sends every field that upstream accepts", async () => {
   const id = `gen_${crypto.randomUUID()}`;
   expect((await run({ ...full, generationId: id })).error).toBeNull();
   expect((await callOf(id)).fields).toEqual(fullFields);
 });
 
-it("leaves out a compression that png has none of", async () => {
+it("leaves out the compression for png", async () => {
   expect((await run({ outputFormat: "png", outputCompression: 50 })).error).toBeNull();
 });
 
-it("sends references as a form of known length, in order and unchanged", async () => {
+it("sends references as a form with a known length, in order and unchanged", async () => {
   const id = `gen_${crypto.randomUUID()}`;
   const references = [
     reference("image/png", 300_000),
@@ -134,7 +137,7 @@ it("fails as unavailable when a reference cannot be opened", async () => {
   expect(error).toMatchObject({ failure: { reason: "unavailable" } });
 });
 
-it("is told of a wrong key before a large form is sent", async () => {
+it("gets the refusal of a wrong key before a large form is sent", async () => {
   const { error } = await run({}, { apiKey: "sk-wrong", references: [reference("image/png", 8_000_000)] });
   expect(error).toMatchObject({ failure: { reason: "misconfigured" } });
 });
@@ -230,16 +233,16 @@ it.each([
   ["reset-after-3", 4, 3],
   ["malformed", 1, 1],
   ["trailing-garbage", 1, 1],
-])("keeps the whole images of an answer that breaks then: %s of %i", async (fault, n, whole) => {
+])("keeps the complete images of a response that breaks off: %s of %i", async (fault, n, whole) => {
   const { images, error, lines } = await run({ n, prompt: `[fault:${fault}]` });
   expect(images.map((image) => image.length)).toEqual(Array(whole).fill(20_000));
-  // Behind the last image that was asked for nothing is looked at.
+  // Nothing is read after the last requested image.
   if (whole === n) expect(error).toBeNull();
   else expect(error).toMatchObject({ failure: undelivered });
   expect(lines).toMatchObject([{ images: whole, outcome: whole === n ? "succeeded" : "undelivered" }]);
 });
 
-it("ends when a whole answer has fewer images than asked, and drops those beyond", async () => {
+it("ends when a complete response has fewer images than requested, and drops surplus images", async () => {
   const few = await run({ n: 3, prompt: "[fault:too-few]" });
   expect([few.images.length, few.error]).toEqual([2, null]);
   const many = await run({ n: 3, prompt: "[fault:too-many]" });
@@ -249,24 +252,24 @@ it("ends when a whole answer has fewer images than asked, and drops those beyond
 it.each([
   ...["odd-json", "gzip", "slow-drip", "picture-url", "data-url", "base64-lines", "base64-unpadded"],
   ...["base64-url", "byte-order-mark", "event-stream"],
-])("reads the same images from an answer with %s", async (fault) => {
+])("reads the same images from a response with %s", async (fault) => {
   const { images, error } = await run({ n: 2, prompt: `[fault:${fault}] [bytes:9001]` });
   expect(error).toBeNull();
   expect(images.map((image) => image.length)).toEqual([9001, 9001]);
 });
 
-it.each(["gif", "not-image"])("passes on whatever bytes come, for the sink to judge: %s", async (fault) => {
+it.each(["gif", "not-image"])("passes on all bytes, for the upload to check: %s", async (fault) => {
   const { images, error } = await run({ prompt: `[fault:${fault}]` });
   expect([images.length, error]).toEqual([1, null]);
 });
 
-it("calls upstream once, and a second call fares on its own", async () => {
+it("calls upstream once per call", async () => {
   const prompt = `once ${crypto.randomUUID()} [fault:429-slow-down*1]`;
   expect((await run({ prompt })).error).toMatchObject({ failure: limited });
   expect((await run({ prompt })).error).toBeNull();
 });
 
-it("stops at once when told to, before and during the answer", async () => {
+it("stops at once when aborted, before and during the response", async () => {
   const early = await run({}, { signal: AbortSignal.abort() });
   expect(early.error).toMatchObject({ failure: unavailable });
   for (const fault of ["stall-headers", "stall-body"]) {
@@ -280,7 +283,7 @@ it("stops at once when told to, before and during the answer", async () => {
   }
 });
 
-it("lets go of upstream when the images are no longer wanted", async () => {
+it("cancels the upstream call when the images are no longer wanted", async () => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const lines: Record<string, unknown>[] = [];
   const provider = createOpenAI({
@@ -298,7 +301,7 @@ it("lets go of upstream when the images are no longer wanted", async () => {
   await expect.poll(async () => (await callOf(generationId)).hungUp).toBe(true);
 });
 
-it("streams a large answer in small pieces", async () => {
+it("streams a large response in small pieces", async () => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const provider = createOpenAI({ apiKey: "sk-test", baseUrl: url, log: () => undefined });
   const request = { ...plain, generationId, n: 4, prompt: "[bytes:15000000]" };
@@ -331,12 +334,12 @@ it.each([
   expect(thrown).toMatchObject({ failure: { reason } });
 });
 
-it("reports a base URL at which nothing listens as unavailable", async () => {
+it("reports an unreachable base URL as unavailable", async () => {
   const { error } = await run({}, { baseUrl: "http://127.0.0.1:9/v1" });
   expect(error).toMatchObject({ failure: unavailable });
 });
 
-it("takes a base URL with a slash at its end", async () => {
+it("accepts a base URL with a trailing slash", async () => {
   expect((await run({}, { baseUrl: `${url}/` })).error).toBeNull();
 });
 

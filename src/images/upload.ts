@@ -3,11 +3,11 @@ import { sleep } from "../time.ts";
 import { type ImageHeader, ImageScanner } from "./format.ts";
 
 export type StoreOptions = {
-  /** Where to store it; called once, when the first bytes have told the format. */
+  /** Returns the key to store it under. Called once, when the format is known. */
   keyFor: (contentType: ImageHeader["contentType"]) => string;
   bytesMax: number;
   cacheControl?: string;
-  /** Kept beside `width` and `height`. */
+  /** Stored together with `width` and `height`. */
   customMetadata?: Record<string, string>;
 };
 
@@ -21,21 +21,21 @@ export type StoreOutcome =
       bytes: number;
     }
   | { kind: "not_an_image" }
-  /** It begins like an image, and is cut off or damaged. */
+  /** The image is cut off or damaged. */
   | { kind: "not_whole" }
   | { kind: "too_large" };
 
-/** R2 failed {@link STORAGE_ATTEMPTS} times in a row. The source was read no further and is not to blame. */
+/** R2 failed {@link STORAGE_ATTEMPTS} times in a row. The source did not fail. */
 export class StorageError extends Error {
   override readonly name = "StorageError";
 }
 
 /**
- * Writes one image of unknown length to R2 as it arrives, holding at most {@link PART_BYTES} of it. Up to that size it
- * is one put, beyond it a multipart upload. Refuses what is not a whole PNG, JPEG or WebP and what is over `bytesMax`,
- * and then cancels the source. An R2 operation that fails is repeated from the buffer. On a refusal or an error nothing
- * is left in the bucket.
- * @throws {StorageError} when R2 goes on failing; otherwise whatever the source throws
+ * Writes one image of unknown length to R2 as it arrives, and buffers at most {@link PART_BYTES}. Uses one put up to
+ * that size, and a multipart upload beyond it. Refuses anything but a complete PNG, JPEG or WebP of at most `bytesMax`,
+ * and then cancels the source. Retries a failed R2 operation from the buffer. After a refusal or an error, nothing is
+ * left in the bucket.
+ * @throws {StorageError} when all attempts of an R2 operation fail; otherwise the error of the source
  */
 export async function storeImage(
   bucket: R2Bucket,
@@ -60,12 +60,12 @@ export async function storeImage(
   }
 }
 
-/** R2 takes parts of at least 5 MiB, all equal but the last. */
+/** R2 accepts parts of at least 5 MiB, all of one size except the last. */
 export const PART_BYTES = 5 * 1024 * 1024;
 const BUFFER_BYTES_MIN = 64 * 1024;
-/** How often an R2 operation is tried in all. */
+/** How often an R2 operation is tried. */
 export const STORAGE_ATTEMPTS = 3;
-/** The wait before the second attempt; doubled before each further one. */
+/** The wait before the second attempt. Doubles with each further one. */
 const STORAGE_AGAIN_MS = 300;
 
 type Refusal = Exclude<StoreOutcome["kind"], "stored">;
@@ -80,7 +80,7 @@ class ImageUpload {
   #bytes = 0;
   #key: string | null = null;
   #multipart: R2MultipartUpload | null = null;
-  /** The object's key, once the write that makes it whole is under way. */
+  /** The object's key, once the write that completes it has started. */
   #lastWriteOf: string | null = null;
 
   constructor(bucket: R2Bucket, options: StoreOptions) {
@@ -117,13 +117,13 @@ class ImageUpload {
     return { kind: "stored", key, ...header, bytes: this.#bytes };
   }
 
-  /** Never throws: the caller has something more important to tell. */
+  /** Never throws, so that the caller can report its own error. */
   async abort(): Promise<void> {
     const multipart = this.#multipart;
-    // R2 drops an unfinished upload after seven days.
+    // R2 deletes an unfinished upload after seven days.
     if (multipart !== null) await attempt("upload_abort_failed", () => multipart.abort());
     const key = this.#lastWriteOf;
-    // A write that failed may have been done, and only its answer lost: then nobody would ever name the object.
+    // A failed write may have succeeded, with only its response lost. Nothing would ever name that object.
     if (key !== null) await attempt("upload_remove_failed", () => this.#bucket.delete(key));
   }
 
@@ -136,7 +136,9 @@ class ImageUpload {
     return this.#key;
   }
 
-  /** Copies what fits into the part, growing the buffer by doubling: most images are far smaller than a part. */
+  /**
+   * Copies bytes that fit into the part. The buffer grows by doubling, because most images are far smaller than a part.
+   */
   #take(bytes: Uint8Array): number {
     const taken = Math.min(bytes.length, PART_BYTES - this.#buffered);
     const needed = this.#buffered + taken;
@@ -152,7 +154,7 @@ class ImageUpload {
 
   async #sendPart(): Promise<void> {
     const { contentType } = this.#scanner;
-    if (contentType === null) throw new Error("A part is sent before the image's format is known.");
+    if (contentType === null) throw new Error("A part must not be sent before the image's format is known.");
     const key = this.#keyOf(contentType);
     this.#multipart ??= await persist("createMultipartUpload", () =>
       this.#bucket.createMultipartUpload(key, this.#objectOptions(contentType)),
@@ -164,7 +166,7 @@ class ImageUpload {
     this.#buffered = 0;
   }
 
-  /** A completion whose answer was lost cannot be repeated: the upload is gone, and the object is there. */
+  /** A completion whose response was lost cannot be repeated: the upload is gone, and the object exists. */
   async #complete(multipart: R2MultipartUpload, key: string): Promise<void> {
     try {
       await multipart.complete(this.#parts);
@@ -174,7 +176,7 @@ class ImageUpload {
     }
   }
 
-  /** A JPEG whose metadata fills the first part is stored without width and height: its header has not come yet. */
+  /** A JPEG whose metadata fills the first part is stored without width and height: its header has not arrived. */
   #objectOptions(contentType: ImageHeader["contentType"]) {
     const { cacheControl, customMetadata } = this.#options;
     const { header } = this.#scanner;
@@ -186,7 +188,7 @@ class ImageUpload {
   }
 }
 
-/** Repeats an R2 operation that may be done twice. @throws {StorageError} after the last attempt */
+/** Retries an R2 operation that is safe to repeat. @throws {StorageError} after the last attempt */
 async function persist<T>(operation: string, work: () => Promise<T>): Promise<T> {
   for (let attempts = 1; ; attempts++) {
     try {

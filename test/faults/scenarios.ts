@@ -7,34 +7,34 @@ import type { GenerationRecord } from "../../src/account/views.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { reconcile } from "../../src/generations/reconcile.ts";
 import { app } from "../../src/http/app.ts";
-import { PART_BYTES } from "../../src/images/sink.ts";
+import { PART_BYTES } from "../../src/images/upload.ts";
 import { ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
-import { within } from "../../src/time.ts";
+import { withTimeout } from "../../src/time.ts";
 import { png } from "../images/samples.ts";
 import { newUser } from "../support/user.ts";
 import { abortOf, dieNow, type Fault, Scene, setScene, step } from "./steps.ts";
 
 const CREDITS = 100;
 const PRICE = 8;
-/** Long enough for every lease, retry and sweep; shorter than what the account keeps. */
+/** Long enough for every lease, retry and cleanup; shorter than the account keeps generations. */
 const QUIET_AFTER_MS = 12 * 3_600_000;
 const ROUNDS_MAX = 60;
-/** When all is quiet, whoever still waits has been told. */
-const TOLD_MS = 3_000;
+/** When nothing is left to do, the client must have its response within this time. */
+const RESPONSE_MS = 3_000;
 const ORIGIN = "https://hub.test";
 
-/** What a provider call does next; `dies`: the one who called is gone. */
+/** The next step of a provider call; `dies` kills its caller. */
 type Line = Uint8Array | ProviderFailure | "dies";
-export type Story = {
+export type Scenario = {
   name: string;
   images: number;
   async?: true;
   references?: readonly Uint8Array[];
-  /** The lines of each provider call; beyond the last call it gives what is asked for. */
+  /** The steps of each provider call. Further calls return what is requested. */
   calls: readonly (readonly Line[])[];
-  /** Status of the answer, and what is left of {@link CREDITS}, when nothing is made to fail. */
-  told: number;
+  /** Status of the response, and what is left of {@link CREDITS}, without a fault. */
+  status: number;
   left: number;
 };
 
@@ -47,33 +47,33 @@ function large(): Uint8Array {
   return bytes;
 }
 
-export const STORIES: readonly Story[] = [
-  { name: "sync", images: 1, calls: [[A]], told: 200, left: 92 },
-  { name: "async", images: 1, async: true, calls: [[A]], told: 202, left: 92 },
+export const SCENARIOS: readonly Scenario[] = [
+  { name: "sync", images: 1, calls: [[A]], status: 200, left: 92 },
+  { name: "async", images: 1, async: true, calls: [[A]], status: 202, left: 92 },
   {
     name: "references and a large image",
     images: 1,
     references: [A, B],
     calls: [[large()]],
-    told: 200,
+    status: 200,
     left: 92,
   },
   {
     name: "partial",
     images: 2,
     calls: [[A, { reason: "unavailable", retryAfterMs: null }], [{ reason: "invalid" }]],
-    told: 200,
+    status: 200,
     left: 92,
   },
-  { name: "failing", images: 1, references: [A], calls: [[{ reason: "refused" }]], told: 400, left: 100 },
-  { name: "recovered", images: 2, references: [A], calls: [[A, "dies"], [B]], told: 200, left: 84 },
+  { name: "failing", images: 1, references: [A], calls: [[{ reason: "refused" }]], status: 400, left: 100 },
+  { name: "recovered", images: 2, references: [A], calls: [[A, "dies"], [B]], status: 200, left: 84 },
   {
     name: "recovered by the queue",
     images: 2,
     async: true,
     references: [A],
     calls: [[A, "dies"], [B]],
-    told: 202,
+    status: 202,
     left: 84,
   },
 ];
@@ -82,33 +82,33 @@ export type Played = {
   scene: Scene;
   userId: string;
   key: string;
-  told: { status: number; body: unknown } | null;
+  response: { status: number; body: unknown } | null;
   calls: number;
 };
 
-/** The clock never goes back, so that each story's user is the newest, and its reconciliation finds nobody after it. */
+/** The clock never goes back, so that each run's user is the newest, and its reconciliation finds no other user. */
 let playedUntil = 0;
 
-/** Plays a story from the request until nothing is left to do, as production would: queue, alarms, redelivery. */
-export async function play(story: Story, fault: Fault | null): Promise<Played> {
+/** Runs a scenario from the request until nothing is left to do, with queue, alarms and redelivery as in production. */
+export async function play(scenario: Scenario, fault: Fault | null): Promise<Played> {
   vi.setSystemTime(Math.max(Date.now(), playedUntil));
-  // What a story that failed its audit has left is not this one's.
+  // Removes what a failed run left.
   await Promise.all([empty(env.IMAGES), empty(env.REFERENCES)]);
   const user = await newUser(CREDITS);
   const account = env.ACCOUNT.getByName(user.id);
-  // At rest, so that every alarm is the story's own.
+  // Runs the pending alarm, so that every later alarm belongs to the scenario.
   await runInDurableObject<Account, void>(account, async (instance, { storage }) => {
     await storage.deleteAlarm();
     await instance.alarm();
   });
-  const calls = perform(story);
+  const calls = perform(scenario);
   const scene = new Scene(fault);
   setScene(scene);
   try {
-    const told = scene.play("door", () => request(story, user.key)).catch(() => null);
+    const responding = scene.play("api", () => request(scenario, user.key)).catch(() => null);
     await untilQuiet(scene, user.id);
-    const answer = await within(TOLD_MS, told);
-    return { scene, userId: user.id, key: user.key, told: answer, calls: calls() };
+    const answer = await withTimeout(RESPONSE_MS, responding);
+    return { scene, userId: user.id, key: user.key, response: answer, calls: calls() };
   } finally {
     playedUntil = Date.now() + 1;
     setScene(null);
@@ -120,9 +120,9 @@ async function empty(bucket: R2Bucket): Promise<void> {
   if (objects.length > 0) await bucket.delete(objects.map(({ key }) => key));
 }
 
-async function request(story: Story, key: string) {
-  const { images: n, references = [] } = story;
-  const fields = { model: "gpt-image-2", prompt: "a lighthouse", n, async: story.async === true };
+async function request(scenario: Scenario, key: string) {
+  const { images: n, references = [] } = scenario;
+  const fields = { model: "gpt-image-2", prompt: "a lighthouse", n, async: scenario.async === true };
   const headers = new Headers({ Authorization: `Bearer ${key}` });
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
@@ -134,8 +134,8 @@ async function request(story: Story, key: string) {
   return { status: response.status, body: await response.json() };
 }
 
-/** Puts the story's provider in the place of the embedded one. Returns how often it was called. */
-function perform({ calls, images }: Story): () => number {
+/** Replaces the embedded provider by the scenario's. Returns a function that counts its calls. */
+function perform({ calls, images }: Scenario): () => number {
   let called = 0;
   vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
     let lines: readonly Line[] = [];
@@ -146,7 +146,7 @@ function perform({ calls, images }: Story): () => number {
     });
     for (const line of lines) {
       if (line === "dies") return await dieNow();
-      if (!(line instanceof Uint8Array)) throw new ProviderError(line, "as the story has it");
+      if (!(line instanceof Uint8Array)) throw new ProviderError(line, "from the scenario");
       yield { body: new Blob([line]).stream() };
     }
   });
@@ -160,10 +160,10 @@ async function untilQuiet(scene: Scene, userId: string): Promise<void> {
     if (scene.messages.length > 0) await deliver(scene);
     else if (!(await nextAlarm(scene, userId, until))) return;
   }
-  throw new Error(`It never comes to rest: ${scene.steps.slice(-20).join("; ")}`);
+  throw new Error(`The scenario does not end: ${scene.steps.slice(-20).join("; ")}`);
 }
 
-/** Delivers what the queue holds: again what was not acknowledged. */
+/** Delivers the messages of the queue. Those that are not acknowledged stay in it. */
 async function deliver(scene: Scene): Promise<void> {
   const bodies = scene.messages;
   scene.messages = [];
@@ -180,7 +180,7 @@ async function deliver(scene: Scene): Promise<void> {
   scene.messages.push(...bodies.filter((_, at) => acked[at]?.mock.calls.length === 0));
 }
 
-/** Lets the time come for which the alarm is set, and the alarm with it; one that died comes again, as the platform has it. */
+/** Moves the clock to the alarm and runs it. One that dies runs again, as on the platform. */
 async function nextAlarm(scene: Scene, userId: string, until: number): Promise<boolean> {
   const open = () => env.ACCOUNT.getByName(userId);
   const due = await runInDurableObject(open(), async (_, { storage }) => {
@@ -202,66 +202,75 @@ async function nextAlarm(scene: Scene, userId: string, until: number): Promise<b
   throw new Error("The alarm was given up.");
 }
 
-const Told = z.looseObject({
+const ResponseBody = z.looseObject({
   id: z.string().optional(),
   images: z.array(z.looseObject({ url: z.string() })).optional(),
   error: z.looseObject({ code: z.string(), generation_id: z.string().optional() }).optional(),
 });
 
-/** Holds what is left to what was promised: nothing lost, nothing doubled, nothing forgotten. */
-export async function audit(story: Story, played: Played): Promise<void> {
-  const { userId, scene, told } = played;
+/** Checks the final state: nothing is lost, doubled or forgotten. */
+export async function audit(scenario: Scenario, played: Played): Promise<void> {
+  const { userId, scene, response } = played;
   const account = env.ACCOUNT.getByName(userId);
-  const book = await account.audit("", 10);
-  expect([book.held, book.entries.credits], "the book balances").toEqual([book.balance, book.balance]);
+  const audited = await account.audit("", 10);
+  expect([audited.held, audited.entries.credits], "the ledger balances").toEqual([
+    audited.balance,
+    audited.balance,
+  ]);
   const all = await account.generations(
     { status: null, model: null, createdAfter: null, createdBefore: null },
     null,
     10,
   );
-  expect(all.length, "one request makes one generation at most").toBeLessThanOrEqual(1);
-  expect(book.generations, "what was accepted has ended").toEqual(all);
+  expect(all.length, "one request creates at most one generation").toBeLessThanOrEqual(1);
+  expect(audited.generations, "every accepted generation has ended").toEqual(all);
   const [made] = all;
   const used = made ? PRICE * made.images.length : 0;
-  expect(book.balance, "paid is what was delivered").toBe(CREDITS - used);
+  expect(audited.balance, "only delivered images are paid").toBe(CREDITS - used);
   const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
   const charges = entries.filter(({ kind }) => kind === "charge").map(({ credits }) => credits);
-  expect(charges, "charged once").toEqual(made ? [-PRICE * story.images] : []);
+  expect(charges, "charged once").toEqual(made ? [-PRICE * scenario.images] : []);
   if (made) expect(made.creditsCharged - made.creditsRefunded, "charged = used + refunded").toBe(used);
   expect(played.calls, "provider calls").toBeLessThanOrEqual(3);
   const from = { userId: userId.slice(0, -1), generationId: "" };
-  expect((await reconcile(env, from, false, Date.now())).differences, "the log is the book").toEqual([]);
+  expect((await reconcile(env, from, false, Date.now())).differences, "the log equals the ledger").toEqual(
+    [],
+  );
   await auditStorage(played, made);
   await auditAnswer(played, made);
-  if (scene.struck === null) expect([told?.status, book.balance]).toEqual([story.told, story.left]);
+  if (scene.struck === null)
+    expect([response?.status, audited.balance]).toEqual([scenario.status, scenario.left]);
 }
 
 async function auditStorage({ scene }: Played, made: GenerationRecord | undefined): Promise<void> {
   const references = (await env.REFERENCES.list()).objects.map(({ key }) => key);
-  // A request that was not accepted, and whose door died or could not remove them: the lifecycle rule's.
-  const lifecycle = made === undefined && scene.struck?.actor === "door";
+  // If a request was not accepted and the API died, the lifecycle rule deletes its references.
+  const lifecycle = made === undefined && scene.struck?.actor === "api";
   expect(lifecycle ? [] : references, "no reference is left").toEqual([]);
   const images = (await env.IMAGES.list()).objects.map(({ key }) => key);
-  expect(images, "every image named is there, and no other").toEqual(
+  expect(images, "exactly the named images are stored").toEqual(
     (made?.images ?? []).map(({ key }) => key).toSorted(),
   );
 }
 
-/** What the client was told holds for ever after. */
-async function auditAnswer({ told, key, scene }: Played, made: GenerationRecord | undefined): Promise<void> {
-  if (told === null) {
-    expect(scene.struck?.actor).toBe("door");
+/** Checks that the client's response is still true. */
+async function auditAnswer(
+  { response, key, scene }: Played,
+  made: GenerationRecord | undefined,
+): Promise<void> {
+  if (response === null) {
+    expect(scene.struck?.actor).toBe("api");
     return;
   }
-  const { id, images, error } = Told.parse(told.body);
+  const { id, images, error } = ResponseBody.parse(response.body);
   const headers = { Authorization: `Bearer ${key}` };
   const read = await app.fetch(
     new Request(`${ORIGIN}/api/v1/generations/${made?.id}`, { headers }),
     env,
     createExecutionContext(),
   );
-  const now = Told.parse(await read.json());
-  switch (`${told.status} ${error?.code ?? ""}`) {
+  const now = ResponseBody.parse(await read.json());
+  switch (`${response.status} ${error?.code ?? ""}`) {
     case "200 ":
       expect([id, images], "a 200 stays true").toEqual([now.id, now.images]);
       return;
@@ -281,6 +290,6 @@ async function auditAnswer({ told, key, scene }: Played, made: GenerationRecord 
       expect(made, "nothing was charged").toBeUndefined();
       return;
     default:
-      throw new Error(`An answer that nobody promised: ${told.status} ${JSON.stringify(told.body)}`);
+      throw new Error(`Undocumented response: ${response.status} ${JSON.stringify(response.body)}`);
   }
 }

@@ -1,10 +1,10 @@
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 
 /**
- * A query that is built once for each database and then only given its values: building one costs the Worker more than
- * reading the answer does.
+ * A query that is built once per database and then only given its values: building a query takes more CPU than reading
+ * its result.
  */
-export function once<Query>(build: (db: DrizzleD1Database) => Query): (d1: D1Database) => Query {
+export function prepared<Query>(build: (db: DrizzleD1Database) => Query): (d1: D1Database) => Query {
   const built = new WeakMap<D1Database, { query: Query }>();
   return (d1) => {
     const known = built.get(d1);

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
 import { EXTENSIONS } from "../../src/images/format.ts";
-import { PART_BYTES, STORAGE_ATTEMPTS, StorageError, storeImage } from "../../src/images/sink.ts";
+import { PART_BYTES, STORAGE_ATTEMPTS, StorageError, storeImage } from "../../src/images/upload.ts";
 import { filled, frame, jpeg, jpegOf, png, SCAN, segment, watched, webpLossy } from "./samples.ts";
 
 const options = (name: string, bytesMax = 64 * 1024 * 1024) => ({
@@ -69,7 +69,7 @@ describe("storeImage", () => {
     }
   });
 
-  it("tells the format although it comes a byte at a time", async () => {
+  it("detects the format of an image that arrives byte by byte", async () => {
     async function* bytes() {
       for (const byte of jpeg(segment(0xe1, [1, 2, 3]), frame(5, 6))) yield Uint8Array.of(byte);
     }
@@ -117,7 +117,7 @@ describe("storeImage", () => {
   });
 
   it.each([1000, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])(
-    "takes %i bytes and no more",
+    "accepts %i bytes and no more",
     async (bytesMax) => {
       const store = (bytes: number) =>
         storeImage(env.IMAGES, filled(png(1, 1), bytes), options("limit", bytesMax));
@@ -128,7 +128,7 @@ describe("storeImage", () => {
     },
   );
 
-  it.each([1000, 2 * PART_BYTES + 1])("passes on the source's own error after %i bytes", async (bytes) => {
+  it.each([1000, 2 * PART_BYTES + 1])("passes on the source's error after %i bytes", async (bytes) => {
     const { bucket, unfinished } = watched(env.IMAGES);
     const broken = new Error("the provider hung up");
     async function* source() {
@@ -140,7 +140,7 @@ describe("storeImage", () => {
   });
 
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
-    "repeats %s from the buffer",
+    "retries %s from the buffer",
     async (call) => {
       const log = vi.spyOn(console, "log").mockReturnValue(undefined);
       const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
@@ -158,7 +158,7 @@ describe("storeImage", () => {
   );
 
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
-    "leaves nothing when %s goes on failing",
+    "leaves nothing when every %s fails",
     async (call) => {
       const log = vi.spyOn(console, "log").mockReturnValue(undefined);
       const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
@@ -171,7 +171,7 @@ describe("storeImage", () => {
     },
   );
 
-  it("takes a completion whose answer was lost for done", async () => {
+  it("accepts a completion whose response was lost", async () => {
     const { bucket, calls } = watched(env.IMAGES);
     const create = bucket.createMultipartUpload.bind(bucket);
     const losing = new Proxy(bucket, {
@@ -195,7 +195,7 @@ describe("storeImage", () => {
     expect(await env.IMAGES.head("done.png")).toMatchObject({ size: 2 * PART_BYTES });
   });
 
-  it("tells the refusal, and logs, when the upload cannot be aborted", async () => {
+  it("returns the refusal, and logs, when the upload cannot be aborted", async () => {
     const log = vi.spyOn(console, "log").mockReturnValue(undefined);
     const { bucket } = watched(env.IMAGES, "abort");
     const stored = await storeImage(
