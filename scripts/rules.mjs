@@ -18,7 +18,7 @@ const FOLDERS = new Map([
   ["pages", ["auth", "http", "generations", "account", "keys", "catalogue"]],
   ["auth", ["db", "users"]],
   ["users", ["db"]],
-  ["http", ["generations", "users", "account", "keys", "catalogue", "dispatch", "images", "db"]],
+  ["http", ["generations", "users", "account", "keys", "catalogue", "dispatch", "images"]],
   ["generations", ["account", "catalogue", "dispatch", "images", "providers", "db"]],
   ["dispatch", ["catalogue", "providers"]],
   ["account", ["catalogue", "db", "images"]],

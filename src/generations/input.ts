@@ -30,7 +30,7 @@ function exceedsCodePoints(text: string, most: number): boolean {
 }
 
 /** The values that some model supports, for the API's documentation: {@link readRequest} checks those of one model. */
-export function supported(valuesOf: (model: Model) => readonly string[]): string[] {
+function supported(valuesOf: (model: Model) => readonly string[]): string[] {
   return [...new Set(models.flatMap(valuesOf))];
 }
 

@@ -6,7 +6,7 @@ import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
 import { listOf, named } from "../fields.ts";
 
-export const Model = named("Model", () =>
+const Model = named("Model", () =>
   z.strictObject({
     id: z.string(),
     aliases: z
@@ -36,7 +36,7 @@ export const Model = named("Model", () =>
   }),
 );
 
-export const ModelList = named("ModelList", () => listOf(Model));
+const ModelList = named("ModelList", () => listOf(Model));
 
 const [example] = models;
 if (!example) throw new Error("The catalogue has no model.");

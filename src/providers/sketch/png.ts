@@ -56,8 +56,7 @@ export function encodePng(
       controller.enqueue(SIGNATURE);
       return controller.enqueue(chunk("IHDR", header(size)));
     }
-    // The compressor accepts any number of blocks without a reader, so read first, and write only until it returns
-    // bytes.
+    // The compressor accepts any number of blocks without a reader: read first, and write only until it returns bytes.
     let arrived = false;
     const next = reader.read(new Uint8Array(CHUNK_BYTES_MAX)).finally(() => {
       arrived = true;
