@@ -111,10 +111,13 @@ describe("an account's pages", () => {
     await page.goto(`${site}/account/generations`);
     await page.locator(".gallery a").first().click();
     await page.getByRole("heading", { name: "Receipt" }).waitFor();
+    // The heading can be there before the stylesheets are.
+    await page.waitForLoadState();
     await expectPresentable(page);
     await page.goto(`${site}/account/keys`);
     await page.getByRole("link", { name: /^Revoke/ }).click();
     await page.getByRole("button", { name: "Revoke key" }).waitFor();
+    await page.waitForLoadState();
     await expectPresentable(page);
     expect(complaints).toEqual([]);
   });
