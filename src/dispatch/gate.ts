@@ -134,8 +134,11 @@ export class Gate {
     return true;
   }
 
-  /** Removes items whose turn has come from the queue. They start with {@link take}, within {@link GRANT_MS}. */
-  release(now: number, most: number): Item[] {
+  /**
+   * Removes items whose turn has come from the queue. They start with {@link take}, within {@link GRANT_MS}.
+   * @param onExpired called for each item that is dropped because its deadline has passed
+   */
+  release(now: number, most: number, onExpired: (item: Item) => void = () => {}): Item[] {
     this.#tidy(now);
     const released: Item[] = [];
     while (released.length < most) {
@@ -143,7 +146,10 @@ export class Gate {
       const blocked = item ? this.#blockedBy(now) : "empty";
       if (!item || (blocked !== null && blocked !== "probe")) break;
       this.#queue.take();
-      if (item.deadline <= now) continue;
+      if (item.deadline <= now) {
+        onExpired(item);
+        continue;
+      }
       const isProbe = blocked === "probe";
       this.#spend(item.images, isProbe, now);
       this.#grants.set(item.id, { images: item.images, at: now, isProbe });

@@ -158,7 +158,7 @@ export class ProviderGate extends DurableObject<Env> {
 
   /** Releases items whose turn has come: answers waiting callers, and sends the others to the queue. */
   async #release(now: number): Promise<void> {
-    const released = this.#gate.release(now, RELEASED_MOST);
+    const released = this.#gate.release(now, RELEASED_MOST, ({ id }) => this.#forget(id));
     const queued = released.filter(({ id }) => {
       const answer = this.#holding.get(id);
       answer?.();
@@ -211,15 +211,18 @@ export class ProviderGate extends DurableObject<Env> {
 
   #keep({ id, userId, flow, images, deadline }: Item): void {
     if (!this.#gate.isWaiting(id) || this.#stored.has(id)) return;
-    this.#stored.add(id);
     this.ctx.storage.sql.exec(
       "INSERT OR REPLACE INTO waiting (id, user_id, flow, images, deadline) VALUES (?, ?, ?, ?, ?)",
       ...[id, userId, flow, images, deadline],
     );
+    this.#stored.add(id);
   }
 
   #forget(id: string): void {
-    if (this.#stored.delete(id)) this.ctx.storage.sql.exec("DELETE FROM waiting WHERE id = ?", id);
+    if (!this.#stored.has(id)) return;
+    this.ctx.storage.sql.exec("DELETE FROM waiting WHERE id = ?", id);
+    // Only now, so that a row that could not be deleted is deleted when the item starts.
+    this.#stored.delete(id);
   }
 
   /** Saves the state, if it has changed. */

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { gateStatus, takeTicket } from "../../src/dispatch/client.ts";
+import { gateStatus, park, takeTicket } from "../../src/dispatch/client.ts";
 import { flowOf } from "../../src/dispatch/fair-queue.ts";
 import type { Ask, CallOutcome } from "../../src/dispatch/gate.ts";
 import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
@@ -27,6 +27,15 @@ async function openBreaker(gate: DurableObjectStub<ProviderGate>) {
   }
 }
 
+/** How many rows each of the gate's tables has. */
+async function rowsOf(gate: DurableObjectStub<ProviderGate>) {
+  return await runInDurableObject(gate, (_, { storage }) =>
+    storage.sql
+      .exec("SELECT (SELECT count(*) FROM state) AS state, (SELECT count(*) FROM waiting) AS waiting")
+      .one(),
+  );
+}
+
 let sent: unknown[] = [];
 
 beforeEach(() => {
@@ -47,10 +56,7 @@ describe("the ProviderGate object", () => {
   it("writes nothing while the provider is calm", async () => {
     const gate = newGate();
     expect(await gate.take(ask("a"), 0, true)).toEqual({ kind: "go", report: false, isProbe: false });
-    const rows = await runInDurableObject(gate, (_, { storage }) =>
-      ["state", "waiting"].map((table) => storage.sql.exec(`SELECT count(*) AS n FROM ${table}`).one()["n"]),
-    );
-    expect(rows).toEqual([0, 0]);
+    expect(await rowsOf(gate)).toEqual({ state: 0, waiting: 0 });
   });
 
   it("keeps waiting work over an eviction, and sends it to the queue when its turn comes", async () => {
@@ -115,6 +121,34 @@ describe("the ProviderGate object", () => {
     expect(sent).toEqual([{ userId: "user_1", generationId: id }]);
   });
 
+  it("deletes the row of what waited past its deadline", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    await gate.take({ ...ask(newId("gen")), deadline: Date.now() + 1_000 }, 0, true);
+    expect(await rowsOf(gate)).toMatchObject({ waiting: 1 });
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 1_000);
+    await gate.operate("closed");
+    expect(sent).toEqual([]);
+    expect(await rowsOf(gate)).toMatchObject({ waiting: 0 });
+  });
+
+  it("deletes the row when the item starts, if it could not when it was released", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    const id = newId("gen");
+    await gate.take(ask(id), 0, true);
+    await runInDurableObject(gate, async (instance, { storage }) => {
+      storage.sql.exec(
+        "CREATE TRIGGER refuse BEFORE DELETE ON waiting BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+      );
+      await expect(instance.operate("closed")).rejects.toThrow("the disk is full");
+      storage.sql.exec("DROP TRIGGER refuse");
+    });
+    expect(await gate.take(ask(id), 0, true)).toMatchObject({ kind: "go" });
+    expect(await rowsOf(gate)).toMatchObject({ waiting: 0 });
+  });
+
   it("parks a generation that no worker has begun", async () => {
     const gate = newGate();
     await gate.operate("open");
@@ -160,8 +194,60 @@ it("asks the gate when the cached status is old before it accepts anything", asy
   expect(await gateStatus(env, route, "a/sync")).toMatchObject({ isDown: true, until: null });
 });
 
-it("lets work continue when the gate does not respond", async () => {
-  vi.spyOn(ProviderGate.prototype, "take").mockRejectedValue(new Error("the object was reset"));
+it("frees the place of a caller that died, five minutes after its call began", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const began = Date.now();
+  await runInDurableObject(env.PROVIDER_GATE.getByName("openai"), async (_, state) => {
+    const gate = new ProviderGate(state, Object.assign({}, env, { OPENAI_MAX_CONCURRENT: "1" }));
+    expect(await gate.take(ask("died"), 0, true)).toMatchObject({ kind: "go", report: true });
+    const id = newId("gen");
+    expect(await gate.take(ask(id), 0, true)).toMatchObject({ kind: "wait" });
+    expect(await state.storage.getAlarm()).toBe(began + 300_000);
+    vi.setSystemTime(began + 299_999);
+    await gate.alarm();
+    expect(sent).toEqual([]);
+    vi.setSystemTime(began + 300_000);
+    await gate.alarm();
+    expect(sent).toEqual([{ userId: "user_1", generationId: id }]);
+    expect(await gate.take(ask(id), 0, true)).toMatchObject({ kind: "go" });
+    expect(gate.view()).toMatchObject({ inFlight: 1, waiting: 0 });
+  });
+});
+
+describe("a gate that cannot be reached", () => {
   const route = { provider: scripted(), providerModel: "x", gate: `test-${crypto.randomUUID()}` };
-  expect(await takeTicket(env, route, ask("a"), 0, true)).toMatchObject({ kind: "go" });
+
+  /** The lines of the operator's log with that event. */
+  const logged = (event: string) =>
+    vi.spyOn(console, "log").mock.calls.flatMap(([line]) => {
+      const entry: unknown = JSON.parse(String(line));
+      return typeof entry === "object" && entry !== null && Reflect.get(entry, "event") === event
+        ? [entry]
+        : [];
+    });
+
+  beforeEach(() => {
+    const unreachable = () => {
+      throw new Error("the object was reset");
+    };
+    vi.spyOn(ProviderGate.prototype, "take").mockImplementation(unreachable);
+    vi.spyOn(ProviderGate.prototype, "park").mockImplementation(unreachable);
+    vi.spyOn(ProviderGate.prototype, "word").mockImplementation(unreachable);
+  });
+
+  it("lets calls through, and says so in the log", async () => {
+    expect(await takeTicket(env, route, ask("a"), 0, true)).toEqual({
+      kind: "go",
+      report: false,
+      isProbe: false,
+    });
+    expect(logged("gate_unreachable")).toMatchObject([{ provider: route.gate, generation_id: "a" }]);
+  });
+
+  it("parks nothing and is taken for calm", async () => {
+    const { isAgain: _, ...item } = ask("a");
+    expect(await park(env, route, item)).toBe(false);
+    expect(await gateStatus(env, route, item.flow)).toMatchObject({ isBusy: false });
+    expect(logged("gate_unreachable")).toMatchObject([{ generation_id: "a" }, { provider: route.gate }]);
+  });
 });

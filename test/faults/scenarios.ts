@@ -1,9 +1,16 @@
-import { createExecutionContext, createMessageBatch, runInDurableObject } from "cloudflare:test";
+import {
+  createExecutionContext,
+  createMessageBatch,
+  evictDurableObject,
+  runInDurableObject,
+} from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import * as z from "zod";
 import type { Account } from "../../src/account/account.ts";
 import type { GenerationRecord } from "../../src/account/views.ts";
+import type { Ask } from "../../src/dispatch/gate.ts";
+import type { ProviderGate } from "../../src/dispatch/provider-gate.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { reconcile } from "../../src/generations/reconcile.ts";
 import { app } from "../../src/http/app.ts";
@@ -13,7 +20,7 @@ import { sketch } from "../../src/providers/sketch/index.ts";
 import { withTimeout } from "../../src/time.ts";
 import { png } from "../images/samples.ts";
 import { newUser } from "../support/user.ts";
-import { abortOf, dieNow, type Fault, Scene, setScene, step } from "./steps.ts";
+import { dieNow, type Fault, Scene, setScene, step, withoutActor } from "./steps.ts";
 
 const CREDITS = 100;
 const PRICE = 8;
@@ -22,15 +29,21 @@ const QUIET_AFTER_MS = 12 * 3_600_000;
 const ROUNDS_MAX = 60;
 /** When nothing is left to do, the client must have its response within this time. */
 const RESPONSE_MS = 3_000;
+/** The API asks the gate again when its cached status is older, so every run makes the same steps. */
+const GATE_STATUS_OLD_MS = 60_001;
 const ORIGIN = "https://hub.test";
 
-/** The next step of a provider call; `dies` kills its caller. */
-type Line = Uint8Array | ProviderFailure | "dies";
+/** The next step of a provider call; `dies` kills its caller, `gate dies` the gate that let it through. */
+type Line = Uint8Array | ProviderFailure | "dies" | "gate dies";
 export type Scenario = {
   name: string;
   images: number;
   async?: true;
   references?: readonly Uint8Array[];
+  /** The failures in a row that the gate has seen. Undefined for the provider without a gate. */
+  gateFailures?: number;
+  /** Whether the gate loses its storage before its first alarm. */
+  gateForgets?: true;
   /** The steps of each provider call. Further calls return what is requested. */
   calls: readonly (readonly Line[])[];
   /** Status of the response, and what is left of {@link CREDITS}, without a fault. */
@@ -76,6 +89,53 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 202,
     left: 84,
   },
+  { name: "sync through a gate", images: 1, gateFailures: 1, calls: [[A]], status: 200, left: 92 },
+  {
+    name: "async through a gate that dies meanwhile",
+    images: 1,
+    async: true,
+    gateFailures: 1,
+    calls: [["gate dies", A]],
+    status: 202,
+    left: 92,
+  },
+  { name: "sync while the provider is down", images: 1, gateFailures: 2, calls: [], status: 503, left: 100 },
+  {
+    name: "async while the provider is down",
+    images: 1,
+    async: true,
+    gateFailures: 2,
+    calls: [[A]],
+    status: 202,
+    left: 92,
+  },
+  {
+    name: "async that the gate forgets",
+    images: 1,
+    async: true,
+    gateFailures: 2,
+    gateForgets: true,
+    calls: [[A]],
+    status: 202,
+    left: 92,
+  },
+  {
+    name: "sync that is turned away once, and waits in place",
+    images: 1,
+    gateFailures: 0,
+    calls: [[{ reason: "limited", by: "rate", retryAfterMs: null }], [A]],
+    status: 200,
+    left: 92,
+  },
+  {
+    name: "async that is turned away once, and is deferred",
+    images: 1,
+    async: true,
+    gateFailures: 0,
+    calls: [[{ reason: "limited", by: "rate", retryAfterMs: 7_000 }], [A]],
+    status: 202,
+    left: 92,
+  },
 ];
 
 export type Played = {
@@ -102,16 +162,48 @@ export async function play(scenario: Scenario, fault: Fault | null): Promise<Pla
     await instance.alarm();
   });
   const calls = perform(scenario);
+  const variables = configure(scenario);
+  if (scenario.gateFailures !== undefined) await prepareGate(scenario.gateFailures);
   const scene = new Scene(fault);
+  scene.gateForgets = scenario.gateForgets === true;
   setScene(scene);
   try {
-    const responding = scene.play("api", () => request(scenario, user.key)).catch(() => null);
-    await untilQuiet(scene, user.id);
+    const responding = scene.play("api", () => request(scenario, user.key, variables)).catch(() => null);
+    await untilQuiet(scene, user.id, variables);
     const answer = await withTimeout(RESPONSE_MS, responding);
     return { scene, userId: user.id, key: user.key, response: answer, calls: calls() };
   } finally {
-    playedUntil = Date.now() + 1;
+    playedUntil = Date.now() + GATE_STATUS_OLD_MS;
     setScene(null);
+  }
+}
+
+/** Sets the Worker's variables for the scenario. Objects that are created later see them; other code gets those returned. */
+function configure({ gateFailures }: Scenario): Env {
+  const isGated = gateFailures !== undefined;
+  Object.assign(env, { IMAGE_PROVIDER: isGated ? "openai" : "sketch", OPENAI_API_KEY: "sk-test" });
+  return { ...env };
+}
+
+const openGate = () => env.PROVIDER_GATE.getByName("openai");
+
+/** Removes the memory and the storage of the gate. */
+async function emptyGate(): Promise<void> {
+  await runInDurableObject(openGate(), async (_, { storage }) => {
+    await storage.deleteAlarm();
+    await storage.deleteAll();
+  });
+  await evictDurableObject(openGate());
+}
+
+/** Creates a new gate that has seen so many failures in a row. */
+async function prepareGate(failures: number): Promise<void> {
+  await emptyGate();
+  for (let failure = 0; failure < failures; failure++) {
+    const id = `before ${failure}`;
+    const ask: Ask = { id, userId: id, flow: id, images: 1, deadline: Date.now() + 1, isAgain: false };
+    await openGate().take(ask, 0, false);
+    await openGate().report(id, { kind: "failed", reason: "unavailable", retryAfterMs: null });
   }
 }
 
@@ -120,7 +212,7 @@ async function empty(bucket: R2Bucket): Promise<void> {
   if (objects.length > 0) await bucket.delete(objects.map(({ key }) => key));
 }
 
-async function request(scenario: Scenario, key: string) {
+async function request(scenario: Scenario, key: string, variables: Env) {
   const { images: n, references = [] } = scenario;
   const fields = { model: "gpt-image-2", prompt: "a lighthouse", n, async: scenario.async === true };
   const headers = new Headers({ Authorization: `Bearer ${key}` });
@@ -130,41 +222,67 @@ async function request(scenario: Scenario, key: string) {
   if (references.length === 0) headers.set("Content-Type", "application/json");
   const body = references.length === 0 ? JSON.stringify(fields) : form;
   const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
-  const response = await app.fetch(sent, env, createExecutionContext());
+  const response = await app.fetch(sent, variables, createExecutionContext());
   return { status: response.status, body: await response.json() };
 }
 
-/** Replaces the embedded provider by the scenario's. Returns a function that counts its calls. */
+/** Replaces both providers by the scenario's. Returns a function that counts its calls. */
 function perform({ calls, images }: Scenario): () => number {
   let called = 0;
-  vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
+  const nextLines = async (n: number) => {
     let lines: readonly Line[] = [];
     await step("provider call", () => {
       called += 1;
       const whole = Array.from({ length: n }, (_, at) => png(called, images + at));
       lines = calls[called - 1] ?? whole;
     });
-    for (const line of lines) {
+    return lines;
+  };
+  vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
+    for (const line of await nextLines(n)) {
       if (line === "dies") return await dieNow();
+      if (line === "gate dies") throw new Error("This provider has no gate.");
       if (!(line instanceof Uint8Array)) throw new ProviderError(line, "from the scenario");
       yield { body: new Blob([line]).stream() };
     }
   });
+  vi.spyOn(globalThis, "fetch").mockImplementation(async () => {
+    const data: { b64_json: string }[] = [];
+    for (const line of await nextLines(images)) {
+      if (line === "dies") return await dieNow();
+      if (line === "gate dies") await killGate();
+      else if (line instanceof Uint8Array) data.push({ b64_json: Buffer.from(line).toString("base64") });
+      else return refusal(line);
+    }
+    return Response.json({ data });
+  });
   return () => called;
 }
 
-async function untilQuiet(scene: Scene, userId: string): Promise<void> {
+/** The answer of an OpenAI that turns a call away, or is down. */
+function refusal(failure: ProviderFailure): Response {
+  const wait = "retryAfterMs" in failure ? failure.retryAfterMs : null;
+  const headers = new Headers(wait === null ? {} : { "Retry-After": String(wait / 1_000) });
+  return new Response(null, { status: failure.reason === "limited" ? 429 : 503, headers });
+}
+
+/** The gate loses its memory. */
+async function killGate(): Promise<void> {
+  await withoutActor(() => evictDurableObject(openGate()));
+}
+
+async function untilQuiet(scene: Scene, userId: string, variables: Env): Promise<void> {
   const until = Date.now() + QUIET_AFTER_MS;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await vi.waitUntil(() => scene.running.size === 0, { timeout: 4_000, interval: 1 });
-    if (scene.messages.length > 0) await deliver(scene);
+    if (scene.messages.length > 0) await deliver(scene, variables);
     else if (!(await nextAlarm(scene, userId, until))) return;
   }
   throw new Error(`The scenario does not end: ${scene.steps.slice(-20).join("; ")}`);
 }
 
 /** Delivers the messages of the queue. Those that are not acknowledged stay in it. */
-async function deliver(scene: Scene): Promise<void> {
+async function deliver(scene: Scene, variables: Env): Promise<void> {
   const bodies = scene.messages;
   scene.messages = [];
   const batch = createMessageBatch(
@@ -173,31 +291,44 @@ async function deliver(scene: Scene): Promise<void> {
   );
   const acked = batch.messages.map((message) => vi.spyOn(message, "ack"));
   await scene
-    .play("consumer", () => consume(batch, env))
+    .play("consumer", () => consume(batch, variables))
     .catch(() => {
       for (const ack of acked) ack.mockClear();
     });
   scene.messages.push(...bodies.filter((_, at) => acked[at]?.mock.calls.length === 0));
 }
 
-/** Moves the clock to the alarm and runs it. One that dies runs again, as on the platform. */
+/** Moves the clock to the next alarm, the account's or the gate's, and runs it. */
 async function nextAlarm(scene: Scene, userId: string, until: number): Promise<boolean> {
-  const open = () => env.ACCOUNT.getByName(userId);
-  const due = await runInDurableObject(open(), async (_, { storage }) => {
-    const time = await storage.getAlarm();
-    if (time === null || time > until) return false;
-    vi.setSystemTime(Math.max(time, Date.now()));
-    await storage.deleteAlarm();
-    return true;
-  });
-  if (!due) return false;
+  const openAccount = () => env.ACCOUNT.getByName(userId);
+  const ofAccount = await runInDurableObject(openAccount(), (_, { storage }) => storage.getAlarm());
+  const ofGate = scene.gateAlarm;
+  const at = Math.min(ofAccount ?? Number.POSITIVE_INFINITY, ofGate ?? Number.POSITIVE_INFINITY);
+  if (at > until) return false;
+  vi.setSystemTime(Math.max(at, Date.now()));
+  if (at === ofGate) {
+    scene.gateAlarm = null;
+    if (scene.gateForgets) await emptyGate();
+    else await runAlarm<ProviderGate>(scene, "gate alarm", openGate);
+    scene.gateForgets = false;
+  } else await runAlarm<Account>(scene, "alarm", openAccount);
+  return true;
+}
+
+/** Runs an alarm. One that dies runs again, as on the platform. */
+async function runAlarm<T extends Account | ProviderGate>(
+  scene: Scene,
+  name: string,
+  open: () => DurableObjectStub<T>,
+): Promise<void> {
+  await runInDurableObject(open(), (_, { storage }) => storage.deleteAlarm());
   for (let attempt = 0; attempt < 6; attempt++) {
-    const ended = await runInDurableObject<Account, boolean>(open(), async (instance) => {
-      await scene.play("alarm", () => instance.alarm(), abortOf(instance));
+    const ended = await runInDurableObject<T, boolean>(open(), async (instance) => {
+      await scene.play(name, () => instance.alarm(), instance);
       return true;
     }).catch(() => false);
-    if (ended) return true;
-    expect(scene.struck?.actor).toBe("alarm");
+    if (ended) return;
+    expect(scene.struck?.actor).toBe(name);
   }
   throw new Error("The alarm was given up.");
 }
@@ -237,9 +368,19 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
     [],
   );
   await auditStorage(played, made);
+  if (scenario.gateFailures !== undefined) await auditGate();
   await auditAnswer(played, made);
   if (scene.struck === null)
     expect([response?.status, audited.balance]).toEqual([scenario.status, scenario.left]);
+}
+
+/** Nothing waits at the gate, in its memory or in its storage. */
+async function auditGate(): Promise<void> {
+  expect((await openGate().view()).waiting, "nothing waits in memory").toBe(0);
+  const rows = await runInDurableObject(openGate(), (_, { storage }) =>
+    storage.sql.exec("SELECT * FROM waiting").toArray(),
+  );
+  expect(rows, "nothing waits in storage").toEqual([]);
 }
 
 async function auditStorage({ scene }: Played, made: GenerationRecord | undefined): Promise<void> {

@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Account } from "../../src/account/account.ts";
+import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
 import { GenerationRunner } from "../../src/generations/runner.ts";
 
 /**
@@ -15,10 +16,15 @@ export const CRASHES = ["refused", "reply lost", "dies before", "dies after"] as
 export type Crash = (typeof CRASHES)[number];
 export type Fault = { at: number; crash: Crash };
 
-/**
- * One run of one part of the service: a request to the API, a runner, a queue batch, a call of the account, its alarm.
- */
-export type Actor = { name: string; scene: Scene; dead: boolean; die: () => void };
+/** One run of one part of the service: a request to the API, a runner, a queue batch, a call of an object, its alarm. */
+export type Actor = {
+  name: string;
+  scene: Scene;
+  /** The object with storage that it runs in, or null. */
+  object: object | null;
+  dead: boolean;
+  die: () => void;
+};
 
 class Crashed extends Error {
   override readonly name = "Crashed";
@@ -29,6 +35,10 @@ export class Scene {
   readonly steps: string[] = [];
   /** Messages in the queue. */
   messages: unknown[] = [];
+  /** The alarm of the gate. Recorded here, because reading it from the gate would start a gate that died. */
+  gateAlarm: number | null = null;
+  /** Whether the gate loses its storage before that alarm. */
+  gateForgets = false;
   /** Active parts. A call that only waits is not active. */
   readonly running = new Set<Actor>();
   struck: { actor: string; step: string } | null = null;
@@ -47,13 +57,22 @@ export class Scene {
     return this.#fault.crash;
   }
 
-  /** Runs work as a named actor until it returns or dies. @throws {Crashed} when the actor died */
-  async play<T>(name: string, work: () => T | Promise<T>, die?: () => void, atWork = true): Promise<T> {
-    const actor: Actor = { name, scene: this, dead: false, die: () => {} };
+  /**
+   * Runs work as a named actor until it returns or dies.
+   * @param object the object with storage that dies with the actor, or null
+   * @throws {Crashed} when the actor died
+   */
+  async play<T>(
+    name: string,
+    work: () => T | Promise<T>,
+    object: object | null = null,
+    atWork = true,
+  ): Promise<T> {
+    const actor: Actor = { name, scene: this, object, dead: false, die: () => {} };
     const death = new Promise<never>((_, reject) => {
       actor.die = () => {
         actor.dead = true;
-        die?.();
+        if (object) this.#abort(object);
         reject(new Crashed(`${name} is dead`));
       };
     });
@@ -64,6 +83,20 @@ export class Scene {
       this.running.delete(actor);
     }
   }
+
+  /** Resets an object as the platform does: its memory is lost, and its callers get an error. */
+  #abort(object: object): void {
+    for (const actor of this.running) {
+      if (actor.object !== object) continue;
+      actor.dead = true;
+      this.running.delete(actor);
+    }
+    stateOf(object).abort("the object died");
+  }
+}
+
+function stateOf(object: object): DurableObjectState {
+  return Reflect.get(object, "ctx");
 }
 
 const actors = new AsyncLocalStorage<Actor | undefined>();
@@ -72,6 +105,16 @@ let current: Scene | null = null;
 
 export function setScene(scene: Scene | null): void {
   current = scene;
+}
+
+/** Runs work that is no step of the current actor. */
+export function withoutActor<T>(work: () => T): T {
+  return actors.exit(work);
+}
+
+/** Whether the current actor is the gate or its alarm. */
+export function isGate(): boolean {
+  return actors.getStore()?.name.startsWith("gate") === true;
 }
 
 /** Kills the current actor. */
@@ -106,7 +149,7 @@ function never(): Promise<never> {
 }
 
 /** Runs a synchronous step of an object's own storage. An error inside a transaction rolls it back. */
-function stepAtOnce<T>(kind: string, storage: DurableObjectStorage | null, call: () => T): T {
+function stepAtOnce<T>(kind: string, call: () => T): T {
   const actor = actors.getStore();
   if (!actor) return call();
   if (actor.dead) throw new Crashed(`${actor.name} is dead`);
@@ -117,7 +160,10 @@ function stepAtOnce<T>(kind: string, storage: DurableObjectStorage | null, call:
   if (crash === null) return result;
   // Waits until the write is on disk: otherwise it would be lost with the object.
   actor.dead = true;
-  if (storage) void storage.sync().then(() => actor.die());
+  if (actor.object)
+    void stateOf(actor.object)
+      .storage.sync()
+      .then(() => actor.die());
   throw new Crashed(`${kind}: ${crash}`);
 }
 
@@ -142,19 +188,27 @@ export async function watchSteps(): Promise<() => void> {
       classOf(env.GENERATIONS),
       (name) =>
         (call, [batch]) =>
-          step(`queue ${name}`, () => post(batch) ?? call()),
+          step(`queue ${name}`, () => post(name, batch) ?? call()),
     ),
     ...["get", "getByName"].map((name) => wrap(classOf(env.ACCOUNT), name, (call) => watchStub(call()))),
-    wrap(storage, "transactionSync", (call, _, owner) =>
-      stepAtOnce("storage transaction", owner instanceof Object ? storageOf(owner) : null, call),
+    wrap(storage, "transactionSync", (call) => stepAtOnce("storage transaction", call)),
+    wrap(storage, "setAlarm", (call, [at]) =>
+      step("storage setAlarm", () => {
+        recordAlarm(Number(at));
+        return call();
+      }),
     ),
-    wrap(storage, "setAlarm", (call) => step("storage setAlarm", call)),
     wrap(sql, "exec", (call, [query]) => {
-      const [write] = /^(INSERT|UPDATE|DELETE)( INTO| FROM)? \w+/.exec(String(query)) ?? [];
-      return write === undefined ? call() : stepAtOnce(`storage ${write}`, null, call);
+      const [write] = /^(INSERT( OR REPLACE)? INTO|UPDATE|DELETE FROM) \w+/.exec(String(query)) ?? [];
+      return write === undefined ? call() : stepAtOnce(`storage ${write}`, call);
     }),
-    ...Object.getOwnPropertyNames(Account.prototype).filter(isMethod).map(watchMethod),
-    wrap(GenerationRunner.prototype, "run", (call) => current?.play("runner", call) ?? call()),
+    ...methodsOf(Account).map((method) => watchMethod(Account, "account", method)),
+    ...methodsOf(ProviderGate).map((method) => watchMethod(ProviderGate, "gate", method)),
+    wrap(GenerationRunner.prototype, "run", (call, _, owner) => {
+      // All objects of a Worker share one environment, whose settings are parsed once. A scenario may have others.
+      Reflect.set(owner, "env", { ...env });
+      return current?.play("runner", call) ?? call();
+    }),
   ];
   await upload.abort();
   return () => {
@@ -162,46 +216,32 @@ export async function watchSteps(): Promise<() => void> {
   };
 }
 
-const isMethod = (name: string) => name !== "constructor" && name !== "alarm";
+type ObjectClass = typeof Account | typeof ProviderGate | typeof GenerationRunner;
 
-/** Runs a call of the account as an actor. A call that waits is not active. */
-function watchMethod(name: string) {
-  return wrap(Account.prototype, name, (call, _, owner) => {
+function methodsOf({ prototype }: ObjectClass): string[] {
+  return Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor" && name !== "alarm");
+}
+
+/** Runs a call of an object as an actor. A call that waits is not active. */
+function watchMethod({ prototype }: ObjectClass, name: string, method: string) {
+  return wrap(prototype, method, (call, _, owner) => {
     const actor = actors.getStore();
     // A method called by another method is part of that one.
     if (current === null || actor !== undefined) return call();
-    return current.play("account", call, abortOf(owner), name !== "wait");
+    return current.play(name, call, owner, method !== "wait");
   });
 }
 
-/** Resets an object as the platform does: its memory is lost, and its callers get an error. */
-export function abortOf(account: object): () => void {
-  const state: DurableObjectState = Reflect.get(account, "ctx");
-  const scene = current;
-  return () => {
-    for (const actor of scene?.running ?? []) {
-      if (actor.name !== "account" && actor.name !== "alarm") continue;
-      actor.dead = true;
-      scene?.running.delete(actor);
-    }
-    state.abort("the object died");
-  };
-}
-
-function storageOf(owner: object): DurableObjectStorage {
-  const storage: unknown = owner;
-  if (!isStorage(storage)) throw new Error("A transaction belongs to a storage.");
-  return storage;
-}
-
-function isStorage(value: unknown): value is DurableObjectStorage {
-  return typeof value === "object" && value !== null && "sync" in value;
+/** Records an alarm of the gate. An alarm set without an actor is set by the gate's constructor. */
+function recordAlarm(at: number): void {
+  if (current !== null && (actors.getStore() === undefined || isGate())) current.gateAlarm = at;
 }
 
 /** Collects messages instead of the queue; the scenario delivers them later. */
-function post(batch: unknown): object | null {
-  if (current === null || !Array.isArray(batch)) return null;
-  for (const { body } of batch) current.messages.push(body);
+function post(method: string, sent: unknown): object | null {
+  if (current === null) return null;
+  if (method === "send") current.messages.push(sent);
+  else if (Array.isArray(sent)) for (const { body } of sent) current.messages.push(body);
   return {};
 }
 
@@ -211,11 +251,15 @@ function watchStub(stub: unknown): unknown {
     get(target, method) {
       const member: unknown = Reflect.get(target, method);
       if (typeof member !== "function") return member;
-      const owner = method === "run" || method === "stay" ? "runner" : "account";
       return (...parameters: unknown[]) =>
-        step(`${owner}.${String(method)}`, () => Reflect.apply(member, target, parameters));
+        step(`${ownerOf(String(method))}.${String(method)}`, () => Reflect.apply(member, target, parameters));
     },
   });
+}
+
+function ownerOf(method: string): string {
+  if (methodsOf(GenerationRunner).includes(method)) return "runner";
+  return methodsOf(ProviderGate).includes(method) ? "gate" : "account";
 }
 
 function r2Kind(name: string, [first]: unknown[]): string {

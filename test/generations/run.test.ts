@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Job, RunResult } from "../../src/account/lifecycle.ts";
 import type { FinishOutcome, LeaseOutcome } from "../../src/account/outcomes.ts";
+import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
 import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run.ts";
 import { STORAGE_ATTEMPTS } from "../../src/images/upload.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
@@ -447,6 +448,26 @@ describe("a later run", () => {
     ).rejects.toThrow("R2 fails on list");
     expect([provider.requests.length, account.seen.finishes]).toEqual([0, 0]);
   });
+});
+
+it("goes on without a gate that cannot be reached, and says so in the log", async () => {
+  const unreachable = () => {
+    throw new Error("the object was reset");
+  };
+  vi.spyOn(ProviderGate.prototype, "take").mockImplementation(unreachable);
+  vi.spyOn(ProviderGate.prototype, "report").mockImplementation(unreachable);
+  const routes = [{ provider: scripted([U], [A]), providerModel: "x", gate: "unreachable" }];
+  const { open, seen } = accountDouble();
+  const job = jobOf(1);
+  await settled(run(job, open, { userId: "user_1", routes, onBusy: "defer" }, env));
+  expect(seen.results).toMatchObject([{ images: [{ width: 1 }], failure: null }]);
+  const lines = vi.spyOn(console, "log").mock.calls.map(([line]) => JSON.parse(String(line)));
+  const told = { provider: "unreachable", generation_id: job.generationId };
+  expect(lines.filter(({ event }) => event.startsWith("gate_"))).toMatchObject([
+    { event: "gate_unreachable", ...told },
+    { event: "gate_report_failed", ...told },
+    { event: "gate_unreachable", ...told },
+  ]);
 });
 
 describe("the lease", () => {
