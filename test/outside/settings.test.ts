@@ -1,0 +1,20 @@
+import { expect, it } from "vitest";
+import { WORKER_VARIABLES } from "../../scripts/service/runtime.mjs";
+import { readConfig } from "../../src/config.ts";
+
+/** `npm start` generates these when they are not set. */
+const GENERATED = ["ADMIN_TOKEN", "AUTH_SECRET"];
+
+it("npm start passes on every setting that has a default, and none that the Worker does not know", () => {
+  const names = [...WORKER_VARIABLES, ...GENERATED];
+  expect(new Set(names).size).toBe(names.length);
+  const numbers = /_(SECONDS|MINUTE|CONCURRENT|GENERATIONS|ATTEMPTS|CREDITS)$/;
+  const set = Object.fromEntries(
+    names.map((name) => [
+      name,
+      numbers.test(name) ? "1" : name === "IMAGE_PROVIDER" ? "sketch" : "https://a.example",
+    ]),
+  );
+  const known = readConfig(set);
+  expect(Object.keys(known).sort()).toEqual(names.sort());
+});
