@@ -1,6 +1,6 @@
 /** The built Worker on the local runtime, with the provider's double and a memory inspector. */
 import { readdirSync, readFileSync } from "node:fs";
-import { request } from "node:http";
+import { createServer, request } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -18,7 +18,8 @@ const ADMIN_TOKEN = "bench-admin-token-of-32-characters";
 const NAME = "hub";
 
 /**
- * @typedef {{ images: number, imageBytes: number, references: number, referenceBytes: number }} Work
+ * `urls`: where the references are fetched from, instead of a form that has them.
+ * @typedef {{ images: number, imageBytes: number, references: number, referenceBytes: number, urls?: string }} Work
  * @typedef {{ generate: (work: Work) => Promise<void>, liveBytes: () => Promise<number>,
  *   peakResidentBytes: () => number, stop: () => Promise<void> }} Hub
  */
@@ -36,6 +37,7 @@ export async function startHub(directory, state, providerUrl) {
     OPENAI_API_KEY: "sk-test",
     OPENAI_BASE_URL: providerUrl,
     ADMIN_TOKEN,
+    ALLOW_INSECURE_URLS: "true",
   };
   const before = new Set(runtimes());
   const runtime = new Miniflare(
@@ -106,25 +108,31 @@ async function openAccount(origin) {
  * @param {string} key
  * @param {Work} work
  */
-async function generate(origin, key, { images, imageBytes, references, referenceBytes }) {
+async function generate(origin, key, { images, imageBytes, references, referenceBytes, urls }) {
   const fields = {
     model: "gpt-image-2",
     prompt: `bench [bytes:${imageBytes}]`,
     n: images,
     size: "2048x2048",
   };
-  const form = formOf(fields, references, referenceBytes);
+  const body =
+    urls === undefined
+      ? formOf(fields, references, referenceBytes)
+      : jsonOf({
+          ...fields,
+          reference_images: Array.from({ length: references }, (_, at) => `${urls}/${at + 1}`),
+        });
   const call = request(new URL("/api/v1/images/generations", origin).href, {
     method: "POST",
     agent: false,
     headers: {
       authorization: `Bearer ${key}`,
-      "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
-      "content-length": form.bytes,
+      "content-type": body.type,
+      "content-length": body.bytes,
     },
   });
   const answered = new Promise((resolve, reject) => call.on("response", resolve).on("error", reject));
-  await pipeline(Readable.from(form.pieces(), { objectMode: false }), call);
+  await pipeline(Readable.from(body.pieces(), { objectMode: false }), call);
   /** @type {{ images?: { bytes: number }[] }} */
   const answer = JSON.parse(await text(await answered));
   const stored = answer.images?.map(({ bytes }) => bytes) ?? [];
@@ -147,6 +155,7 @@ function formOf(fields, references, bytes) {
   const file = part('name="reference_image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n');
   const end = `--${BOUNDARY}--\r\n`;
   return {
+    type: `multipart/form-data; boundary=${BOUNDARY}`,
     bytes: texts.join("").length + references * (file.length + bytes + 2) + end.length,
     async *pieces() {
       yield Buffer.from(texts.join(""));
@@ -158,6 +167,34 @@ function formOf(fields, references, bytes) {
       yield Buffer.from(end);
     },
   };
+}
+
+/** @param {object} fields */
+function jsonOf(fields) {
+  const json = Buffer.from(JSON.stringify(fields));
+  return {
+    type: "application/json",
+    bytes: json.length,
+    async *pieces() {
+      yield json;
+    },
+  };
+}
+
+/**
+ * Serves references of so many bytes, drawn as they are sent: each path is another picture.
+ * @param {number} bytes
+ */
+export async function servePictures(bytes) {
+  const server = createServer((request, response) => {
+    const seed = Number(request.url?.slice(1));
+    const picture = drawImage({ format: "png", width: 1024, height: 1024, bytes, seed });
+    pipeline(Readable.from(picture, { objectMode: false }), response).catch(() => response.destroy());
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("The server has no port.");
+  return { url: `http://127.0.0.1:${address.port}`, close: () => server.close() };
 }
 
 /**

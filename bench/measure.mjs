@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startDouble } from "../test/support/openai-double/index.ts";
-import { startHub } from "./hub.mjs";
+import { servePictures, startHub } from "./hub.mjs";
 
 const MB = 1_000_000;
 const MIB = 1024 * 1024;
@@ -25,7 +25,7 @@ const SIDE_BY_SIDE = 8;
 const UPLOADED_BYTES_MAX = 1_300 * MB;
 
 /**
- * @typedef {{ name: string, family: "images" | "references", work: import("./hub.mjs").Work }} Case
+ * @typedef {{ name: string, family: "images" | "references" | "URLs", work: import("./hub.mjs").Work }} Case
  * @typedef {{ family: string, name: string, requests: number, idle: number, samples: number,
  *   median: number, peak: number, resident: number, seconds: number }} Row
  */
@@ -37,8 +37,17 @@ const CASES = [
   references(16, 1),
   references(16, 10),
   references(16, 50),
+  fetched(16, 1),
+  fetched(16, 10),
 ];
-const SMOKE = [images(1, 1), images(4, 15), references(16, 1), references(16, 30)];
+const SMOKE = [
+  images(1, 1),
+  images(4, 15),
+  references(16, 1),
+  references(16, 30),
+  fetched(16, 1),
+  fetched(16, 30),
+];
 
 const [directory = "", mode] = process.argv.slice(2);
 const smoke = mode === "--smoke";
@@ -59,6 +68,12 @@ function images(count, size) {
 function references(count, size) {
   const work = { images: 1, imageBytes: MB, references: count, referenceBytes: size * MB };
   return { name: `${count} × ${size} MB references to 1 × 1 MB`, family: "references", work };
+}
+
+/** @param {number} count @param {number} size in MB @returns {Case} */
+function fetched(count, size) {
+  const { work } = references(count, size);
+  return { name: `${count} × ${size} MB by URL to 1 × 1 MB`, family: "URLs", work: { ...work, urls: "" } };
 }
 
 /** @returns {Promise<Row[]>} */
@@ -93,6 +108,8 @@ async function measureAll() {
  */
 async function measure({ name, family, work }, requests, providerUrl) {
   const hub = await startHub(directory, join(directory, `state-${requests}-${name}`), providerUrl);
+  const pictures = await servePictures(work.referenceBytes);
+  const asked = work.urls === undefined ? work : { ...work, urls: pictures.url };
   try {
     const few = Math.min(work.references, 1);
     await hub.generate({ images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
@@ -101,7 +118,7 @@ async function measure({ name, family, work }, requests, providerUrl) {
     /** @type {number[]} */
     const samples = [];
     while (samples.length < SAMPLES_MIN) {
-      const all = Promise.all(Array.from({ length: requests }, () => hub.generate(work)));
+      const all = Promise.all(Array.from({ length: requests }, () => hub.generate(asked)));
       samples.push(...(await watch(all, hub.liveBytes)));
     }
     samples.sort((a, b) => a - b);
@@ -114,6 +131,7 @@ async function measure({ name, family, work }, requests, providerUrl) {
       seconds: (performance.now() - began) / 1000,
     };
   } finally {
+    pictures.close();
     await hub.stop();
   }
 }

@@ -27,6 +27,8 @@ const Config = z.object({
   /** Per user; 0 is off. */
   RATE_LIMIT_PER_MINUTE: limit,
   MAX_CONCURRENT_GENERATIONS: limit,
+  /** Development only: see {@link mayCallInsecureUrls}. */
+  ALLOW_INSECURE_URLS: z.stringbool().default(false),
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
   /** Signs session cookies. Without it, nobody can sign in. */

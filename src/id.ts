@@ -1,6 +1,6 @@
 import { encodeTime, ulid } from "ulid";
 
-type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req" | "upload";
+type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req" | "upload" | "ref";
 
 /**
  * A new id: the prefix, `_`, and a ULID (https://github.com/ulid/spec): 48 bits of time, so that ids sort by age, and
@@ -35,6 +35,8 @@ const GENERATION_ID = new RegExp(`^gen_${ULID}$`);
 
 const KEY_ID = new RegExp(`^key_${ULID}$`);
 
+const REFERENCE_ID = new RegExp(`^ref_${ULID}$`);
+
 /** Whether a text has the form of a generation's id. Anything else need not be looked up. */
 export function isGenerationId(text: string): boolean {
   return GENERATION_ID.test(text);
@@ -43,4 +45,9 @@ export function isGenerationId(text: string): boolean {
 /** The same for the id of an API key. */
 export function isKeyId(text: string): boolean {
   return KEY_ID.test(text);
+}
+
+/** The same for the id of a reference that was uploaded ahead. */
+export function isReferenceId(text: string): boolean {
+  return REFERENCE_ID.test(text);
 }

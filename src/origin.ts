@@ -17,3 +17,16 @@ export function publicOrigin({ PUBLIC_BASE_URL }: Config, requestUrl: string): s
 export function isLoopback(url: string): boolean {
   return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
+
+/**
+ * Whether URLs of callers may be http, or name a loopback host: `ALLOW_INSECURE_URLS`, which counts in development only,
+ * that is while `PUBLIC_BASE_URL` is no public address. `.test` never is one (RFC 6761, section 6.2).
+ */
+export function mayCallInsecureUrls({ ALLOW_INSECURE_URLS, PUBLIC_BASE_URL }: Config): boolean {
+  if (!ALLOW_INSECURE_URLS) return false;
+  return (
+    PUBLIC_BASE_URL === undefined ||
+    isLoopback(PUBLIC_BASE_URL) ||
+    new URL(PUBLIC_BASE_URL).hostname.endsWith(".test")
+  );
+}

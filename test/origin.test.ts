@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ConfigError, readConfig } from "../src/config.ts";
-import { publicOrigin } from "../src/origin.ts";
+import { mayCallInsecureUrls, publicOrigin } from "../src/origin.ts";
 
 const unset = readConfig({});
 
@@ -24,4 +24,19 @@ it.each([
   expect(publicOrigin(readConfig({ PUBLIC_BASE_URL: "https://hub.example" }), url)).toBe(
     "https://hub.example",
   );
+});
+
+it.each([
+  [undefined, true],
+  ["http://localhost:8787", true],
+  ["http://127.0.0.1:8787", true],
+  ["https://hub.test", true],
+  ["https://hub.example", false],
+  ["https://test", false],
+  ["https://hub.test.example", false],
+  ["https://8.8.8.8", false],
+])("with PUBLIC_BASE_URL %s insecure URLs may be allowed: %s", (PUBLIC_BASE_URL, expected) => {
+  expect(mayCallInsecureUrls(readConfig({ PUBLIC_BASE_URL, ALLOW_INSECURE_URLS: "true" }))).toBe(expected);
+  expect(mayCallInsecureUrls(readConfig({ PUBLIC_BASE_URL, ALLOW_INSECURE_URLS: "false" }))).toBe(false);
+  expect(mayCallInsecureUrls(readConfig({ PUBLIC_BASE_URL }))).toBe(false);
 });

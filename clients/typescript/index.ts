@@ -17,6 +17,8 @@ export type GenerationRequest = {
   background?: "auto" | "opaque" | undefined;
   moderation?: "auto" | "low" | undefined;
   user?: string | undefined;
+  /** Ids of uploaded references, https URLs or data URLs. Not together with files in `references`. */
+  reference_images?: string[] | undefined;
 };
 
 export type Image = {

@@ -17,6 +17,7 @@ import {
   LEASE_MS,
   type Limits,
   onDue,
+  type RepeatableCommand,
   type RunResult,
   release,
   renew,
@@ -32,14 +33,18 @@ import type {
   FinishOutcome,
   GrantOutcome,
   LeaseOutcome,
+  ReferenceRefusal,
+  RepeatOutcome,
   SubmitOutcome,
   UploadRequest,
   WorkOutcome,
 } from "./outcomes.ts";
+import { UploadedReferences } from "./references.ts";
 import { Repeats } from "./repeats.ts";
 import { migrate } from "./schema.ts";
 import { type GenerationFilter, GenerationStore } from "./store/generations.ts";
 import { type EntriesSum, type Entry, LedgerStore } from "./store/ledger.ts";
+import { ReferenceStore, type UploadedReference } from "./store/references.ts";
 import { RefusedCallStore } from "./store/refused-calls.ts";
 import { closeUpload, NO_UPLOADS, openUpload, type Uploads, uploadWaitSeconds } from "./uploads.ts";
 import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./views.ts";
@@ -61,6 +66,9 @@ const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
 const UNFINISHED_LISTED_MAX = 100;
 
+/** What the alarm has to tell the outside: generations to queue, ended ones to clean up, references to remove. */
+type Due = { queue: string[]; ended: string[]; references: readonly UploadedReference[] };
+
 /**
  * The account of one user: the ledger of credits, and the generations they paid for. Named by the user's id. Each
  * method decides in one transaction; the rules are in ledger.ts, lifecycle.ts and limits.ts.
@@ -72,6 +80,7 @@ export class Account extends DurableObject<Env> {
   readonly #ledger: LedgerStore;
   readonly #generations: GenerationStore;
   readonly #repeats: Repeats;
+  readonly #references: UploadedReferences;
   readonly #waiters = new Waiters<Ended | null>();
   /** Generations that the current transaction has ended. Their waiters are answered after the commit. */
   #justEnded: Ended[] = [];
@@ -88,6 +97,7 @@ export class Account extends DurableObject<Env> {
     this.#ledger = new LedgerStore(sql);
     this.#generations = new GenerationStore(sql);
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
+    this.#references = new UploadedReferences(new ReferenceStore(sql));
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();
       // An alarm that is long overdue was lost. Set it again, or this account would never wake up.
@@ -127,6 +137,57 @@ export class Account extends DurableObject<Env> {
     if (refusal === null) return { kind: "admitted" };
     if (call) this.#repeats.noteRefused(call.orderId, call.sdkCall, now);
     return refusal;
+  }
+
+  /**
+   * Decides whether a reference may be uploaded ahead of any generation.
+   * @param credits what the balance must have at least
+   * @param bytes the declared length, or 0 when none is declared
+   */
+  admitReference(uploadId: string, credits: number, bytes: number): { kind: "admitted" } | ReferenceRefusal {
+    const outcome = this.#commit((now): { kind: "admitted" } | ReferenceRefusal => {
+      const retryAfterSeconds = uploadWaitSeconds(this.#uploads, now);
+      if (retryAfterSeconds !== null) return { kind: "uploads_limited", retryAfterSeconds };
+      if (this.#references.isFull(bytes)) return { kind: "references_full" };
+      this.#expireCredits(now);
+      const available = this.#ledger.balance();
+      return available >= credits ? { kind: "admitted" } : { kind: "insufficient", available };
+    });
+    if (outcome.kind === "admitted") this.#uploads = openUpload(this.#uploads, uploadId, Date.now(), true);
+    return outcome;
+  }
+
+  /** Notes a reference that was uploaded ahead and lies in storage. The same one again changes nothing. */
+  keepReference(reference: UploadedReference): "kept" | "full" {
+    return this.#commit(() => {
+      const outcome = this.#references.keep(reference);
+      if (outcome === "kept") this.#armFor(reference.expiresAt);
+      return outcome;
+    });
+  }
+
+  /** The references of that mode that a generation may take now, by these ids; null where there is none. */
+  references(ids: readonly string[], livemode: boolean): (UploadedReference | null)[] {
+    const now = Date.now();
+    return ids.map((id) => this.#references.find(id, livemode, now));
+  }
+
+  /** Deletes a reference. Its object stays while an unfinished generation uses it. @returns whether there was one */
+  async deleteReference(id: string, livemode: boolean): Promise<boolean> {
+    const due = this.#commit((now) => {
+      if (!this.#references.expire(id, livemode, now)) return null;
+      const removable = this.#references.takeDue(now);
+      this.#armFor(this.#references.nextRemoval());
+      return removable;
+    });
+    if (due !== null) await this.#removeReferences(due, CLEANUP_IN_ANSWER_MS);
+    return due !== null;
+  }
+
+  /** Removes the objects of references that expired or were deleted. The alarm repeats what fails. */
+  async #removeReferences(due: readonly UploadedReference[], milliseconds: number): Promise<void> {
+    if (due.length === 0 || !(await this.#deliver.removeUploaded(due, milliseconds))) return;
+    this.#commit(() => this.#references.removed(due));
   }
 
   /** Ends an admitted upload that led to no generation. */
@@ -170,19 +231,37 @@ export class Account extends DurableObject<Env> {
     const known = this.#generations.get(id);
     if (known) return this.#accepted(known, now);
     this.#expireCredits(now);
-    const byKey = this.#repeats.byKey(command);
-    if (byKey === "conflict") return { kind: "conflict" };
     const refusedBefore = this.#repeats.refusedBefore(command, now);
-    const repeated = byKey ?? (refusedBefore === null ? this.#repeats.join(command, now) : null);
-    if (repeated) return { kind: "repeated", generation: recordOf(repeated), balance: this.#balance() };
+    const repeated = this.#repeat(command, refusedBefore, now);
+    if (repeated) return repeated;
     const outcome = this.#charge(command, now);
     this.#repeats.forgetRefused(refusedBefore);
     if (outcome.kind !== "accepted" && sdkCall) this.#repeats.noteRefused(id, sdkCall, now);
     return outcome.kind === "accepted" ? this.#accepted(outcome.generation, now) : outcome;
   }
 
-  #charge(command: SubmitCommand, now: number): { kind: "accepted"; generation: Generation } | SubmitRefusal {
+  /** The outcome of the request that the command repeats; null when it repeats none. Charges nothing. */
+  repeated(command: RepeatableCommand): RepeatOutcome | null {
+    return this.#commit((now) => {
+      this.#expireCredits(now);
+      return this.#repeat(command, this.#repeats.refusedBefore(command, now), now);
+    });
+  }
+
+  #repeat(command: RepeatableCommand, refusedBefore: string | null, now: number): RepeatOutcome | null {
+    const byKey = this.#repeats.byKey(command);
+    if (byKey === "conflict") return { kind: "conflict" };
+    const repeated = byKey ?? (refusedBefore === null ? this.#repeats.join(command, now) : null);
+    return repeated && { kind: "repeated", generation: recordOf(repeated), balance: this.#balance() };
+  }
+
+  #charge(
+    command: SubmitCommand,
+    now: number,
+  ): { kind: "accepted"; generation: Generation } | { kind: "reference_gone"; id: string } | SubmitRefusal {
     if (command.isTooBusy) return { kind: "busy" };
+    const gone = this.#references.missing(command.request, now);
+    if (gone !== null) return { kind: "reference_gone", id: gone };
     const settings = this.#limitSettings();
     const verdict = checkLimits(settings, limitUse(this.#generations, settings, now), now);
     if (verdict.kind === "limited") return verdict;
@@ -410,6 +489,7 @@ export class Account extends DurableObject<Env> {
       await Promise.all([
         this.#sendToQueue(due.queue),
         this.#deliver.exportEntries("", DELIVERY_MS),
+        this.#removeReferences(due.references, DELIVERY_MS),
         ...due.ended.map((id) => this.#cleanUp(id, DELIVERY_MS)),
       ]);
       this.#commit((now) => this.#armNext(now, now));
@@ -419,15 +499,16 @@ export class Account extends DurableObject<Env> {
     }
   }
 
-  /** Handles due generations, expired credits and old rows, and arms the next alarm. */
-  #decideDue(): { queue: string[]; ended: string[] } {
-    const due: { queue: string[]; ended: string[] } = { queue: [], ended: [] };
+  /** Handles due generations, expired credits, references and old rows, and arms the next alarm. */
+  #decideDue(): Due {
+    const due: Due = { queue: [], ended: [], references: [] };
     for (const generation of this.#generations.due(Date.now(), ALARM_ROWS_MAX)) {
       const decided = this.#decideOn(generation);
       if (decided !== "waits") due[decided].push(generation.id);
     }
     this.#commit((now) => {
       this.#expireCredits(now);
+      due.references = this.#references.takeDue(now);
       this.#generations.prune(now - KEEP_MS, ALARM_ROWS_MAX);
       this.#armNext(now, now + 2 * DELIVERY_MS);
     });
@@ -593,6 +674,7 @@ export class Account extends DurableObject<Env> {
     const pending = {
       nextDue: this.#generations.nextDue(),
       nextExpiry: this.#ledger.nextExpiry(),
+      nextRemoval: this.#references.nextRemoval(),
       oldestEnd: this.#generations.oldestEnd(),
       hasUnloggedEntries: this.#ledger.pendingEntries(1).length > 0,
     };

@@ -38,7 +38,8 @@ export function refuseUpload(
   { generations, ledger }: { generations: GenerationStore; ledger: LedgerStore },
   now: number,
 ): SubmitRefusal | null {
-  const opened = currentUploads(uploads, now).open.map(({ openedAt }) => openedAt);
+  const { open } = currentUploads(uploads, now);
+  const opened = open.filter(({ isAhead }) => !isAhead).map(({ openedAt }) => openedAt);
   const { accepted, unfinished } = limitUse(generations, settings, now);
   const recent = opened.filter((time) => time > now - WINDOW_MS);
   const use = {

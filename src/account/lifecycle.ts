@@ -43,6 +43,8 @@ export type GenerationRequest = ImageOptions & {
     bytes: number;
     /** Of the content, hex. */
     sha256: string;
+    /** Of a reference that was uploaded ahead: its object is not this generation's to remove. */
+    id?: string;
   }[];
   /** Scheme and host for URLs in responses, taken from the request that created the generation. */
   origin: string;
@@ -84,6 +86,12 @@ export type SubmitCommand = {
   /** The upload that brought the references. It ends with this command. */
   uploadId?: string | null;
 };
+
+/** The part of a command that tells whether it repeats an earlier request. */
+export type RepeatableCommand = Pick<
+  SubmitCommand,
+  "id" | "idempotency" | "sdkCall" | "unreadCall" | "versionedFingerprint"
+>;
 
 /**
  * The result of a run. Images and a failure together mean that some images were delivered before it failed.
@@ -208,7 +216,7 @@ export function accept(
     images: [],
     error: null,
     logged: false,
-    referencesDeleted: request.references.length === 0,
+    referencesDeleted: ownReferences(request).length === 0,
     orphansDeleted: true,
     keyId: command.keyId ?? null,
     permanent: false,
@@ -217,6 +225,11 @@ export function accept(
     interrupted: false,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
+}
+
+/** The references that came with the request. Those uploaded ahead outlive it. */
+export function ownReferences({ references }: GenerationRequest): GenerationRequest["references"] {
+  return references.filter(({ id }) => id === undefined);
 }
 
 /** Leases the generation to a worker that asks for it. */

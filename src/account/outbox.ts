@@ -4,7 +4,7 @@ import { describe, log } from "../log.ts";
 import { byQueue } from "../queue.ts";
 import { withTimeout } from "../time.ts";
 import type { CleanupTask } from "./cleanup.ts";
-import type { Generation } from "./lifecycle.ts";
+import { type Generation, ownReferences } from "./lifecycle.ts";
 import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
 import type { LedgerStore } from "./store/ledger.ts";
 
@@ -58,6 +58,18 @@ export class Outbox {
     return await this.#attempt("log_entries", id, milliseconds, () => this.#export(null));
   }
 
+  /** Removes the objects of references that were uploaded ahead. */
+  async removeUploaded(
+    references: readonly { id: string; key: string }[],
+    milliseconds: number,
+  ): Promise<boolean> {
+    if (references.length === 0) return true;
+    const ids = references.map(({ id }) => id).join();
+    return await this.#attempt("delete_uploaded_references", ids, milliseconds, () =>
+      removeReferences(this.#env.REFERENCES, references),
+    );
+  }
+
   /** Does these cleanup tasks of a generation. @returns those that succeeded */
   async cleanUp(
     generation: Generation,
@@ -104,7 +116,7 @@ export class Outbox {
       case "logged":
         return await this.#export(generation);
       case "referencesDeleted":
-        return await removeReferences(this.#env.REFERENCES, generation.request.references);
+        return await removeReferences(this.#env.REFERENCES, ownReferences(generation.request));
       case "orphansDeleted": {
         const keys = generation.images.map((image) => image.key);
         return await removeImagesExcept(this.#env.IMAGES, generation.id, keys);

@@ -27,13 +27,24 @@ export type AdmitOutcome =
   /** The idempotency key was used for a request whose references were much smaller. */
   | { kind: "conflict" };
 
+/** Why a reference may not be uploaded ahead. `references_full`: the user has as many, or as many bytes, as may be. */
+export type ReferenceRefusal =
+  | { kind: "insufficient"; available: number }
+  | { kind: "uploads_limited"; retryAfterSeconds: number }
+  | { kind: "references_full" };
+
 export type SubmitOutcome =
   | { kind: "accepted"; generation: GenerationRecord; job: Job | null; quota: Quota }
+  /** A reference that was uploaded ahead has expired or was deleted. Nothing was charged. */
+  | { kind: "reference_gone"; id: string }
+  | RepeatOutcome
+  | SubmitRefusal;
+
+export type RepeatOutcome =
   /** An earlier request with this idempotency key, or an earlier attempt of this SDK call, created the generation. */
   | ({ kind: "repeated" } & Ended)
   /** The idempotency key was used for another request. */
-  | { kind: "conflict" }
-  | SubmitRefusal;
+  | { kind: "conflict" };
 
 export type WorkOutcome =
   | { kind: "run"; job: Job }

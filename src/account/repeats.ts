@@ -1,5 +1,5 @@
 import { lowestGenerationId } from "../id.ts";
-import { type Generation, JOIN_MS, type SdkCall, type SubmitCommand } from "./lifecycle.ts";
+import { type Generation, JOIN_MS, type RepeatableCommand, type SdkCall } from "./lifecycle.ts";
 import type { GenerationStore } from "./store/generations.ts";
 import type { RefusedCallStore } from "./store/refused-calls.ts";
 
@@ -22,7 +22,7 @@ export class Repeats {
   /**
    * The generation with the command's idempotency key, `conflict` when the key was used for another request, or null.
    */
-  byKey({ idempotency, versionedFingerprint }: SubmitCommand): Generation | "conflict" | null {
+  byKey({ idempotency, versionedFingerprint }: RepeatableCommand): Generation | "conflict" | null {
     const generation = idempotency && this.#generations.findByKey(idempotency.key);
     if (!generation) return null;
     const known = generation.idempotency?.fingerprint;
@@ -35,7 +35,7 @@ export class Repeats {
    * retry of another, equal call takes another generation, and the command's id, so that the same command joins it
    * again.
    */
-  join({ id, sdkCall, versionedFingerprint }: SubmitCommand, now: number): Generation | null {
+  join({ id, sdkCall, versionedFingerprint }: RepeatableCommand, now: number): Generation | null {
     if (!sdkCall || sdkCall.count === 0) return null;
     const since = retryableSince(now);
     const claimedBefore = this.#generations.findClaimedBy(id, since);
@@ -62,7 +62,7 @@ export class Repeats {
    * The id of the refused call that this retry repeats, or that this same command recorded. Then the retry joins
    * nothing. Any of several equal calls may use up the record, since as many can join as have a generation.
    */
-  refusedBefore({ id, sdkCall, unreadCall }: SubmitCommand, now: number): string | null {
+  refusedBefore({ id, sdkCall, unreadCall }: RepeatableCommand, now: number): string | null {
     if (!sdkCall || sdkCall.count === 0) return null;
     const fingerprints = [sdkCall.fingerprint, unreadCall?.fingerprint].filter((one) => one !== undefined);
     return this.#refused.find(id, fingerprints, sdkCall.count - 1, retryableSince(now));

@@ -87,6 +87,20 @@ const STEPS: readonly string[] = [
   // 3. When the turn of a waiting generation comes; whether a worker lost its lease without giving it back.
   `ALTER TABLE generations ADD COLUMN slot_at INTEGER;
   ALTER TABLE generations ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;`,
+
+  // 4. References that were uploaded ahead. At most 200 rows, so no index.
+  `CREATE TABLE uploaded_references (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    livemode INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, -- from then on no generation may take it
+    remove_at INTEGER NOT NULL -- when the alarm next tries to remove its object
+  ) WITHOUT ROWID;`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

@@ -9,16 +9,21 @@ import { WINDOW_MS } from "./limits.ts";
 export const UPLOAD_MS_MAX = 16 * 60_000;
 /** Concurrent uploads of one user, if no lower limit is set. */
 export const OPEN_UPLOADS_MAX = 16;
-/** Uploads of one user within a minute that led to no generation: refused, repeated or given up. */
+/** Uploads of one user within a minute that no generation paid for: refused, repeated, given up, or made ahead. */
 export const WASTED_UPLOADS_MAX = 60;
 /** The `Retry-After` while uploads run: nobody knows when one will end. */
 const RETRY_SECONDS = 5;
 
-type OpenUpload = { id: string; openedAt: number };
+type OpenUpload = {
+  id: string;
+  openedAt: number;
+  /** Whether it brings a reference ahead of any generation. */
+  isAhead: boolean;
+};
 
 export type Uploads = {
   open: readonly OpenUpload[];
-  /** When each of the latest uploads without a generation ended; at most {@link WASTED_UPLOADS_MAX}. */
+  /** When each of the latest uploads that no generation paid for ended; at most {@link WASTED_UPLOADS_MAX}. */
   wasted: readonly number[];
 };
 
@@ -42,9 +47,9 @@ export function currentUploads({ open, wasted }: Uploads, now: number): Uploads 
   };
 }
 
-export function openUpload(uploads: Uploads, id: string, now: number): Uploads {
+export function openUpload(uploads: Uploads, id: string, now: number, isAhead = false): Uploads {
   const { open, wasted } = currentUploads(uploads, now);
-  return { open: [...open, { id, openedAt: now }], wasted };
+  return { open: [...open, { id, openedAt: now, isAhead }], wasted };
 }
 
 /** @param used whether a generation was accepted with it; an upload that is not open changes nothing */

@@ -9,6 +9,8 @@ export type Pending = {
   nextDue: number | null;
   /** When the next remaining credits expire. */
   nextExpiry: number | null;
+  /** When the next reference that was uploaded ahead is due for removal. */
+  nextRemoval: number | null;
   /** When the oldest generation without work left ended. */
   oldestEnd: number | null;
   /** Whether the log lacks entries. */
@@ -19,6 +21,7 @@ export type Pending = {
 const REASONS: readonly ((pending: Pending, now: number) => number | null)[] = [
   ({ nextDue }) => nextDue,
   ({ nextExpiry }) => nextExpiry,
+  ({ nextRemoval }) => nextRemoval,
   ({ oldestEnd }) => (oldestEnd === null ? null : oldestEnd + KEEP_MS),
   ({ hasUnloggedEntries }, now) => (hasUnloggedEntries ? now + EXPORT_AGAIN_MS : null),
 ];

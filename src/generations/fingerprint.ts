@@ -1,5 +1,6 @@
-import type { GenerationRequest, SubmitCommand } from "../account/lifecycle.ts";
+import type { SubmitCommand } from "../account/lifecycle.ts";
 import { sha256Hex } from "../hash.ts";
+import type { AskedRequest } from "./request.ts";
 
 /**
  * Headers by which an SDK identifies a call: the number of earlier attempts, and the declared length of the body (null
@@ -11,15 +12,17 @@ type Repetition = Pick<SubmitCommand, "idempotency" | "sdkCall" | "unreadCall" |
 
 /**
  * The values by which a repeated request finds the first one. An idempotency key takes precedence over an SDK's count.
+ * @param sources what distinguishes each reference: see `sourceOf`
  */
 export async function repetitionOf(
   idempotencyKey: string | null,
   sdk: SdkHeaders | null,
-  request: GenerationRequest,
+  request: AskedRequest,
+  sources: readonly string[],
 ): Promise<Repetition> {
   if (idempotencyKey === null && sdk === null) return { idempotency: null, sdkCall: null };
-  const versioned = await fingerprintOf(request);
-  const unversioned = await unversionedFingerprintOf(request);
+  const versioned = await fingerprintOf(request, sources);
+  const unversioned = await unversionedFingerprintOf(request, sources);
   if (idempotencyKey !== null) {
     const idempotency = { key: idempotencyKey, fingerprint: unversioned };
     return { idempotency, sdkCall: null, versionedFingerprint: versioned };
@@ -45,20 +48,20 @@ async function scopedToKey(keyId: string, fingerprint: string): Promise<string> 
 
 /**
  * Equal for two requests that ask for the same. It covers every field that the client can set, after validation, and
- * the content of each reference. It leaves out the host, how the client waits and which provider is used.
+ * the source of each reference. It leaves out the host, how the client waits and which provider is used.
  *
  * It is stored for 24 hours, so it must not change between releases. Append a new field to the list only when its value
  * differs from that of a request without it. Any other change needs a new version, and requests are compared by both
  * versions for a day.
  */
-async function fingerprintOf(request: GenerationRequest): Promise<string> {
+async function fingerprintOf(request: AskedRequest, sources: readonly string[]): Promise<string> {
   const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
     request;
-  const { background, moderation, endUser, references } = request;
+  const { background, moderation, endUser } = request;
   const fields = [
     ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
     ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
-    references.map(({ sha256 }) => sha256),
+    sources,
   ];
   return `v1:${await sha256Hex(JSON.stringify(fields))}`;
 }
@@ -67,13 +70,13 @@ async function fingerprintOf(request: GenerationRequest): Promise<string> {
  * The fingerprint of release 0.1.0, which had no versions: a hash of its whole stored request, whose fields and order
  * are frozen here. An account that still runs that release during a deployment compares only this one.
  */
-async function unversionedFingerprintOf(request: GenerationRequest): Promise<string> {
+async function unversionedFingerprintOf(request: AskedRequest, sources: readonly string[]): Promise<string> {
   const { model, providerModel, prompt, aspectRatio, tier, size, renderQuality, n } = request;
   const { outputFormat, outputCompression, background, moderation, endUser } = request;
   const fields = {
     ...{ model, providerModel, prompt, aspectRatio, tier, size, renderQuality, n },
     ...{ outputFormat, outputCompression, background, moderation, endUser },
-    references: request.references.map(({ sha256 }) => sha256),
+    references: sources,
   };
   return await sha256Hex(JSON.stringify(fields));
 }

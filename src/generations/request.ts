@@ -2,19 +2,23 @@ import type { GenerationRequest } from "../account/lifecycle.ts";
 import { findModel, models } from "../catalogue/models.ts";
 import { resolveShape } from "../catalogue/resolve.ts";
 import { sha256Hex } from "../hash.ts";
+import type { ReferenceEntry, ReferenceNames } from "../references/entries.ts";
 import type { GenerationInput } from "./input.ts";
 
 /** The context of a request, beside the client's fields. */
 export type RequestContext = {
   userId: string;
-  references: GenerationRequest["references"];
-  /** The field that carried the references, for error messages. */
-  referenceField: string;
+  references: readonly ReferenceEntry[];
+  /** How error messages name them. */
+  names: ReferenceNames;
   /** Scheme and host for URLs in responses. */
   origin: string;
 };
 
-export type PricedRequest = { kind: "priced"; request: GenerationRequest; credits: number };
+/** What is asked for, without the references, which may have yet to be fetched. */
+export type AskedRequest = Omit<GenerationRequest, "references">;
+
+export type PricedRequest = { kind: "priced"; request: AskedRequest; credits: number };
 
 export type InvalidField = { kind: "invalid"; param: string; message: string };
 
@@ -24,18 +28,18 @@ export type InvalidField = { kind: "invalid"; param: string; message: string };
  */
 export async function readRequest(
   input: GenerationInput,
-  { userId, references, referenceField, origin }: RequestContext,
+  { userId, references, names, origin }: RequestContext,
 ): Promise<PricedRequest | InvalidField> {
   const model = findModel(input.model);
   if (!model) return invalid("model", `model must be ${models.map(({ id }) => id).join(" or ")}.`);
   if (references.length > model.reference_image_limit) {
-    const message = `${referenceField} may be given at most ${model.reference_image_limit} times for this model.`;
-    return invalid(referenceField, message);
+    const message = `${names.field} may hold at most ${model.reference_image_limit} images for this model.`;
+    return invalid(names.field, message);
   }
   const shape = resolveShape(model, input);
   if (shape.kind === "invalid") return shape;
   const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
-  const request: GenerationRequest = {
+  const request: AskedRequest = {
     model: model.id,
     providerModel: model.provider_model,
     prompt: input.prompt,
@@ -51,7 +55,6 @@ export async function readRequest(
     moderation: input.moderation,
     // The provider can group requests by end user, but cannot learn who that is, or whose customer.
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
-    references,
     origin,
   };
   return { kind: "priced", request, credits };

@@ -1,6 +1,6 @@
-import { type GenerationRequest, isEnded, type Job, type SubmitCommand } from "../account/lifecycle.ts";
+import { isEnded, type Job, type RepeatableCommand, type SubmitCommand } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
-import type { Balance, SubmitOutcome } from "../account/outcomes.ts";
+import type { Balance, RepeatOutcome, SubmitOutcome } from "../account/outcomes.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { gateStatus, park } from "../dispatch/client.ts";
@@ -8,11 +8,15 @@ import { flowOf } from "../dispatch/fair-queue.ts";
 import { type Route, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { queueOf } from "../queue.ts";
+import { sourceOf } from "../references/entries.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
 import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
-import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
+import type { Mismatch, Refusal } from "./refusal.ts";
+import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { giveUpUpload } from "./uploads.ts";
 import { awaitEnd } from "./wait.ts";
 
 /** A request to generate images, and how it is submitted. */
@@ -26,7 +30,7 @@ export type Submission = RequestContext & {
   sdk: SdkHeaders | null;
   /** The API key that pays, or null for the pages. */
   keyId: string | null;
-  /** The upload that brought the references, or null. */
+  /** The upload that brought references with the request, or null. It is given up unless a generation is accepted. */
   uploadId: string | null;
 };
 
@@ -40,18 +44,6 @@ export type Submitted =
   /** The account may have charged. Reading the id tells, once the account responds again. */
   | { kind: "unknown" };
 
-/** The idempotency key was used for another request. */
-export type Mismatch = { kind: "mismatch" };
-
-/** Nothing was charged. */
-export type Refusal =
-  | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
-  | { kind: "insufficient"; required: number; available: number; quota: Quota }
-  /** The provider is too busy to begin it in time. */
-  | { kind: "busy"; retryAfterSeconds: number }
-  /** No provider is configured, or the account does not respond. A later attempt may succeed. */
-  | { kind: "unavailable" };
-
 /** How often a submission is sent to the account, with the same id, before the outcome counts as unknown. */
 const SUBMIT_ATTEMPTS = 3;
 /** Doubles with each attempt. */
@@ -62,50 +54,123 @@ const RETRY_AFTER_MS = 200;
  * accepted generation runs to its end even if the client disconnects.
  */
 export async function submit(submission: Submission, env: Env, config: Config): Promise<Submitted> {
-  const { id, userId, input, mode, keyId, uploadId } = submission;
+  const { userId, uploadId, references } = submission;
+  const stored = references.flatMap((entry) => (entry.kind === "stored" ? [entry.reference] : []));
+  const upload: RequestUpload = { id: uploadId, stored };
+  let isUsed = false;
+  let decided: Decided;
+  try {
+    decided = await decide(submission, upload, env, config);
+    isUsed = decided.kind === "accepted" || decided.kind === "unknown";
+  } finally {
+    if (!isUsed) await giveUpUpload(userId, upload.id, upload.stored, env);
+  }
+  switch (decided.kind) {
+    case "accepted": {
+      const { generation, job, quota } = decided;
+      return { ...(await settle(env, submission, generation, job, config)), replayed: false, quota };
+    }
+    case "repeated": {
+      const { generation, balance } = decided;
+      const rest = { replayed: true, quota: null };
+      if (isEnded(generation)) return { kind: "ended", generation, balance, ...rest };
+      return { ...(await settle(env, submission, generation, null, config)), ...rest };
+    }
+    default:
+      return decided;
+  }
+}
+
+/** What the account decided, or what kept it from deciding. Its references belong to an accepted generation. */
+type Decided =
+  | Extract<SubmitOutcome, { kind: "accepted" | "repeated" }>
+  | InvalidField
+  | Mismatch
+  | Refusal
+  | { kind: "unknown" };
+
+async function decide(
+  submission: Submission,
+  upload: RequestUpload,
+  env: Env,
+  config: Config,
+): Promise<Decided> {
+  const { id, userId, input, mode, keyId, idempotencyKey, sdk } = submission;
   const priced = await readRequest(input, submission);
   if (priced.kind === "invalid") return priced;
-  const { request, credits } = priced;
-  const routes = checkRoutes(request, config);
+  const { request: asked, credits } = priced;
+  const routes = checkRoutes(asked, config);
   if ("kind" in routes) return routes;
+  const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
+  const context = { submission, credits };
+  if (areOutside(submission.references)) {
+    const repeated = await findRepeated(env, submission, { id, ...repetition });
+    if (repeated) return understand(repeated, context);
+    const { command, retryAfterSeconds } = await placeInQueue(env, routes, userId, mode, config);
+    if (command.isTooBusy) return { kind: "busy", retryAfterSeconds };
+  }
+  const gathered = await gatherReferences(submission, upload, env, config);
+  if (gathered.kind !== "gathered") return gathered;
   const place = await placeInQueue(env, routes, userId, mode, config);
-  const repetition = await repetitionOf(submission.idempotencyKey, submission.sdk, request);
-  const command = { id, mode, request, credits, keyId, uploadId, ...place.command, ...repetition };
+  const request = { ...asked, references: gathered.references };
+  const command = { id, mode, request, credits, keyId, uploadId: upload.id, ...place.command, ...repetition };
   const outcome = await submitToAccount(env, userId, command);
+  if (outcome.kind === "busy") return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
+  const decided = understand(outcome, context);
+  if (decided.kind === "accepted" && place.command.isParked && decided.generation.status === "queued")
+    await parkOrQueue(env, routes, userId, decided.generation, request.n, config);
+  return decided;
+}
+
+/** The outcome in the words of the request. */
+function understand(
+  outcome: Exclude<SubmitOutcome, { kind: "busy" }> | { kind: "unavailable" } | { kind: "unknown" },
+  { submission, credits }: { submission: Submission; credits: number },
+): Decided {
   switch (outcome.kind) {
-    case "busy":
-      return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
     case "insufficient":
       return { ...outcome, required: credits };
+    case "conflict":
+      return { kind: "mismatch" };
+    case "reference_gone": {
+      const { references, names } = submission;
+      const index = references.findIndex((entry) => entry.kind === "uploaded" && entry.id === outcome.id);
+      return invalidReference({ kind: "fault", index, reason: GONE }, names);
+    }
+    case "accepted":
+    case "repeated":
     case "limited":
     case "unavailable":
     case "unknown":
       return outcome;
-    case "conflict":
-      return { kind: "mismatch" };
-    case "repeated": {
-      const { generation, balance } = outcome;
-      const rest = { replayed: true, quota: null };
-      if (isEnded(generation)) return { kind: "ended", generation, balance, ...rest };
-      return { ...(await settle(env, userId, mode, generation, null, config)), ...rest };
-    }
-    case "accepted": {
-      const { generation, job, quota } = outcome;
-      if (place.command.isParked && generation.status === "queued")
-        await parkOrQueue(env, routes, userId, generation, request.n, config);
-      return { ...(await settle(env, userId, mode, generation, job, config)), replayed: false, quota };
-    }
     default:
       // An account of a newer release may answer with a kind that this release does not know. It may have charged.
-      log("submit_outcome_unknown", { user_id: userId, generation_id: id });
+      log("submit_outcome_unknown", { user_id: submission.userId, generation_id: submission.id });
       return { kind: "unknown" };
+  }
+}
+
+/**
+ * What the account knows of the request that this one repeats, so that nothing is fetched for a repeat. Null also when the
+ * account does not answer: it is asked again with the order.
+ */
+async function findRepeated(
+  env: Env,
+  { userId, idempotencyKey, sdk }: Submission,
+  command: RepeatableCommand,
+): Promise<RepeatOutcome | null> {
+  if (idempotencyKey === null && (sdk?.count ?? 0) === 0) return null;
+  try {
+    return await env.ACCOUNT.getByName(userId).repeated(command);
+  } catch (error) {
+    log("repeat_lookup_failed", { user_id: userId, generation_id: command.id, error: describe(error) });
+    return null;
   }
 }
 
 async function settle(
   env: Env,
-  userId: string,
-  mode: Submission["mode"],
+  { userId, mode }: Submission,
   generation: GenerationRecord,
   job: Job | null,
   config: Config,
@@ -177,7 +242,7 @@ async function parkOrQueue(
 
 /** The routes of the request. Refuses, before any charge, a format that none of them supports. */
 function checkRoutes(
-  { model, outputFormat }: GenerationRequest,
+  { model, outputFormat }: AskedRequest,
   config: Config,
 ): readonly Route[] | InvalidField | { kind: "unavailable" } {
   const routes = routesFor(model, config);

@@ -3,8 +3,9 @@ import type { Config } from "../config.ts";
 import { hasRoutes } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
+import { discardReferences } from "../references/store.ts";
 import { type SdkHeaders, unreadFingerprint } from "./fingerprint.ts";
-import type { Mismatch, Refusal } from "./submit.ts";
+import type { Mismatch, Refusal } from "./refusal.ts";
 
 /** An upload of reference images, before its body is read. */
 export type Upload = {
@@ -16,7 +17,7 @@ export type Upload = {
 };
 
 /** Why an upload may not begin. Nothing was charged. */
-export type UploadRefusal = Refusal | Mismatch | { kind: "uploads_limited"; retryAfterSeconds: number };
+export type UploadRefusal = Refusal | Mismatch;
 
 /**
  * Decides whether a client may upload references: a provider is configured, the limits allow it, and the credits
@@ -50,6 +51,17 @@ export async function admitUpload(
     log("admit_failed", { user_id: userId, error: describe(error) });
   }
   return { kind: "unavailable" };
+}
+
+/** Gives up an upload that led to no generation: the account counts it, and its references are deleted. */
+export async function giveUpUpload(
+  userId: string,
+  uploadId: string | null,
+  references: readonly { key: string }[],
+  env: Env,
+): Promise<void> {
+  if (uploadId !== null) await endUpload(userId, uploadId, env);
+  await discardReferences(env.REFERENCES, references);
 }
 
 /** Ends an upload that led to no generation. If this fails, the account forgets the upload later. */

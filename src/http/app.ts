@@ -17,6 +17,7 @@ import { credits } from "./v1/credits.ts";
 import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
+import { references } from "./v1/references.ts";
 
 /** Paths for programs. All others are pages. */
 const API_PATHS = /^\/(api|openai|images|\.well-known)(\/|$)/;
@@ -77,6 +78,7 @@ app.route(NATIVE_BASE, modelRoutes);
 app.route(NATIVE_BASE, credits);
 app.route(NATIVE_BASE, generate);
 app.route(NATIVE_BASE, generations);
+app.route(NATIVE_BASE, references);
 app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
 app.route("/images", images);

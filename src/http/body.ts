@@ -111,7 +111,7 @@ export function unsupportedMediaType(accepted: string): ApiError {
   return new ApiError("unsupportedMediaType", `The body must be ${accepted}.`);
 }
 
-const FIELD_NAME_SHOWN_MAX = 100;
+export const FIELD_NAME_SHOWN_MAX = 100;
 
 /** Words for people, from the issue that zod found. */
 function explain(issue: z.core.$ZodIssue): { param: string | null; message: string } {

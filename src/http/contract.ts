@@ -17,7 +17,15 @@ import { readIdempotencyKey } from "./submission.ts";
  * pages and the tests read the same contracts: see `openapi/routes.ts`.
  */
 
-export type Tag = "generations" | "models" | "credits" | "openai" | "operator" | "images" | "service";
+export type Tag =
+  | "generations"
+  | "references"
+  | "models"
+  | "credits"
+  | "openai"
+  | "operator"
+  | "images"
+  | "service";
 
 /** The body of a request. Its schema describes each field, with `.meta({ description })`. */
 export type Body<Schema extends z.ZodType = z.ZodType> = {
@@ -71,6 +79,8 @@ export type Contract = {
   query?: z.ZodType;
   headers?: readonly ("Idempotency-Key" | "X-Stainless-Retry-Count")[];
   body?: Body;
+  /** Whether the body is one image, as it is or in a form. The handler reads it as a stream. */
+  image?: true;
   answers: Readonly<Record<number, Answer>>;
   /** Statuses of errors beside those that follow from the rest of the contract: see `openapi/routes.ts`. */
   errors?: readonly number[];

@@ -1,14 +1,18 @@
+import { OPENAI_NAMES, placeholderOf, type ReferenceNames } from "../references/entries.ts";
 import { isEncoded } from "../text.ts";
 import { TimeoutError, withTimeout } from "../time.ts";
-import { ENCODED_MESSAGE, ENCODED_PARAM, JSON_BYTES_MAX } from "./body.ts";
+import { ENCODED_MESSAGE, ENCODED_PARAM, FIELD_NAME_SHOWN_MAX, JSON_BYTES_MAX, JSON_LIMITS } from "./body.ts";
 import { parseJson } from "./json.ts";
 import type { FileHandler, MultipartLimits, MultipartRefusal } from "./multipart.ts";
 
-/** The body's value, in which each data URL has become `data:,` and its position from 1. */
+/** The body's value, in which each data URL has become a placeholder: see {@link placeholderOf}. */
 export type JsonWithDataUrls = { kind: "json"; value: unknown };
 
 /** Whose value may be an image: the member itself, or the elements of a list of that name. */
-const IMAGE_MEMBERS = ["image_url", "images", "url"];
+const IMAGE_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["images", ["image_url", "images", "url"]],
+  ["reference_images", ["reference_images"]],
+]);
 /** RFC 2397, as far as it is used for images: a media type, perhaps with parameters, in base64. */
 const DATA_URL_START = /^data:[\w.+-]{1,40}\/[\w.+-]{1,40}(;[\w.+=-]{1,40})?;base64,$/i;
 const START_LENGTH_MAX = 128;
@@ -20,23 +24,27 @@ const SCANNED_BYTES = 4096;
 const DECODED_BYTES = 64 * 1024;
 const QUOTE = 0x22;
 const COLON = 0x3a;
+const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
  * Reads JSON whose images are data URLs, and hands each image, decoded, to `onFile` as it arrives, so that none is ever
- * held whole. What is left of the text is held against the limit of every JSON body. A refusal stops the reading.
+ * held whole. What is left of the text is held against the limits of every JSON body, and so is its time until the first
+ * image. A file's position is its place in the list of references, from 1. A refusal stops the reading.
  * @throws whatever `onFile` throws; nothing else.
  */
 export async function readJsonWithDataUrls(
   request: Request,
   limits: MultipartLimits,
   onFile: FileHandler,
+  names: ReferenceNames = OPENAI_NAMES,
 ): Promise<JsonWithDataUrls | MultipartRefusal> {
   if (isEncoded(request)) return refusal(415, "unsupportedMediaType", ENCODED_MESSAGE, ENCODED_PARAM);
   if (request.body === null) return refusal(400, "invalid_request", "The body is empty.");
   const reader = request.body.getReader();
   try {
-    const text = await new Lifting(reader, limits, onFile).read();
+    const text = await new Lifting(reader, limits, onFile, names).read();
     const json = parseJson(text);
     switch (json.kind) {
       case "json":
@@ -44,7 +52,7 @@ export async function readJsonWithDataUrls(
       case "invalid":
         return refusal(400, "invalid_request", "The body is not valid JSON.");
       case "twice":
-        return refusal(400, "invalid_request", `${json.name} is given twice.`, json.name);
+        return twice(json.name.slice(0, FIELD_NAME_SHOWN_MAX));
     }
   } catch (error) {
     if (error instanceof Refused) return error.refusal;
@@ -52,6 +60,10 @@ export async function readJsonWithDataUrls(
   } finally {
     await reader.cancel().catch(() => null);
   }
+}
+
+function twice(name: string): MultipartRefusal {
+  return refusal(400, "invalid_request", `${name} is given twice.`, name);
 }
 
 /** Travels inside this file only. */
@@ -82,7 +94,12 @@ class Lifting {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #limits: MultipartLimits;
   readonly #onFile: FileHandler;
-  readonly #until: number;
+  readonly #names: ReferenceNames;
+  readonly #imageMembers: readonly string[];
+  readonly #startedAt = Date.now();
+  /** Those of every JSON body until the first image. */
+  #until: number;
+  #stallMsMax: number;
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
@@ -92,12 +109,24 @@ class Lifting {
   #lastString = "";
   #member = "";
   #files = 0;
+  #depth = 0;
+  /** The depth of the list of references while the text is in it, and the place in it. */
+  #listDepth: number | null = null;
+  #index = 0;
 
-  constructor(reader: ReadableStreamDefaultReader<Uint8Array>, limits: MultipartLimits, onFile: FileHandler) {
+  constructor(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    limits: MultipartLimits,
+    onFile: FileHandler,
+    names: ReferenceNames,
+  ) {
     this.#reader = reader;
     this.#limits = limits;
     this.#onFile = onFile;
-    this.#until = Date.now() + limits.durationMsMax;
+    this.#names = names;
+    this.#imageMembers = IMAGE_MEMBERS.get(names.field) ?? [];
+    this.#until = this.#startedAt + Math.min(limits.durationMsMax, JSON_LIMITS.durationMsMax);
+    this.#stallMsMax = Math.min(limits.stallMsMax, JSON_LIMITS.stallMsMax);
   }
 
   async read(): Promise<string> {
@@ -105,6 +134,7 @@ class Lifting {
       const quote = this.#chunk.indexOf(QUOTE, this.#at);
       const between = this.#chunk.subarray(this.#at, quote === -1 ? undefined : quote + 1);
       if (between.includes(COLON)) this.#member = this.#lastString;
+      this.#trackList(between);
       this.#keep(between);
       this.#at += between.length;
       if (quote !== -1) await this.#readString();
@@ -112,9 +142,24 @@ class Lifting {
     return this.#text + this.#decode(undefined);
   }
 
+  /** Follows, over text outside of strings, where in the list of references the next value stands. */
+  #trackList(text: Uint8Array): void {
+    for (const byte of text) {
+      if (byte === COMMA && this.#depth === this.#listDepth) this.#index += 1;
+      if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#depth += 1;
+      if (byte === OPEN_LIST && this.#listDepth === null && this.#member === this.#names.field) {
+        this.#listDepth = this.#depth;
+        this.#index = 0;
+      }
+      if (byte !== CLOSE_LIST && byte !== CLOSE_OBJECT) continue;
+      if (this.#depth === this.#listDepth) this.#listDepth = null;
+      this.#depth -= 1;
+    }
+  }
+
   async #readString(): Promise<void> {
     const raw: number[] = [];
-    const mayBeImage = IMAGE_MEMBERS.includes(this.#member);
+    const mayBeImage = this.#imageMembers.includes(this.#member);
     let text = "";
     while (text.length < START_LENGTH_MAX) {
       const byte = await this.#byte();
@@ -152,21 +197,24 @@ class Lifting {
   }
 
   async #takeImage(): Promise<void> {
-    const { filesMax } = this.#limits;
-    if (this.#files === filesMax) throw invalid(`images may hold at most ${filesMax} images.`, "images");
+    const { filesMax, durationMsMax, stallMsMax } = this.#limits;
+    const { field, param, label } = this.#names;
+    if (this.#files === filesMax) throw invalid(`${field} may hold at most ${filesMax} images.`, field);
     this.#files += 1;
-    const position = this.#files;
-    const content = this.#decoded(position);
-    const refused = await this.#onFile({ position, content });
-    if (refused !== null) throw invalid(`image ${position} ${refused}`, "images");
-    this.#keep(new TextEncoder().encode(`data:,${position}"`));
+    this.#until = this.#startedAt + durationMsMax;
+    this.#stallMsMax = stallMsMax;
+    // Outside of the list it is refused once the whole body is known.
+    const index = this.#listDepth === null ? this.#files - 1 : this.#index;
+    const refused = await this.#onFile({ position: index + 1, content: this.#decoded(index) });
+    if (refused !== null) throw invalid(`${label(index)} ${refused}`, param(index));
+    this.#keep(new TextEncoder().encode(`${placeholderOf(this.#files)}"`));
   }
 
   /**
    * Decodes base64 up to the quote that ends the string: in either alphabet of RFC 4648, with or without padding, with
    * line breaks, and with JSON's escapes, which .NET, Gson and PHP write for some of its characters.
    */
-  async *#decoded(position: number): AsyncGenerator<Uint8Array> {
+  async *#decoded(index: number): AsyncGenerator<Uint8Array> {
     let cut = "";
     let held = "";
     let padded = false;
@@ -184,10 +232,14 @@ class Lifting {
       const groups = held.slice(0, length);
       held = held.slice(length);
       const broken = length % 4 === 1 || (length % 4 > 0 && groups.endsWith("="));
-      if (broken || (padded && groups !== "") || !BASE64.test(groups)) throw notBase64(position);
+      if (broken || (padded && groups !== "") || !BASE64.test(groups)) throw this.#notBase64(index);
       padded ||= groups.endsWith("=");
       if (groups !== "") yield Buffer.from(groups, "base64");
     }
+  }
+
+  #notBase64(index: number): Refused {
+    return invalid(`${this.#names.label(index)} is not valid base64.`, this.#names.param(index));
   }
 
   /** What stands behind a backslash, and the character that it means. */
@@ -213,7 +265,8 @@ class Lifting {
   #keep(bytes: Uint8Array): void {
     this.#textBytes += bytes.length;
     if (this.#textBytes > JSON_BYTES_MAX) {
-      const message = `The body, its images aside, is larger than ${JSON_BYTES_MAX} bytes.`;
+      const aside = this.#files === 0 ? "" : ", its images aside,";
+      const message = `The body${aside} is larger than ${JSON_BYTES_MAX} bytes.`;
       throw new Refused(413, "payloadTooLarge", message);
     }
     this.#text += this.#decode(bytes);
@@ -223,7 +276,7 @@ class Lifting {
     try {
       return bytes === undefined ? this.#decoder.decode() : this.#decoder.decode(bytes, { stream: true });
     } catch {
-      throw invalid("The body could not be read as UTF-8 text.");
+      throw invalid("The body is not valid UTF-8 text.");
     }
   }
 
@@ -251,7 +304,7 @@ class Lifting {
   /** Whether there is another byte, which is then in the chunk. */
   async #more(): Promise<boolean> {
     while (this.#at === this.#chunk.length) {
-      const left = Math.min(this.#limits.stallMsMax, this.#until - Date.now());
+      const left = Math.min(this.#stallMsMax, this.#until - Date.now());
       if (left <= 0) throw tooSlow();
       const { done, value } = await withTimeout(left, this.#reader.read()).catch((error: unknown) => {
         throw error instanceof TimeoutError ? tooSlow() : invalid("The body could not be read to its end.");
@@ -296,8 +349,4 @@ function tooSlow(): Refused {
 /** One character a byte: enough for what is compared with ASCII. */
 function asText(bytes: Uint8Array | readonly number[]): string {
   return Buffer.from(bytes).toString("latin1");
-}
-
-function notBase64(position: number): Refused {
-  return invalid(`image ${position} is not valid base64.`, "images");
 }

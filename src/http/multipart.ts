@@ -16,7 +16,7 @@ export type MultipartLimits = {
   durationMsMax: number;
 };
 
-/** One uploaded file. Its bytes are read once, to the end unless the file is refused. */
+/** One uploaded file, and its position from 1. Its bytes are read once, to the end unless the file is refused. */
 export type UploadedFile = { position: number; content: AsyncIterable<Uint8Array> };
 
 /** The end of a sentence that begins with `reference_image 2 `. */
@@ -36,13 +36,13 @@ export type MultipartRefusal = {
 export type MultipartOutcome = { kind: "form"; fields: Map<string, string> } | MultipartRefusal;
 
 /** The form field that carries files in the native API. */
-export const FILE_FIELD = "reference_image";
+const FILE_FIELD = "reference_image";
 
 /**
- * Which field carries files: `name`, `name[]`, `name[0]` and so on are the same field. `refused`: the answers to files in
- * other fields, by name, where there are better words than the usual ones.
+ * Which field carries files: `name`, `name[]`, `name[0]` and so on are the same field; with `isAnyField` any does.
+ * `refused`: the answers to files in other fields, by name, where there are better words than the usual ones.
  */
-export type FileFields = { name: string; refused: ReadonlyMap<string, string> };
+export type FileFields = { name: string; isAnyField?: true; refused: ReadonlyMap<string, string> };
 
 const REFERENCE_FILES: FileFields = { name: FILE_FIELD, refused: new Map() };
 
@@ -284,8 +284,8 @@ class FormReading {
   }
 
   #countFile(field: string): void {
-    const { name, refused } = this.#fileFields;
-    if (!this.#isFileField(field)) {
+    const { name, isAnyField, refused } = this.#fileFields;
+    if (!isAnyField && !this.#isFileField(field)) {
       const usual = `${field} is not a field for files here: send each file as ${name} or ${name}[].`;
       throw invalid(refused.get(withoutIndex(field)) ?? usual, field);
     }

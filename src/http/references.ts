@@ -1,9 +1,11 @@
-import { createHash, type Hash } from "node:crypto";
-import type { ImageHeader } from "../images/format.ts";
-import { referenceKey, removeReferences } from "../images/references.ts";
-import { storeImage } from "../images/upload.ts";
-import { describe, log } from "../log.ts";
+import type { Config } from "../config.ts";
+import { invalidReference } from "../generations/references.ts";
+import { referenceKey } from "../images/references.ts";
+import { mayCallInsecureUrls } from "../origin.ts";
+import { type ReferenceEntry, type ReferenceNames, readEntries } from "../references/entries.ts";
+import { discardReferences, type StoredReference, storeReference } from "../references/store.ts";
 import { readJsonWithDataUrls } from "./dataUrls.ts";
+import { ApiError, invalidRequest } from "./errors.ts";
 import {
   type FileFields,
   type FileHandler,
@@ -14,16 +16,6 @@ import {
   readMultipart,
   type UploadedFile,
 } from "./multipart.ts";
-
-export type StoredReference = {
-  key: string;
-  contentType: ImageHeader["contentType"];
-  bytes: number;
-  width: number;
-  height: number;
-  /** Of the content, hex: what tells whether a repeated request is the same. */
-  sha256: string;
-};
 
 export type ReceivedReferences =
   | { kind: "form"; fields: Map<string, string>; references: StoredReference[] }
@@ -49,17 +41,28 @@ export async function receiveReferences(
   );
 }
 
-/** The same for a JSON body with data URLs, which {@link readJsonWithDataUrls} replaces by their positions. */
+/**
+ * The same for a JSON body with data URLs, which {@link readJsonWithDataUrls} replaces by placeholders.
+ * @param admit called before the first image is stored; what it throws ends the reading
+ */
 export async function receiveDataUrls(
   request: Request,
   bucket: R2Bucket,
   uploadId: string,
   filesMax: number,
-  limits: Omit<MultipartLimits, "filesMax"> = MULTIPART_LIMITS,
+  names: ReferenceNames,
+  admit: () => Promise<void> = async () => {},
 ): Promise<ReceivedJson> {
-  return await storing(bucket, uploadId, limits.fileBytesMax, (store) =>
-    readJsonWithDataUrls(request, { ...limits, filesMax }, store),
-  );
+  const limits = { ...MULTIPART_LIMITS, filesMax };
+  return await storing(bucket, uploadId, limits.fileBytesMax, (store) => {
+    let isFirst = true;
+    const onFile: FileHandler = async (file) => {
+      if (isFirst) await admit();
+      isFirst = false;
+      return await store(file);
+    };
+    return readJsonWithDataUrls(request, limits, onFile, names);
+  });
 }
 
 async function storing<Read extends { kind: string }>(
@@ -70,50 +73,49 @@ async function storing<Read extends { kind: string }>(
 ): Promise<(Read & { references: StoredReference[] }) | MultipartRefusal> {
   const references: StoredReference[] = [];
   const store = async ({ position, content }: UploadedFile): Promise<FileRefusal | null> => {
-    const key = referenceKey(uploadId, position);
-    const hash = createHash("sha256");
-    const outcome = await storeImage(bucket, hashed(content, hash), { keyFor: () => key, bytesMax });
-    switch (outcome.kind) {
-      case "not_an_image":
-        return "is not a PNG, JPEG or WebP image.";
-      case "not_whole":
-        return "is cut off or damaged: it is not a whole PNG, JPEG or WebP image.";
-      case "too_large":
-        return `is larger than ${bytesMax / (1024 * 1024)} MB.`;
-      case "stored":
-        break;
-    }
-    const { kind: _, ...reference } = outcome;
-    references.push({ ...reference, sha256: hash.digest("hex") });
+    const outcome = await storeReference(bucket, referenceKey(uploadId, position), content, bytesMax);
+    if (outcome.kind === "refused") return `${outcome.reason}.`;
+    references.push(outcome.reference);
     return null;
   };
   try {
     const body = await read(store);
     if (!isRefusal(body)) return { ...body, references };
-    await discard(bucket, references);
+    await discardReferences(bucket, references);
     return body;
   } catch (error) {
-    await discard(bucket, references);
+    await discardReferences(bucket, references);
     throw error;
   }
 }
 
-async function* hashed(content: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void> {
-  for await (const chunk of content) {
-    hash.update(chunk);
-    yield chunk;
-  }
-}
-
-export function isRefusal(body: { kind: string }): body is MultipartRefusal {
+function isRefusal(body: { kind: string }): body is MultipartRefusal {
   return body.kind === "refused";
 }
 
-/** Never throws: the outcome that led here is the one to tell, and the bucket's lifecycle rule removes the rest. */
-async function discard(bucket: R2Bucket, references: readonly StoredReference[]): Promise<void> {
-  try {
-    await removeReferences(bucket, references);
-  } catch (error) {
-    log("discard_failed", { error: describe(error) });
-  }
+/** The body that was read. @throws {ApiError} when it was refused */
+export function accepted<Body extends { kind: string }>(body: Body | MultipartRefusal): Body {
+  if (isRefusal(body)) throw new ApiError(body.code, body.message, { param: body.param });
+  return body;
+}
+
+export function asEntry(reference: StoredReference): ReferenceEntry {
+  return { kind: "stored", reference };
+}
+
+/**
+ * The entries of a list in a JSON body.
+ * @param stored the data URLs of the body
+ * @throws {ApiError} 400 that names the entry that cannot be used
+ */
+export function listedReferences(
+  list: readonly unknown[],
+  stored: readonly StoredReference[],
+  names: ReferenceNames,
+  config: Config,
+): ReferenceEntry[] {
+  const read = readEntries(list, stored, mayCallInsecureUrls(config));
+  if (read.kind === "entries") return read.entries;
+  const { message, param } = invalidReference(read, names);
+  throw invalidRequest(message, param);
 }

@@ -1,20 +1,12 @@
 import type { Context } from "hono";
-import type { GenerationRequest } from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/views.ts";
-import type { Refusal, Submitted } from "../generations/submit.ts";
-import { endUpload, type UploadRefusal } from "../generations/uploads.ts";
-import { removeReferences } from "../images/references.ts";
-import { describe, log } from "../log.ts";
+import type { Refusal } from "../generations/refusal.ts";
+import type { Submitted } from "../generations/submit.ts";
+import type { UploadRefusal } from "../generations/uploads.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
-
-/** Whether this very request made a generation, or may have, which its references now belong to. */
-export function isUsed(outcome: Submitted): boolean {
-  const answered = outcome.kind === "ended" || outcome.kind === "pending";
-  return outcome.kind === "unknown" || (answered && !outcome.replayed);
-}
 
 /** @throws {ApiError} 400 for a key that is not 1 to 255 visible ASCII characters, bare or quoted */
 export function readIdempotencyKey(c: Context<AppEnv>): string | null {
@@ -115,6 +107,7 @@ export function refuseOutcome(
     case "mismatch":
     case "limited":
     case "insufficient":
+    case "uploads_limited":
     case "busy":
     case "unavailable":
       return refuse(c, outcome);
@@ -130,31 +123,8 @@ function limitMessage({ by, quota }: Extract<Refusal, { kind: "limited" }>): str
   }
 }
 
-/** An upload that made no generation: its account counts it, and its references go. */
-export async function giveUp(
-  c: Context<AppEnv>,
-  userId: string,
-  uploadId: string | null,
-  references: GenerationRequest["references"],
-): Promise<void> {
-  if (uploadId !== null) await endUpload(userId, uploadId, c.env);
-  await discard(c, references);
-}
-
 /** The length that the request gives for its body, or null where it gives none. */
 export function declaredBytes(c: Context<AppEnv>): number | null {
   const header = c.req.header("Content-Length");
   return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : null;
-}
-
-/** The refusal at hand is what the caller must hear; what cannot be removed goes by the bucket's lifecycle rule. */
-export async function discard(
-  c: Context<AppEnv>,
-  references: GenerationRequest["references"],
-): Promise<void> {
-  try {
-    await removeReferences(c.env.REFERENCES, references);
-  } catch (error) {
-    log("discard_failed", { request_id: c.get("requestId"), error: describe(error) });
-  }
 }

@@ -3,12 +3,19 @@ import { KEEP_MS } from "../../src/account/lifecycle.ts";
 import { EXPORT_AGAIN_MS, nextWakeUp, type Pending } from "../../src/account/wakeups.ts";
 
 const NOW = 1_000_000;
-const NOTHING: Pending = { nextDue: null, nextExpiry: null, oldestEnd: null, hasUnloggedEntries: false };
+const NOTHING: Pending = {
+  nextDue: null,
+  nextExpiry: null,
+  nextRemoval: null,
+  oldestEnd: null,
+  hasUnloggedEntries: false,
+};
 
 it.each<[string, Partial<Pending>, number | null]>([
   ["nothing", {}, null],
   ["a due generation", { nextDue: 5 }, 5],
   ["credits that expire", { nextExpiry: 7 }, 7],
+  ["an uploaded reference to remove", { nextRemoval: 6 }, 6],
   ["an old generation to delete", { oldestEnd: 9 }, 9 + KEEP_MS],
   ["entries to export", { hasUnloggedEntries: true }, NOW + EXPORT_AGAIN_MS],
   ["the earliest of several", { nextDue: 8, nextExpiry: 3, hasUnloggedEntries: true }, 3],

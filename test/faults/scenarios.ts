@@ -5,7 +5,7 @@ import {
   runInDurableObject,
 } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect, vi } from "vitest";
+import { expect, inject, vi } from "vitest";
 import * as z from "zod";
 import type { Account } from "../../src/account/account.ts";
 import type { GenerationRecord } from "../../src/account/views.ts";
@@ -44,6 +44,8 @@ export type Scenario = {
   gateFailures?: number;
   /** Whether the gate loses its storage before its first alarm. */
   gateForgets?: true;
+  /** Uploads a reference, lists it with a URL and a data URL, and deletes it after the response. */
+  isListed?: true;
   /** The steps of each provider call. Further calls return what is requested. */
   calls: readonly (readonly Line[])[];
   /** Status of the response, and what is left of {@link CREDITS}, without a fault. */
@@ -136,6 +138,14 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 202,
     left: 92,
   },
+  {
+    name: "references by id, URL and data URL",
+    images: 1,
+    isListed: true,
+    calls: [[A]],
+    status: 200,
+    left: 92,
+  },
 ];
 
 export type Played = {
@@ -222,8 +232,30 @@ async function request(scenario: Scenario, key: string, variables: Env) {
   if (references.length === 0) headers.set("Content-Type", "application/json");
   const body = references.length === 0 ? JSON.stringify(fields) : form;
   const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
+  if (scenario.isListed) return await requestListed(fields, key, variables);
   const response = await app.fetch(sent, variables, createExecutionContext());
   return { status: response.status, body: await response.json() };
+}
+
+async function requestListed(fields: object, key: string, variables: Env) {
+  // Loopback addresses may be called.
+  const development = { ...variables, ALLOW_INSECURE_URLS: "true" };
+  const send = (method: string, path: string, body?: BodyInit) => {
+    const type = typeof body === "string" ? "application/json" : "image/png";
+    const headers = { Authorization: `Bearer ${key}`, "Content-Type": type };
+    const request = new Request(`${ORIGIN}/api/v1${path}`, { method, headers, ...(body && { body }) });
+    return app.fetch(request, development, createExecutionContext());
+  };
+  const upload = await send("POST", "/references", A);
+  const uploaded: unknown = await upload.json();
+  if (upload.status !== 201) return { status: upload.status, body: uploaded };
+  const { id } = z.object({ id: z.string() }).parse(uploaded);
+  const dataUrl = `data:image/png;base64,${Buffer.from(B).toString("base64")}`;
+  const reference_images = [id, `${inject("pictureServer")}/picture/8`, dataUrl];
+  const made = await send("POST", "/images/generations", JSON.stringify({ ...fields, reference_images }));
+  const answer = { status: made.status, body: await made.json() };
+  await send("DELETE", `/references/${id}`);
+  return answer;
 }
 
 /** Replaces both providers by the scenario's. Returns a function that counts its calls. */
@@ -383,11 +415,22 @@ async function auditGate(): Promise<void> {
   expect(rows, "nothing waits in storage").toEqual([]);
 }
 
-async function auditStorage({ scene }: Played, made: GenerationRecord | undefined): Promise<void> {
+/** Where the references lie that the account lists. */
+async function uploadedReferences(userId: string): Promise<string[]> {
+  return await runInDurableObject(env.ACCOUNT.getByName(userId), (_, { storage }) =>
+    storage.sql
+      .exec<{ key: string }>("SELECT key FROM uploaded_references ORDER BY key")
+      .toArray()
+      .map(({ key }) => key),
+  );
+}
+
+async function auditStorage({ scene, userId }: Played, made: GenerationRecord | undefined): Promise<void> {
   const references = (await env.REFERENCES.list()).objects.map(({ key }) => key);
   // If a request was not accepted and the API died, the lifecycle rule deletes its references.
   const lifecycle = made === undefined && scene.struck?.actor === "api";
-  expect(lifecycle ? [] : references, "no reference is left").toEqual([]);
+  const kept = lifecycle ? references : await uploadedReferences(userId);
+  expect(references, "no reference is left, except those that the account lists").toEqual(kept);
   const images = (await env.IMAGES.list()).objects.map(({ key }) => key);
   expect(images, "exactly the named images are stored").toEqual(
     (made?.images ?? []).map(({ key }) => key).toSorted(),
@@ -427,6 +470,7 @@ async function auditAnswer(
       if (error?.generation_id === undefined) expect(made).toBeUndefined();
       else if (made) expect(made.id).toBe(error.generation_id);
       return;
+    case "400 invalid_request":
     case "503 serviceUnavailable":
       expect(made, "nothing was charged").toBeUndefined();
       return;

@@ -1,34 +1,37 @@
 import { describe, expect, it } from "vitest";
-import type { GenerationRequest } from "../../src/account/lifecycle.ts";
 import { repetitionOf, type SdkHeaders } from "../../src/generations/fingerprint.ts";
 import { GenerationInput } from "../../src/generations/input.ts";
-import { readRequest } from "../../src/generations/request.ts";
+import { type AskedRequest, readRequest } from "../../src/generations/request.ts";
+import { FORM_NAMES } from "../../src/references/entries.ts";
 
-async function requestOf(
-  fields: object,
-  changes: Partial<GenerationRequest> = {},
-): Promise<GenerationRequest> {
+async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): Promise<AskedRequest> {
   const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1, ...fields };
-  const context = { userId: "u", references: [], referenceField: "image", origin: "https://hub.example" };
+  const context = { userId: "u", references: [], names: FORM_NAMES, origin: "https://hub.example" };
   const priced = await readRequest(GenerationInput.parse(asked), context);
   if (priced.kind === "invalid") throw new Error(priced.message);
   return { ...priced.request, ...changes };
 }
 
-async function fingerprintsOf(request: GenerationRequest, key: string | null, sdk: SdkHeaders | null) {
-  const { idempotency, sdkCall, versionedFingerprint } = await repetitionOf(key, sdk, request);
+async function fingerprintsOf(
+  request: AskedRequest,
+  key: string | null,
+  sdk: SdkHeaders | null,
+  sources: readonly string[] = [],
+) {
+  const { idempotency, sdkCall, versionedFingerprint } = await repetitionOf(key, sdk, request, sources);
   return [versionedFingerprint, idempotency?.fingerprint ?? sdkCall?.fingerprint];
 }
 
-const reference = { key: "upload_1/1", contentType: "image/png", bytes: 3, sha256: "ab".repeat(32) } as const;
+const sources = ["ab".repeat(32)];
 
 describe("the fingerprint of a request", () => {
   // Accounts keep these values for a day. If a release changes one, every request repeated across it gets a 422.
-  it.each<[string, object, Partial<GenerationRequest>, string | null, SdkHeaders | null, string[]]>([
+  it.each<[string, object, Partial<AskedRequest>, string[], string | null, SdkHeaders | null, string[]]>([
     [
       "with a key",
       {},
       {},
+      [],
       "k",
       null,
       [
@@ -42,7 +45,8 @@ describe("the fingerprint of a request", () => {
         ...{ prompt: "Çay ☕", size: "auto", quality: "high", resolution: "1K", n: 3 },
         ...{ background: "opaque", moderation: "low" },
       },
-      { endUser: "cd".repeat(32), references: [reference] },
+      { endUser: "cd".repeat(32) },
+      sources,
       "k",
       null,
       [
@@ -54,6 +58,7 @@ describe("the fingerprint of a request", () => {
       "of an SDK",
       {},
       {},
+      [],
       null,
       { keyId: "key_1", count: 1, bodyBytes: null },
       [
@@ -61,8 +66,8 @@ describe("the fingerprint of a request", () => {
         "81d9ad0bc5c4a3fec2c760e2489126db3ea8867998906069ebc2681bc1d5ea36",
       ],
     ],
-  ])("%s is what it was in the release before", async (_, fields, changes, key, sdk, expected) => {
-    expect(await fingerprintsOf(await requestOf(fields, changes), key, sdk)).toEqual(expected);
+  ])("%s is what it was in the release before", async (_, fields, changes, named, key, sdk, expected) => {
+    expect(await fingerprintsOf(await requestOf(fields, changes), key, sdk, named)).toEqual(expected);
   });
 
   it("does not depend on the provider's model, the host or the price", async () => {

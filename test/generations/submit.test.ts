@@ -9,6 +9,7 @@ import { GenerationRunner } from "../../src/generations/runner.ts";
 import { type Submission, submit } from "../../src/generations/submit.ts";
 import { admitUpload } from "../../src/generations/uploads.ts";
 import { newId } from "../../src/id.ts";
+import { FORM_NAMES } from "../../src/references/entries.ts";
 import { png } from "../images/samples.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { drawWith, UNAVAILABLE } from "../support/provider.ts";
@@ -36,7 +37,7 @@ function submissionOf(userId: string, { mode = "sync", ...fields }: Changes = {}
       ...{ model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1 },
       ...fields,
     }),
-    ...{ references: [], referenceField: "reference_image", origin: "https://hub.example" },
+    ...{ references: [], names: FORM_NAMES, origin: "https://hub.example" },
   };
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { JSON_BYTES_MAX } from "../../src/http/body.ts";
 import { readJsonWithDataUrls } from "../../src/http/dataUrls.ts";
 import type { MultipartLimits, UploadedFile } from "../../src/http/multipart.ts";
+import { JSON_NAMES } from "../../src/references/entries.ts";
 import { sleep } from "../../src/time.ts";
 import { seeded } from "../images/samples.ts";
 import { bytesOf, cut, streamed } from "./forms.ts";
@@ -82,9 +83,10 @@ describe("readJsonWithDataUrls", () => {
     const bytes = Buffer.alloc(3_000_000, "\xfb\xef\xbeabc", "latin1");
     const image = bytes.toString("base64").replaceAll("+", "\\u002B");
     const text = `{"images":["data:image/png;base64,${image}"]}`;
+    const patient = { ...LIMITS, durationMsMax: 60_000 };
     let largest = 0;
     let total = 0;
-    const outcome = await readJsonWithDataUrls(requestOf(text), LIMITS, async ({ content }) => {
+    const outcome = await readJsonWithDataUrls(requestOf(text), patient, async ({ content }) => {
       for await (const piece of content) {
         largest = Math.max(largest, piece.length);
         total += piece.length;
@@ -187,5 +189,70 @@ describe("readJsonWithDataUrls", () => {
       expect(() => JSON.parse(damaged), damaged).not.toThrow();
     }
     expect(parsed).toBeGreaterThan(15);
+  });
+
+  it.each([1, 7, 1000])(
+    "tells the place of each image in the list, in pieces of %i bytes",
+    async (chunkBytes) => {
+      const positions: number[] = [];
+      const body = {
+        before: [1, [2, { a: "b,[" }], "c"],
+        images: [
+          url("a"),
+          "https://x.example/,",
+          { image_url: url("b") },
+          { image_url: { url: url("c"), x: [1, 2] } },
+          1,
+        ],
+        after: [{ images: "d" }],
+      };
+      const outcome = await readJsonWithDataUrls(
+        requestOf(JSON.stringify(body, null, 2), chunkBytes),
+        { ...LIMITS, filesMax: 3 },
+        async ({ position, content }) => {
+          await bytesOf([content]);
+          positions.push(position);
+          return null;
+        },
+      );
+      expect([outcome.kind, positions]).toEqual(["json", [1, 3, 4]]);
+    },
+  );
+
+  it("takes the images of the list that the request has, and leaves those of others", async () => {
+    const text = JSON.stringify({ reference_images: ["x", url("a")], images: [url("b")], url: url("c") });
+    const files: number[] = [];
+    const outcome = await readJsonWithDataUrls(
+      requestOf(text, 9),
+      LIMITS,
+      async ({ position, content }) => {
+        await bytesOf([content]);
+        files.push(position);
+        return null;
+      },
+      JSON_NAMES,
+    );
+    expect(outcome).toEqual({
+      kind: "json",
+      value: { reference_images: ["x", "data:,1"], images: [url("b")], url: url("c") },
+    });
+    expect(files).toEqual([2]);
+  });
+
+  it("names the entry in the words of the request", async () => {
+    const text = '{"reference_images":["x","data:image/png;base64,YQ="]}';
+    const outcome = await readJsonWithDataUrls(
+      requestOf(text),
+      LIMITS,
+      async ({ content }) => {
+        await bytesOf([content]);
+        return null;
+      },
+      JSON_NAMES,
+    );
+    expect(outcome).toMatchObject({
+      message: "reference_images[1] is not valid base64.",
+      param: "reference_images[1]",
+    });
   });
 });

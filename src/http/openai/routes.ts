@@ -4,27 +4,25 @@ import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import type { SdkHeaders } from "../../generations/fingerprint.ts";
 import { noteDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
-import { admitUpload, endUpload } from "../../generations/uploads.ts";
+import { admitUpload, giveUpUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
 import { publicOrigin } from "../../origin.ts";
+import {
+  OPENAI_FORM_NAMES,
+  OPENAI_NAMES,
+  type ReferenceEntry,
+  type ReferenceNames,
+} from "../../references/entries.ts";
+import type { StoredReference } from "../../references/store.ts";
 import { callerOf } from "../authenticate.ts";
 import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { type Answer, contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
-import { MULTIPART_LIMITS, type MultipartRefusal } from "../multipart.ts";
-import { isRefusal, receiveDataUrls, receiveReferences, type StoredReference } from "../references.ts";
-import {
-  declaredBytes,
-  discard,
-  giveUp,
-  isUsed,
-  readIdempotencyKey,
-  refuse,
-  refuseOutcome,
-  tellAccepted,
-} from "../submission.ts";
+import { MULTIPART_LIMITS } from "../multipart.ts";
+import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
+import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
 import {
   BASE64_EXAMPLE,
@@ -42,9 +40,9 @@ import {
   EditImageBody,
   fromForm,
   ImageFields,
+  imagesOf,
   REFERENCES_MAX,
   REFUSED_FILES,
-  refuseOtherImages,
   refuseUnsupported,
   toInput,
 } from "./schemas.ts";
@@ -108,8 +106,7 @@ openai.post(
   async (c) =>
     await answer(c, openCall(c), "image_generation", {
       fields: c.req.valid("json"),
-      references: [],
-      uploadId: null,
+      ...{ references: [], names: OPENAI_NAMES, uploadId: null },
     }),
 );
 
@@ -119,7 +116,7 @@ openai.post(
     id: "openaiEditImage",
     summary: "Edit images, in OpenAI's dialect",
     description:
-      "A form with files, or JSON with data URLs in base64: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image.",
+      "A form with files, or JSON with data URLs in base64 or https URLs: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image.",
     tag: "openai",
     security: "apiKey",
     headers: ["Idempotency-Key", "X-Stainless-Retry-Count"],
@@ -143,7 +140,7 @@ openai.post(
     const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
     const admission = await admitUpload(caller.userId, upload, c.env, config);
     if (admission.kind !== "admitted") throw refuse(c, admission);
-    return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, uploadId));
+    return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, config, uploadId));
   },
 );
 
@@ -165,56 +162,51 @@ function openCall(c: Context<AppEnv>): Call {
   return { caller, config, idempotencyKey: readIdempotencyKey(c), sdk };
 }
 
-type Received = { fields: ImageFields; references: StoredReference[]; uploadId: string | null };
+type Received = {
+  fields: ImageFields;
+  references: readonly ReferenceEntry[];
+  names: ReferenceNames;
+  uploadId: string | null;
+};
 
-async function receiveEdit(c: Context<AppEnv>, userId: string, uploadId: string): Promise<Received> {
+async function receiveEdit(
+  c: Context<AppEnv>,
+  userId: string,
+  config: Config,
+  id: string,
+): Promise<Received> {
+  let stored: StoredReference[] = [];
   try {
-    return { ...(await readEdit(c, uploadId)), uploadId };
-  } catch (error) {
-    await endUpload(userId, uploadId, c.env);
-    throw error;
-  }
-}
-
-async function readEdit(c: Context<AppEnv>, id: string): Promise<Omit<Received, "uploadId">> {
-  switch (mediaType(c.req.raw)) {
-    case "multipart/form-data": {
-      const files = { name: "image", refused: REFUSED_FILES };
-      const form = accepted(
-        await receiveReferences(c.req.raw, c.env.REFERENCES, id, REFERENCES_MAX, MULTIPART_LIMITS, files),
-      );
-      return await orDiscard(c, form.references, () => {
+    switch (mediaType(c.req.raw)) {
+      case "multipart/form-data": {
+        const files = { name: "image", refused: REFUSED_FILES };
+        const form = accepted(
+          await receiveReferences(c.req.raw, c.env.REFERENCES, id, REFERENCES_MAX, MULTIPART_LIMITS, files),
+        );
+        stored = form.references;
         const value = fromForm(form.fields);
         refuseUnsupported(value);
         const fields = parse(ImageFields, value);
-        if (form.references.length === 0) throw invalidRequest("image is required.", "image");
-        return { fields, references: form.references };
-      });
-    }
-    case "application/json": {
-      const body = accepted(await receiveDataUrls(c.req.raw, c.env.REFERENCES, id, REFERENCES_MAX));
-      return await orDiscard(c, body.references, () => {
+        if (stored.length === 0) throw invalidRequest("image is required.", "image");
+        return { fields, references: stored.map(asEntry), names: OPENAI_FORM_NAMES, uploadId: id };
+      }
+      case "application/json": {
+        const body = accepted(
+          await receiveDataUrls(c.req.raw, c.env.REFERENCES, id, REFERENCES_MAX, OPENAI_NAMES),
+        );
+        stored = body.references;
         refuseUnsupported(body.value);
-        refuseOtherImages(body.value, body.references.length);
+        const references = listedReferences(imagesOf(body.value), stored, OPENAI_NAMES, config);
         const { images: _, ...fields } = parse(EditImageBody, body.value);
-        return { fields, references: body.references };
-      });
+        return { fields, references, names: OPENAI_NAMES, uploadId: id };
+      }
+      default:
+        throw unsupportedMediaType(
+          "multipart/form-data, or application/json with images as data URLs or https URLs",
+        );
     }
-    default:
-      throw unsupportedMediaType("multipart/form-data, or application/json with images as data URLs");
-  }
-}
-
-function accepted<Body extends { kind: string }>(body: Body | MultipartRefusal): Body {
-  if (isRefusal(body)) throw new ApiError(body.code, body.message, { param: body.param });
-  return body;
-}
-
-async function orDiscard<T>(c: Context<AppEnv>, references: StoredReference[], work: () => T): Promise<T> {
-  try {
-    return work();
   } catch (error) {
-    await discard(c, references);
+    await giveUpUpload(userId, id, stored, c.env);
     throw error;
   }
 }
@@ -243,23 +235,23 @@ async function make(
   c: Context<AppEnv>,
   { caller, config, idempotencyKey, sdk }: Call,
   id: string,
-  { fields, references, uploadId }: Received,
+  { fields, references, names, uploadId }: Received,
 ): Promise<Submitted> {
-  let used = false;
+  let submission: Submission;
   try {
     const input = toInput(fields);
     mustFindModel(input.model);
-    const submission: Submission = {
+    submission = {
       ...{ id, input, mode: "sync", idempotencyKey, sdk },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-      ...{ references, referenceField: "image", uploadId },
+      ...{ references, names, uploadId },
     };
-    const outcome = await submit(submission, c.env, config);
-    used = isUsed(outcome);
-    return outcome;
-  } finally {
-    if (!used) await giveUp(c, caller.userId, uploadId, references);
+  } catch (error) {
+    const stored = references.flatMap((entry) => (entry.kind === "stored" ? [entry.reference] : []));
+    await giveUpUpload(caller.userId, uploadId, stored, c.env);
+    throw error;
   }
+  return await submit(submission, c.env, config);
 }
 
 /** The generation that has images to show. @throws {ApiError} for every other outcome */

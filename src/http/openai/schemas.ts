@@ -90,7 +90,7 @@ export const CreateImageBody = z.preprocess((value, context) => {
 /** As OpenAI's image API has it, or its chat API. */
 const imageUrl = z.union([z.string(), z.strictObject({ url: z.string() })]);
 
-/** The body of …/images/edits as it is once its data URLs have been taken out: see {@link refuseOtherImages}. */
+/** The body of …/images/edits as it is once its data URLs have been taken out. */
 export const EditImageBody = z.strictObject({
   ...asked,
   images: z
@@ -138,18 +138,10 @@ export function refuseUnsupported(value: unknown): void {
   if (refused) throw invalidRequest(refused.message, refused.field);
 }
 
-/**
- * Holds the images of a JSON body against the files that were taken out of it, which left `data:,` and their position.
- * @throws {ApiError} 400 for an image that is no data URL
- */
-export function refuseOtherImages(value: unknown, files: number): void {
-  if (typeof value !== "object" || value === null || !("images" in value)) return;
-  const images: unknown[] = Array.isArray(value.images) ? value.images : [];
-  for (const [index, image] of images.entries()) {
-    if (urlOf(image) === `data:,${index + 1}` && index < files) continue;
-    const message = `image ${index + 1} must be a data URL of a PNG, JPEG or WebP in base64: no addresses are fetched, and no files are kept here.`;
-    throw invalidRequest(message, "images");
-  }
+/** The images of a JSON body, each as its URL or what stands in its place. */
+export function imagesOf(value: unknown): unknown[] {
+  if (typeof value !== "object" || value === null || !("images" in value)) return [];
+  return Array.isArray(value.images) ? value.images.map(urlOf) : [];
 }
 
 /** The URL of `"…"`, `{image_url: "…"}` or `{image_url: {url: "…"}}`. */

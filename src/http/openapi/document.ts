@@ -15,6 +15,7 @@ type Json = { [member: string]: unknown };
 
 const TAGS: Readonly<Record<Tag, string>> = {
   generations: "Generate images, and read the results.",
+  references: "Reference images, uploaded before the generations that use them.",
   models: "The available models, with their options and prices.",
   credits: "The credits of an account.",
   openai: "OpenAI's image API. Its clients need another base URL and another key, and nothing else.",
@@ -187,7 +188,7 @@ export function buildDocument(): Json {
 }
 
 function operationOf(route: Route): Json {
-  const { id, summary, description, tag, security, body, path } = route;
+  const { id, summary, description, tag, security, body, image, path } = route;
   const parameters = [
     ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
       name,
@@ -206,6 +207,7 @@ function operationOf(route: Route): Json {
     security: security === null ? [] : [{ [security]: [] }],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: requestBodyOf(body) }),
+    ...(image ? { requestBody: imageBody() } : {}),
     responses: responsesOf(route),
   };
 }
@@ -220,6 +222,18 @@ function queryParameters(query: z.ZodType | undefined): Json[] {
     description,
     schema,
   }));
+}
+
+const IMAGE_FILE = { type: "string", contentMediaType: "application/octet-stream" };
+
+/** One image, as the body or as the file of a form. */
+function imageBody(): Json {
+  const form = { type: "object", properties: { file: IMAGE_FILE }, required: ["file"] };
+  const content = {
+    "application/octet-stream": { schema: IMAGE_FILE, example: "(the bytes of lighthouse.png)" },
+    "multipart/form-data": { schema: form, example: { file: "(the bytes of lighthouse.png)" } },
+  };
+  return { required: true, content };
 }
 
 /** A form comes first where a file is the point of the request. */
@@ -237,17 +251,16 @@ function requestBodyOf({ schema, example, files }: Body): Json {
   return { required: true, content };
 }
 
-/** The same fields as a form has them: `images` of JSON are files there. */
+/** The same fields as a form has them: `images` and `reference_images` of JSON are files there. */
 function formOf(object: ObjectSchema, { field, required }: NonNullable<Body["files"]>): ObjectSchema {
-  const { images: _, ...properties } = object.properties ?? {};
-  const file = { type: "string", contentMediaType: "application/octet-stream" };
+  const { images: _, reference_images: __, ...properties } = object.properties ?? {};
   return {
     ...object,
     properties: {
       ...properties,
       [field]: {
         type: "array",
-        items: file,
+        items: IMAGE_FILE,
         maxItems: REFERENCES_MAX,
         description: "PNG, JPEG or WebP, repeatable.",
       },

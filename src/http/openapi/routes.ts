@@ -25,7 +25,10 @@ export const routes: readonly Route[] = app.routes.flatMap(({ method, path, hand
   ];
 });
 
-function errorsOf({ security, query, body, headers = [], errors = [] }: Contract, path: string): number[] {
+function errorsOf(
+  { security, query, body, image, headers = [], errors = [] }: Contract,
+  path: string,
+): number[] {
   const statuses = new Set([500, ...errors]);
   const add = (isGiven: boolean, ...more: number[]) => {
     for (const status of isGiven ? more : []) statuses.add(status);
@@ -33,8 +36,8 @@ function errorsOf({ security, query, body, headers = [], errors = [] }: Contract
   add(security !== null, 401, 429, 503);
   // Without a token the operator's routes do not exist.
   add(security === "operator" || path.includes(":"), 404);
-  add(query !== undefined || body !== undefined, 400);
-  add(body !== undefined, 413, 415);
+  add(query !== undefined || body !== undefined || image === true, 400);
+  add(body !== undefined || image === true, 413, 415);
   add(headers.includes("Idempotency-Key"), 422);
   return [...statuses].sort((a, b) => a - b);
 }

@@ -1,32 +1,29 @@
 import type { Context } from "hono";
 import { Hono } from "hono";
 import * as z from "zod";
-import type { GenerationRequest } from "../../account/lifecycle.ts";
 import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { GenerationInput } from "../../generations/input.ts";
 import { type Submission, type Submitted, submit } from "../../generations/submit.ts";
-import { admitUpload } from "../../generations/uploads.ts";
+import { admitUpload, giveUpUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
 import { publicOrigin } from "../../origin.ts";
+import {
+  FORM_NAMES,
+  JSON_NAMES,
+  type ReferenceEntry,
+  type ReferenceNames,
+} from "../../references/entries.ts";
+import type { StoredReference } from "../../references/store.ts";
 import { callerOf } from "../authenticate.ts";
-import { isJson, mediaType, parse, unsupportedMediaType } from "../body.ts";
+import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { ApiError, FAILURE_MESSAGES } from "../errors.ts";
+import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
-import { FILE_FIELD } from "../multipart.ts";
-import { receiveReferences } from "../references.ts";
-import {
-  declaredBytes,
-  giveUp,
-  isUsed,
-  readIdempotencyKey,
-  refuse,
-  refuseOutcome,
-  tellAccepted,
-} from "../submission.ts";
+import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
+import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
 import {
   Generation,
@@ -36,6 +33,8 @@ import {
   renderGeneration,
   SUCCEEDED_EXAMPLE,
 } from "./generations.ts";
+
+const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
 
 /** The body of POST /api/v1/images/generations. */
 export const GenerationBody = GenerationInput.extend({
@@ -53,6 +52,12 @@ export const GenerationBody = GenerationInput.extend({
       message: "reference_image is a file: send the request as multipart/form-data.",
     })
     .optional(),
+  /** In JSON only: see `readEntries`. */
+  reference_images: z.array(z.string()).optional().meta({
+    description:
+      "Reference images, each as the id of an uploaded reference, an https URL, or a data URL in base64.",
+    maxItems: REFERENCES_MAX,
+  }),
 }).superRefine((body, context) => {
   if (body.output_compression !== undefined && body.output_format === "png") {
     const message = "output_compression is for output_format jpeg and webp only.";
@@ -81,7 +86,7 @@ generate.post(
     body: {
       schema: GenerationBody,
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024", n: 1 },
-      files: { field: FILE_FIELD, required: false },
+      files: { field: FORM_NAMES.field, required: false, dataUrls: true },
     },
     answers: {
       200: json(
@@ -102,58 +107,77 @@ generate.post(
     const caller = callerOf(c);
     const config = readConfig(c.env);
     const idempotencyKey = readIdempotencyKey(c);
-    const { body, references, uploadId } = isJson(c)
-      ? { body: c.req.valid("json"), references: [], uploadId: null }
-      : await readForm(c, caller, idempotencyKey, config);
-    const { async, response_format: _, reference_image: __, ...input } = body;
+    const { body, references, names, uploadId } = await readSubmission(c, caller, idempotencyKey, config);
+    const { async, response_format: _, reference_image: __, reference_images: ___, ...input } = body;
     // Made once the body is here: ids sort by age, and a body may be held open for minutes.
     const id = newId("gen");
-    let used = false;
-    try {
-      const submission: Submission = {
-        ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
-        ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-        ...{ references, referenceField: FILE_FIELD, uploadId },
-      };
-      const outcome = await submit(submission, c.env, config);
-      used = isUsed(outcome);
-      return answer(c, outcome, id, async, caller, config);
-    } finally {
-      if (!used) await giveUp(c, caller.userId, uploadId, references);
-    }
+    const submission: Submission = {
+      ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
+      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+      ...{ references, names, uploadId },
+    };
+    const outcome = await submit(submission, c.env, config);
+    return answer(c, outcome, id, async, caller, config);
   },
 );
 
 type Received = {
   body: GenerationBody;
-  references: GenerationRequest["references"];
+  references: readonly ReferenceEntry[];
+  names: ReferenceNames;
+  /** The upload that brought references with the body, or null. */
   uploadId: string | null;
 };
 
-/** Reads a form. Its references have been stored under the upload's id when this returns. */
-async function readForm(
+const FILES_ONLY = "reference_images is for JSON bodies: a form sends files, as reference_image.";
+
+/** The body, in either form it may have. References that came with it are stored by then, under the upload's id. */
+async function readSubmission(
   c: Context<AppEnv>,
-  caller: Caller,
+  { userId }: Caller,
   idempotencyKey: string | null,
   config: Config,
 ): Promise<Received> {
-  if (mediaType(c.req.raw) !== "multipart/form-data") {
-    throw unsupportedMediaType("application/json, or multipart/form-data with reference images");
-  }
+  const id = newId("upload");
+  let uploadId: string | null = null;
   // Before 800 MB are uploaded that there are no credits for.
-  const uploadId = newId("upload");
-  const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
-  const admission = await admitUpload(caller.userId, upload, c.env, config);
-  if (admission.kind !== "admitted") throw refuse(c, admission);
-  const referencesMax = Math.max(...models.map((model) => model.reference_image_limit));
-  let references: GenerationRequest["references"] = [];
+  const admit = async () => {
+    const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
+    const admission = await admitUpload(userId, upload, c.env, config);
+    if (admission.kind !== "admitted") throw refuse(c, admission);
+    uploadId = id;
+  };
+  let stored: StoredReference[] = [];
   try {
-    const form = await receiveReferences(c.req.raw, c.env.REFERENCES, uploadId, referencesMax);
-    if (form.kind === "refused") throw new ApiError(form.code, form.message, { param: form.param });
-    references = form.references;
-    return { body: parse(GenerationBody, fromForm(form.fields)), references, uploadId };
+    switch (mediaType(c.req.raw)) {
+      case "application/json": {
+        const json = await receiveDataUrls(
+          c.req.raw,
+          c.env.REFERENCES,
+          id,
+          REFERENCES_MAX,
+          JSON_NAMES,
+          admit,
+        );
+        const { value, references } = accepted(json);
+        stored = references;
+        const body = parse(GenerationBody, value);
+        const entries = listedReferences(body.reference_images ?? [], stored, JSON_NAMES, config);
+        return { body, references: entries, names: JSON_NAMES, uploadId };
+      }
+      case "multipart/form-data": {
+        await admit();
+        const form = accepted(await receiveReferences(c.req.raw, c.env.REFERENCES, id, REFERENCES_MAX));
+        stored = form.references;
+        if (form.fields.has(JSON_NAMES.field)) throw invalidRequest(FILES_ONLY, JSON_NAMES.field);
+        const body = parse(GenerationBody, fromForm(form.fields));
+        return { body, references: stored.map(asEntry), names: FORM_NAMES, uploadId };
+      }
+      default:
+        throw unsupportedMediaType("application/json, or multipart/form-data with reference images");
+    }
   } catch (error) {
-    await giveUp(c, caller.userId, uploadId, references);
+    await giveUpUpload(userId, uploadId, stored, c.env);
     throw error;
   }
 }

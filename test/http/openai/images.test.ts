@@ -268,9 +268,13 @@ describe("an edit", () => {
   });
 
   it.each([
-    ["an address", { images: [{ image_url: "https://example.com/a.png" }] }, /^image 1 must be a data URL/],
-    ["a file's id", { images: [{ file_id: "file_1" }] }, /^image 1 must be a data URL/],
-    ["a place that only we write", { images: [{ image_url: "data:,1" }] }, /^image 1 must be a data URL/],
+    [
+      "an inner address",
+      { images: [{ image_url: "https://10.0.0.1/a.png" }] },
+      /^image 1 must not name a private/,
+    ],
+    ["a file's id", { images: [{ file_id: "file_1" }] }, /^image 1 must be .* a data URL/],
+    ["a place that only we write", { images: [{ image_url: "data:,1" }] }, /^image 1 must be .* a data URL/],
     ["no picture", { images: [{ image_url: dataUrl(new Uint8Array(9)) }] }, /^image 1 is not a PNG/],
     [
       "broken base64",

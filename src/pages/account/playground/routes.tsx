@@ -3,6 +3,7 @@ import { readConfig } from "../../../config.ts";
 import { findGeneration } from "../../../generations/read.ts";
 import { type Submission, submit } from "../../../generations/submit.ts";
 import { newId } from "../../../id.ts";
+import { FORM_NAMES } from "../../../references/entries.ts";
 import { type PagesEnv, siteOrigin } from "../../env.ts";
 import { counted, formatNumber } from "../../format.ts";
 import { type FormErrors, readForm } from "../../forms.ts";
@@ -55,7 +56,7 @@ playground.post("/", async (c) => {
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
     ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
-    ...{ references: [], referenceField: "reference_image", uploadId: null },
+    ...{ references: [], names: FORM_NAMES, uploadId: null },
   };
   const outcome = await submit(submission, c.env, readConfig(c.env));
   switch (outcome.kind) {
@@ -75,7 +76,8 @@ playground.post("/", async (c) => {
         { form: "The service is not available right now. You were not charged. Try again." },
         503,
       );
-    case "limited": {
+    case "limited":
+    case "uploads_limited": {
       const wait = counted(outcome.retryAfterSeconds, "second");
       return await again({ form: `You have reached the rate limit. Try again in ${wait}.` }, 429);
     }

@@ -79,6 +79,11 @@ export const english: Guide = {
       <code>reference_image</code>: PNG, JPEG or WebP, at most {megabytes} MB each. They stay private and are
       deleted when the generation ends.
     </>,
+    <>
+      A JSON request can list references in <code>reference_images</code>: https URLs,{" "}
+      <code>data:image/…;base64,</code> URLs, and ids (<code>ref_…</code>) of images that were uploaded with{" "}
+      <code>POST /api/v1/references</code> in the last 24 hours. A URL is fetched before anything is charged.
+    </>,
   ],
   async: [
     <>

@@ -79,6 +79,12 @@ export const turkish: Guide = {
       dosyayla gönderin: PNG, JPEG veya WebP, her biri en çok {megabytes} MB. Bu dosyalar kimseye gösterilmez
       ve oluşturma bitince silinir.
     </>,
+    <>
+      JSON isteğinde referanslar <code>reference_images</code> listesinde verilebilir: https adresleri,{" "}
+      <code>data:image/…;base64,</code> adresleri ve son 24 saatte <code>POST /api/v1/references</code> ile
+      yüklenen görsellerin kimlikleri (<code>ref_…</code>). Bir adresteki görsel, ücret alınmadan önce
+      indirilir.
+    </>,
   ],
   async: [
     <>

@@ -1,0 +1,15 @@
+import type { Quota } from "../account/limits.ts";
+
+/** The idempotency key was used for another request. */
+export type Mismatch = { kind: "mismatch" };
+
+/** Nothing was charged. */
+export type Refusal =
+  | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  | { kind: "insufficient"; required: number; available: number; quota: Quota }
+  /** Too many uploads at once, or too many that no generation paid for. */
+  | { kind: "uploads_limited"; retryAfterSeconds: number }
+  /** The provider is too busy to begin it in time. */
+  | { kind: "busy"; retryAfterSeconds: number }
+  /** It may work later. */
+  | { kind: "unavailable" };

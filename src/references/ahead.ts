@@ -1,0 +1,99 @@
+import { REFERENCE_KEEP_MS } from "../account/references.ts";
+import type { UploadedReference } from "../account/store/references.ts";
+import { cheapestPrice, models } from "../catalogue/models.ts";
+import { newId } from "../id.ts";
+import { uploadedReferenceKey } from "../images/references.ts";
+import { describe, log } from "../log.ts";
+import { sleep } from "../time.ts";
+import { discardReferences, type StoredReference } from "./store.ts";
+
+/** References that are uploaded before any generation uses them: the account has the list, the bucket the objects. */
+
+/** Why a reference may not be uploaded. */
+export type AheadRefusal =
+  | { kind: "insufficient"; required: number; available: number }
+  | { kind: "uploads_limited"; retryAfterSeconds: number }
+  | { kind: "references_full" }
+  /** It may work later. */
+  | { kind: "unavailable" };
+
+/** How often the account is asked to note a stored reference, with the same id. */
+const KEEP_ATTEMPTS = 3;
+/** Doubles with each attempt. */
+const KEEP_AGAIN_MS = 200;
+
+/**
+ * Decides whether a caller may upload a reference: the credits cover the cheapest generation, and the limits on uploads
+ * and on references that are kept allow it.
+ * @param bytes the declared length, or 0 when none is declared
+ * @param livemode a test key needs no credits
+ */
+export async function admitReference(
+  userId: string,
+  uploadId: string,
+  bytes: number,
+  livemode: boolean,
+  env: Env,
+): Promise<{ kind: "admitted" } | AheadRefusal> {
+  const required = livemode ? Math.min(...models.map((model) => cheapestPrice(model))) : 0;
+  try {
+    const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes);
+    return admission.kind === "insufficient" ? { ...admission, required } : admission;
+  } catch (error) {
+    log("admit_failed", { user_id: userId, error: describe(error) });
+    return { kind: "unavailable" };
+  }
+}
+
+/** A place for a new reference, before its content has come. */
+export type Place = { id: string; key: string };
+
+export function newPlace(userId: string): Place {
+  const id = newId("ref");
+  return { id, key: uploadedReferenceKey(userId, id) };
+}
+
+export type KeepOutcome =
+  | { kind: "kept"; reference: UploadedReference }
+  | { kind: "references_full" }
+  | { kind: "unavailable" };
+
+/** Has the account note a stored reference. Unless it does, the object is removed again. */
+export async function keepReference(
+  userId: string,
+  { id }: Place,
+  stored: StoredReference,
+  livemode: boolean,
+  env: Env,
+): Promise<KeepOutcome> {
+  const reference = { ...stored, id, livemode, expiresAt: Date.now() + REFERENCE_KEEP_MS };
+  for (let attempt = 0; attempt < KEEP_ATTEMPTS; attempt++) {
+    if (attempt > 0) await sleep(KEEP_AGAIN_MS * 2 ** attempt);
+    try {
+      const outcome = await env.ACCOUNT.getByName(userId).keepReference(reference);
+      if (outcome === "kept") return { kind: "kept", reference };
+      await discardReferences(env.REFERENCES, [stored]);
+      return { kind: "references_full" };
+    } catch (error) {
+      log("keep_reference_failed", { user_id: userId, attempt, error: describe(error) });
+    }
+  }
+  await discardReferences(env.REFERENCES, [stored]);
+  return { kind: "unavailable" };
+}
+
+/** Deletes a reference. `unknown`: the user has none of that id and mode. */
+export async function deleteReference(
+  userId: string,
+  id: string,
+  livemode: boolean,
+  env: Env,
+): Promise<"deleted" | "unknown" | "unavailable"> {
+  try {
+    const isDeleted = await env.ACCOUNT.getByName(userId).deleteReference(id, livemode);
+    return isDeleted ? "deleted" : "unknown";
+  } catch (error) {
+    log("delete_reference_failed", { user_id: userId, error: describe(error) });
+    return "unavailable";
+  }
+}
