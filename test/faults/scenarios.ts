@@ -258,8 +258,10 @@ async function requestListed(fields: object, key: string, variables: Env) {
   return answer;
 }
 
+const { fetch: fetchUnwatched } = globalThis;
+
 /** Replaces both providers by the scenario's. Returns a function that counts its calls. */
-function perform({ calls, images }: Scenario): () => number {
+function perform({ calls, images, isListed }: Scenario): () => number {
   let called = 0;
   const nextLines = async (n: number) => {
     let lines: readonly Line[] = [];
@@ -278,7 +280,9 @@ function perform({ calls, images }: Scenario): () => number {
       yield { body: new Blob([line]).stream() };
     }
   });
-  vi.spyOn(globalThis, "fetch").mockImplementation(async () => {
+  const passOn: typeof fetch = (input, init) => step("fetch", () => fetchUnwatched(input, init));
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    if (isListed) return await passOn(input, init);
     const data: { b64_json: string }[] = [];
     for (const line of await nextLines(images)) {
       if (line === "dies") return await dieNow();

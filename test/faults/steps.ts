@@ -209,7 +209,6 @@ export async function watchSteps(): Promise<() => void> {
       Reflect.set(owner, "env", { ...env });
       return current?.play("runner", call) ?? call();
     }),
-    wrap(globalThis, "fetch", (call) => step("fetch", call)),
   ];
   await upload.abort();
   return () => {
