@@ -133,6 +133,8 @@ export const english: Guide = {
     generate: "Generates images.",
     list: "Lists your generations, newest first.",
     read: "Returns one generation with its images.",
+    upload: "Uploads a reference image and keeps it for 24 hours.",
+    deleteReference: "Deletes an uploaded reference image.",
     openai: "The base URL for OpenAI clients: images, edits and models.",
   },
   reference: "API reference: every endpoint and field",

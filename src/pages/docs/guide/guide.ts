@@ -58,7 +58,10 @@ export type Guide = {
     string
   >;
   /** What each endpoint is for. */
-  endpoints: Record<"models" | "model" | "credits" | "generate" | "list" | "read" | "openai", string>;
+  endpoints: Record<
+    "models" | "model" | "credits" | "generate" | "list" | "read" | "upload" | "deleteReference" | "openai",
+    string
+  >;
   /** The text of the link to the API reference. */
   reference: string;
   needsKey: string;

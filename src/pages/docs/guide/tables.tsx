@@ -14,6 +14,8 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["POST", "/api/v1/images/generations", true, endpoints.generate],
     ["GET", "/api/v1/generations", true, endpoints.list],
     ["GET", "/api/v1/generations/:id", true, endpoints.read],
+    ["POST", "/api/v1/references", true, endpoints.upload],
+    ["DELETE", "/api/v1/references/:id", true, endpoints.deleteReference],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (

@@ -138,6 +138,8 @@ export const turkish: Guide = {
     generate: "Görsel oluşturur.",
     list: "Oluşturmalarınızı yeniden eskiye doğru listeler.",
     read: "Bir oluşturmayı görselleriyle verir.",
+    upload: "Referans görseli yükler ve 24 saat saklar.",
+    deleteReference: "Yüklenen bir referans görseli siler.",
     openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
   },
   reference: "API başvurusu: her adres, alan alan (İngilizce)",
