@@ -3,15 +3,17 @@ import * as z from "zod";
 import { app } from "../../src/http/app.ts";
 import { newId } from "../../src/id.ts";
 import { pages } from "../../src/pages/routes.tsx";
+import { png } from "../images/samples.ts";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 /** The owner of the ids in a path. `open` and `operator` have no single user; test/pages covers `page`. */
-type Ids = "generation" | "open" | "operator" | "page";
+type Ids = "generation" | "reference" | "open" | "operator" | "page";
 
 /** Every route with a parameter in its path. A new one fails the first test until it is added here. */
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
+  "DELETE /api/v1/references/:id": "reference",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
   "GET /openai/v1/models/:id": "open",
@@ -79,6 +81,18 @@ it.each(named("generation"))("%s: another user's id looks like an unknown one", 
     const own = await call("GET", `/api/v1/generations/${id}`, { key: owner.key });
     expect(own.status, "its own user finds it").toBe(200);
   }
+});
+
+it.each(named("reference"))("%s: another user's id looks like an unknown one", async (route) => {
+  const [owner, other] = [await newUser(), await newUser()];
+  const body = png(8, 8);
+  const uploaded = await call("POST", "/api/v1/references", { key: owner.key, body });
+  const { id } = Made.parse(uploaded.body);
+  const unknown = await answerTo(route, newId("ref"), other.key);
+  expect(unknown).toMatchObject({ status: 404, error: { code: "notFound" } });
+  expect(await answerTo(route, id, other.key)).toEqual(unknown);
+  const own = await call("DELETE", `/api/v1/references/${id}`, { key: owner.key });
+  expect(own.status, "its own user finds it").toBe(204);
 });
 
 it("never lists another user's generations", async () => {
