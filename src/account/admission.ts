@@ -48,9 +48,9 @@ export function refuseUpload(
   };
   const verdict = checkLimits(settings, use, now);
   if (verdict.kind === "limited") return verdict;
-  const available = ledger.balance();
-  const isEnough = available >= credits * (opened.length + 1);
-  return isEnough ? null : { kind: "insufficient", available, quota: verdict.quota };
+  // The credits that the uploads under way will need are not available. Charges meanwhile may have taken them, too.
+  const available = Math.max(0, ledger.balance() - credits * opened.length);
+  return available >= credits ? null : { kind: "insufficient", available, quota: verdict.quota };
 }
 
 /** Whether a body of this declared length may repeat the generation: it cannot be much larger than its references. */

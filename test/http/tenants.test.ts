@@ -84,9 +84,10 @@ it.each(named("generation"))("%s: another user's id looks like an unknown one", 
 });
 
 it.each(named("reference"))("%s: another user's id looks like an unknown one", async (route) => {
-  const [owner, other] = [await newUser(), await newUser()];
+  const [owner, other] = [await newUser(100), await newUser(100)];
+  const headers = { "Content-Type": "image/png" };
   const body = png(8, 8);
-  const uploaded = await call("POST", "/api/v1/references", { key: owner.key, body });
+  const uploaded = await call("POST", "/api/v1/references", { key: owner.key, body, headers });
   const { id } = Made.parse(uploaded.body);
   const unknown = await answerTo(route, newId("ref"), other.key);
   expect(unknown).toMatchObject({ status: 404, error: { code: "notFound" } });
