@@ -22,7 +22,8 @@ const FOLDERS = new Map([
   ["generations", ["references", "account", "catalogue", "dispatch", "images", "providers", "db"]],
   ["references", ["account", "catalogue", "images"]],
   ["dispatch", ["catalogue", "providers"]],
-  ["account", ["catalogue", "db", "images"]],
+  ["account", ["catalogue", "db", "images", "webhooks"]],
+  ["webhooks", []],
   ["keys", ["db"]],
   ["catalogue", []],
   ["images", []],
@@ -39,7 +40,7 @@ const LIBRARIES = new Map([
 
 /** Pure files use no clock and no randomness: both are arguments. */
 const PURE =
-  /^src\/(catalogue\/.*|account\/(ledger|lifecycle)\.ts|images\/format\.ts|references\/addresses\.ts|keys\/format\.ts)$/;
+  /^src\/(catalogue\/.*|account\/(ledger|lifecycle)\.ts|images\/format\.ts|references\/addresses\.ts|webhooks\/schedule\.ts|keys\/format\.ts)$/;
 
 const SKIPS = new Set(["skip", "only", "todo", "skipIf", "runIf", "fails"]);
 const TEST_FUNCTIONS = new Set(["it", "test", "describe", "suite", "bench"]);

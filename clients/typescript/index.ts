@@ -19,6 +19,8 @@ export type GenerationRequest = {
   user?: string | undefined;
   /** Ids of uploaded references, https URLs or data URLs. Not together with files in `references`. */
   reference_images?: string[] | undefined;
+  /** Called when the generation ends. */
+  webhook_url?: string | undefined;
 };
 
 export type Image = {

@@ -46,10 +46,12 @@ import { type GenerationFilter, GenerationStore } from "./store/generations.ts";
 import { type EntriesSum, type Entry, LedgerStore } from "./store/ledger.ts";
 import { ReferenceStore, type UploadedReference } from "./store/references.ts";
 import { RefusedCallStore } from "./store/refused-calls.ts";
+import type { WebhookSecrets } from "./store/webhooks.ts";
 import { closeUpload, NO_UPLOADS, openUpload, type Uploads, uploadWaitSeconds } from "./uploads.ts";
 import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./views.ts";
 import { Waiters } from "./waiters.ts";
 import { EXPORT_AGAIN_MS, nextWakeUp } from "./wakeups.ts";
+import { type Delivery, Webhooks } from "./webhooks.ts";
 
 /** How long an answer waits for cleanup. The alarm does what takes longer. */
 const CLEANUP_IN_ANSWER_MS = 3_000;
@@ -81,6 +83,7 @@ export class Account extends DurableObject<Env> {
   readonly #generations: GenerationStore;
   readonly #repeats: Repeats;
   readonly #references: UploadedReferences;
+  readonly #webhooks: Webhooks;
   readonly #waiters = new Waiters<Ended | null>();
   /** Generations that the current transaction has ended. Their waiters are answered after the commit. */
   #justEnded: Ended[] = [];
@@ -98,6 +101,13 @@ export class Account extends DurableObject<Env> {
     this.#generations = new GenerationStore(sql);
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
     this.#references = new UploadedReferences(new ReferenceStore(sql));
+    this.#webhooks = new Webhooks({
+      sql,
+      userId: () => this.#userId,
+      config: () => readConfig(env),
+      commit: (work) => this.#commit(work),
+      armFor: (time) => this.#armFor(time),
+    });
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();
       // An alarm that is long overdue was lost. Set it again, or this account would never wake up.
@@ -380,6 +390,26 @@ export class Account extends DurableObject<Env> {
     return this.#generations.unfinished(UNFINISHED_LISTED_MAX).map(detailOf);
   }
 
+  /** The latest attempts to deliver the generation's webhook, newest first; null without one, or before the end. */
+  deliveries(id: string): Delivery[] | null {
+    return this.#webhooks.deliveries(id);
+  }
+
+  /** Sends the generation's webhook again now. Returns the attempts so far; null without a webhook. */
+  resendWebhook(id: string): Delivery[] | null {
+    return this.#webhooks.resend(id);
+  }
+
+  /** The secrets that sign the webhooks of a mode. The first call creates one. */
+  webhookSecrets(livemode: boolean): WebhookSecrets {
+    return this.#webhooks.secrets(livemode);
+  }
+
+  /** Replaces the secret of a mode. The one before signs for 24 hours more. */
+  rotateWebhookSecret(livemode: boolean): WebhookSecrets {
+    return this.#webhooks.rotate(livemode);
+  }
+
   /** Adds credits. The same id, credits and expiry again adds nothing, even after that expiry. */
   async grant(
     id: string,
@@ -506,6 +536,7 @@ export class Account extends DurableObject<Env> {
       const decided = this.#decideOn(generation);
       if (decided !== "waits") due[decided].push(generation.id);
     }
+    this.#webhooks.handleDue();
     this.#commit((now) => {
       this.#expireCredits(now);
       due.references = this.#references.takeDue(now);
@@ -564,6 +595,7 @@ export class Account extends DurableObject<Env> {
         if (fence !== null) this.#armFor(outcome.generation.dueAt);
         const ended = { generation: recordOf(outcome.generation), balance: this.#balance() };
         this.#justEnded.push(ended);
+        this.#webhooks.add(outcome.generation, now);
         return { kind: "settled", ...ended };
       }
     }
@@ -675,6 +707,7 @@ export class Account extends DurableObject<Env> {
       nextDue: this.#generations.nextDue(),
       nextExpiry: this.#ledger.nextExpiry(),
       nextRemoval: this.#references.nextRemoval(),
+      nextWebhook: this.#webhooks.nextDue(now),
       oldestEnd: this.#generations.oldestEnd(),
       hasUnloggedEntries: this.#ledger.pendingEntries(1).length > 0,
     };

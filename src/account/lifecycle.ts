@@ -48,6 +48,8 @@ export type GenerationRequest = ImageOptions & {
   }[];
   /** Scheme and host for URLs in responses, taken from the request that created the generation. */
   origin: string;
+  /** Where the end of the generation is reported. */
+  webhookUrl?: string;
 };
 
 /** The client's idempotency key, and the fingerprint that a repeated request must have. */

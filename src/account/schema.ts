@@ -101,6 +101,27 @@ const STEPS: readonly string[] = [
     expires_at INTEGER NOT NULL, -- from then on no generation may take it
     remove_at INTEGER NOT NULL -- when the alarm next tries to remove its object
   ) WITHOUT ROWID;`,
+
+  // 5. Webhooks of ended generations, and the secrets that sign them.
+  `CREATE TABLE webhooks (
+    generation_id TEXT PRIMARY KEY,
+    livemode INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    latest TEXT NOT NULL,
+    ended INTEGER NOT NULL,
+    due_at INTEGER NOT NULL -- when it is sent, or deleted after it has ended
+  ) WITHOUT ROWID;
+  CREATE INDEX due_webhooks ON webhooks (ended, due_at);
+  CREATE TABLE webhook_secrets (
+    livemode INTEGER PRIMARY KEY,
+    secret TEXT NOT NULL,
+    previous TEXT,
+    previous_expires_at INTEGER
+  );`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

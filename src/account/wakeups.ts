@@ -11,6 +11,8 @@ export type Pending = {
   nextExpiry: number | null;
   /** When the next reference that was uploaded ahead is due for removal. */
   nextRemoval: number | null;
+  /** When the next webhook is sent or deleted. */
+  nextWebhook: number | null;
   /** When the oldest generation without work left ended. */
   oldestEnd: number | null;
   /** Whether the log lacks entries. */
@@ -22,6 +24,7 @@ const REASONS: readonly ((pending: Pending, now: number) => number | null)[] = [
   ({ nextDue }) => nextDue,
   ({ nextExpiry }) => nextExpiry,
   ({ nextRemoval }) => nextRemoval,
+  ({ nextWebhook }) => nextWebhook,
   ({ oldestEnd }) => (oldestEnd === null ? null : oldestEnd + KEEP_MS),
   ({ hasUnloggedEntries }, now) => (hasUnloggedEntries ? now + EXPORT_AGAIN_MS : null),
 ];

@@ -57,11 +57,12 @@ async function scopedToKey(keyId: string, fingerprint: string): Promise<string> 
 async function fingerprintOf(request: AskedRequest, sources: readonly string[]): Promise<string> {
   const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
     request;
-  const { background, moderation, endUser } = request;
+  const { background, moderation, endUser, webhookUrl } = request;
   const fields = [
     ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
     ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
     sources,
+    ...(webhookUrl === undefined ? [] : [{ webhookUrl }]),
   ];
   return `v1:${await sha256Hex(JSON.stringify(fields))}`;
 }

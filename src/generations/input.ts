@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { type Model, models } from "../catalogue/models.ts";
+import { URL_LENGTH_MAX } from "../references/addresses.ts";
 
 /** A request to generate images, with the native API's field names. The OpenAI API and the pages produce it too. */
 
@@ -100,6 +101,15 @@ export const GenerationInput = z.strictObject({
     .enum(["auto", "low"])
     .default("auto")
     .meta({ description: "How strictly the provider filters content." }),
+  webhook_url: z
+    .string()
+    .optional()
+    .meta({
+      description:
+        "An https URL that is called when the generation ends. It must not name a private, loopback or link-local address, or have a user name.",
+      ...{ format: "uri", maxLength: URL_LENGTH_MAX },
+      examples: ["https://example.com/webhooks"],
+    }),
   user: z
     .string()
     .refine((text) => !exceedsCodePoints(text, USER_CODE_POINTS_MAX), {

@@ -56,6 +56,7 @@ export async function readRequest(
     // The provider can group requests by end user, but cannot learn who that is, or whose customer.
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
     origin,
+    ...(input.webhook_url === undefined ? {} : { webhookUrl: input.webhook_url }),
   };
   return { kind: "priced", request, credits };
 }

@@ -7,7 +7,9 @@ import { gateStatus, park } from "../dispatch/client.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
 import { type Route, routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
+import { mayCallInsecureUrls } from "../origin.ts";
 import { queueOf } from "../queue.ts";
+import { checkUrl } from "../references/addresses.ts";
 import { sourceOf } from "../references/entries.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
@@ -96,6 +98,8 @@ async function decide(
   config: Config,
 ): Promise<Decided> {
   const { id, userId, input, mode, keyId, idempotencyKey, sdk } = submission;
+  const fault = checkWebhookUrl(input, config);
+  if (fault) return fault;
   const priced = await readRequest(input, submission);
   if (priced.kind === "invalid") return priced;
   const { request: asked, credits } = priced;
@@ -166,6 +170,13 @@ async function findRepeated(
     log("repeat_lookup_failed", { user_id: userId, generation_id: command.id, error: describe(error) });
     return null;
   }
+}
+
+function checkWebhookUrl({ webhook_url: url }: GenerationInput, config: Config): InvalidField | null {
+  if (url === undefined) return null;
+  const checked = checkUrl(url, mayCallInsecureUrls(config));
+  if (checked.kind === "allowed") return null;
+  return { kind: "invalid", param: "webhook_url", message: `webhook_url ${checked.reason}.` };
 }
 
 async function settle(

@@ -18,6 +18,7 @@ import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
 import { modelRoutes } from "./v1/models.ts";
 import { references } from "./v1/references.ts";
+import { webhooks } from "./v1/webhooks.ts";
 
 /** Paths for programs. All others are pages. */
 const API_PATHS = /^\/(api|openai|images|\.well-known)(\/|$)/;
@@ -79,6 +80,7 @@ app.route(NATIVE_BASE, credits);
 app.route(NATIVE_BASE, generate);
 app.route(NATIVE_BASE, generations);
 app.route(NATIVE_BASE, references);
+app.route(NATIVE_BASE, webhooks);
 app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
 app.route("/images", images);

@@ -20,6 +20,7 @@ import { readIdempotencyKey } from "./submission.ts";
 export type Tag =
   | "generations"
   | "references"
+  | "webhooks"
   | "models"
   | "credits"
   | "openai"

@@ -81,14 +81,6 @@ export function unavailable(): ApiError {
   return new ApiError("serviceUnavailable", message, { headers: { "Retry-After": "5" } });
 }
 
-/** The public words for the failures of a generation. */
-export const FAILURE_MESSAGES = {
-  generationFailed: "The images could not be generated. The credits were returned.",
-  contentPolicyViolation:
-    "The provider refused the prompt or a reference image under its content policy. The credits were returned.",
-  unreadableReference: "The provider could not read a reference image. The credits were returned.",
-} as const;
-
 /** Renders whatever a handler threw, in the native API's form. */
 export function renderError(error: Error, c: Context<AppEnv>): Response {
   return render(toApiError(error, c), c);

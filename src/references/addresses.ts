@@ -4,7 +4,7 @@
  */
 import { isLoopback } from "../origin.ts";
 
-const URL_LENGTH_MAX = 2_048;
+export const URL_LENGTH_MAX = 2_048;
 
 /** `reason` is the rest of a sentence that begins with the name of the field, or with "it": `must be an https URL`. */
 export type UrlCheck = { kind: "allowed"; url: URL } | { kind: "refused"; reason: string };

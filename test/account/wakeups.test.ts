@@ -8,6 +8,7 @@ const NOTHING: Pending = {
   nextExpiry: null,
   nextRemoval: null,
   oldestEnd: null,
+  nextWebhook: null,
   hasUnloggedEntries: false,
 };
 
@@ -16,6 +17,7 @@ it.each<[string, Partial<Pending>, number | null]>([
   ["a due generation", { nextDue: 5 }, 5],
   ["credits that expire", { nextExpiry: 7 }, 7],
   ["an uploaded reference to remove", { nextRemoval: 6 }, 6],
+  ["a webhook", { nextWebhook: 6 }, 6],
   ["an old generation to delete", { oldestEnd: 9 }, 9 + KEEP_MS],
   ["entries to export", { hasUnloggedEntries: true }, NOW + EXPORT_AGAIN_MS],
   ["the earliest of several", { nextDue: 8, nextExpiry: 3, hasUnloggedEntries: true }, 3],

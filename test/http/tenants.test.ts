@@ -14,6 +14,8 @@ type Ids = "generation" | "reference" | "open" | "operator" | "page";
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
   "DELETE /api/v1/references/:id": "reference",
+  "GET /api/v1/generations/:id/deliveries": "generation",
+  "POST /api/v1/generations/:id/deliveries": "generation",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
   "GET /openai/v1/models/:id": "open",

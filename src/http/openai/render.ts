@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { imageUrl } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import type { Model } from "../../catalogue/models.ts";
 import type { Config } from "../../config.ts";
@@ -6,7 +7,6 @@ import { base64Length, encodeBase64 } from "../../images/base64.ts";
 import type { StoredImage } from "../../images/stored.ts";
 
 import { count, listOf, named } from "../fields.ts";
-import { imageUrl } from "../v1/generations.ts";
 import type { ImageFields } from "./schemas.ts";
 
 const usage = () =>

@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
@@ -19,7 +20,7 @@ import { callerOf } from "../authenticate.ts";
 import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { type Answer, contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
+import { ApiError, invalidRequest } from "../errors.ts";
 import { MULTIPART_LIMITS } from "../multipart.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";

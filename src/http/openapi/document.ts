@@ -16,6 +16,7 @@ type Json = { [member: string]: unknown };
 const TAGS: Readonly<Record<Tag, string>> = {
   generations: "Generate images, and read the results.",
   references: "Reference images, uploaded before the generations that use them.",
+  webhooks: "Signed calls at the end of a generation, by Standard Webhooks 1.0.0.",
   models: "The available models, with their options and prices.",
   credits: "The credits of an account.",
   openai: "OpenAI's image API. Its clients need another base URL and another key, and nothing else.",

@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { Hono } from "hono";
 import * as z from "zod";
+import { FAILURE_MESSAGES, pollUrl, renderGeneration } from "../../account/render.ts";
 import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { GenerationInput } from "../../generations/input.ts";
@@ -20,19 +21,12 @@ import { callerOf } from "../authenticate.ts";
 import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { ApiError, FAILURE_MESSAGES, invalidRequest } from "../errors.ts";
+import { ApiError, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
-import {
-  Generation,
-  pollAfterSeconds,
-  pollUrl,
-  QUEUED_EXAMPLE,
-  renderGeneration,
-  SUCCEEDED_EXAMPLE,
-} from "./generations.ts";
+import { Generation, pollAfterSeconds, QUEUED_EXAMPLE, SUCCEEDED_EXAMPLE } from "./generations.ts";
 
 const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
 

@@ -1,20 +1,18 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { isEnded } from "../../account/lifecycle.ts";
-import type { GenerationRecord } from "../../account/views.ts";
+import { estimatedWaitSeconds, renderGeneration, type WaitingRecord } from "../../account/render.ts";
 import { findModel, models } from "../../catalogue/models.ts";
-import { type Config, readConfig } from "../../config.ts";
+import { readConfig } from "../../config.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
 import { isGenerationId } from "../../id.ts";
 import { callerOf } from "../authenticate.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { FAILURE_MESSAGES, notFound } from "../errors.ts";
+import { notFound } from "../errors.ts";
 import {
   CURSOR_DESCRIPTION,
   count,
   idOf,
-  isoTime,
   limitMeta,
   listOf,
   named,
@@ -211,73 +209,18 @@ generations.get(
   },
 );
 
-/** A generation as the API shows it, with where to look again while it has not ended. */
-export function renderGeneration(record: GenerationRecord, config: Config) {
-  const ended = isEnded(record);
-  return {
-    object: "image_generation",
-    id: record.id,
-    status: record.status,
-    model: record.model,
-    aspect_ratio: record.aspectRatio,
-    quality: record.tier,
-    created_at: isoTime(record.createdAt),
-    ...(record.endedAt === null ? {} : { completed_at: isoTime(record.endedAt) }),
-    images: record.images.map((image) => ({
-      id: image.id,
-      object: "image",
-      url: imageUrl(record, image.key, config),
-      created_at: isoTime(image.createdAt),
-      width: image.width,
-      height: image.height,
-      content_type: image.contentType,
-      bytes: image.bytes,
-    })),
-    usage: {
-      credits: ended ? record.creditsCharged - record.creditsRefunded : 0,
-      credits_requested: record.creditsCharged,
-      credits_charged: record.creditsCharged,
-      credits_refunded: record.creditsRefunded,
-    },
-    ...(record.error === null
-      ? {}
-      : { error: { message: FAILURE_MESSAGES[record.error], code: record.error } }),
-    ...(record.status === "queued"
-      ? { estimated_wait_seconds: estimatedWaitSeconds(record, Date.now()) }
-      : {}),
-    ...(ended ? {} : { poll_url: pollUrl(record) }),
-  };
-}
-
-export function pollUrl(record: GenerationRecord): string {
-  return `${record.origin}/api/v1/generations/${record.id}`;
-}
-
-/** Where an image of the generation is read: it needs no key. */
-export function imageUrl(record: GenerationRecord, key: string, config: Config): string {
-  return `${config.IMAGES_BASE_URL ?? `${record.origin}/images`}/${key}`;
-}
-
 /** While a generation waits for its turn. */
 const POLL_SECONDS_QUEUED = { min: 2, max: 60 };
 /** While it is made. Most images take about a minute, which is nine polls: docs/cost.md counts them. */
 const POLL_SECONDS_WORKING = { min: 5, max: 10 };
 
-type Unfinished = Pick<GenerationRecord, "status" | "slotAt" | "createdAt">;
-
 /**
  * The seconds after which to poll an unfinished generation again, as a `Retry-After` header: until its turn comes, or
  * half of the time that has passed.
  */
-export function pollAfterSeconds(record: Unfinished, now: number): string {
+export function pollAfterSeconds(record: WaitingRecord, now: number): string {
   const wait = estimatedWaitSeconds(record, now);
   const halfElapsed = Math.ceil((now - record.createdAt) / 2000);
   const { min, max } = wait === null ? POLL_SECONDS_WORKING : POLL_SECONDS_QUEUED;
   return String(Math.min(Math.max(wait ?? halfElapsed, min), max));
-}
-
-/** The seconds until a queued generation's turn comes, about; null when that is unknown. */
-function estimatedWaitSeconds({ status, slotAt }: Unfinished, now: number): number | null {
-  if (status !== "queued" || slotAt === undefined || slotAt === null) return null;
-  return Math.max(0, Math.ceil((slotAt - now) / 1000));
 }

@@ -1,10 +1,10 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { isEnded } from "../../account/lifecycle.ts";
+import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { findGeneration, listDetails } from "../../generations/read.ts";
-import { FAILURE_MESSAGES } from "../../http/errors.ts";
 import { isGenerationId } from "../../id.ts";
 import { PageError, type PagesEnv } from "../env.ts";
 import { formatBytes, formatCredits } from "../format.ts";

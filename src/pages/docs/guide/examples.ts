@@ -1,6 +1,6 @@
+import { renderGeneration } from "../../../account/render.ts";
 import type { Config } from "../../../config.ts";
 import { renderBalance } from "../../../http/v1/credits.ts";
-import { renderGeneration } from "../../../http/v1/generations.ts";
 
 /** The body of the example request. */
 export const SAMPLE = {
