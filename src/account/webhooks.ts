@@ -141,11 +141,12 @@ export class Webhooks {
 
   /** Inside a transaction: makes an attempt after the commit, or leaves the webhook due when none is free. */
   #send(webhook: Webhook, now: number): void {
+    const isSending = this.#sending.has(webhook.generationId);
     const isFree = this.#sending.size < ATTEMPTS_AT_ONCE;
-    const dueAt = isFree ? now + INTERRUPTED_AFTER_MS : now;
+    const dueAt = isSending || isFree ? now + INTERRUPTED_AFTER_MS : now;
     this.#store.put({ ...webhook, dueAt });
     this.#access.armFor(dueAt);
-    if (!isFree) return;
+    if (isSending || !isFree) return;
     this.#sending.add(webhook.generationId);
     // A microtask runs after the transaction. If that was rolled back, the webhook is not as it was written.
     queueMicrotask(() => void this.#attempt(webhook.generationId, dueAt));

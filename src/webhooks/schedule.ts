@@ -36,6 +36,7 @@ export function nextAttemptAt(failures: number, answer: WebhookAnswer, now: numb
 /** `Retry-After` in milliseconds from now, at most a day: seconds or a date (RFC 9110, section 10.2.3). */
 function readRetryAfter(header: string | null, now: number): number | null {
   if (header === null) return null;
-  const milliseconds = /^\d+$/.test(header) ? Number(header) * SECOND : Date.parse(header) - now;
-  return Number.isNaN(milliseconds) ? null : Math.min(Math.max(milliseconds, 0), RETRY_AFTER_MS_MAX);
+  if (/^\d+$/.test(header)) return Math.min(Number(header) * SECOND, RETRY_AFTER_MS_MAX);
+  const wait = header.endsWith(" GMT") ? Date.parse(header) - now : Number.NaN;
+  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), RETRY_AFTER_MS_MAX);
 }
