@@ -76,14 +76,18 @@ export class Webhooks {
     );
   }
 
-  /** Sends what is due, as far as attempts are free, and deletes what ended a day ago. */
+  /** Sends what is due, as far as attempts are free, and deletes what ended a day ago. It never throws. */
   handleDue(): void {
-    this.#access.commit((now) => {
-      const free = ATTEMPTS_AT_ONCE - this.#sending.size;
-      for (const webhook of free > 0 ? this.#store.due(false, now, free) : []) this.#send(webhook, now);
-      for (const { generationId } of this.#store.due(true, now, DELETED_MAX))
-        this.#store.delete(generationId);
-    });
+    try {
+      this.#access.commit((now) => {
+        const free = ATTEMPTS_AT_ONCE - this.#sending.size;
+        for (const webhook of free > 0 ? this.#store.due(false, now, free) : []) this.#send(webhook, now);
+        for (const { generationId } of this.#store.due(true, now, DELETED_MAX))
+          this.#store.delete(generationId);
+      });
+    } catch (error) {
+      log("webhook_interrupted", { user_id: this.#access.userId(), error: describe(error) });
+    }
   }
 
   /** When the alarm is needed next, or null. */
@@ -169,16 +173,8 @@ export class Webhooks {
     } finally {
       this.#sending.delete(generationId);
     }
-    this.#continue();
-  }
-
-  /** Sends what has become due while no attempt was free. */
-  #continue(): void {
-    try {
-      this.handleDue();
-    } catch (error) {
-      log("webhook_interrupted", { user_id: this.#access.userId(), error: describe(error) });
-    }
+    // Sends what has become due while no attempt was free.
+    this.handleDue();
   }
 
   #note(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): void {
