@@ -208,6 +208,26 @@ describe("what the whole life of a sync generation writes", () => {
   });
 });
 
+describe("what a webhook adds to a sync generation", () => {
+  it("4 rows and 1 alarm in the account, and 1 row for its removal a day later", async () => {
+    const { id, key } = await idleUser();
+    const account = env.ACCOUNT.getByName(id);
+    await account.webhookSecrets(true);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+    vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response(null, { status: 204 }));
+    const made = await counted(async () => {
+      const generation = await generateJson(key, { webhook_url: "https://receiver.example/" });
+      while ((await account.deliveries(generation.id))?.length !== 1)
+        await new Promise((resolve) => setTimeout(resolve, 10));
+    });
+    expect(made).toMatchObject({ "object.rows": SYNC["object.rows"] + 4, "object.alarms": 2 });
+    vi.setSystemTime(Date.now() + DAY_MS + 3_601_000);
+    // One for the generation.
+    expect(await counted(() => runDurableObjectAlarm(account))).toEqual({ "object.rows": 2 });
+    expect(await runDurableObjectAlarm(account)).toBe(false);
+  });
+});
+
 describe("what the whole life of an async generation writes whose provider takes 68 s", () => {
   it("12 rows and 2 alarms in the account, and 2 rows in the log", async () => {
     const { id, key } = await idleUser();

@@ -77,4 +77,12 @@ describe("the fingerprint of a request", () => {
     expect((await fingerprintsOf(await requestOf({}, changes), "k", null))[0]).toBe(before);
     expect((await fingerprintsOf(await requestOf({ n: 2 }), "k", null))[0]).not.toBe(before);
   });
+
+  it("depends on the webhook's URL", async () => {
+    const urls = [{}, { webhook_url: "https://a.example/" }, { webhook_url: "https://b.example/" }];
+    const fingerprints = await Promise.all(
+      urls.map(async (fields) => (await fingerprintsOf(await requestOf(fields), "k", null))[0]),
+    );
+    expect(new Set(fingerprints).size).toBe(3);
+  });
 });

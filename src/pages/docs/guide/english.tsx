@@ -94,6 +94,12 @@ export const english: Guide = {
       The status changes from <code>queued</code> to <code>processing</code>, then to <code>succeeded</code>{" "}
       or <code>failed</code>.
     </>,
+    <>
+      With <code>webhook_url</code> the API also sends a <code>POST</code> with the generation to your server
+      when it ends. Verify it with your webhook secret and a{" "}
+      <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> library, and respond with a 2xx status
+      within 15 seconds. Otherwise it is sent again for up to 28 hours, with the same <code>webhook-id</code>.
+    </>,
   ],
   read: [
     <>Returns a generation with its images. A key can only retrieve the generations of its own account.</>,
@@ -135,6 +141,10 @@ export const english: Guide = {
     read: "Returns one generation with its images.",
     upload: "Uploads a reference image and keeps it for 24 hours.",
     deleteReference: "Deletes an uploaded reference image.",
+    deliveries: "Lists the attempts to deliver the webhook of a generation.",
+    resend: "Sends the webhook again.",
+    secret: "Returns the secret that verifies webhooks.",
+    rotate: "Replaces that secret. The old one stays valid for 24 hours.",
     openai: "The base URL for OpenAI clients: images, edits and models.",
   },
   reference: "API reference: every endpoint and field",
@@ -150,6 +160,7 @@ export const english: Guide = {
     n: "Number of images. Each one is charged.",
     async: "Respond immediately instead of waiting.",
     output_format: "Default: png.",
+    webhook_url: "Called when the generation ends.",
     reference_image: "In multipart/form-data only. Repeat it for several images.",
   },
   modelFacts: {

@@ -59,7 +59,19 @@ export type Guide = {
   >;
   /** What each endpoint is for. */
   endpoints: Record<
-    "models" | "model" | "credits" | "generate" | "list" | "read" | "upload" | "deleteReference" | "openai",
+    | "models"
+    | "model"
+    | "credits"
+    | "generate"
+    | "list"
+    | "read"
+    | "upload"
+    | "deleteReference"
+    | "deliveries"
+    | "resend"
+    | "secret"
+    | "rotate"
+    | "openai",
     string
   >;
   /** The text of the link to the API reference. */
@@ -76,6 +88,7 @@ export type Guide = {
     | "n"
     | "async"
     | "output_format"
+    | "webhook_url"
     | "reference_image",
     Child
   >;

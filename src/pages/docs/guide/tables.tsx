@@ -16,6 +16,10 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["GET", "/api/v1/generations/:id", true, endpoints.read],
     ["POST", "/api/v1/references", true, endpoints.upload],
     ["DELETE", "/api/v1/references/:id", true, endpoints.deleteReference],
+    ["GET", "/api/v1/generations/:id/deliveries", true, endpoints.deliveries],
+    ["POST", "/api/v1/generations/:id/deliveries", true, endpoints.resend],
+    ["GET", "/api/v1/webhooks/secret", true, endpoints.secret],
+    ["POST", "/api/v1/webhooks/secret/rotate", true, endpoints.rotate],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (
@@ -74,6 +78,7 @@ export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
     n: `1–${model.max_images}`,
     async: "true, false",
     output_format: "png, jpeg, webp",
+    webhook_url: "https://example.com/webhooks",
     reference_image: "@./reference.png",
   };
   const notes: ReadonlyMap<string, Child> = new Map(Object.entries(guide.fields));

@@ -96,6 +96,12 @@ export const turkish: Guide = {
       Durum <code>queued</code> ile başlar, <code>processing</code> ile sürer, <code>succeeded</code> veya{" "}
       <code>failed</code> ile biter.
     </>,
+    <>
+      <code>webhook_url</code> verilirse oluşturma bitince sunucunuza <code>POST</code> ile gönderilir. İmzayı
+      webhook anahtarınızla ve bir <a href="https://www.standardwebhooks.com/">Standard Webhooks</a>{" "}
+      kitaplığıyla doğrulayın, 15 saniye içinde 2xx koduyla yanıt verin. Yanıt gelmezse 28 saat boyunca aynı{" "}
+      <code>webhook-id</code> ile yeniden denenir.
+    </>,
   ],
   read: [
     <>
@@ -140,6 +146,10 @@ export const turkish: Guide = {
     read: "Bir oluşturmayı görselleriyle verir.",
     upload: "Referans görseli yükler ve 24 saat saklar.",
     deleteReference: "Yüklenen bir referans görseli siler.",
+    deliveries: "Bir oluşturmanın webhook gönderimlerini listeler.",
+    resend: "Webhook'u yeniden gönderir.",
+    secret: "Webhook imzalarını doğrulayan gizli anahtarı verir.",
+    rotate: "Bu anahtarı yeniler. Eskisi 24 saat daha geçerlidir.",
     openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
   },
   reference: "API başvurusu: her adres, alan alan (İngilizce)",
@@ -155,6 +165,7 @@ export const turkish: Guide = {
     n: "İstemden kaç görsel oluşturulacağı; her biri ayrı fiyatlanır.",
     async: "Beklemek yerine hemen yanıt verir.",
     output_format: "Verilmezse png.",
+    webhook_url: "Oluşturma bitince çağrılır.",
     reference_image: "Yalnızca multipart/form-data ile; yinelenebilir.",
   },
   modelFacts: {
