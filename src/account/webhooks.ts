@@ -79,6 +79,8 @@ export class Webhooks {
   /** Sends what is due, as far as attempts are free, and deletes what ended a day ago. It never throws. */
   handleDue(): void {
     try {
+      const next = this.nextDue(Date.now());
+      if (next === null || next > Date.now()) return;
       this.#access.commit((now) => {
         const free = ATTEMPTS_AT_ONCE - this.#sending.size;
         for (const webhook of free > 0 ? this.#store.due(false, now, free) : []) this.#send(webhook, now);

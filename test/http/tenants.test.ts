@@ -23,6 +23,8 @@ const ROUTES: Record<string, Ids> = {
   "GET /sign-in/with/callback/:provider": "open",
   "GET /account/generations/:id": "page",
   "GET /account/generations/:id/state": "page",
+  "GET /account/generations/:id/deliveries": "page",
+  "POST /account/generations/:id/deliveries": "page",
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
   "PATCH /api/admin/users/:id": "operator",

@@ -358,3 +358,47 @@ describe("the playground", () => {
     expect(preview).toMatchObject({ curl: expect.stringContaining(`${SITE}/api/v1/images/generations`) });
   });
 });
+
+describe("webhooks", () => {
+  it("have a secret that a person can read and replace", async () => {
+    const { visitor, userId } = await member(0);
+    const account = env.ACCOUNT.getByName(userId);
+    const { secret } = await account.webhookSecrets(true);
+    expect(await (await visitor.get("/account/settings")).text()).toContain(`<code>${secret}</code>`);
+    expect((await visitor.post("/account/settings/webhook-secret", {}, "https://evil.test")).status).toBe(
+      403,
+    );
+    expect((await account.webhookSecrets(true)).secret).toBe(secret);
+    expect((await visitor.post("/account/settings/webhook-secret")).status).toBe(303);
+    const page = await (await visitor.get("/account/settings")).text();
+    expect(page).not.toContain(secret);
+    expect(page).toContain(`<code>${(await account.webhookSecrets(true)).secret}</code>`);
+    expect(page).toContain("The secret before this one signs until");
+  });
+
+  it("are listed with their generation, and sent again by its owner only", async () => {
+    const deliver = vi.spyOn(globalThis, "fetch");
+    deliver.mockImplementation(async () => new Response(null, { status: 503 }));
+    const { visitor, userId } = await member();
+    const account = env.ACCOUNT.getByName(userId);
+    const [id, plain] = [newId("gen"), newId("gen")];
+    const webhookUrl = "https://receiver.example/";
+    await account.submit(aCommand(id, "sync", aRequest({ webhookUrl }), 8));
+    await account.submit(aCommand(plain, "sync", aRequest(), 8));
+    for (const one of [id, plain]) await account.finish(one, 1, { images: [], failure: "generationFailed" });
+    await vi.waitUntil(async () => (await account.deliveries(id))?.length === 1);
+    const address = `/account/generations/${id}`;
+    const page = await (await visitor.get(address)).text();
+    expect(page).toContain('<td data-label="Answer">503</td>');
+    expect(page).toContain(`action="${address}/deliveries"`);
+    expect(await (await visitor.get(`/account/generations/${plain}`)).text()).not.toContain("Webhook");
+
+    const stranger = await member(0);
+    expect((await stranger.visitor.post(`${address}/deliveries`)).status).toBe(404);
+    expect((await visitor.post(`/account/generations/${plain}/deliveries`)).status).toBe(404);
+    expect((await account.deliveries(id))?.length).toBe(1);
+    expect((await visitor.post(`${address}/deliveries`)).status).toBe(303);
+    await vi.waitUntil(async () => (await account.deliveries(id))?.length === 2);
+    deliver.mockRestore();
+  });
+});

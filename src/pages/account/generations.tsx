@@ -10,6 +10,7 @@ import { PageError, type PagesEnv } from "../env.ts";
 import { formatBytes, formatCredits } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Empty, Gallery, imageSource, Status, Time } from "../parts.tsx";
+import { Deliveries, readDeliveries } from "./webhooks.tsx";
 
 export const generations = new Hono<PagesEnv>();
 
@@ -74,6 +75,7 @@ generations.get("/:id", async (c) => {
   if (!generation) throw new PageError(404, "This generation does not exist.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
+  const deliveries = ended ? await readDeliveries(c.env, signedIn.userId, generation.id) : null;
   return c.html(
     <AccountPage
       title="Generation"
@@ -83,9 +85,22 @@ generations.get("/:id", async (c) => {
       refresh={ended ? undefined : REFRESH_SECONDS}
     >
       <Detail generation={generation} config={readConfig(c.env)} />
+      {deliveries === null ? null : <Deliveries generationId={generation.id} deliveries={deliveries} />}
     </AccountPage>,
   );
 });
+
+/** Sends the webhook again. */
+generations.post("/:id/deliveries", async (c) => {
+  const id = c.req.param("id");
+  const sent = isGenerationId(id)
+    ? await c.env.ACCOUNT.getByName(c.get("signedIn").userId).resendWebhook(id)
+    : null;
+  if (sent === null) throw new PageError(404, "This generation has no webhook that can be sent.");
+  return c.redirect(`/account/generations/${id}#deliveries`, 303);
+});
+
+generations.get("/:id/deliveries", (c) => c.redirect(`/account/generations/${c.req.param("id")}`, 303));
 
 /** Polled by the scripts until the generation ends. */
 generations.get("/:id/state", async (c) => {

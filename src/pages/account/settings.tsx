@@ -1,5 +1,6 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import type { FC } from "hono/jsx";
+import type { WebhookSecrets } from "../../account/store/webhooks.ts";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
 import { countAttempts } from "../../auth/throttle.ts";
@@ -7,6 +8,7 @@ import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Field, FormError, Section, Time } from "../parts.tsx";
+import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
 
@@ -14,22 +16,28 @@ const PASSWORD_CHANGES_MAX = 10;
 const PASSWORD_CHANGES_SPAN_MS = 10 * 60_000;
 
 settings.get("/", async (c) => {
+  const done = c.req.query("done") !== undefined;
+  return c.html(<SettingsPage {...(await readSettings(c))} done={done} />);
+});
+
+/** What the page shows. */
+async function readSettings(c: Context<PagesEnv>) {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
-  const [list, hasPassword] = await Promise.all([sessions.list(), sessions.hasPassword(signedIn.userId)]);
-  const done = c.req.query("done") !== undefined;
-  const page = { signedIn, list, hasPassword, canReset: canSendMail(c) };
-  return c.html(<SettingsPage {...page} done={done} />);
-});
+  const [list, hasPassword, secrets] = await Promise.all([
+    sessions.list(),
+    sessions.hasPassword(signedIn.userId),
+    readSecrets(c.env, signedIn.userId),
+  ]);
+  return { signedIn, list, hasPassword, secrets, canReset: canSendMail(c) };
+}
 
 settings.post("/password", async (c) => {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
   const form = await readForm(c);
   const again = async (errors: FormErrors) => {
-    const list = await sessions.list();
-    const page = { signedIn, list, hasPassword: true, canReset: canSendMail(c) };
-    return c.html(<SettingsPage {...page} errors={errors} />, 422);
+    return c.html(<SettingsPage {...(await readSettings(c))} hasPassword errors={errors} />, 422);
   };
   const current = form.get("current") ?? "";
   const password = form.get("password") ?? "";
@@ -49,6 +57,13 @@ settings.post("/password", async (c) => {
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
 
+settings.post("/webhook-secret", async (c) => {
+  await c.env.ACCOUNT.getByName(c.get("signedIn").userId).rotateWebhookSecret(true);
+  return c.redirect("/account/settings#webhooks-title", 303);
+});
+
+settings.get("/webhook-secret", (c) => c.redirect("/account/settings", 303));
+
 settings.post("/sessions/end", async (c) => {
   await c.get("sessions").signOutEverywhere();
   return c.redirect("/sign-in", 303);
@@ -60,6 +75,7 @@ type SettingsProps = {
   signedIn: SignedIn;
   list: readonly SessionSummary[];
   hasPassword: boolean;
+  secrets: WebhookSecrets | null;
   canReset: boolean;
   done?: boolean;
   errors?: FormErrors;
@@ -90,6 +106,7 @@ const SettingsPage: FC<SettingsProps> = (props) => (
         <FormError errors={props.errors} />
         {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canReset} />}
       </Section>
+      {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
       <Section id="sessions-title" name="Active sessions">
         <ActiveSessions list={props.list} token={props.signedIn.token} />
       </Section>
