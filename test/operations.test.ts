@@ -102,6 +102,12 @@ describe("what each request asks of the platform", () => {
     ["a mistyped key", () => get("gih_live_x", "/api/v1/credits"), {}],
     ["credits", (key) => get(key, "/api/v1/credits"), { "d1.query": 1, "object.balance": 1 }],
     [
+      "ledger entries",
+      (key) => get(key, "/api/v1/credits/entries"),
+      { "d1.query": 1, "object.statement": 1 },
+    ],
+    ["credit grants", (key) => get(key, "/api/v1/credits/grants"), { "d1.query": 1, "object.grants": 1 }],
+    [
       "an unknown generation",
       (key) => get(key, `/api/v1/generations/${newId("gen")}`),
       { "d1.query": 2, "object.detail": 1 },

@@ -428,6 +428,14 @@ export class Account extends DurableObject<Env> {
     };
   }
 
+  /** Grants, newest first, after the one with that id; null when there is no such grant. */
+  grants(afterId: string | null, limit: number): { grants: Grant[]; hasMore: boolean } | null {
+    this.balance();
+    if (afterId !== null && this.#ledger.grant(afterId) === null) return null;
+    const grants = this.#ledger.grantsAfter(afterId, limit + 1);
+    return { grants: grants.slice(0, limit), hasMore: grants.length > limit };
+  }
+
   /**
    * Figures of the ledger, and the ended generations after that id, oldest first. `logged` is what the log should
    * have: the entries up to `seq`, and the generations marked as logged.

@@ -112,7 +112,7 @@ export const Granted = z.strictObject({ grant: Grant, balance: CreditBalance });
 const Entry = z.strictObject({
   object: z.literal("credit_entry"),
   id: z.string(),
-  kind: z.enum(["grant", "charge", "refund", "expiry"]),
+  kind: z.enum(["grant", "charge", "refund", "expiry", "reversal"]),
   credits: z.int(),
   balance_after: z.int().min(0),
   generation_id: idOf("gen").nullable(),
@@ -120,15 +120,18 @@ const Entry = z.strictObject({
   created_at: time,
 });
 
+function pageOf<T extends z.ZodType>(item: T) {
+  return listOf(item).extend({ has_more: z.boolean(), next_cursor: z.string().nullable() });
+}
+
+export const GrantPage = pageOf(Grant);
+
+export const EntryPage = pageOf(Entry);
+
 export const Statement = z.strictObject({
   balance: CreditBalance,
   grants: z.array(Grant),
-  entries: z.strictObject({
-    object: z.literal("list"),
-    data: z.array(Entry),
-    has_more: z.boolean(),
-    next_cursor: z.string().nullable(),
-  }),
+  entries: EntryPage,
 });
 
 export function listOf<T extends z.ZodType>(item: T) {

@@ -130,6 +130,8 @@ export const english: Guide = {
     models: "Lists the models with their capabilities and prices.",
     model: "Returns one model.",
     credits: "Returns the balance.",
+    entries: "Lists every change of the balance, newest first.",
+    grants: "Lists your credit grants: what is left of each, and when it expires.",
     generate: "Generates images.",
     list: "Lists your generations, newest first.",
     read: "Returns one generation with its images.",

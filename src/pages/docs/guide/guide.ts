@@ -59,7 +59,17 @@ export type Guide = {
   >;
   /** What each endpoint is for. */
   endpoints: Record<
-    "models" | "model" | "credits" | "generate" | "list" | "read" | "upload" | "deleteReference" | "openai",
+    | "models"
+    | "model"
+    | "credits"
+    | "generate"
+    | "list"
+    | "read"
+    | "upload"
+    | "deleteReference"
+    | "openai"
+    | "entries"
+    | "grants",
     string
   >;
   /** The text of the link to the API reference. */

@@ -135,6 +135,8 @@ export const turkish: Guide = {
     models: "Modelleri, yetenekleri ve fiyatlarıyla listeler.",
     model: "Bir modeli verir.",
     credits: "Bakiyeyi bildirir.",
+    entries: "Bakiyenin her değişikliğini yeniden eskiye doğru listeler.",
+    grants: "Yüklenen kredileri, her birinden kalanı ve son kullanma zamanını listeler.",
     generate: "Görsel oluşturur.",
     list: "Oluşturmalarınızı yeniden eskiye doğru listeler.",
     read: "Bir oluşturmayı görselleriyle verir.",
