@@ -142,6 +142,23 @@ describe("what each request asks of the platform", () => {
     expect(await counted(() => request(key))).toEqual(operations);
   });
 
+  it("a cancellation: the log is written, and no alarm is moved", async () => {
+    const { key } = await idleUser();
+    holdQueue();
+    const { id } = await generateJson(key, { async: true });
+    const path = `https://hub.example/api/v1/generations/${id}/cancel`;
+    const headers = { Authorization: `Bearer ${key}` };
+    const cancel = () => send(new Request(path, { method: "POST", headers }));
+    expect(await counted(cancel)).toEqual({
+      "d1.query": 1,
+      "object.cancel": 1,
+      "d1.batch": 1,
+      "d1.rows": 3,
+      "object.rows": 5,
+    });
+    expect(await counted(cancel)).toEqual({ "d1.query": 1, "object.cancel": 1 });
+  });
+
   it("a sync generation with a reference image: what is uploaded is looked at first, and removed after", async () => {
     const { key } = await idleUser();
     const form = new FormData();

@@ -118,6 +118,13 @@ export class ProviderGate extends DurableObject<Env> {
     return true;
   }
 
+  /** Removes a generation that no longer waits for a call. */
+  async leave(id: string): Promise<void> {
+    this.#gate.leave(id);
+    this.#forget(id);
+    await this.#release(Date.now());
+  }
+
   /** Records the outcome of an allowed call. */
   async report(id: string, outcome: CallOutcome): Promise<void> {
     this.#gate.report(id, outcome, Date.now());

@@ -14,6 +14,7 @@ type Ids = "generation" | "reference" | "open" | "operator" | "page";
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
   "DELETE /api/v1/references/:id": "reference",
+  "POST /api/v1/generations/:id/cancel": "generation",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
   "GET /openai/v1/models/:id": "open",
@@ -21,6 +22,7 @@ const ROUTES: Record<string, Ids> = {
   "GET /sign-in/with/callback/:provider": "open",
   "GET /account/generations/:id": "page",
   "GET /account/generations/:id/state": "page",
+  "POST /account/generations/:id/cancel": "page",
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
   "PATCH /api/admin/users/:id": "operator",

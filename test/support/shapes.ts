@@ -76,6 +76,14 @@ export const Failed = z.strictObject({
   }),
 });
 
+export const Canceled = z.strictObject({
+  ...generation,
+  status: z.literal("canceled"),
+  completed_at: time,
+  images: z.tuple([]),
+  usage: receipt(z.literal(0)),
+});
+
 export const User = z.strictObject({
   object: z.literal("user"),
   id: idOf("user"),
@@ -147,14 +155,22 @@ const Refusal = z.strictObject({
     required: z.int().optional(),
     available: z.int().optional(),
     generation_id: idOf("gen").optional(),
+    status: z.string().optional(),
   }),
 });
 
-/** The error of a response, with its status and without its request id, which must equal the header's. */
+/**
+ * The error of a response, with its HTTP status and without its request id, which must equal the header's. The status of
+ * a generation that cannot be canceled is its `generationStatus`.
+ */
 export function refusal(answer: Answer) {
-  const { request_id, ...error } = Refusal.parse(answer.body).error;
+  const { request_id, status: generationStatus, ...error } = Refusal.parse(answer.body).error;
   expect(answer.headers.get("X-Request-Id")).toBe(request_id);
-  return { status: answer.status, ...error };
+  return {
+    status: answer.status,
+    ...error,
+    ...(generationStatus === undefined ? {} : { generationStatus }),
+  };
 }
 
 /** A 400 `invalid_request` for this field with this message. */

@@ -4,12 +4,13 @@ import { isEnded } from "../../account/lifecycle.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
+import { cancelGeneration } from "../../generations/cancel.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
 import { isGenerationId } from "../../id.ts";
 import { callerOf } from "../authenticate.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { FAILURE_MESSAGES, notFound } from "../errors.ts";
+import { ApiError, FAILURE_MESSAGES, notFound } from "../errors.ts";
 import {
   CURSOR_DESCRIPTION,
   count,
@@ -99,6 +100,14 @@ export const SUCCEEDED_EXAMPLE: z.input<typeof Generation> = {
     },
   ],
   usage: { ...pending.usage, credits: 8 },
+};
+
+const CANCELED_EXAMPLE: z.input<typeof Generation> = {
+  ...pending,
+  status: "canceled",
+  completed_at: "2026-04-30T08:00:02.125Z",
+  images: [],
+  usage: { ...pending.usage, credits_refunded: 8 },
 };
 
 export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
@@ -210,6 +219,42 @@ generations.get(
     return c.json(renderGeneration(record, readConfig(c.env)));
   },
 );
+
+generations.post(
+  "/generations/:id/cancel",
+  contract({
+    id: "cancelGeneration",
+    summary: "Cancel a queued generation",
+    description:
+      "Refunds it whole; the provider is never called for it. Canceling it again gives the same answer. A generation that the provider was called for, or that has ended, cannot be canceled.",
+    tag: "generations",
+    security: "apiKey",
+    answers: { 200: json("The canceled generation.", Generation, CANCELED_EXAMPLE) },
+    errors: [409],
+  }),
+  async (c) => {
+    const config = readConfig(c.env);
+    const outcome = await cancelGeneration(callerOf(c).userId, c.req.param("id"), c.env, config);
+    switch (outcome.kind) {
+      case "canceled":
+        c.set("generationId", outcome.generation.id);
+        return c.json(renderGeneration(outcome.generation, config));
+      case "refused": {
+        const { id, status } = outcome.generation;
+        c.set("generationId", id);
+        throw new ApiError("notCancelable", refusedCancelMessage(status), { extra: { status } });
+      }
+      case "unknown":
+        throw notFound();
+    }
+  },
+);
+
+function refusedCancelMessage(status: GenerationRecord["status"]): string {
+  return status === "queued"
+    ? "The generation waits for another attempt and can no longer be canceled."
+    : `The generation is ${status} and cannot be canceled.`;
+}
 
 /** A generation as the API shows it, with where to look again while it has not ended. */
 export function renderGeneration(record: GenerationRecord, config: Config) {

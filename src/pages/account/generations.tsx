@@ -3,6 +3,7 @@ import type { FC } from "hono/jsx";
 import { isEnded } from "../../account/lifecycle.ts";
 import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
+import { cancelGeneration } from "../../generations/cancel.ts";
 import { findGeneration, listDetails } from "../../generations/read.ts";
 import { FAILURE_MESSAGES } from "../../http/errors.ts";
 import { isGenerationId } from "../../id.ts";
@@ -87,6 +88,15 @@ generations.get("/:id", async (c) => {
   );
 });
 
+generations.post("/:id/cancel", async (c) => {
+  const { userId } = c.get("signedIn");
+  const outcome = await cancelGeneration(userId, c.req.param("id"), c.env, readConfig(c.env));
+  if (outcome.kind === "unknown") throw new PageError(404, "This generation does not exist.");
+  c.set("generationId", outcome.generation.id);
+  // If it could not be canceled, its page shows why: it runs, or it has ended.
+  return c.redirect(`/account/generations/${outcome.generation.id}`, 303);
+});
+
 /** Polled by the scripts until the generation ends. */
 generations.get("/:id/state", async (c) => {
   const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
@@ -130,6 +140,13 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           </p>
         </div>
       )}
+      {status === "queued" ? (
+        <form method="post" action={`/account/generations/${generation.id}/cancel`}>
+          <button class="button quiet" type="submit">
+            Cancel and refund
+          </button>
+        </form>
+      ) : null}
       {error === null ? null : (
         <div class="notice bad">
           <p>{FAILURE_MESSAGES[error]}</p>

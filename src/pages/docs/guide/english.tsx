@@ -137,6 +137,7 @@ export const english: Guide = {
     read: "Returns one generation with its images.",
     upload: "Uploads a reference image and keeps it for 24 hours.",
     deleteReference: "Deletes an uploaded reference image.",
+    cancel: "Cancels a queued generation and refunds it.",
     openai: "The base URL for OpenAI clients: images, edits and models.",
   },
   reference: "API reference: every endpoint and field",

@@ -69,7 +69,8 @@ export type Guide = {
     | "deleteReference"
     | "openai"
     | "entries"
-    | "grants",
+    | "grants"
+    | "cancel",
     string
   >;
   /** The text of the link to the API reference. */

@@ -18,6 +18,7 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["GET", "/api/v1/generations/:id", true, endpoints.read],
     ["POST", "/api/v1/references", true, endpoints.upload],
     ["DELETE", "/api/v1/references/:id", true, endpoints.deleteReference],
+    ["POST", "/api/v1/generations/:id/cancel", true, endpoints.cancel],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (

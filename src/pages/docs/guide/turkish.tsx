@@ -142,6 +142,7 @@ export const turkish: Guide = {
     read: "Bir oluşturmayı görselleriyle verir.",
     upload: "Referans görseli yükler ve 24 saat saklar.",
     deleteReference: "Yüklenen bir referans görseli siler.",
+    cancel: "Sırada bekleyen bir oluşturmayı iptal eder ve kredisini iade eder.",
     openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
   },
   reference: "API başvurusu: her adres, alan alan (İngilizce)",
