@@ -6,6 +6,7 @@ import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
+import { awaitInAccount } from "../../generations/wait.ts";
 import { isGenerationId } from "../../id.ts";
 import { callerOf } from "../authenticate.ts";
 import { contract, json } from "../contract.ts";
@@ -23,6 +24,7 @@ import {
   time,
   timestamp,
 } from "../fields.ts";
+import { readPreferences, tellApplied } from "../prefer.ts";
 
 const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
 const tiers = models.flatMap((model) => model.supported_qualities);
@@ -118,6 +120,8 @@ export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
   poll_url: `https://hub.example.org/api/v1/generations/${ID}`,
 };
 
+/** The longest wait that `Prefer` may ask for. */
+const WAIT_SECONDS_MAX = 60;
 const LISTED = 20;
 const LISTED_MAX = 100;
 
@@ -204,17 +208,27 @@ generations.get(
   contract({
     id: "getGeneration",
     summary: "Retrieve a generation",
+    description: "Answers at once; with `Prefer: wait=N` when the generation ends, or after N seconds.",
     tag: "generations",
     security: "apiKey",
+    headers: ["Prefer"],
     answers: {
-      200: json("The generation in its current state.", Generation, SUCCEEDED_EXAMPLE, ["Retry-After"]),
+      200: json("The generation in its current state.", Generation, SUCCEEDED_EXAMPLE, [
+        "Retry-After",
+        "Preference-Applied",
+      ]),
     },
   }),
   async (c) => {
     const { userId } = callerOf(c);
-    const record = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
-    if (!record) throw notFound();
-    c.set("generationId", record.id);
+    const { waitSeconds } = readPreferences(c, WAIT_SECONDS_MAX);
+    const until = Date.now() + (waitSeconds ?? 0) * 1000;
+    const found = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+    if (!found) throw notFound();
+    c.set("generationId", found.id);
+    const isOver = found.endedAt !== null;
+    const record = isOver ? found : (await awaitInAccount(c.env, userId, found, until)).generation;
+    tellApplied(c, { respondAsync: false, waitSeconds });
     if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
     return c.json(renderGeneration(record, readConfig(c.env)));
   },
