@@ -142,6 +142,24 @@ describe("what each request asks of the platform", () => {
     expect(await counted(() => request(key))).toEqual(operations);
   });
 
+  it("the events of a generation that has ended: one read of the account", async () => {
+    const { key } = await idleUser();
+    const { id } = await generateJson(key);
+    const read = async () => await (await get(key, `/api/v1/generations/${id}/events`)).text();
+    expect(await counted(read)).toEqual({ "d1.query": 1, "object.detail": 1 });
+  });
+
+  it("an async generation whose request waits: one call more than without waiting", async () => {
+    const { key } = await idleUser();
+    const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json", Prefer: "wait=1" };
+    const init = { method: "POST", headers, body: JSON.stringify(ASKED) };
+    const request = new Request("https://hub.example/api/v1/images/generations", init);
+    expect(await counted(() => send(request))).toEqual({
+      ...{ "d1.query": 1, "object.submit": 1, "queue.sendBatch": 1, "object.wait": 1 },
+      ...{ "object.rows": 4, "object.alarms": 1 },
+    });
+  });
+
   it("a cancellation: the log is written, and no alarm is moved", async () => {
     const { key } = await idleUser();
     holdQueue();

@@ -15,6 +15,8 @@ const RETRY_AFTER_MS = 200;
 const WAIT_GRACE_MS = 5_000;
 /** How long one call waits in the account. A client that leaves makes no further call, so it costs no more than this. */
 const WAIT_SLICE_MS = 10_000;
+/** A timer may fire a moment early. That is no reason for one more call. */
+const TIMER_EARLY_MS = 5;
 /** The pause before the next call to an account that did not respond. */
 const ACCOUNT_RETRY_MS = 1_000;
 
@@ -63,7 +65,7 @@ export async function awaitInAccount(
   until: number,
 ): Promise<AwaitedEnd> {
   let generation = known;
-  for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
+  for (let left = until - Date.now(); left > TIMER_EARLY_MS; left = until - Date.now()) {
     const slice = Math.min(left, WAIT_SLICE_MS);
     const now = await waitInAccount(env.ACCOUNT.getByName(userId), known.id, slice);
     if (now?.generation.endedAt) return { kind: "ended", ...pick(now) };

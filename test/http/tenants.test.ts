@@ -15,6 +15,7 @@ const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
   "DELETE /api/v1/references/:id": "reference",
   "POST /api/v1/generations/:id/cancel": "generation",
+  "GET /api/v1/generations/:id/events": "generation",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
   "GET /openai/v1/models/:id": "open",

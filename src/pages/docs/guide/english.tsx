@@ -138,6 +138,7 @@ export const english: Guide = {
     upload: "Uploads a reference image and keeps it for 24 hours.",
     deleteReference: "Deletes an uploaded reference image.",
     cancel: "Cancels a queued generation and refunds it.",
+    events: "Server-sent events: each change of its status, until it ends.",
     openai: "The base URL for OpenAI clients: images, edits and models.",
   },
   reference: "API reference: every endpoint and field",

@@ -70,7 +70,8 @@ export type Guide = {
     | "openai"
     | "entries"
     | "grants"
-    | "cancel",
+    | "cancel"
+    | "events",
     string
   >;
   /** The text of the link to the API reference. */

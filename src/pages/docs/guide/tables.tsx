@@ -19,6 +19,7 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["POST", "/api/v1/references", true, endpoints.upload],
     ["DELETE", "/api/v1/references/:id", true, endpoints.deleteReference],
     ["POST", "/api/v1/generations/:id/cancel", true, endpoints.cancel],
+    ["GET", "/api/v1/generations/:id/events", true, endpoints.events],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (

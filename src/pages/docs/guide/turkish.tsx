@@ -143,6 +143,7 @@ export const turkish: Guide = {
     upload: "Referans görseli yükler ve 24 saat saklar.",
     deleteReference: "Yüklenen bir referans görseli siler.",
     cancel: "Sırada bekleyen bir oluşturmayı iptal eder ve kredisini iade eder.",
+    events: "Sunucu olayları (SSE): bitene kadar durumun her değişikliği.",
     openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
   },
   reference: "API başvurusu: her adres, alan alan (İngilizce)",
