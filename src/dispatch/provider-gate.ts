@@ -120,8 +120,9 @@ export class ProviderGate extends DurableObject<Env> {
 
   /** Removes a generation that no longer waits for a call. */
   async leave(id: string): Promise<void> {
-    this.#gate.leave(id);
+    // The row first: if it could not be deleted, the item stays in both, and its message finds nothing to do.
     this.#forget(id);
+    this.#gate.leave(id);
     await this.#release(Date.now());
   }
 

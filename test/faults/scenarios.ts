@@ -149,6 +149,16 @@ export const SCENARIOS: readonly Scenario[] = [
     left: 92,
   },
   {
+    name: "canceled while the provider is down",
+    images: 1,
+    async: true,
+    cancels: true,
+    gateFailures: 2,
+    calls: [[A]],
+    status: 200,
+    left: 100,
+  },
+  {
     name: "canceled",
     images: 2,
     async: true,

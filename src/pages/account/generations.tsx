@@ -140,13 +140,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           </p>
         </div>
       )}
-      {status === "queued" ? (
-        <form method="post" action={`/account/generations/${generation.id}/cancel`}>
-          <button class="button quiet" type="submit">
-            Cancel and refund
-          </button>
-        </form>
-      ) : null}
+      {status === "queued" ? <CancelForm id={generation.id} /> : null}
       {error === null ? null : (
         <div class="notice bad">
           <p>{FAILURE_MESSAGES[error]}</p>
@@ -189,6 +183,14 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
     </>
   );
 };
+
+const CancelForm: FC<{ id: string }> = ({ id }) => (
+  <form method="post" action={`/account/generations/${id}/cancel`}>
+    <button class="button quiet" type="submit">
+      Cancel and refund
+    </button>
+  </form>
+);
 
 const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
   const { request, model, status, id, createdAt, aspectRatio, tier } = generation;
