@@ -102,6 +102,12 @@ describe("what each request asks of the platform", () => {
     ["a mistyped key", () => get("gih_live_x", "/api/v1/credits"), {}],
     ["credits", (key) => get(key, "/api/v1/credits"), { "d1.query": 1, "object.balance": 1 }],
     [
+      "ledger entries",
+      (key) => get(key, "/api/v1/credits/entries"),
+      { "d1.query": 1, "object.statement": 1 },
+    ],
+    ["credit grants", (key) => get(key, "/api/v1/credits/grants"), { "d1.query": 1, "object.grants": 1 }],
+    [
       "an unknown generation",
       (key) => get(key, `/api/v1/generations/${newId("gen")}`),
       { "d1.query": 2, "object.detail": 1 },
@@ -134,6 +140,41 @@ describe("what each request asks of the platform", () => {
   ])("%s", async (_, request, operations) => {
     const { key } = await idleUser(40);
     expect(await counted(() => request(key))).toEqual(operations);
+  });
+
+  it("the events of a generation that has ended: one read of the account", async () => {
+    const { key } = await idleUser();
+    const { id } = await generateJson(key);
+    const read = async () => await (await get(key, `/api/v1/generations/${id}/events`)).text();
+    expect(await counted(read)).toEqual({ "d1.query": 1, "object.detail": 1 });
+  });
+
+  it("an async generation whose request waits: one call more than without waiting", async () => {
+    const { key } = await idleUser();
+    const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json", Prefer: "wait=1" };
+    const init = { method: "POST", headers, body: JSON.stringify(ASKED) };
+    const request = new Request("https://hub.example/api/v1/images/generations", init);
+    expect(await counted(() => send(request))).toEqual({
+      ...{ "d1.query": 1, "object.submit": 1, "queue.sendBatch": 1, "object.wait": 1 },
+      ...{ "object.rows": 4, "object.alarms": 1 },
+    });
+  });
+
+  it("a cancellation: the log is written, and no alarm is moved", async () => {
+    const { key } = await idleUser();
+    holdQueue();
+    const { id } = await generateJson(key, { async: true });
+    const path = `https://hub.example/api/v1/generations/${id}/cancel`;
+    const headers = { Authorization: `Bearer ${key}` };
+    const cancel = () => send(new Request(path, { method: "POST", headers }));
+    expect(await counted(cancel)).toEqual({
+      "d1.query": 1,
+      "object.cancel": 1,
+      "d1.batch": 1,
+      "d1.rows": 3,
+      "object.rows": 5,
+    });
+    expect(await counted(cancel)).toEqual({ "d1.query": 1, "object.cancel": 1 });
   });
 
   it("a sync generation with a reference image: what is uploaded is looked at first, and removed after", async () => {

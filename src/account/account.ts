@@ -8,7 +8,9 @@ import {
   accept,
   type BeginOutcome,
   begin,
+  cancel,
   defer,
+  type EndOutcome,
   end,
   type Generation,
   isEnded,
@@ -29,6 +31,7 @@ import type {
   AdmitOutcome,
   Audit,
   Balance,
+  CancelOutcome,
   Ended,
   FinishOutcome,
   GrantOutcome,
@@ -355,6 +358,26 @@ export class Account extends DurableObject<Env> {
     return outcome;
   }
 
+  /**
+   * Cancels a queued generation that the provider was not called for, and refunds it. Waits a short while for cleanup.
+   * The same call again gets the same answer.
+   */
+  async cancel(id: string): Promise<CancelOutcome> {
+    const outcome = this.#commit((now): CancelOutcome => {
+      const generation = this.#generations.get(id);
+      if (!generation) return { kind: "unknown" };
+      const canceled = cancel(generation, now);
+      if (canceled.kind === "refused") return { kind: "refused", generation: recordOf(generation) };
+      if (canceled.kind === "repeated") return { kind: "canceled", generation: recordOf(generation) };
+      this.#expireCredits(now);
+      const ended = this.#settle(generation, canceled, now);
+      this.#armFor(canceled.generation.dueAt);
+      return { kind: "canceled", generation: ended.generation };
+    });
+    if (outcome.kind === "canceled") await this.#cleanUp(id, CLEANUP_IN_ANSWER_MS);
+    return outcome;
+  }
+
   /** The generation as soon as it ends, or as it is after that many milliseconds; null when there is none. */
   async wait(id: string, milliseconds: number): Promise<Ended | null> {
     const now = this.#read(id);
@@ -456,6 +479,14 @@ export class Account extends DurableObject<Env> {
       entries: entries.slice(0, limit),
       hasMore: entries.length > limit,
     };
+  }
+
+  /** Grants, newest first, after the one with that id; null when there is no such grant. */
+  grants(afterId: string | null, limit: number): { grants: Grant[]; hasMore: boolean } | null {
+    this.balance();
+    if (afterId !== null && this.#ledger.grant(afterId) === null) return null;
+    const grants = this.#ledger.grantsAfter(afterId, limit + 1);
+    return { grants: grants.slice(0, limit), hasMore: grants.length > limit };
   }
 
   /**
@@ -582,23 +613,27 @@ export class Account extends DurableObject<Env> {
         return { kind: "stale" };
       case "repeated":
         return { kind: "settled", generation: recordOf(generation), balance: this.#balance() };
-      case "ended": {
-        if (outcome.refund) {
-          const { credits, cause } = outcome.refund;
-          const balance = this.#ledger.balance();
-          const find = (id: string) => this.#mustFindGrant(id);
-          const postings = refund(balance, generation.allocations, credits, cause, generation.id, now, find);
-          this.#ledger.post(postings, now, generation.keyId);
-        }
-        this.#generations.update(generation, outcome.generation);
+      case "ended":
         // The alarm arms itself.
         if (fence !== null) this.#armFor(outcome.generation.dueAt);
-        const ended = { generation: recordOf(outcome.generation), balance: this.#balance() };
-        this.#justEnded.push(ended);
-        this.#webhooks.add(outcome.generation, now);
-        return { kind: "settled", ...ended };
-      }
+        return { kind: "settled", ...this.#settle(generation, outcome, now) };
     }
+  }
+
+  /** Inside a transaction: writes the end of a generation and its refund. */
+  #settle(generation: Generation, end: Extract<EndOutcome, { kind: "ended" }>, now: number): Ended {
+    if (end.refund) {
+      const { credits, cause } = end.refund;
+      const balance = this.#ledger.balance();
+      const find = (id: string) => this.#mustFindGrant(id);
+      const postings = refund(balance, generation.allocations, credits, cause, generation.id, now, find);
+      this.#ledger.post(postings, now, generation.keyId);
+    }
+    this.#generations.update(generation, end.generation);
+    const ended = { generation: recordOf(end.generation), balance: this.#balance() };
+    this.#justEnded.push(ended);
+    this.#webhooks.add(end.generation, now);
+    return ended;
   }
 
   #mustFindGrant(id: string): Grant {

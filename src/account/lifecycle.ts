@@ -377,20 +377,50 @@ export function end(
     kind: "ended",
     generation: {
       ...generation,
+      ...closed(generation, now),
       status: error === null ? "succeeded" : "failed",
       images,
       error,
       permanent: error !== null && result.permanent === true,
-      endedAt: now,
       refunded,
-      leased: false,
-      alarmAttempts: 0,
-      // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
-      dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
       // Another worker than the first holder may have stored images that are not part of the answer.
       orphansDeleted: generation.providerCalls === 0 || (held && !generation.interrupted),
     },
     refund: refunded === 0 ? null : { credits: refunded, cause: refundCause(result.failure) },
+  };
+}
+
+export type CancelOutcome =
+  | Extract<EndOutcome, { kind: "ended" }>
+  /** It was canceled before: nothing changes. */
+  | { kind: "repeated" }
+  /** It has ended, a worker has it, or the provider may have been called for it. */
+  | { kind: "refused" };
+
+/**
+ * Cancels a queued generation and refunds it whole. One that a run gave back is queued again; if that run may have
+ * called the provider, which then may have billed for images, the generation can no longer be canceled.
+ */
+export function cancel(generation: Generation, now: number): CancelOutcome {
+  if (generation.status === "canceled") return { kind: "repeated" };
+  if (generation.status !== "queued" || generation.leased || generation.providerCalls > 0)
+    return { kind: "refused" };
+  const refunded = generation.charged;
+  return {
+    kind: "ended",
+    generation: { ...generation, ...closed(generation, now), status: "canceled", refunded, slotAt: null },
+    refund: { credits: refunded, cause: "own" },
+  };
+}
+
+/** What changes at every end. */
+function closed(generation: Generation, now: number) {
+  return {
+    endedAt: now,
+    leased: false,
+    alarmAttempts: 0,
+    // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
+    dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
   };
 }
 

@@ -59,6 +59,13 @@ export type Ended = { generation: GenerationRecord; balance: Balance };
 
 export type FinishOutcome = ({ kind: "settled" } & Ended) | { kind: "stale" } | { kind: "unknown" };
 
+export type CancelOutcome =
+  /** This call or an earlier one canceled it. */
+  | { kind: "canceled"; generation: GenerationRecord }
+  /** It has ended, a worker has it, or the provider may have been called for it. */
+  | { kind: "refused"; generation: GenerationRecord }
+  | { kind: "unknown" };
+
 export type GrantOutcome =
   | { kind: "granted" | "repeated"; grant: Grant; balance: Balance }
   /** A grant with this id has other credits or another expiry. */

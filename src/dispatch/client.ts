@@ -66,6 +66,16 @@ export async function park(env: GateEnv, { gate }: Route, item: Item): Promise<b
   }
 }
 
+/** Removes a canceled generation from the gate's queue. If that fails, the gate drops it when its turn comes. */
+export async function leaveGate(env: GateEnv, { gate }: Route, id: string): Promise<void> {
+  if (gate === null) return;
+  try {
+    await withTimeout(ANSWER_MS, Promise.resolve(env.PROVIDER_GATE.getByName(gate).leave(id)));
+  } catch (error) {
+    log("gate_unreachable", { provider: gate, generation_id: id, error: describe(error) });
+  }
+}
+
 const CALM: GateStatus = { isDown: false, until: null, isBusy: false };
 
 /** Cached statuses of this isolate: by gate, and by flow while the provider is busy. */

@@ -118,6 +118,14 @@ export class ProviderGate extends DurableObject<Env> {
     return true;
   }
 
+  /** Removes a generation that no longer waits for a call. */
+  async leave(id: string): Promise<void> {
+    // The row first: if it could not be deleted, the item stays in both, and its message finds nothing to do.
+    this.#forget(id);
+    this.#gate.leave(id);
+    await this.#release(Date.now());
+  }
+
   /** Records the outcome of an allowed call. */
   async report(id: string, outcome: CallOutcome): Promise<void> {
     this.#gate.report(id, outcome, Date.now());

@@ -19,7 +19,7 @@ import { areOutside, GONE, gatherReferences, invalidReference, type RequestUploa
 import type { Mismatch, Refusal } from "./refusal.ts";
 import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
 import { giveUpUpload } from "./uploads.ts";
-import { awaitEnd } from "./wait.ts";
+import { awaitEnd, awaitInAccount } from "./wait.ts";
 
 /** A request to generate images, and how it is submitted. */
 export type Submission = RequestContext & {
@@ -27,6 +27,8 @@ export type Submission = RequestContext & {
   id: string;
   input: GenerationInput;
   mode: "sync" | "async";
+  /** How many seconds an async submission waits for the end before it returns; 0 or left out: not at all. */
+  waitSeconds?: number;
   idempotencyKey: string | null;
   /** Null when no SDK makes the call. */
   sdk: SdkHeaders | null;
@@ -181,12 +183,12 @@ function checkWebhookUrl({ webhook_url: url }: GenerationInput, config: Config):
 
 async function settle(
   env: Env,
-  { userId, mode }: Submission,
+  { userId, mode, waitSeconds = 0 }: Submission,
   generation: GenerationRecord,
   job: Job | null,
   config: Config,
 ): ReturnType<typeof awaitEnd> {
-  if (mode === "async") return { kind: "pending", generation };
+  if (mode === "async") return await awaitInAccount(env, userId, generation, Date.now() + waitSeconds * 1000);
   return await awaitEnd(env, userId, generation, job, config);
 }
 

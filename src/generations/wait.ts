@@ -13,6 +13,10 @@ const TAKE_OVER_ATTEMPTS = 3;
 const RETRY_AFTER_MS = 200;
 /** Added to the wait, so that a generation that ends right at its limit is still returned with its images. */
 const WAIT_GRACE_MS = 5_000;
+/** How long one call waits in the account. A client that leaves makes no further call, so it costs no more than this. */
+const WAIT_SLICE_MS = 10_000;
+/** A timer may fire a moment early. That is no reason for one more call. */
+const TIMER_EARLY_MS = 5;
 /** The pause before the next call to an account that did not respond. */
 const ACCOUNT_RETRY_MS = 1_000;
 
@@ -46,12 +50,29 @@ export async function awaitEnd(
     next = await takeOver(env, userId, next);
   }
   // Another worker has the lease, or the runner does not respond: wait in the account.
-  for (let left = until - Date.now(); left > 0; left = until - Date.now()) {
-    const ended = await waitInAccount(env.ACCOUNT.getByName(userId), accepted.id, left);
-    if (ended?.generation.endedAt) return { kind: "ended", ...pick(ended) };
-    if (ended === null) await sleep(Math.min(ACCOUNT_RETRY_MS, left));
+  return await awaitInAccount(env, userId, accepted, until);
+}
+
+/**
+ * Waits in the account for the end of a generation that other workers run. Returns `pending` with its state when the
+ * time is up first.
+ * @param until milliseconds since 1970
+ */
+export async function awaitInAccount(
+  env: Pick<Env, "ACCOUNT">,
+  userId: string,
+  known: GenerationRecord,
+  until: number,
+): Promise<AwaitedEnd> {
+  let generation = known;
+  for (let left = until - Date.now(); left > TIMER_EARLY_MS; left = until - Date.now()) {
+    const slice = Math.min(left, WAIT_SLICE_MS);
+    const now = await waitInAccount(env.ACCOUNT.getByName(userId), known.id, slice);
+    if (now?.generation.endedAt) return { kind: "ended", ...pick(now) };
+    if (now === null) await sleep(Math.min(ACCOUNT_RETRY_MS, left));
+    else generation = now.generation;
   }
-  return { kind: "pending", generation: accepted };
+  return { kind: "pending", generation };
 }
 
 async function runInRunner(

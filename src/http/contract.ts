@@ -57,6 +57,7 @@ export type HeaderName =
   | "RateLimit"
   | "RateLimit-Policy"
   | "Idempotent-Replayed"
+  | "Preference-Applied"
   | "X-Generation-Id"
   | "X-Should-Retry"
   | "WWW-Authenticate";
@@ -78,7 +79,7 @@ export type Contract = {
   security: "apiKey" | "operator" | null;
   /** Validated before the key is looked up: `c.req.valid("query")`. */
   query?: z.ZodType;
-  headers?: readonly ("Idempotency-Key" | "X-Stainless-Retry-Count")[];
+  headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count")[];
   body?: Body;
   /** Whether the body is one image, as it is or in a form. The handler reads it as a stream. */
   image?: true;

@@ -20,6 +20,7 @@ export const STATUS = {
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,
+  notCancelable: 409,
   payloadTooLarge: 413,
   unsupportedMediaType: 415,
   idempotencyMismatch: 422,
@@ -41,6 +42,7 @@ export const NativeError = named("NativeError", () =>
       required: z.int().optional(),
       available: z.int().optional(),
       generation_id: idOf("gen").optional(),
+      status: z.string().optional().meta({ description: "Of a generation that cannot be canceled." }),
     }),
   }),
 );

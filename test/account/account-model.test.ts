@@ -58,6 +58,15 @@ describe("any sequence of calls, alarms and evictions", () => {
         const outcome = await account.submit(aCommand(id, mode, aRequest({ n }), n * price));
         expect(outcome.kind).toBe(naive.charge(id, n * price, Date.now()) ? "accepted" : "insufficient");
         if (outcome.kind === "accepted") open.set(id, { n, price, fence: mode === "sync" ? 1 : 0 });
+      } else if (action === 7) {
+        const id = [...open.keys()][below(open.size)];
+        const work = id === undefined ? undefined : open.get(id);
+        if (id === undefined || work === undefined) continue;
+        const canceled = await account.cancel(id);
+        expect(canceled.kind).toBe(work.fence === 0 ? "canceled" : "refused");
+        if (canceled.kind !== "canceled") continue;
+        naive.finish(id, work.n * work.price, "own", Date.now());
+        open.delete(id);
       } else {
         const ids = [...open.keys()];
         const id = ids[below(ids.length)];
@@ -65,6 +74,7 @@ describe("any sequence of calls, alarms and evictions", () => {
         if (id === undefined || work === undefined) continue;
         const begun = await account.begin(id);
         const fence = begun.kind === "run" ? begun.job.fence : work.fence;
+        work.fence = fence;
         const count = random.pick([work.n, below(work.n + 1), 0]);
         const cause = random.pick<RefundCause>(["fault", "own"]);
         const failure = cause === "own" ? "contentPolicyViolation" : "generationFailed";
@@ -88,5 +98,11 @@ describe("any sequence of calls, alarms and evictions", () => {
     const used = logged.reduce((sum, row) => sum + row.creditsCharged - row.creditsRefunded, 0);
     const net = (await entriesOf(account)).filter(({ kind }) => kind === "charge" || kind === "refund");
     expect(net.reduce((sum, { credits }) => sum + credits, 0)).toBe(-used || 0);
+    for (const { id, creditsCharged, creditsRefunded } of logged) {
+      const own = net.filter(({ generationId }) => generationId === id);
+      const ofKind = (kind: string) =>
+        own.filter((entry) => entry.kind === kind).reduce((sum, { credits }) => sum + credits, 0);
+      expect([-ofKind("charge"), ofKind("refund")]).toEqual([creditsCharged, creditsRefunded]);
+    }
   });
 });

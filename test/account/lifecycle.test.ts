@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   accept,
   begin,
+  cancel,
   defer,
   end,
   type FailureCode,
@@ -484,5 +485,39 @@ describe("defer", () => {
   it("never sets the alarm after the deadline", () => {
     const slot = T0 + 4_000 * SECOND;
     expect(defer(leased, 1, slot, 1, now, limits)?.dueAt).toBe(T0 + 3_600 * SECOND);
+  });
+});
+
+describe("cancel", () => {
+  it("ends a queued generation and refunds it whole, with its own expiry", () => {
+    const outcome = cancel(queued, T0 + 5 * SECOND);
+    expect(outcome).toMatchObject({
+      kind: "ended",
+      generation: { status: "canceled", endedAt: T0 + 5 * SECOND, refunded: 16, images: [], error: null },
+      refund: { credits: 16, cause: "own" },
+    });
+  });
+
+  it("deletes references soon", () => {
+    const withReference = accept(
+      aCommand("gen_1", "async", aRequest({ n: N, references: [reference] }), 16),
+      ...[allocations, T0, limits],
+    );
+    expect(cancel(withReference, T0 + SECOND)).toMatchObject({
+      generation: { referencesDeleted: false, dueAt: T0 + 11 * SECOND },
+    });
+  });
+
+  it.each<[string, Generation, string]>([
+    ["was canceled", canceled, "repeated"],
+    ["has succeeded", succeeded, "refused"],
+    ["has failed", failed, "refused"],
+    ["is leased", leased, "refused"],
+    ["lost its worker", lapsed, "refused"],
+    ["runs again", rerun, "refused"],
+    ["may have been sent to the provider before", { ...queued, providerCalls: 1, fence: 2 }, "refused"],
+    ["waits for the provider, and was never sent to it", { ...queued, fence: 2 }, "ended"],
+  ])("one that %s: %s", (_, generation, kind) => {
+    expect(cancel(generation, T0 + SECOND).kind).toBe(kind);
   });
 });

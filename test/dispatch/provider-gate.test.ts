@@ -108,6 +108,19 @@ describe("the ProviderGate object", () => {
     expect(await gate.view()).toMatchObject({ waiting: 0 });
   });
 
+  it("drops a generation that leaves, for good, and goes on with the others", async () => {
+    const gate = newGate();
+    await openBreaker(gate);
+    for (const id of ["leaves", "stays"]) await gate.take(ask(id), 0, true);
+    await gate.leave("leaves");
+    await gate.leave("leaves");
+    await gate.leave("unknown");
+    expect(await gate.view()).toMatchObject({ waiting: 1 });
+    await evictDurableObject(gate);
+    await gate.operate("closed");
+    expect(sent).toEqual([{ userId: "user_1", generationId: "stays" }]);
+  });
+
   it("keeps work that the queue does not accept", async () => {
     const gate = newGate();
     await openBreaker(gate);

@@ -39,6 +39,8 @@ export type Scenario = {
   name: string;
   images: number;
   async?: true;
+  /** Cancels the generation once it is accepted. */
+  cancels?: true;
   references?: readonly Uint8Array[];
   /** The failures in a row that the gate has seen. Undefined for the provider without a gate. */
   gateFailures?: number;
@@ -146,6 +148,26 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     left: 92,
   },
+  {
+    name: "canceled while the provider is down",
+    images: 1,
+    async: true,
+    cancels: true,
+    gateFailures: 2,
+    calls: [[A]],
+    status: 200,
+    left: 100,
+  },
+  {
+    name: "canceled",
+    images: 2,
+    async: true,
+    cancels: true,
+    references: [A],
+    calls: [[A, B]],
+    status: 200,
+    left: 100,
+  },
 ];
 
 export type Played = {
@@ -234,7 +256,17 @@ async function request(scenario: Scenario, key: string, variables: Env) {
   const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
   if (scenario.isListed) return await requestListed(fields, key, variables);
   const response = await app.fetch(sent, variables, createExecutionContext());
-  return { status: response.status, body: await response.json() };
+  const accepted = { status: response.status, body: await response.json() };
+  if (scenario.cancels === undefined || response.status !== 202) return accepted;
+  const { id } = ResponseBody.parse(accepted.body);
+  const cancel = `${ORIGIN}/api/v1/generations/${id}/cancel`;
+  const canceled = await app.fetch(
+    new Request(cancel, { method: "POST", headers: { Authorization: `Bearer ${key}` } }),
+    variables,
+    createExecutionContext(),
+  );
+  if (canceled.status !== 200) return accepted;
+  return { status: canceled.status, body: await canceled.json() };
 }
 
 async function requestListed(fields: object, key: string, variables: Env) {
@@ -405,7 +437,7 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
   );
   await auditStorage(played, made);
   if (scenario.gateFailures !== undefined) await auditGate();
-  await auditAnswer(played, made);
+  await auditAnswer(scenario, played, made);
   if (scene.struck === null)
     expect([response?.status, audited.balance]).toEqual([scenario.status, scenario.left]);
 }
@@ -443,7 +475,8 @@ async function auditStorage({ scene, userId }: Played, made: GenerationRecord | 
 
 /** Checks that the client's response is still true. */
 async function auditAnswer(
-  { response, key, scene }: Played,
+  { cancels }: Scenario,
+  { response, key, scene, calls }: Played,
   made: GenerationRecord | undefined,
 ): Promise<void> {
   if (response === null) {
@@ -461,6 +494,8 @@ async function auditAnswer(
   switch (`${response.status} ${error?.code ?? ""}`) {
     case "200 ":
       expect([id, images], "a 200 stays true").toEqual([now.id, now.images]);
+      if (made?.status === "canceled") expect(calls, "the provider was not called").toBe(0);
+      expect(made?.status, "canceled, and only if asked").toBe(cancels ? "canceled" : "succeeded");
       return;
     case "202 ":
       expect(id).toBe(made?.id);

@@ -230,6 +230,45 @@ describe("the list of images", () => {
   });
 });
 
+describe("the page of a queued generation", () => {
+  async function queued() {
+    const { visitor, userId } = await member(10);
+    const account = env.ACCOUNT.getByName(userId);
+    vi.spyOn(Object.getPrototypeOf(env.GENERATIONS), "sendBatch").mockRejectedValueOnce(new Error("held"));
+    const id = newId("gen");
+    await account.submit(aCommand(id, "async", aRequest(), 8));
+    return { visitor, account, path: `/account/generations/${id}`, id };
+  }
+  const BUTTON = "Cancel and refund";
+
+  it("has a button that cancels it", async () => {
+    const { visitor, account, path } = await queued();
+    expect(await (await visitor.get(path)).text()).toContain(BUTTON);
+    const answer = await visitor.post(`${path}/cancel`);
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, path]);
+    const page = await (await visitor.get(path)).text();
+    expect(page).toContain("Canceled");
+    expect(page).not.toContain(BUTTON);
+    expect((await account.balance()).credits).toBe(10);
+  });
+
+  it("shows a generation that has begun meanwhile", async () => {
+    const { visitor, account, path, id } = await queued();
+    await account.begin(id);
+    expect((await visitor.post(`${path}/cancel`)).status).toBe(303);
+    expect(await (await visitor.get(path)).text()).not.toContain(BUTTON);
+    expect((await account.balance()).credits).toBe(2);
+  });
+
+  it("takes no forms from other sites or other users", async () => {
+    const { visitor, account, path } = await queued();
+    expect((await visitor.post(`${path}/cancel`, {}, "https://evil.test")).status).toBe(403);
+    const other = await member(0);
+    expect((await other.visitor.post(`${path}/cancel`)).status).toBe(404);
+    expect((await account.balance()).credits).toBe(2);
+  });
+});
+
 const Started = z.object({ page: z.string(), state: z.string() });
 const State = z.object({
   status: z.string(),

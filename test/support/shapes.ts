@@ -76,6 +76,14 @@ export const Failed = z.strictObject({
   }),
 });
 
+export const Canceled = z.strictObject({
+  ...generation,
+  status: z.literal("canceled"),
+  completed_at: time,
+  images: z.tuple([]),
+  usage: receipt(z.literal(0)),
+});
+
 export const User = z.strictObject({
   object: z.literal("user"),
   id: idOf("user"),
@@ -112,7 +120,7 @@ export const Granted = z.strictObject({ grant: Grant, balance: CreditBalance });
 const Entry = z.strictObject({
   object: z.literal("credit_entry"),
   id: z.string(),
-  kind: z.enum(["grant", "charge", "refund", "expiry"]),
+  kind: z.enum(["grant", "charge", "refund", "expiry", "reversal"]),
   credits: z.int(),
   balance_after: z.int().min(0),
   generation_id: idOf("gen").nullable(),
@@ -120,15 +128,18 @@ const Entry = z.strictObject({
   created_at: time,
 });
 
+function pageOf<T extends z.ZodType>(item: T) {
+  return listOf(item).extend({ has_more: z.boolean(), next_cursor: z.string().nullable() });
+}
+
+export const GrantPage = pageOf(Grant);
+
+export const EntryPage = pageOf(Entry);
+
 export const Statement = z.strictObject({
   balance: CreditBalance,
   grants: z.array(Grant),
-  entries: z.strictObject({
-    object: z.literal("list"),
-    data: z.array(Entry),
-    has_more: z.boolean(),
-    next_cursor: z.string().nullable(),
-  }),
+  entries: EntryPage,
 });
 
 export function listOf<T extends z.ZodType>(item: T) {
@@ -144,14 +155,22 @@ const Refusal = z.strictObject({
     required: z.int().optional(),
     available: z.int().optional(),
     generation_id: idOf("gen").optional(),
+    status: z.string().optional(),
   }),
 });
 
-/** The error of a response, with its status and without its request id, which must equal the header's. */
+/**
+ * The error of a response, with its HTTP status and without its request id, which must equal the header's. The status of
+ * a generation that cannot be canceled is its `generationStatus`.
+ */
 export function refusal(answer: Answer) {
-  const { request_id, ...error } = Refusal.parse(answer.body).error;
+  const { request_id, status: generationStatus, ...error } = Refusal.parse(answer.body).error;
   expect(answer.headers.get("X-Request-Id")).toBe(request_id);
-  return { status: answer.status, ...error };
+  return {
+    status: answer.status,
+    ...error,
+    ...(generationStatus === undefined ? {} : { generationStatus }),
+  };
 }
 
 /** A 400 `invalid_request` for this field with this message. */

@@ -101,6 +101,21 @@ export class LedgerStore {
       .map(toGrant);
   }
 
+  /** Grants after the one with that id (null: from the first), newest first. Their order never changes. */
+  grantsAfter(id: string | null, limit: number): Grant[] {
+    const order = "ORDER BY created_at DESC, id DESC LIMIT ?";
+    const rows =
+      id === null
+        ? this.#sql.exec<GrantRow>(`SELECT * FROM grants ${order}`, limit)
+        : this.#sql.exec<GrantRow>(
+            `SELECT * FROM grants
+             WHERE (created_at, id) < (SELECT created_at, id FROM grants WHERE id = ?) ${order}`,
+            id,
+            limit,
+          );
+    return rows.toArray().map(toGrant);
+  }
+
   /**
    * Writes each posting's entry and grant, then asserts that the balance equals what the grants have left.
    * @param keyId the API key of the generation that the postings belong to, or null

@@ -34,6 +34,7 @@ const DIALECT = {
   notFound: { type: "invalid_request_error", code: "not_found", retry: false },
   methodNotAllowed: { type: "invalid_request_error", code: "method_not_allowed", retry: false },
   conflict: { type: "invalid_request_error", code: "conflict", retry: false },
+  notCancelable: { type: "invalid_request_error", code: "not_cancelable", retry: false },
   payloadTooLarge: { type: "invalid_request_error", code: "payload_too_large", retry: false },
   unsupportedMediaType: { type: "invalid_request_error", code: "unsupported_content_type", retry: false },
   idempotencyMismatch: { type: "invalid_request_error", code: "idempotency_mismatch", retry: false },

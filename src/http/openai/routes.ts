@@ -102,7 +102,7 @@ openai.post(
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024" },
     },
     answers: { 200: imagesAnswer("image_generation") },
-    errors: [402, 404],
+    errors: [402, 404, 409],
   }),
   async (c) =>
     await answer(c, openCall(c), "image_generation", {
@@ -131,7 +131,7 @@ openai.post(
       files: { field: "image", required: true, dataUrls: true },
     },
     answers: { 200: imagesAnswer("image_edit") },
-    errors: [402, 404],
+    errors: [402, 404, 409],
   }),
   async (c) => {
     const call = openCall(c);
@@ -261,8 +261,9 @@ function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): Generation
     case "ended": {
       const { generation, replayed, quota } = outcome;
       tellAccepted(c, generation, replayed, quota);
-      if (generation.error === null) return generation;
       const extra = { generation_id: generation.id };
+      if (generation.status === "canceled") throw new ApiError("conflict", CANCELED, { extra });
+      if (generation.error === null) return generation;
       const { error, permanent = false } = generation;
       throw new ApiError(error, FAILURE_MESSAGES[error], { extra, permanent });
     }
@@ -275,6 +276,8 @@ function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): Generation
       throw refuseOutcome(c, outcome, id);
   }
 }
+
+const CANCELED = "The generation of this idempotency key was canceled. The credits were returned.";
 
 const STILL_RUNNING =
   "The images are still being made. A retry by the SDK waits for them; GET /api/v1/generations/:id tells of them too.";

@@ -32,6 +32,7 @@ const HEADERS: Readonly<Record<HeaderName | "X-Request-Id", string>> = {
   RateLimit: "What is left of the active limits (draft-ietf-httpapi-ratelimit-headers).",
   "RateLimit-Policy": "The active limits.",
   "Idempotent-Replayed": "`true` when an earlier request created this generation.",
+  "Preference-Applied": "The preferences of `Prefer` that were honoured (RFC 7240).",
   "X-Generation-Id": "The id of the generation, as /api/v1/generations has it.",
   "X-Should-Retry": "`false` where a retry cannot succeed.",
   "WWW-Authenticate": "`Bearer`.",
@@ -43,6 +44,12 @@ const REQUEST_HEADERS = {
       "A unique id of the request. A repeated request with the same key within 24 hours returns the same generation and is not charged again.",
     schema: { type: "string", minLength: 1, maxLength: 255 },
     example: "order-1042-cover",
+  },
+  Prefer: {
+    description:
+      "`wait=N` (RFC 7240): answer when the generation ends, or as it stands after N seconds. N is 1 to 800 when it is created, and 1 to 60 when it is read. `respond-async` is `async: true`. Other values are ignored.",
+    schema: { type: "string" },
+    example: "wait=30",
   },
   "X-Stainless-Retry-Count": {
     description:

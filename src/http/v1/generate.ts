@@ -23,12 +23,16 @@ import { contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
+import { type Preferences, readPreferences, tellApplied } from "../prefer.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
 import { Generation, pollAfterSeconds, QUEUED_EXAMPLE, SUCCEEDED_EXAMPLE } from "./generations.ts";
 
 const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
+
+/** The longest wait that `Prefer` may ask for, if the configuration allows it. */
+const WAIT_SECONDS_MAX = 800;
 
 /** The body of POST /api/v1/images/generations. */
 export const GenerationBody = GenerationInput.extend({
@@ -73,10 +77,10 @@ generate.post(
     id: "createGeneration",
     summary: "Generate images",
     description:
-      "Charges the price, generates the images and waits for them; with `async: true` it answers at once. What is not delivered is refunded.",
+      "Charges the price, generates the images and waits for them; with `async: true` it answers at once, and with `Prefer: wait=N` after N seconds. What is not delivered is refunded.",
     tag: "generations",
     security: "apiKey",
-    headers: ["Idempotency-Key"],
+    headers: ["Idempotency-Key", "Prefer"],
     body: {
       schema: GenerationBody,
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024", n: 1 },
@@ -87,12 +91,13 @@ generate.post(
         "The generation, after it has ended.",
         GenerationWithBalance,
         { ...SUCCEEDED_EXAMPLE, balance: BALANCE_EXAMPLE },
-        GENERATION_HEADERS,
+        [...GENERATION_HEADERS, "Preference-Applied"],
       ),
       202: json("The generation, which has not ended yet.", Generation, QUEUED_EXAMPLE, [
         "Location",
         "Retry-After",
         ...GENERATION_HEADERS,
+        "Preference-Applied",
       ]),
     },
     errors: [402],
@@ -103,15 +108,20 @@ generate.post(
     const idempotencyKey = readIdempotencyKey(c);
     const { body, references, names, uploadId } = await readSubmission(c, caller, idempotencyKey, config);
     const { async, response_format: _, reference_image: __, reference_images: ___, ...input } = body;
+    const preferences = readPreferences(c, Math.min(WAIT_SECONDS_MAX, config.SYNC_WAIT_SECONDS));
+    const { respondAsync, waitSeconds } = preferences;
+    const isAsync = async || respondAsync;
     // Made once the body is here: ids sort by age, and a body may be held open for minutes.
     const id = newId("gen");
     const submission: Submission = {
-      ...{ id, input, mode: async ? "async" : "sync", idempotencyKey, sdk: null },
+      ...{ id, input, idempotencyKey, sdk: null },
+      // A call that waits for a limited time may end as an async one, so it is one from the start.
+      ...{ mode: isAsync || waitSeconds !== null ? "async" : "sync", waitSeconds: waitSeconds ?? 0 },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
       ...{ references, names, uploadId },
     };
     const outcome = await submit(submission, c.env, config);
-    return answer(c, outcome, id, async, caller, config);
+    return answer(c, outcome, id, isAsync, preferences, caller, config);
   },
 );
 
@@ -197,7 +207,8 @@ function answer(
   c: Context<AppEnv>,
   outcome: Submitted,
   id: string,
-  async: boolean,
+  isAsync: boolean,
+  preferences: Preferences,
   caller: Caller,
   config: Config,
 ): Response {
@@ -205,8 +216,9 @@ function answer(
     case "ended": {
       const { generation, balance, replayed, quota } = outcome;
       tellAccepted(c, generation, replayed, quota);
+      tellApplied(c, preferences);
       // Who asked not to wait asks what became of it: a failure is the state of what they get, as when they poll.
-      if (generation.error !== null && !async) {
+      if (generation.error !== null && !isAsync) {
         const extra = { generation_id: generation.id };
         throw new ApiError(generation.error, FAILURE_MESSAGES[generation.error], { extra });
       }
@@ -217,6 +229,7 @@ function answer(
     }
     case "pending":
       tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);
+      tellApplied(c, preferences);
       c.header("Location", pollUrl(outcome.generation));
       c.header("Retry-After", pollAfterSeconds(outcome.generation, Date.now()));
       return c.json(renderGeneration(outcome.generation, config), 202);

@@ -1,14 +1,17 @@
 import { Hono } from "hono";
 import * as z from "zod";
+import type { GenerationStatus } from "../../account/lifecycle.ts";
 import { estimatedWaitSeconds, renderGeneration, type WaitingRecord } from "../../account/render.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { readConfig } from "../../config.ts";
+import { cancelGeneration } from "../../generations/cancel.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
+import { awaitInAccount } from "../../generations/wait.ts";
 import { isGenerationId } from "../../id.ts";
 import { callerOf } from "../authenticate.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { notFound } from "../errors.ts";
+import { ApiError, notFound } from "../errors.ts";
 import {
   CURSOR_DESCRIPTION,
   count,
@@ -20,6 +23,7 @@ import {
   time,
   timestamp,
 } from "../fields.ts";
+import { readPreferences, tellApplied } from "../prefer.ts";
 
 const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
 const tiers = models.flatMap((model) => model.supported_qualities);
@@ -99,6 +103,14 @@ export const SUCCEEDED_EXAMPLE: z.input<typeof Generation> = {
   usage: { ...pending.usage, credits: 8 },
 };
 
+const CANCELED_EXAMPLE: z.input<typeof Generation> = {
+  ...pending,
+  status: "canceled",
+  completed_at: "2026-04-30T08:00:02.125Z",
+  images: [],
+  usage: { ...pending.usage, credits_refunded: 8 },
+};
+
 export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
   ...pending,
   status: "queued",
@@ -107,6 +119,8 @@ export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
   poll_url: `https://hub.example.org/api/v1/generations/${ID}`,
 };
 
+/** The longest wait that `Prefer` may ask for. */
+const WAIT_SECONDS_MAX = 60;
 const LISTED = 20;
 const LISTED_MAX = 100;
 
@@ -193,21 +207,67 @@ generations.get(
   contract({
     id: "getGeneration",
     summary: "Retrieve a generation",
+    description: "Answers at once; with `Prefer: wait=N` when the generation ends, or after N seconds.",
     tag: "generations",
     security: "apiKey",
+    headers: ["Prefer"],
     answers: {
-      200: json("The generation in its current state.", Generation, SUCCEEDED_EXAMPLE, ["Retry-After"]),
+      200: json("The generation in its current state.", Generation, SUCCEEDED_EXAMPLE, [
+        "Retry-After",
+        "Preference-Applied",
+      ]),
     },
   }),
   async (c) => {
     const { userId } = callerOf(c);
-    const record = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
-    if (!record) throw notFound();
-    c.set("generationId", record.id);
+    const { waitSeconds } = readPreferences(c, WAIT_SECONDS_MAX);
+    const until = Date.now() + (waitSeconds ?? 0) * 1000;
+    const found = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+    if (!found) throw notFound();
+    c.set("generationId", found.id);
+    const isOver = found.endedAt !== null;
+    const record = isOver ? found : (await awaitInAccount(c.env, userId, found, until)).generation;
+    tellApplied(c, { respondAsync: false, waitSeconds });
     if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
     return c.json(renderGeneration(record, readConfig(c.env)));
   },
 );
+
+generations.post(
+  "/generations/:id/cancel",
+  contract({
+    id: "cancelGeneration",
+    summary: "Cancel a queued generation",
+    description:
+      "Refunds it whole; the provider is never called for it. Canceling it again gives the same answer. A generation that the provider was called for, or that has ended, cannot be canceled.",
+    tag: "generations",
+    security: "apiKey",
+    answers: { 200: json("The canceled generation.", Generation, CANCELED_EXAMPLE) },
+    errors: [409],
+  }),
+  async (c) => {
+    const config = readConfig(c.env);
+    const outcome = await cancelGeneration(callerOf(c).userId, c.req.param("id"), c.env, config);
+    switch (outcome.kind) {
+      case "canceled":
+        c.set("generationId", outcome.generation.id);
+        return c.json(renderGeneration(outcome.generation, config));
+      case "refused": {
+        const { id, status } = outcome.generation;
+        c.set("generationId", id);
+        throw new ApiError("notCancelable", refusedCancelMessage(status), { extra: { status } });
+      }
+      case "unknown":
+        throw notFound();
+    }
+  },
+);
+
+function refusedCancelMessage(status: GenerationStatus): string {
+  return status === "queued"
+    ? "The generation waits for another attempt and can no longer be canceled."
+    : `The generation is ${status} and cannot be canceled.`;
+}
 
 /** While a generation waits for its turn. */
 const POLL_SECONDS_QUEUED = { min: 2, max: 60 };

@@ -4,6 +4,7 @@ import { isEnded } from "../../account/lifecycle.ts";
 import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
+import { cancelGeneration } from "../../generations/cancel.ts";
 import { findGeneration, listDetails } from "../../generations/read.ts";
 import { isGenerationId } from "../../id.ts";
 import { PageError, type PagesEnv } from "../env.ts";
@@ -102,6 +103,15 @@ generations.post("/:id/deliveries", async (c) => {
 
 generations.get("/:id/deliveries", (c) => c.redirect(`/account/generations/${c.req.param("id")}`, 303));
 
+generations.post("/:id/cancel", async (c) => {
+  const { userId } = c.get("signedIn");
+  const outcome = await cancelGeneration(userId, c.req.param("id"), c.env, readConfig(c.env));
+  if (outcome.kind === "unknown") throw new PageError(404, "This generation does not exist.");
+  c.set("generationId", outcome.generation.id);
+  // If it could not be canceled, its page shows why: it runs, or it has ended.
+  return c.redirect(`/account/generations/${outcome.generation.id}`, 303);
+});
+
 /** Polled by the scripts until the generation ends. */
 generations.get("/:id/state", async (c) => {
   const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
@@ -145,6 +155,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
           </p>
         </div>
       )}
+      {status === "queued" ? <CancelForm id={generation.id} /> : null}
       {error === null ? null : (
         <div class="notice bad">
           <p>{FAILURE_MESSAGES[error]}</p>
@@ -187,6 +198,14 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
     </>
   );
 };
+
+const CancelForm: FC<{ id: string }> = ({ id }) => (
+  <form method="post" action={`/account/generations/${id}/cancel`}>
+    <button class="button quiet" type="submit">
+      Cancel and refund
+    </button>
+  </form>
+);
 
 const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
   const { request, model, status, id, createdAt, aspectRatio, tier } = generation;

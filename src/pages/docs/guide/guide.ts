@@ -71,7 +71,11 @@ export type Guide = {
     | "resend"
     | "secret"
     | "rotate"
-    | "openai",
+    | "openai"
+    | "entries"
+    | "grants"
+    | "cancel"
+    | "events",
     string
   >;
   /** The text of the link to the API reference. */

@@ -11,6 +11,8 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["GET", "/api/v1/models", false, endpoints.models],
     ["GET", "/api/v1/models/:id", false, endpoints.model],
     ["GET", "/api/v1/credits", true, endpoints.credits],
+    ["GET", "/api/v1/credits/entries", true, endpoints.entries],
+    ["GET", "/api/v1/credits/grants", true, endpoints.grants],
     ["POST", "/api/v1/images/generations", true, endpoints.generate],
     ["GET", "/api/v1/generations", true, endpoints.list],
     ["GET", "/api/v1/generations/:id", true, endpoints.read],
@@ -20,6 +22,8 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["POST", "/api/v1/generations/:id/deliveries", true, endpoints.resend],
     ["GET", "/api/v1/webhooks/secret", true, endpoints.secret],
     ["POST", "/api/v1/webhooks/secret/rotate", true, endpoints.rotate],
+    ["POST", "/api/v1/generations/:id/cancel", true, endpoints.cancel],
+    ["GET", "/api/v1/generations/:id/events", true, endpoints.events],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;
   return (

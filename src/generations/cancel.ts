@@ -1,0 +1,37 @@
+import type { GenerationRecord } from "../account/views.ts";
+import type { Config } from "../config.ts";
+import { leaveGate } from "../dispatch/client.ts";
+import { routesFor } from "../dispatch/routes.ts";
+import { isGenerationId } from "../id.ts";
+import { findGeneration } from "./read.ts";
+
+export type Cancellation =
+  /** This request or an earlier one canceled it. */
+  | { kind: "canceled"; generation: GenerationRecord }
+  /** It has ended, it runs, or an earlier run may have called the provider. */
+  | { kind: "refused"; generation: GenerationRecord }
+  | { kind: "unknown" };
+
+/**
+ * Cancels a user's queued generation: it is refunded, and the provider is never called for it. `id` may be any text.
+ * Generations of earlier days, which only the log has, have ended.
+ * @throws {LogUnavailableError}
+ */
+export async function cancelGeneration(
+  userId: string,
+  id: string,
+  env: Pick<Env, "LOG" | "ACCOUNT" | "PROVIDER_GATE">,
+  config: Config,
+): Promise<Cancellation> {
+  if (!isGenerationId(id)) return { kind: "unknown" };
+  const outcome = await env.ACCOUNT.getByName(userId).cancel(id);
+  if (outcome.kind === "unknown") {
+    const generation = await findGeneration(userId, id, Date.now(), env);
+    if (!generation) return { kind: "unknown" };
+    return { kind: generation.status === "canceled" ? "canceled" : "refused", generation };
+  }
+  const [route] = routesFor(outcome.generation.model, config);
+  // If the gate keeps it, its message finds at its turn that there is nothing to do.
+  if (outcome.kind === "canceled" && route) await leaveGate(env, route, id);
+  return outcome;
+}
