@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest"
 import { KEEP_MS } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
 import { sleep } from "../../src/time.ts";
+import { aCommand, aRequest } from "../support/account.ts";
 import type { ReceivedCall } from "../support/webhook-receiver.ts";
 import {
   alarmOf,
@@ -14,6 +15,7 @@ import {
   loggedGenerations,
   MINUTE,
   newRun,
+  newUserWith,
   nextAlarm,
   pass,
   passWithAlarms,
@@ -115,6 +117,23 @@ describe("the webhook of a generation", () => {
         error: { code: "generationFailed" },
         usage: { credits_refunded: 16 },
       },
+    });
+  });
+
+  it("is sent once for a generation that is canceled", async () => {
+    const { url, calls } = receiver();
+    const { account } = await newUserWith(100);
+    const id = newId("gen");
+    await account.submit(aCommand(id, "async", aRequest({ n: 2, webhookUrl: url }), 16));
+    for (let count = 0; count < 2; count++)
+      expect(await account.cancel(id)).toMatchObject({ kind: "canceled" });
+    const [attempt] = await attempts(account, id, 1);
+    expect(attempt).toMatchObject({ type: "generation.canceled", status: 204, error: null });
+    const [call, ...others] = await calls();
+    expect(others).toEqual([]);
+    expect(JSON.parse(call?.body ?? "")).toMatchObject({
+      type: "generation.canceled",
+      data: { id, status: "canceled", images: [], usage: { credits: 0, credits_refunded: 16 } },
     });
   });
 
