@@ -52,7 +52,10 @@ export const INITIAL_STATE: GateState = {
   lastFailure: null,
 };
 
-/** A ticket expires after this time, so that a dead caller frees its place. */
+/**
+ * A ticket expires after this time, so that a dead caller frees its place. A call whose success is not reported is taken
+ * to have ended after the usual time of a call.
+ */
 const TICKET_MS = 300_000;
 /** How long a released item may take to start. */
 const GRANT_MS = 300_000;
@@ -71,7 +74,7 @@ export const WAITING_MAX = 20_000;
 const SHARE_MS = 60_000;
 const SHARES_MAX = 1_000;
 
-type Ticket = { images: number; startedAt: number; isProbe: boolean };
+type Ticket = { images: number; startedAt: number; lapsesAt: number; isProbe: boolean };
 
 export class Gate {
   readonly #settings: GateSettings;
@@ -180,6 +183,7 @@ export class Gate {
   /** Records the outcome of a call. */
   report(id: string, outcome: CallOutcome, now: number): void {
     const ticket = this.#tickets.get(id);
+    this.#dropLapsed(now);
     const inFlight = this.#tickets.size;
     this.#tickets.delete(id);
     const { pace, breaker } = this.#state;
@@ -236,8 +240,8 @@ export class Gate {
     const { operator, breaker, pace } = this.#state;
     if (operator === "auto" && breakers.isOpen(breaker)) return Math.max(now, breaker.probeAt);
     if (!this.#isFull()) return paces.slotOf(pace, now);
-    const oldest = [...this.#tickets.values()][0]?.startedAt ?? now;
-    return Math.max(now, oldest + TICKET_MS);
+    const lapses = [...this.#tickets.values()].map(({ lapsesAt }) => lapsesAt);
+    return Math.max(now, Math.min(now + TICKET_MS, ...lapses));
   }
 
   /** The state of the gate, for the operator. */
@@ -327,9 +331,10 @@ export class Gate {
   }
 
   #start(id: string, { images, isProbe }: { images: number; isProbe: boolean }, now: number): TakeAnswer {
-    this.#tickets.set(id, { images, startedAt: now, isProbe });
     const { breaker } = this.#state;
     const report = isProbe || breaker.failures > 0 || this.#concurrent() !== null;
+    const lapsesAt = now + (report ? TICKET_MS : this.#callMs);
+    this.#tickets.set(id, { images, startedAt: now, lapsesAt, isProbe });
     return { kind: "go", report, isProbe };
   }
 
@@ -340,10 +345,7 @@ export class Gate {
   }
 
   #tidy(now: number): void {
-    for (const [id, { startedAt }] of this.#tickets) {
-      if (startedAt + TICKET_MS > now) break;
-      this.#tickets.delete(id);
-    }
+    this.#dropLapsed(now);
     for (const [id, { at }] of this.#grants) {
       if (at + GRANT_MS > now) break;
       this.#grants.delete(id);
@@ -355,6 +357,15 @@ export class Gate {
     if (concurrency.limit !== null && steps > 0) {
       const changedAt = concurrency.changedAt + steps * CONCURRENCY_GROWS_EVERY_MS;
       this.#set({ concurrency: { limit: concurrency.limit + steps, changedAt } });
+    }
+  }
+
+  #dropLapsed(now: number): void {
+    const isLimited = this.#concurrent() !== null;
+    for (const [id, { lapsesAt }] of this.#tickets) {
+      if (lapsesAt <= now) this.#tickets.delete(id);
+      // Without a limit their number decides nothing: dropping the first ones keeps the map small.
+      else if (!isLimited) break;
     }
   }
 

@@ -181,6 +181,21 @@ describe("the gate", () => {
     expect(gate.view(T0).lastFailure).toEqual({ reason: "limited", at: T0 });
   });
 
+  it("counts only recent calls when it learns a concurrency, as earlier ones that succeeded were not reported", () => {
+    const gate = new Gate(NONE);
+    // One call a second, each of which takes the assumed minute.
+    for (let second = 0; second < 300; second++)
+      expect(gate.take(ask(`g${second}`), T0 + second * 1_000)).toMatchObject({ kind: "go", report: false });
+    const now = T0 + 300_000;
+    gate.report("g299", { kind: "limited", by: "concurrency", retryAfterMs: null }, now);
+    const { learnedConcurrent, inFlight } = gate.view(now);
+    expect(learnedConcurrent).toBe(29);
+    expect(inFlight).toBe(58);
+    // Half of them have ended 30 s later, and there is room again.
+    expect(gate.view(now + 30_000).inFlight).toBe(28);
+    expect(gate.take(ask("later"), now + 30_000)).toMatchObject({ kind: "go" });
+  });
+
   it("keeps work while the provider is down, probes, and releases it when the provider is back", () => {
     const gate = new Gate(NONE);
     for (const id of ["a", "b"]) {
