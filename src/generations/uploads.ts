@@ -20,8 +20,8 @@ export type Upload = {
 export type UploadRefusal = Refusal | Mismatch;
 
 /**
- * Decides whether a client may upload references: a provider is configured, the limits allow it, and the credits
- * suffice for the cheapest generation; or an earlier request already created the generation.
+ * Decides whether a client may upload references: a provider is configured, the limits allow it, and there are enough
+ * credits for the cheapest generation; or an earlier request already created the generation.
  */
 export async function admitUpload(
   userId: string,

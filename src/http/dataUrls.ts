@@ -29,9 +29,9 @@ const BACKSLASH = 0x5c;
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Reads JSON whose images are data URLs, and hands each image, decoded, to `onFile` as it arrives, so that none is ever
- * held whole. What is left of the text is held against the limits of every JSON body, and so is its time until the first
- * image. A file's position is its place in the list of references, from 1. A refusal stops the reading.
+ * Reads JSON whose images are data URLs, and hands each image, decoded, to `onFile` as it arrives, so that no image is
+ * held whole. The rest of the text, and the time until the first image, have the limits of every JSON body. A file's
+ * position is its place in the list of references, from 1. A refusal stops the reading.
  * @throws whatever `onFile` throws; nothing else.
  */
 export async function readJsonWithDataUrls(

@@ -22,8 +22,8 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 class FetchFailure extends Error {}
 
 /**
- * Fetches a reference image and streams it into the bucket. Every hop is held against the address rules. What the type is
- * is told by the bytes.
+ * Fetches a reference image and streams it into the bucket. The address rules apply to every redirect. The bytes decide
+ * the type of the image.
  * @throws {StorageError} when R2 fails; nothing is left in the bucket then
  */
 export async function fetchReference(

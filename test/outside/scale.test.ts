@@ -17,9 +17,12 @@ it.each([true, false])("uses the quota and rejects the rest before the charge (c
 });
 
 it("completes all accepted work after an outage", () => {
-  const { accepted, served, down } = simulate({
+  const { accepted, served, down, all } = simulate({
     ...{ perMinute: 200, queues: 4, outage: { from: 30, to: 40 } },
   });
+  const waited = all.filter(({ at }) => at < 40 * 60_000);
+  const lastStart = Math.max(...waited.map(({ beganAt }) => beganAt ?? Number.POSITIVE_INFINITY));
+  expect(lastStart, "the backlog is gone within twice the outage").toBeLessThan(60 * 60_000);
   expect(down).toBeGreaterThan(0);
   expect(served / accepted).toBeGreaterThan(0.99);
 });
