@@ -31,9 +31,6 @@ export type GenerationRequest = ImageOptions & {
   model: string;
   /** Written for accounts and runners of release 0.1.0, which may still run during a deployment. Not read. */
   providerModel?: string;
-  aspectRatio: string;
-  /** The resolution that was priced. */
-  tier: string;
   /** Credits for one image of each tier when it was priced. Requests that older releases accepted have none. */
   prices?: Readonly<Record<Tier, number>>;
   n: number;

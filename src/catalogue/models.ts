@@ -1,4 +1,4 @@
-/** The models as data. `GET /models` shows each object as it is. */
+/** The models as data. */
 
 const tiers = ["1K", "2K", "4K"] as const;
 const renderQualities = ["auto", "low", "medium", "high"] as const;
@@ -29,6 +29,11 @@ export type AspectRatio = (typeof aspectRatios)[number];
 /** A ratio `width:height`. */
 export type FixedRatio = Exclude<AspectRatio, "auto">;
 
+/** A way to a model: the provider, and its own name for the model. Whether a deployment has it depends on its settings. */
+type ModelRoute = { readonly provider: ProviderName; readonly model: string };
+
+type ProviderName = "openai" | "openai-fallback" | "google" | "black-forest-labs" | "fal" | "workers-ai";
+
 export type Model = {
   readonly id: string;
   /** Other names that a request may use. Responses have `id`. */
@@ -50,6 +55,8 @@ export type Model = {
   readonly credits: Readonly<Record<Tier, number>>;
   readonly reference_image_limit: number;
   readonly max_images: number;
+  /** In the order in which they are tried. */
+  readonly routes: readonly ModelRoute[];
 };
 
 export const models: readonly Model[] = [
@@ -70,6 +77,7 @@ export const models: readonly Model[] = [
     credits: { "1K": 8, "2K": 10, "4K": 12 },
     reference_image_limit: 16,
     max_images: 4,
+    routes: [{ provider: "openai", model: "gpt-image-2" }],
   },
 ];
 

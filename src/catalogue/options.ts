@@ -7,6 +7,10 @@ export type ImageOptions = {
   prompt: string;
   /** Pixels, or `auto`: the provider chooses the shape. */
   size: { width: number; height: number } | "auto";
+  /** A ratio `width:height`, or `auto`. */
+  aspectRatio: string;
+  /** The resolution that was priced. */
+  tier: string;
   renderQuality: RenderQuality;
   outputFormat: OutputFormat;
   /** 0 to 100, for jpeg and webp; null leaves it to the provider. */

@@ -61,9 +61,26 @@ export class ProviderError extends Error {
   }
 }
 
+/**
+ * Keeps what a polled provider needs to find the work of a call again, so that a run that takes over polls on instead of
+ * buying the images again.
+ */
+type ProviderTask = {
+  /** What an earlier run of the same generation saved with the same provider, or null. */
+  readonly saved: string | null;
+  /**
+   * Stores `state`, at most 4,096 characters, in place of what was saved. Call it before the first poll,
+   * and whenever the state changes.
+   * @throws when it cannot be stored: do not poll, the work would be lost at the next crash
+   */
+  save(state: string): Promise<void>;
+};
+
 export interface Provider {
   /** The supported formats. A request for another one is refused before any charge. */
   readonly formats: readonly OutputFormat[];
+  /** Whether its inputs can express the request. Without this method, they can express every request of its models. */
+  accepts?(options: ImageOptions, references: number): boolean;
   /**
    * Generates up to `request.n` images, and yields each as soon as its first bytes arrive. Read a body to its end (or
    * cancel it) before you request the next image. Ends early when the provider has no more: a complete response with
@@ -77,6 +94,8 @@ export interface Provider {
       signal: AbortSignal;
       /** Called with the provider's stated limit, in images per minute. */
       onLimit?: (perMinute: number) => void;
+      /** For providers that are polled. Others ignore it. */
+      task?: ProviderTask;
     },
   ): AsyncIterable<ProvidedImage>;
 }

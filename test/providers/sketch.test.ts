@@ -9,6 +9,8 @@ const REQUEST: ImageRequest = {
   providerModel: "sketch",
   prompt: "a lighthouse at dusk",
   size: { width: 96, height: 64 },
+  aspectRatio: "3:2",
+  tier: "1K",
   renderQuality: "medium",
   outputFormat: "png",
   outputCompression: null,

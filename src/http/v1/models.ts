@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { findModel, models } from "../../catalogue/models.ts";
+import { type Model as CatalogueModel, findModel, models } from "../../catalogue/models.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
@@ -41,8 +41,13 @@ const ModelList = named("ModelList", () => listOf(Model));
 const [example] = models;
 if (!example) throw new Error("The catalogue has no model.");
 
+/** Shows everything but the routes. */
+function renderModel({ routes: _, ...shown }: CatalogueModel): z.infer<typeof Model> {
+  return shown;
+}
+
 /** The same for everybody and at all times. */
-const LIST = JSON.stringify({ object: "list", data: models });
+const LIST = JSON.stringify({ object: "list", data: models.map(renderModel) });
 
 export const modelRoutes = new Hono<AppEnv>();
 
@@ -53,7 +58,7 @@ modelRoutes.get(
     summary: "List models",
     tag: "models",
     security: null,
-    answers: { 200: json("All models.", ModelList, { object: "list", data: [example] }) },
+    answers: { 200: json("All models.", ModelList, { object: "list", data: [renderModel(example)] }) },
   }),
   () => new Response(LIST, { headers: { "Content-Type": "application/json" } }),
 );
@@ -65,11 +70,11 @@ modelRoutes.get(
     summary: "Retrieve a model",
     tag: "models",
     security: null,
-    answers: { 200: json("The model.", Model, example) },
+    answers: { 200: json("The model.", Model, renderModel(example)) },
   }),
   (c) => {
     const model = findModel(c.req.param("id"));
     if (!model) throw notFound();
-    return c.json(model);
+    return c.json(renderModel(model));
   },
 );

@@ -1,6 +1,8 @@
 import { type ProvidedImage, ProviderError } from "../provider.ts";
-import { type UpstreamError, undelivered, wrappedIn } from "./failure.ts";
-import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, type Pieces, STRING } from "./json.ts";
+import { undelivered } from "../wire/failure.ts";
+import { type Progress as ImageProgress, readImage } from "../wire/image.ts";
+import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, STRING } from "../wire/json.ts";
+import { type UpstreamError, wrappedIn } from "./failure.ts";
 
 /** Longer than every name that this code compares with. */
 const NAME_LENGTH_MAX = 128;
@@ -9,11 +11,8 @@ const MESSAGE_LENGTH_MAX = 4_096;
 /** How many levels of objects inside an error are read. */
 const ERROR_DEPTH_MAX = 4;
 
-/**
- * The progress of a response: its complete images; the error of a body, which otherwise only the body's reader sees;
- * and in `lost` the error of an image URL that could not be fetched.
- */
-export type Progress = { images: number; broken: unknown; lost?: ProviderError };
+/** `lost`: the error of an image URL that could not be fetched. */
+export type Progress = ImageProgress & { lost?: ProviderError };
 
 /** Fetches the image at a URL of the response. @throws {ProviderError} when it cannot be fetched */
 export type OpenUrl = (url: string) => Promise<ReadableStream<Uint8Array>>;
@@ -182,32 +181,6 @@ async function* readUrl(reading: Reading, { taken, url }: Entry): AsyncGenerator
   } finally {
     await reader.cancel().catch(() => null);
   }
-}
-
-/** Yields the image as a stream that decodes only what its reader requests, and continues at the end of its text. */
-async function* readImage(piece: Pieces, progress: Progress): AsyncGenerator<ProvidedImage, void> {
-  let first = await piece();
-  if (first === null) throw undelivered("invalid response: empty image");
-  let pulled: Promise<Uint8Array | null> = Promise.resolve(first);
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (first === null) pulled = piece();
-        first = null;
-        const bytes = await pulled.catch((error: unknown) => {
-          progress.broken = error;
-          throw error;
-        });
-        if (bytes === null) controller.close();
-        else controller.enqueue(bytes);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  yield { body };
-  // Skips what the reader left. A failure of the last pull, which the body has reported, ends the iteration too.
-  while ((await pulled) !== null) pulled = piece();
-  progress.images++;
 }
 
 async function readError(json: JsonReader): Promise<UpstreamError | null> {

@@ -5,11 +5,12 @@ import {
   ProviderError,
   type Reference,
 } from "../provider.ts";
+import { type ByteSource, readBytes } from "../wire/bytes.ts";
+import { LONG_MS, retryAfterMs, timedOut, unavailable } from "../wire/failure.ts";
+import { JsonReader } from "../wire/json.ts";
+import { openPicture } from "../wire/picture.ts";
 import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
-import { type ByteSource, readBytes } from "./bytes.ts";
-import { failureOf, LONG_MS, retryAfterMs, timedOut, type UpstreamError, unavailable } from "./failure.ts";
-import { JsonReader } from "./json.ts";
-import { openPicture } from "./picture.ts";
+import { failureOf, type UpstreamError } from "./failure.ts";
 import { buildRequest } from "./request.ts";
 
 /** The longest pause in a response. Before a response begins, only the caller's signal ends the wait. */

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { readAnswer, readErrorAnswer } from "../../../src/providers/openai/answer.ts";
 import type { UpstreamError } from "../../../src/providers/openai/failure.ts";
-import { JsonReader, NESTING_MAX } from "../../../src/providers/openai/json.ts";
 import { ProviderError } from "../../../src/providers/provider.ts";
+import { JsonReader, NESTING_MAX } from "../../../src/providers/wire/json.ts";
 
 type Result = { images: string[]; error: UpstreamError | null; failure: unknown };
 

@@ -1,10 +1,6 @@
 import { expect, it } from "vitest";
-import {
-  failureOf,
-  LONG_MS,
-  RETRY_AFTER_MS_MAX,
-  retryAfterMs,
-} from "../../../src/providers/openai/failure.ts";
+import { failureOf } from "../../../src/providers/openai/failure.ts";
+import { LONG_MS, RETRY_AFTER_MS_MAX, retryAfterMs } from "../../../src/providers/wire/failure.ts";
 
 const named = (code: string | null, type: string | null = null) => ({
   code,

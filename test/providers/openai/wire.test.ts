@@ -12,6 +12,8 @@ const plain: ImageRequest = {
   providerModel: "gpt-image-2",
   prompt: "a lighthouse",
   size: "auto",
+  aspectRatio: "auto",
+  tier: "1K",
   renderQuality: "auto",
   outputFormat: "png",
   outputCompression: null,

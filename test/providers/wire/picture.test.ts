@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { openPicture, PICTURE_ATTEMPTS, PICTURE_MS_MAX } from "../../../src/providers/openai/picture.ts";
+import { openPicture, PICTURE_ATTEMPTS, PICTURE_MS_MAX } from "../../../src/providers/wire/picture.ts";
 
 const baseUrl = "http://gateway.test:8080/v1";
 const picture = () => new Response(new Uint8Array(200_000).fill(7));

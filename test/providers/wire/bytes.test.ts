@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { type ByteSource, READ_BYTES, readBytes } from "../../../src/providers/openai/bytes.ts";
+import { type ByteSource, READ_BYTES, readBytes } from "../../../src/providers/wire/bytes.ts";
 
 const never = new AbortController().signal;
 const patient = { idleMs: 1000, signal: never, bytesMax: 1 << 30 };

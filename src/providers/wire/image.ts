@@ -1,0 +1,32 @@
+import type { ProvidedImage } from "../provider.ts";
+import { undelivered } from "./failure.ts";
+import type { Pieces } from "./json.ts";
+
+/** The complete images of a response so far, and the error of a body, which otherwise only the body's reader sees. */
+export type Progress = { images: number; broken: unknown };
+
+/** Yields the image as a stream that decodes only what its reader requests, and continues at the end of its text. */
+export async function* readImage(piece: Pieces, progress: Progress): AsyncGenerator<ProvidedImage, void> {
+  let first = await piece();
+  if (first === null) throw undelivered("invalid response: empty image");
+  let pulled: Promise<Uint8Array | null> = Promise.resolve(first);
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (first === null) pulled = piece();
+        first = null;
+        const bytes = await pulled.catch((error: unknown) => {
+          progress.broken = error;
+          throw error;
+        });
+        if (bytes === null) controller.close();
+        else controller.enqueue(bytes);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  yield { body };
+  // Skips what the reader left. A failure of the last pull, which the body has reported, ends the iteration too.
+  while ((await pulled) !== null) pulled = piece();
+  progress.images++;
+}
