@@ -12,6 +12,9 @@ const Config = z.object({
   IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
   OPENAI_BASE_URL: httpUrl.default("https://api.openai.com/v1"),
   OPENAI_API_KEY: z.string().optional(),
+  /** A second server with OpenAI's wire format, called when the first cannot serve. */
+  OPENAI_FALLBACK_BASE_URL: httpUrl.optional(),
+  OPENAI_FALLBACK_API_KEY: z.string().optional(),
   PUBLIC_BASE_URL: httpUrl.optional(),
   IMAGES_BASE_URL: httpUrl.optional(),
   SYNC_WAIT_SECONDS: seconds(800, 3600),
@@ -21,9 +24,11 @@ const Config = z.object({
   QUEUE_REDELIVERY_SECONDS: seconds(600, 86_400),
   /** A sync request that could not begin within this time is refused. */
   SYNC_START_SECONDS: seconds(60, 3600),
-  /** The provider's limits; 0 learns them from its responses. */
+  /** The limits of each provider; 0 learns them from its responses. */
   OPENAI_MAX_PER_MINUTE: limit,
   OPENAI_MAX_CONCURRENT: limit,
+  OPENAI_FALLBACK_MAX_PER_MINUTE: limit,
+  OPENAI_FALLBACK_MAX_CONCURRENT: limit,
   /** Per user; 0 is off. */
   RATE_LIMIT_PER_MINUTE: limit,
   MAX_CONCURRENT_GENERATIONS: limit,

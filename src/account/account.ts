@@ -23,6 +23,7 @@ import {
   type RunResult,
   release,
   renew,
+  type SavedTask,
   type SubmitCommand,
 } from "./lifecycle.ts";
 import { checkLimits, type LimitSettings, quotaOf } from "./limits.ts";
@@ -319,12 +320,15 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** Extends a lease, and asks for the right to one more provider call (`calls` 1). */
-  renew(id: string, fence: number, calls: 0 | 1): LeaseOutcome {
+  /**
+   * Extends a lease, and asks for the right to one more provider call (`calls` 1).
+   * @param task a call to poll on if this worker dies
+   */
+  renew(id: string, fence: number, calls: 0 | 1, task?: SavedTask): LeaseOutcome {
     return this.#commit((now): LeaseOutcome => {
       const generation = this.#generations.get(id);
       if (!generation) return "lost";
-      const outcome = renew(generation, fence, calls, now, this.#limits());
+      const outcome = renew(generation, fence, calls, now, this.#limits(), task);
       if (outcome.kind !== "lost") this.#generations.update(generation, outcome.generation);
       return outcome.kind;
     });

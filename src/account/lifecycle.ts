@@ -49,6 +49,9 @@ export type GenerationRequest = ImageOptions & {
   webhookUrl?: string;
 };
 
+/** What a polled provider needs to find the work of a call again. `state` is the provider's own. */
+export type SavedTask = { provider: string; state: string };
+
 /** The client's idempotency key, and the fingerprint that a repeated request must have. */
 type Idempotency = { key: string; fingerprint: string };
 
@@ -146,6 +149,8 @@ export type Generation = {
   slotAt: number | null;
   /** Whether a worker lost its lease without giving it back. Images that the provider sent it may be lost. */
   interrupted: boolean;
+  /** A call that its provider may still be working on, for a worker that takes over; null when there is none. */
+  task: SavedTask | null;
 };
 
 export type Limits = {
@@ -168,6 +173,8 @@ export type Job = {
   interrupted?: boolean;
   /** How long the generation may wait for its provider, in milliseconds since 1970. */
   queueUntil?: number;
+  /** The call of an earlier run to poll on, or null. */
+  task?: SavedTask | null;
 };
 
 export type BeginOutcome =
@@ -222,6 +229,7 @@ export function accept(
     delivered: false,
     slotAt: command.slotAt ?? null,
     interrupted: false,
+    task: null,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
@@ -251,6 +259,7 @@ export function jobOf(generation: Generation, limits: Limits): Job {
     mayCall: generation.fence === 1,
     interrupted: generation.interrupted,
     queueUntil: generation.createdAt + limits.queueDeadlineMs,
+    task: generation.task,
   };
 }
 
@@ -299,6 +308,7 @@ export type RenewOutcome =
 /**
  * Extends a lease, and counts one more provider call if asked.
  * @param calls the provider calls that the holder asks for
+ * @param task replaces the saved task; undefined keeps it
  */
 export function renew(
   generation: Generation,
@@ -306,9 +316,11 @@ export function renew(
   calls: 0 | 1,
   now: number,
   limits: Limits,
+  task?: SavedTask,
 ): RenewOutcome {
   if (isEnded(generation) || !generation.leased || generation.fence !== fence) return { kind: "lost" };
-  const renewed = { ...generation, dueAt: Math.min(now + LEASE_MS, generation.deadline) };
+  const dueAt = Math.min(now + LEASE_MS, generation.deadline);
+  const renewed = { ...generation, dueAt, task: task ?? generation.task };
   if (generation.providerCalls + calls > limits.providerAttempts)
     return { kind: "exhausted", generation: renewed };
   return { kind: "yours", generation: { ...renewed, providerCalls: generation.providerCalls + calls } };
@@ -416,6 +428,7 @@ function closed(generation: Generation, now: number) {
     endedAt: now,
     leased: false,
     alarmAttempts: 0,
+    task: null,
     // Cleanup runs at once and the alarm only repeats it, so the alarm is not moved: that would be one more write.
     dueAt: generation.referencesDeleted ? generation.dueAt : now + CLEANUP_AGAIN_MS,
   };

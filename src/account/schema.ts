@@ -122,6 +122,9 @@ const STEPS: readonly string[] = [
     previous TEXT,
     previous_expires_at INTEGER
   );`,
+
+  // 6. The call of a polled provider that a worker waits for, as JSON.
+  "ALTER TABLE generations ADD COLUMN task TEXT;",
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

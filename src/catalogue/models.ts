@@ -32,7 +32,7 @@ export type FixedRatio = Exclude<AspectRatio, "auto">;
 /** A way to a model: the provider, and its own name for the model. Whether a deployment has it depends on its settings. */
 type ModelRoute = { readonly provider: ProviderName; readonly model: string };
 
-type ProviderName = "openai" | "openai-fallback" | "google" | "black-forest-labs" | "fal" | "workers-ai";
+export type ProviderName = "openai" | "openai-fallback";
 
 export type Model = {
   readonly id: string;
@@ -77,7 +77,10 @@ export const models: readonly Model[] = [
     credits: { "1K": 8, "2K": 10, "4K": 12 },
     reference_image_limit: 16,
     max_images: 4,
-    routes: [{ provider: "openai", model: "gpt-image-2" }],
+    routes: [
+      { provider: "openai", model: "gpt-image-2" },
+      { provider: "openai-fallback", model: "gpt-image-2" },
+    ],
   },
 ];
 

@@ -55,7 +55,7 @@ export async function reportCall(
   }
 }
 
-/** Parks a generation with the gate, which queues it when its turn comes. @returns whether the gate accepted it */
+/** Parks a generation with the route's gate, which queues it when its turn comes. @returns whether the gate accepted it */
 export async function park(env: GateEnv, { gate }: Route, item: Item): Promise<boolean> {
   if (gate === null) return false;
   try {
@@ -82,11 +82,33 @@ const CALM: GateStatus = { isDown: false, until: null, isBusy: false };
 const statuses = new Map<string, { at: number; status: GateStatus }>();
 
 /**
- * The gate's status for a new item of the flow. While the provider is calm, this uses the cached status and refreshes
- * it in the background. It asks the gate when no recent status is cached, so that a new isolate accepts nothing during
- * an outage, and while the provider is busy, because users wait for different times.
+ * The status, for a new item of the flow, of the first route whose provider is not busy, or else of the one whose turn
+ * comes first.
  */
-export async function gateStatus(env: GateEnv, { gate }: Route, flow: string): Promise<GateStatus> {
+export async function gateStatus(
+  env: GateEnv,
+  routes: readonly Route[],
+  flow: string,
+): Promise<GateStatus & { route: Route | null }> {
+  let best: GateStatus & { route: Route | null } = { ...CALM, route: routes[0] ?? null };
+  for (const route of routes) {
+    const status = await routeStatus(env, route, flow);
+    if (!status.isBusy) return { ...status, route };
+    if (!best.isBusy || turnOf(status) < turnOf(best)) best = { ...status, route };
+  }
+  return best;
+}
+
+function turnOf({ isDown, until }: GateStatus): number {
+  return isDown || until === null ? Number.POSITIVE_INFINITY : until;
+}
+
+/**
+ * While the provider is calm, this uses the cached status and refreshes it in the background. It asks the gate when no
+ * recent status is cached, so that a new isolate accepts nothing during an outage, and while the provider is busy,
+ * because users wait for different times.
+ */
+async function routeStatus(env: GateEnv, { gate }: Route, flow: string): Promise<GateStatus> {
   if (gate === null) return CALM;
   const now = Date.now();
   const own = statuses.get(`${gate} ${flow}`);

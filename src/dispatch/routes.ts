@@ -1,4 +1,5 @@
-import { findModel, models } from "../catalogue/models.ts";
+import { findModel, models, type ProviderName } from "../catalogue/models.ts";
+import type { ImageOptions } from "../catalogue/options.ts";
 import type { Config } from "../config.ts";
 import { log } from "../log.ts";
 import { createOpenAI } from "../providers/openai/index.ts";
@@ -8,6 +9,7 @@ import type { GateSettings } from "./gate.ts";
 
 /** One way to generate a model's images. */
 export type Route = {
+  name: ProviderName | "sketch";
   provider: Provider;
   /** The provider's own name for the model. */
   providerModel: string;
@@ -15,28 +17,63 @@ export type Route = {
   gate: string | null;
 };
 
+export type GateName = ProviderName;
+
+type ProviderSettings = {
+  /** Null without the provider's secret or binding. */
+  create(config: Config): Provider | null;
+  limits(config: Config): GateSettings;
+};
+
+/** How each provider is configured. */
+const PROVIDERS: Record<ProviderName, ProviderSettings> = {
+  openai: {
+    create({ OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl }) {
+      return apiKey === undefined ? null : createOpenAI({ name: "openai", apiKey, baseUrl, log });
+    },
+    limits: ({ OPENAI_MAX_PER_MINUTE: perMinute, OPENAI_MAX_CONCURRENT: concurrent }) => ({
+      perMinute,
+      concurrent,
+    }),
+  },
+  "openai-fallback": {
+    create({ OPENAI_FALLBACK_API_KEY: apiKey, OPENAI_FALLBACK_BASE_URL: baseUrl }) {
+      if (apiKey === undefined || baseUrl === undefined) return null;
+      return createOpenAI({ name: "openai-fallback", apiKey, baseUrl, log });
+    },
+    limits: ({ OPENAI_FALLBACK_MAX_PER_MINUTE: perMinute, OPENAI_FALLBACK_MAX_CONCURRENT: concurrent }) => ({
+      perMinute,
+      concurrent,
+    }),
+  },
+};
+
 /** Providers that have a gate. */
-export const gates = ["openai"] as const;
-export type GateName = (typeof gates)[number];
+export const gates = Object.keys(PROVIDERS).filter(isGate);
 
 export function isGate(name: string): name is GateName {
-  return gates.some((gate) => gate === name);
+  return Object.hasOwn(PROVIDERS, name);
 }
 
 /** The routes of a model that this deployment is configured for, in the order in which they are tried. */
 export function routesFor(modelId: string, config: Config): readonly Route[] {
   const model = findModel(modelId);
   if (!model) return [];
-  const providerModel = model.provider_model;
-  switch (config.IMAGE_PROVIDER) {
-    case "sketch":
-      return [{ provider: sketch, providerModel, gate: null }];
-    case "openai": {
-      const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl } = config;
-      if (apiKey === undefined) return [];
-      return [{ provider: createOpenAI({ apiKey, baseUrl, log }), providerModel, gate: "openai" }];
-    }
-  }
+  if (config.IMAGE_PROVIDER === "sketch")
+    return [{ name: "sketch", provider: sketch, providerModel: model.id, gate: null }];
+  return model.routes.flatMap(({ provider: name, model: providerModel }): Route[] => {
+    const provider = PROVIDERS[name].create(config);
+    return provider ? [{ name, provider, providerModel, gate: name }] : [];
+  });
+}
+
+/** The routes whose providers can express the request. @param references how many it has */
+export function routesThatAccept(
+  routes: readonly Route[],
+  options: ImageOptions,
+  references: number,
+): readonly Route[] {
+  return routes.filter(({ provider }) => provider.accepts?.(options, references) ?? true);
 }
 
 /** Whether any model has a route. */
@@ -46,10 +83,5 @@ export function hasRoutes(config: Config): boolean {
 
 /** The limits that the settings state for a gate. */
 export function gateSettings(gate: string, config: Config): GateSettings {
-  switch (gate) {
-    case "openai":
-      return { perMinute: config.OPENAI_MAX_PER_MINUTE, concurrent: config.OPENAI_MAX_CONCURRENT };
-    default:
-      return { perMinute: 0, concurrent: 0 };
-  }
+  return isGate(gate) ? PROVIDERS[gate].limits(config) : { perMinute: 0, concurrent: 0 };
 }

@@ -30,8 +30,10 @@ export async function cancelGeneration(
     if (!generation) return { kind: "unknown" };
     return { kind: generation.status === "canceled" ? "canceled" : "refused", generation };
   }
-  const [route] = routesFor(outcome.generation.model, config);
-  // If the gate keeps it, its message finds at its turn that there is nothing to do.
-  if (outcome.kind === "canceled" && route) await leaveGate(env, route, id);
+  if (outcome.kind === "canceled") {
+    // If a gate keeps it, its message finds at its turn that there is nothing to do.
+    const routes = routesFor(outcome.generation.model, config);
+    await Promise.all(routes.map((route) => leaveGate(env, route, id)));
+  }
   return outcome;
 }

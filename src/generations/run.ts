@@ -1,10 +1,11 @@
 import type { FailureCode, GenerationRequest, Job, RunResult } from "../account/lifecycle.ts";
 import type { FinishOutcome, LeaseOutcome } from "../account/outcomes.ts";
-import { type CallFailure, makeImages } from "../dispatch/call.ts";
+import { makeImages, type SavedTask } from "../dispatch/call.ts";
 import { reportCall, takeTicket } from "../dispatch/client.ts";
+import type { CallFailure } from "../dispatch/failover.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
 import type { CallOutcome } from "../dispatch/gate.ts";
-import type { Route } from "../dispatch/routes.ts";
+import { type Route, routesThatAccept } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { EXTENSIONS } from "../images/format.ts";
 import { type StoredImage, storedImages } from "../images/stored.ts";
@@ -40,7 +41,7 @@ export type RunOutcome = FinishOutcome | { kind: "deferred" | "lost" } | null;
 
 /** The methods of the job's account that a run needs. */
 export type JobAccount = {
-  renew(id: string, fence: number, calls: 0 | 1): Promise<LeaseOutcome>;
+  renew(id: string, fence: number, calls: 0 | 1, task?: SavedTask): Promise<LeaseOutcome>;
   finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome>;
   defer(id: string, fence: number, slotAt: number | null, unspent: 0 | 1): Promise<"deferred" | "lost">;
 };
@@ -82,11 +83,11 @@ async function makeAll(
   signal: AbortSignal,
 ): Promise<{ kind: "result"; result: RunResult } | { kind: "waits"; until: number | null }> {
   const { generationId, request, workUntil } = job;
+  const usable = routesThatAccept(routes, request, request.references.length);
+  if (usable.length === 0) throw new Error(`No route is configured for ${request.model}.`);
   const isFirst = job.fence === 1 || job.mayCall;
   // A first run has stored nothing yet; a later one keeps what the runs before it stored.
   const images = isFirst ? [] : [...(await storedImages(env.IMAGES, generationId))];
-  const [route] = routes;
-  if (!route) throw new Error(`No route is configured for ${request.model}.`);
   let isAllowed = job.mayCall;
   const allowCall = async () => {
     const mayCall = isAllowed || (await openAccount().renew(generationId, job.fence, 1)) === "yours";
@@ -104,19 +105,24 @@ async function makeAll(
     bytes,
     open: () => openReference(env.REFERENCES, key),
   }));
-  const take = async (wanted: number, isAgain: boolean) => {
+  const take = async (route: Route, wanted: number, isAgain: boolean, mayWait: boolean) => {
     const isDeferred = onBusy === "defer";
-    const hold = isDeferred ? DEFER_AFTER_MS : Math.max(0, workUntil - Date.now());
+    const longest = isDeferred ? DEFER_AFTER_MS : Math.max(0, workUntil - Date.now());
+    const hold = mayWait ? longest : 0;
     const item = { id: generationId, userId, flow: flowOf(userId, isDeferred ? "async" : "sync") };
     const deadline = isDeferred ? (job.queueUntil ?? Date.now() + WAIT_MS) : workUntil;
     const ask = { ...item, images: wanted, isAgain: isAgain || job.fence > 1, deadline };
-    return await takeTicket(env, route, ask, hold, isDeferred);
+    return await takeTicket(env, route, ask, hold, isDeferred && mayWait);
   };
-  const report = (outcome: CallOutcome) => reportCall(env, route, generationId, outcome);
-  const made = await makeImages(route, {
+  const report = (route: Route, outcome: CallOutcome) => reportCall(env, route, generationId, outcome);
+  const saveTask = async (task: SavedTask) => {
+    const lease = await openAccount().renew(generationId, job.fence, 0, task);
+    if (lease === "lost") throw new Error("The lease is lost.");
+  };
+  const made = await makeImages(usable, {
     ...{ generationId, options: request, references, n: request.n, stored: () => images.length, store },
     ...{ allowCall, take, report, interrupted: job.interrupted ?? job.fence > 1 },
-    ...{ until: workUntil, signal },
+    ...{ task: job.task ?? null, saveTask, until: workUntil, signal },
   });
   switch (made.kind) {
     case "waits":

@@ -5,7 +5,7 @@ import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { gateStatus, park } from "../dispatch/client.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
-import { type Route, routesFor } from "../dispatch/routes.ts";
+import { type Route, routesFor, routesThatAccept } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { mayCallInsecureUrls } from "../origin.ts";
 import { queueOf } from "../queue.ts";
@@ -105,7 +105,7 @@ async function decide(
   const priced = await readRequest(input, submission);
   if (priced.kind === "invalid") return priced;
   const { request: asked, credits } = priced;
-  const routes = checkRoutes(asked, config);
+  const routes = checkRoutes(asked, submission.references.length, config);
   if ("kind" in routes) return routes;
   const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
   const context = { submission, credits };
@@ -124,7 +124,7 @@ async function decide(
   if (outcome.kind === "busy") return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
   const decided = understand(outcome, context);
   if (decided.kind === "accepted" && place.command.isParked && decided.generation.status === "queued")
-    await parkOrQueue(env, routes, userId, decided.generation, request.n, config);
+    await parkOrQueue(env, place.route, userId, decided.generation, request.n, config);
   return decided;
 }
 
@@ -204,6 +204,8 @@ const RETRY_SECONDS_MIN = 5;
 
 type Place = {
   command: Pick<SubmitCommand, "isTooBusy" | "isParked" | "slotAt">;
+  /** The route whose gate was asked last. */
+  route: Route | null;
   /** `Retry-After`, if the command is refused. */
   retryAfterSeconds: number;
 };
@@ -211,15 +213,13 @@ type Place = {
 /** Decides from the gate's estimate whether a new generation is refused, parked or sent at once. */
 async function placeInQueue(
   env: Env,
-  [route]: readonly Route[],
+  routes: readonly Route[],
   userId: string,
   mode: Submission["mode"],
   config: Config,
 ): Promise<Place> {
-  const calm: Place = { command: {}, retryAfterSeconds: RETRY_SECONDS_MIN };
-  if (!route) return calm;
-  const { isBusy, isDown, until } = await gateStatus(env, route, flowOf(userId, mode));
-  if (!isBusy) return calm;
+  const { isBusy, isDown, until, route } = await gateStatus(env, routes, flowOf(userId, mode));
+  if (!isBusy) return { command: {}, route, retryAfterSeconds: RETRY_SECONDS_MIN };
   const waitMs = until === null ? null : Math.max(0, until - Date.now());
   const longestMs =
     mode === "sync"
@@ -228,15 +228,16 @@ async function placeInQueue(
   const over = waitMs === null ? DOWN_RETRY_SECONDS : Math.ceil((waitMs - longestMs) / 1000);
   const retryAfterSeconds = Math.max(RETRY_SECONDS_MIN, over);
   const isTooLong = waitMs !== null && waitMs > longestMs;
-  if (isTooLong || (mode === "sync" && isDown)) return { command: { isTooBusy: true }, retryAfterSeconds };
+  if (isTooLong || (mode === "sync" && isDown))
+    return { command: { isTooBusy: true }, route, retryAfterSeconds };
   const isParked = mode === "async" && (waitMs === null || waitMs > PARK_AFTER_MS);
-  return { command: isParked ? { isParked, slotAt: until } : {}, retryAfterSeconds };
+  return { command: isParked ? { isParked, slotAt: until } : {}, route, retryAfterSeconds };
 }
 
 /** Parks an accepted generation with the gate, or sends it to the queue when the gate does not accept it. */
 async function parkOrQueue(
   env: Env,
-  [route]: readonly Route[],
+  route: Route | null,
   userId: string,
   { id: generationId, createdAt }: GenerationRecord,
   images: number,
@@ -255,13 +256,14 @@ async function parkOrQueue(
 
 /** The routes of the request. Refuses, before any charge, a format that none of them supports. */
 function checkRoutes(
-  { model, outputFormat }: AskedRequest,
+  asked: AskedRequest,
+  references: number,
   config: Config,
 ): readonly Route[] | InvalidField | { kind: "unavailable" } {
-  const routes = routesFor(model, config);
+  const routes = routesThatAccept(routesFor(asked.model, config), asked, references);
   if (routes.length === 0) return { kind: "unavailable" };
   const supported = new Set(routes.flatMap(({ provider }) => provider.formats));
-  if (supported.has(outputFormat)) return routes;
+  if (supported.has(asked.outputFormat)) return routes;
   const formats = [...supported].join(", ");
   const message = `output_format must be one of ${formats}: this server's provider makes no other.`;
   return { kind: "invalid", param: "output_format", message };

@@ -12,6 +12,7 @@ import {
   LEASE_MS,
   type Limits,
   onDue,
+  release,
   renew,
   requeueDelayMs,
 } from "../../src/account/lifecycle.ts";
@@ -236,6 +237,7 @@ describe("begin", () => {
       mayCall: true,
       interrupted: false,
       queueUntil: T0 + 3_600 * SECOND,
+      task: null,
     });
   });
 
@@ -285,6 +287,27 @@ describe("renew", () => {
   ] as const)("after %i calls, %i more of %i: %s", (calls, more, providerAttempts, kind, after) => {
     const outcome = renew({ ...leased, providerCalls: calls }, 1, more, T0, { ...limits, providerAttempts });
     expect(outcome).toEqual({ kind, generation: { ...leased, providerCalls: after, dueAt: T0 + LEASE_MS } });
+  });
+
+  it("saves a task, which lasts until another replaces it or the generation ends", () => {
+    const [first, second] = ["1", "2"].map((state) => ({ provider: "fal", state }));
+    const saved = renew(leased, 1, 0, T0, limits, first);
+    if (saved.kind !== "yours") throw new Error(saved.kind);
+    expect(saved.generation).toEqual({ ...leased, dueAt: T0 + LEASE_MS, task: first });
+    expect(jobOf(saved.generation, limits).task).toEqual(first);
+    expect(renew(saved.generation, 1, 1, T0, limits)).toMatchObject({ generation: { task: first } });
+    expect(renew(saved.generation, 1, 0, T0, limits, second)).toMatchObject({ generation: { task: second } });
+    expect(renew(saved.generation, 2, 0, T0, limits, second)).toEqual({ kind: "lost" });
+
+    const lapsed = onDue(saved.generation, T0 + LEASE_MS, limits);
+    expect(lapsed).toMatchObject({ kind: "requeue", generation: { task: first } });
+    const released = release(saved.generation, 1);
+    expect(begin(released, T0, limits)).toMatchObject({
+      kind: "run",
+      job: { task: first, interrupted: true },
+    });
+    const ended = end(saved.generation, 1, { images: [], failure: "generationFailed" }, T0);
+    expect(ended).toMatchObject({ kind: "ended", generation: { task: null } });
   });
 });
 

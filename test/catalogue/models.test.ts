@@ -22,7 +22,10 @@ it("shows the catalogue as documented", () => {
       credits: { "1K": 8, "2K": 10, "4K": 12 },
       reference_image_limit: 16,
       max_images: 4,
-      routes: [{ provider: "openai", model: "gpt-image-2" }],
+      routes: [
+        { provider: "openai", model: "gpt-image-2" },
+        { provider: "openai-fallback", model: "gpt-image-2" },
+      ],
     },
   ]);
 });

@@ -176,9 +176,9 @@ describe("the ProviderGate object", () => {
 
 it("asks a busy gate for each user, and a calm one in the background", async () => {
   const gate = `test-${crypto.randomUUID()}`;
-  const route = { provider: scripted(), providerModel: "x", gate };
+  const route = { name: "openai", provider: scripted(), providerModel: "x", gate } as const;
   const asked = vi.spyOn(ProviderGate.prototype, "word");
-  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  expect(await gateStatus(env, [route], "heavy/async")).toMatchObject({ isBusy: false });
   expect(asked).toHaveBeenCalledTimes(1);
   asked.mockImplementation((flow) => ({
     isDown: false,
@@ -186,25 +186,25 @@ it("asks a busy gate for each user, and a calm one in the background", async () 
     until: flow === "heavy/async" ? 9 : 1,
   }));
   // A calm status is cached for ten seconds.
-  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: false });
+  expect(await gateStatus(env, [route], "heavy/async")).toMatchObject({ isBusy: false });
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 10_001);
-  await gateStatus(env, route, "heavy/async");
+  await gateStatus(env, [route], "heavy/async");
   await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(2));
-  expect(await gateStatus(env, route, "heavy/async")).toMatchObject({ isBusy: true, until: 9 });
-  expect(await gateStatus(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
-  expect(await gateStatus(env, route, "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(await gateStatus(env, [route], "heavy/async")).toMatchObject({ isBusy: true, until: 9 });
+  expect(await gateStatus(env, [route], "light/async")).toMatchObject({ isBusy: true, until: 1 });
+  expect(await gateStatus(env, [route], "light/async")).toMatchObject({ isBusy: true, until: 1 });
   expect(asked).toHaveBeenCalledTimes(3);
 });
 
 it("asks the gate when the cached status is old before it accepts anything", async () => {
   const gate = `test-${crypto.randomUUID()}`;
-  const route = { provider: scripted(), providerModel: "x", gate };
-  expect(await gateStatus(env, route, "a/sync")).toMatchObject({ isDown: false });
+  const route = { name: "openai", provider: scripted(), providerModel: "x", gate } as const;
+  expect(await gateStatus(env, [route], "a/sync")).toMatchObject({ isDown: false });
   await env.PROVIDER_GATE.getByName(gate).operate("open");
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 60_001);
-  expect(await gateStatus(env, route, "a/sync")).toMatchObject({ isDown: true, until: null });
+  expect(await gateStatus(env, [route], "a/sync")).toMatchObject({ isDown: true, until: null });
 });
 
 it("frees the place of a caller that died, five minutes after its call began", async () => {
@@ -228,7 +228,12 @@ it("frees the place of a caller that died, five minutes after its call began", a
 });
 
 describe("a gate that cannot be reached", () => {
-  const route = { provider: scripted(), providerModel: "x", gate: `test-${crypto.randomUUID()}` };
+  const route = {
+    name: "openai" as const,
+    provider: scripted(),
+    providerModel: "x",
+    gate: `test-${crypto.randomUUID()}`,
+  };
 
   /** The lines of the operator's log with that event. */
   const logged = (event: string) =>
@@ -260,7 +265,7 @@ describe("a gate that cannot be reached", () => {
   it("parks nothing and is taken for calm", async () => {
     const { isAgain: _, ...item } = ask("a");
     expect(await park(env, route, item)).toBe(false);
-    expect(await gateStatus(env, route, item.flow)).toMatchObject({ isBusy: false });
+    expect(await gateStatus(env, [route], item.flow)).toMatchObject({ isBusy: false });
     expect(logged("gate_unreachable")).toMatchObject([{ generation_id: "a" }, { provider: route.gate }]);
   });
 });

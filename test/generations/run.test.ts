@@ -456,7 +456,9 @@ it("goes on without a gate that cannot be reached, and says so in the log", asyn
   };
   vi.spyOn(ProviderGate.prototype, "take").mockImplementation(unreachable);
   vi.spyOn(ProviderGate.prototype, "report").mockImplementation(unreachable);
-  const routes = [{ provider: scripted([U], [A]), providerModel: "x", gate: "unreachable" }];
+  const routes = [
+    { name: "openai", provider: scripted([U], [A]), providerModel: "x", gate: "unreachable" } as const,
+  ];
   const { open, seen } = accountDouble();
   const job = jobOf(1);
   await settled(run(job, open, { userId: "user_1", routes, onBusy: "defer" }, env));

@@ -110,7 +110,12 @@ it.each(LIMITED.flatMap((row) => [false, true].map((async) => [row.fault, async,
 it("refuses sync work before the charge while the provider is down, replays earlier results, and lets async work wait", async () => {
   const account = await openAccount();
   const gate = env.PROVIDER_GATE.getByName("openai");
-  const route = { provider: scripted(), providerModel: "gpt-image-2", gate: "openai" };
+  const route = {
+    name: "openai" as const,
+    provider: scripted(),
+    providerModel: "gpt-image-2",
+    gate: "openai",
+  };
   const path = "/api/v1/images/generations";
   const fields = { model: "gpt-image-2", prompt: `${PROMPT} ${crypto.randomUUID()}` };
   const body = JSON.stringify(fields);
@@ -121,7 +126,7 @@ it("refuses sync work before the charge while the provider is down, replays earl
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(Date.now() + 11_000);
   await vi.waitFor(async () =>
-    expect(await gateStatus(env, route, "anyone/sync")).toMatchObject({ isDown: true }),
+    expect(await gateStatus(env, [route], "anyone/sync")).toMatchObject({ isDown: true }),
   );
 
   const refused = await account.call(path, { body });
@@ -259,7 +264,7 @@ async function expectImages({ images }: FaultRow, account: Account, id: string):
 
 function expectLog(row: FaultRow, id: string): void {
   const lines = said.lines.map((line) => Line.parse(JSON.parse(line)));
-  const calls = lines.filter((line) => line.generation_id === id && line.provider === "openai");
+  const calls = lines.filter((line) => line.generation_id === id && line.upstream_request_id !== undefined);
   expect(calls).toHaveLength(row.asks.length);
   expect(calls.at(-1)).toMatchObject(row.logged);
   for (const { status, upstream_request_id } of calls) {

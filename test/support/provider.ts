@@ -47,7 +47,7 @@ export function scripted(...scripts: readonly Step[][]): ScriptedProvider {
 
 /** Options of a run whose model has this provider as its only route, without a gate. */
 export function via(provider: Provider): RunOptions {
-  const routes = [{ provider, providerModel: "gpt-image-2", gate: null }];
+  const routes = [{ name: "openai", provider, providerModel: "gpt-image-2", gate: null } as const];
   return { userId: "user_1", routes, onBusy: "wait" };
 }
 

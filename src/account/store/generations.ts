@@ -1,5 +1,5 @@
 import type { FailureCode, Generation, GenerationStatus } from "../lifecycle.ts";
-import { readJsonColumns } from "./json.ts";
+import { readJsonColumns, readTask } from "./json.ts";
 
 type GenerationRow = {
   id: string;
@@ -33,6 +33,7 @@ type GenerationRow = {
   delivered: number;
   slot_at: number | null;
   interrupted: number;
+  task: string | null;
 };
 
 /** Which generations a list shows. Null matches all. Times in milliseconds since 1970, exclusive. */
@@ -253,6 +254,7 @@ function toGeneration(row: GenerationRow): Generation {
     delivered: row.delivered === 1,
     slotAt: row.slot_at,
     interrupted: row.interrupted === 1,
+    task: readTask(row.task),
   };
 }
 
@@ -289,5 +291,6 @@ function toRow(generation: Generation): GenerationRow {
     delivered: generation.delivered ? 1 : 0,
     slot_at: generation.slotAt,
     interrupted: generation.interrupted ? 1 : 0,
+    task: generation.task && JSON.stringify(generation.task),
   };
 }

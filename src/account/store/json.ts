@@ -1,6 +1,6 @@
 import type { StoredImage } from "../../images/stored.ts";
 import type { Allocation } from "../ledger.ts";
-import type { GenerationRequest } from "../lifecycle.ts";
+import type { GenerationRequest, SavedTask } from "../lifecycle.ts";
 
 /**
  * Defaults for members that a JSON column lacks because an older release wrote the row. The types require a default for
@@ -36,6 +36,11 @@ export function readJsonColumns(row: { request: string; images: string; paid: st
     images: readList(row.images, IMAGE_DEFAULTS),
     allocations: readList(row.paid, ALLOCATION_DEFAULTS),
   };
+}
+
+/** Parses the column of a saved task. */
+export function readTask(json: string | null): SavedTask | null {
+  return json === null ? null : JSON.parse(json);
 }
 
 function readList<T extends object>(json: string, defaults: Partial<T>): T[] {

@@ -19,6 +19,8 @@ export const IDLE_MS = 60_000;
 export const ERROR_BYTES_MAX = 65_536;
 
 export type OpenAIOptions = {
+  /** Names it in the log. */
+  name: string;
   apiKey: string;
   /** Ends in `/v1`. */
   baseUrl: string;
@@ -87,7 +89,7 @@ async function* generate(
     stop.abort();
     // A reader that gets a broken body leaves the iteration, and so does one that wants no more images.
     const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
-    options.log(eventOf(outcome), logFields(outcome, call, request.generationId));
+    options.log(eventOf(outcome), logFields(options.name, outcome, call, request.generationId));
   }
 }
 
@@ -166,9 +168,9 @@ function reasonOf(error: unknown): string {
   return error instanceof ProviderError ? error.failure.reason : "crashed";
 }
 
-function logFields(outcome: string, call: Call, generationId: string) {
+function logFields(provider: string, outcome: string, call: Call, generationId: string) {
   return {
-    provider: "openai",
+    provider,
     outcome,
     status: call.status,
     code: call.code,

@@ -289,6 +289,7 @@ it("cancels the upstream call when the images are no longer wanted", async () =>
   const generationId = `gen_${crypto.randomUUID()}`;
   const lines: Record<string, unknown>[] = [];
   const provider = createOpenAI({
+    name: "openai",
     apiKey: "sk-test",
     baseUrl: url,
     log: (event, fields) => lines.push({ event, ...fields }),
@@ -305,7 +306,7 @@ it("cancels the upstream call when the images are no longer wanted", async () =>
 
 it("streams a large response in small pieces", async () => {
   const generationId = `gen_${crypto.randomUUID()}`;
-  const provider = createOpenAI({ apiKey: "sk-test", baseUrl: url, log: () => undefined });
+  const provider = createOpenAI({ name: "openai", apiKey: "sk-test", baseUrl: url, log: () => undefined });
   const request = { ...plain, generationId, n: 4, prompt: "[bytes:15000000]" };
   const lengths = [];
   let largest = 0;
@@ -348,6 +349,7 @@ it("accepts a base URL with a trailing slash", async () => {
 async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs = 1_500): Promise<Result> {
   const result: Result = { images: [], error: null, lines: [] };
   const provider = createOpenAI({
+    name: "openai",
     apiKey: options.apiKey ?? "sk-test",
     baseUrl: options.baseUrl ?? url,
     log: (event, fields) => result.lines.push({ event, ...fields }),
