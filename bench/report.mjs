@@ -13,25 +13,31 @@ const WORSE_BY = 2;
  */
 
 /**
- * Rows whose cost compared with the floor has doubled. Uses processor time if it is known, because other load of the
- * machine affects it least.
+ * Rows with a goal whose cost compared with the floor has doubled, in words by id. Uses processor time if it is known,
+ * because other load of the machine affects it least.
  * @param {Row[]} rows
  * @param {Record<string, { ratio: number, cpu: number | null }>} recorded
+ * @returns {Map<string, string>}
  */
 export function findRegressions(rows, recorded) {
-  return rows.flatMap(({ id, what, ratio, cpu, goal }) => {
+  const regressions = new Map();
+  for (const { id, what, ratio, cpu, goal } of rows) {
+    if (goal === null) continue;
     const before = recorded[id];
-    if (!before) return [`${what}: nothing is recorded for ${id}; run npm run bench`];
+    if (!before) {
+      regressions.set(id, `${what}: nothing is recorded for ${id}; run npm run bench`);
+      continue;
+    }
     const [now, then] =
       cpu && before.cpu !== null
         ? [cpu.median, before.cpu]
         : isTime(goal)
           ? [ratio.median, before.ratio]
           : [1 / ratio.median, 1 / before.ratio];
-    return now > WORSE_BY * then
-      ? [`${what}: costs ${now.toFixed(2)} of the floor, was ${then.toFixed(2)}`]
-      : [];
-  });
+    if (now > WORSE_BY * then)
+      regressions.set(id, `${what}: costs ${now.toFixed(2)} of the floor, was ${then.toFixed(2)}`);
+  }
+  return regressions;
 }
 
 /** @param {Row[]} rows */

@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: measures what the service costs beyond platform and provider, as ratios of values
  * measured in turn in one run. Writes bench/results.md and bench/results.json. With `--smoke`, in about a minute, it
- * writes nothing and fails when a ratio is twice as bad as the one in bench/results.json.
+ * writes nothing and fails when a ratio with a goal is twice as bad as the one in bench/results.json, three times.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, install, main, projectNode, root, run } from "../scripts/lib.mjs";
 
 const SMOKE = process.argv.includes("--smoke");
+/** How often a row must show a regression in `--smoke` before it fails. */
+const SMOKE_MEASUREMENTS = 3;
 const NODE_MAJOR = 22;
 
 await main(async (stop) => {
@@ -37,11 +39,19 @@ async function measure(stop) {
   const bench = SMOKE
     ? { directories, rounds: 3, scale: 0.25, large: 100_000, say, stop }
     : { directories, rounds: 9, scale: 1, large: 1_000_000, say, stop };
-  const rows = [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
+  const measureRows = async () => [...(await measureThroughput(bench)), ...(await measureGrowth(bench))];
+  const rows = await measureRows();
   if (SMOKE) {
+    const recorded = JSON.parse(readFileSync(resultsFile("json"), "utf8"));
     console.log(renderTable(rows));
-    const regressions = findRegressions(rows, JSON.parse(readFileSync(resultsFile("json"), "utf8")));
-    if (regressions.length > 0) throw new Failure(regressions.join("\n"));
+    let regressions = findRegressions(rows, recorded);
+    // Other load of the machine disturbs a row now and then, a slower service each time.
+    for (let repeat = 1; regressions.size > 0 && repeat < SMOKE_MEASUREMENTS; repeat++) {
+      console.log(`Measured again because of:\n${[...regressions.values()].join("\n")}`);
+      const again = findRegressions(await measureRows(), recorded);
+      regressions = new Map([...again].filter(([id]) => regressions.has(id)));
+    }
+    if (regressions.size > 0) throw new Failure([...regressions.values()].join("\n"));
     return 0;
   }
   const peer = await measurePeer(bench);
