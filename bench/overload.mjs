@@ -1,6 +1,7 @@
 /**
  * `npm run bench:overload`: the running product behind a provider that takes 20 calls in 10 s and is down for 20 s of the
- * load. Prints what became of the requests and of the provider calls; exit code 1 when a credit is missing.
+ * load. With `--failover`: behind two providers, the first of which dies in the middle of the load. Prints what became
+ * of the requests and of the provider calls; exit code 1 when a credit is missing.
  */
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,10 +13,12 @@ const ASYNC_PER_SECOND = 3;
 const SYNC_PER_SECOND = 0.5;
 const USERS = 4;
 const PRICE = 8;
-/** The provider's quota, its time for an image, and its outage, in milliseconds from the start of the load. */
-const QUOTA = { calls: 20, windowMs: 10_000 };
+const FAILOVER = process.argv.includes("--failover");
+/** A provider's time for an image, and the outage of the first, in milliseconds from the start of the load. */
 const CALL_MS = 2_000;
-const OUTAGE = { from: 20_000, to: 40_000 };
+const OUTAGE = { from: 20_000, to: FAILOVER ? Number.POSITIVE_INFINITY : 40_000 };
+const QUOTA = { calls: FAILOVER ? Number.POSITIVE_INFINITY : 20, windowMs: 10_000 };
+const ADMIN_TOKEN = "bench-admin-token-of-32-characters";
 const SETTLE_MS = 240_000;
 
 await main(async (stop) => {
@@ -26,18 +29,25 @@ await main(async (stop) => {
   const { build, startWorker, temporaryDirectory } = await import("./worker.mjs");
   const directory = temporaryDirectory();
   await build("src/index.ts", directory, stop);
-  const provider = await startProvider();
-  const worker = await startWorker(directory, { provider: provider.url, queue: true });
+  const provider = await startProvider(OUTAGE);
+  const second = await startProvider({ from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY });
+  const fallback = { OPENAI_FALLBACK_BASE_URL: second.url, OPENAI_FALLBACK_API_KEY: "sk-second" };
+  const settings = { ADMIN_TOKEN, ...(FAILOVER ? fallback : {}) };
+  const worker = await startWorker(directory, { provider: provider.url, queue: true, settings });
   try {
-    return await measure(worker, provider);
+    return await measure(worker, provider, second);
   } finally {
     await worker.stop();
     provider.close();
+    second.close();
   }
 });
 
-/** A provider that enforces its quota in a sliding window, and counts its answers by status. */
-async function startProvider() {
+/**
+ * A provider that enforces its quota in a sliding window, and counts its answers by status.
+ * @param {{ from: number, to: number }} outage
+ */
+async function startProvider(outage) {
   const { answer } = await import("../test/support/openai-double/answer.ts");
   const call = { prompt: "", n: 1, format: /** @type {const} */ ("png"), width: 1024, height: 1024 };
   const options = { quality: "low", background: "opaque", safetyIdentifier: null };
@@ -52,9 +62,11 @@ async function startProvider() {
     request.resume().on("end", async () => {
       const now = Date.now();
       const at = now - loadFrom;
-      if (at >= OUTAGE.from && at < OUTAGE.to) {
+      if (at >= outage.from && at < outage.to) {
         counts.down++;
-        response.writeHead(503).end("{}");
+        // A process that died refuses connections; one that is down answers.
+        if (FAILOVER) request.socket.destroy();
+        else response.writeHead(503).end("{}");
         return;
       }
       taken = taken.filter((time) => time > now - QUOTA.windowMs);
@@ -68,6 +80,12 @@ async function startProvider() {
       }
       taken.push(now);
       await sleep(CALL_MS);
+      const end = Date.now() - loadFrom;
+      if (FAILOVER && end >= outage.from && end < outage.to) {
+        counts.down++;
+        request.socket.destroy();
+        return;
+      }
       counts.served++;
       response.writeHead(200, { "Content-Type": "application/json" }).end(body);
     });
@@ -88,12 +106,14 @@ async function startProvider() {
 /**
  * @param {import("./worker.mjs").Worker} worker
  * @param {Awaited<ReturnType<typeof startProvider>>} provider
+ * @param {Awaited<ReturnType<typeof startProvider>>} second
  */
-async function measure(worker, provider) {
+async function measure(worker, provider, second) {
   const users = await worker.addUsers(USERS);
   const before = await balanceOf(worker, users);
   provider.begin();
   const began = Date.now();
+  const opened = FAILOVER ? whenOpen(worker, began) : Promise.resolve(null);
   const tick = 1_000 / (ASYNC_PER_SECOND + SYNC_PER_SECOND);
   /** @type {Promise<{ kind: string, isAsync: boolean, id: string, user: { key: string } }>[]} */
   const asked = [];
@@ -122,12 +142,35 @@ async function measure(worker, provider) {
       ...rows,
       "",
       `Provider calls: ${served} served, ${turnedAway} turned away, ${down} during the outage.`,
+      ...(FAILOVER
+        ? [`The second provider served ${second.counts.served} calls.`, (await opened) ?? ""]
+        : []),
       `The last generation ended ${(seconds - LOAD_SECONDS).toFixed(0)} s after the load.`,
     ].join("\n"),
   );
   const paid = ends.filter(({ kind }) => kind === "succeeded").length * PRICE;
   console.log(`Credits charged: ${before - after}, for images: ${paid}.`);
   return before - after === paid ? 0 : 1;
+}
+
+/**
+ * Watches the gate of the first provider until its breaker opens.
+ * @param {import("./worker.mjs").Worker} worker @param {number} began
+ */
+async function whenOpen(worker, began) {
+  while (Date.now() - began < LOAD_SECONDS * 1_000) {
+    const response = await fetch(`${worker.origin}/api/admin/providers`, {
+      headers: { Authorization: `Bearer ${ADMIN_TOKEN}` },
+    });
+    /** @type {{ data: { name: string, state: string }[] }} */
+    const { data } = await response.json();
+    if (data.some(({ name, state }) => name === "openai" && state === "open")) {
+      const seconds = (Date.now() - began - OUTAGE.from) / 1_000;
+      return `The breaker opened ${seconds.toFixed(1)} s after the first provider died.`;
+    }
+    await sleep(100);
+  }
+  return "The breaker did not open.";
 }
 
 /**
