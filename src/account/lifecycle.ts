@@ -3,7 +3,7 @@
  * `queued` → `processing` → `succeeded` | `failed` | `canceled`. A worker holds a lease while it runs a generation. The
  * lease's fence is a number that grows each time the lease is taken away, so a late worker is recognized.
  */
-import type { Tier } from "../catalogue/models.ts";
+import type { Tier } from "../catalogue/model.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";

@@ -1,6 +1,6 @@
-import type { RenderQuality } from "./models.ts";
-
 export type OutputFormat = "png" | "jpeg" | "webp";
+/** The provider's quality setting. It does not change the price. */
+export type RenderQuality = "auto" | "low" | "medium" | "high";
 
 /** The options of an image: stored with a generation, and sent to its provider. */
 export type ImageOptions = {

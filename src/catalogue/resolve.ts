@@ -1,4 +1,6 @@
-import { type AspectRatio, type Model, priceOf, type RenderQuality, type Tier } from "./models.ts";
+import type { AspectRatio, Model, Tier } from "./model.ts";
+import { priceOf } from "./models.ts";
+import type { RenderQuality } from "./options.ts";
 import { formatSize, parseSize, ratioOf, type Size, sizeOf, tierOf } from "./sizes.ts";
 
 /** The fields of a request that decide size and price, as the client sent them. */

@@ -1,4 +1,4 @@
-import type { AspectRatio, FixedRatio, Tier } from "./models.ts";
+import type { AspectRatio, FixedRatio, Tier } from "./model.ts";
 
 /** In pixels. */
 export type Size = { readonly width: number; readonly height: number };

@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { type Model, models } from "../catalogue/models.ts";
+import type { Model } from "../catalogue/model.ts";
+import { models } from "../catalogue/models.ts";
 import { URL_LENGTH_MAX } from "../references/addresses.ts";
 
 /** A request to generate images, with the native API's field names. The OpenAI API and the pages produce it too. */

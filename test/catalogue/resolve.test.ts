@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Model, models } from "../../src/catalogue/models.ts";
+import type { Model } from "../../src/catalogue/model.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { resolveShape, type ShapeRequest } from "../../src/catalogue/resolve.ts";
 import { formatSize } from "../../src/catalogue/sizes.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type FixedRatio, models, type Tier } from "../../src/catalogue/models.ts";
+import type { FixedRatio, Tier } from "../../src/catalogue/model.ts";
+import { models } from "../../src/catalogue/models.ts";
 import {
   brokenRule,
   EDGE_MAX,

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { imageUrl } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
-import type { Model } from "../../catalogue/models.ts";
+import type { Model } from "../../catalogue/model.ts";
 import type { Config } from "../../config.ts";
 import { base64Length, encodeBase64 } from "../../images/base64.ts";
 import type { StoredImage } from "../../images/stored.ts";

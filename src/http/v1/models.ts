@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { type Model as CatalogueModel, findModel, models } from "../../catalogue/models.ts";
+import type { Model as CatalogueModel } from "../../catalogue/model.ts";
+import { findModel, models } from "../../catalogue/models.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";

@@ -1,6 +1,7 @@
 import type { FC } from "hono/jsx";
 import type { SignedIn } from "../../../auth/sessions.ts";
-import { type Model, models } from "../../../catalogue/models.ts";
+import type { Model } from "../../../catalogue/model.ts";
+import { models } from "../../../catalogue/models.ts";
 import { formatCredits } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
 import { AccountPage } from "../../layout.tsx";

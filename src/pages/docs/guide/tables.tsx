@@ -1,5 +1,6 @@
 import type { Child, FC } from "hono/jsx";
-import { type Model, models } from "../../../catalogue/models.ts";
+import type { Model } from "../../../catalogue/model.ts";
+import { models } from "../../../catalogue/models.ts";
 import { formatSize, sizeOf, TIER_LIMITS } from "../../../catalogue/sizes.ts";
 import { STATUS } from "../../../http/errors.ts";
 import { Table } from "../../parts.tsx";
