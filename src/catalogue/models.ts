@@ -19,6 +19,12 @@ export function priceOf(model: Model, tier: Tier, n: number): number {
   return n * credits;
 }
 
+/** What an image of each tier costs at most: the model's price, or its highest for a tier that it does not have. */
+export function priceCaps({ credits }: Model): Readonly<Record<Tier, number>> {
+  const highest = Math.max(...Object.values(credits));
+  return { "1K": highest, "2K": highest, "4K": highest, ...credits };
+}
+
 /** The lowest price of `n` images of this model. */
 export function cheapestPrice(model: Model, n = 1): number {
   return Math.min(...model.supported_qualities.map((tier) => priceOf(model, tier, n)));

@@ -1,7 +1,8 @@
 import type { AspectRatio, Model, Tier } from "./model.ts";
 import { priceOf } from "./models.ts";
 import type { RenderQuality } from "./options.ts";
-import { formatSize, parseSize, ratioOf, type Size, sizeOf, tierOf } from "./sizes.ts";
+import { modelRatioOf, modelSizeOf, modelTierOf, parseModelSize } from "./shape.ts";
+import { formatSize, nearestRatio, type ParsedSize, type Size, tiers } from "./sizes.ts";
 
 /** The fields of a request that decide size and price, as the client sent them. */
 export type ShapeRequest = {
@@ -35,10 +36,11 @@ export type InvalidShape = { kind: "invalid"; param: keyof ShapeRequest; message
 export function resolveShape(model: Model, request: ShapeRequest): Shape | InvalidShape {
   const fields = readFields(model, request);
   if (fields.kind === "invalid") return fields;
-  const conflict = findTierConflict(fields) ?? findRatioConflict(model, fields);
+  const named = namedTiers(model, fields);
+  const conflict = findTierConflict(named) ?? findRatioConflict(model, fields);
   if (conflict !== undefined) return conflict;
 
-  const tier = namedTiers(fields)[0]?.tier ?? model.default_quality;
+  const tier = named[0]?.tier ?? model.default_quality;
   return {
     kind: "shape",
     ...shapeOf(model, fields, tier),
@@ -61,9 +63,9 @@ type Fields = {
 
 /** Validates each field on its own. */
 function readFields(model: Model, request: ShapeRequest): Fields | InvalidShape {
-  const { quality = "auto", aspect_ratio = model.default_aspect_ratio, resolution, n = 1 } = request;
+  const { quality = "auto", aspect_ratio, resolution, n = 1 } = request;
 
-  const size = readSize(request.size ?? "auto");
+  const size = readSize(model, request.size ?? "auto");
   if (size.kind === "invalid") return invalid("size", size.message);
 
   const qualityTier = model.supported_qualities.find((tier) => tier === quality);
@@ -71,17 +73,22 @@ function readFields(model: Model, request: ShapeRequest): Fields | InvalidShape 
     qualityTier === undefined ? model.supported_render_qualities.find((name) => name === quality) : "auto";
   if (renderQuality === undefined) {
     const allowed = [...model.supported_render_qualities, ...model.supported_qualities];
-    return invalid("quality", `quality must be ${oneOf(allowed)}.`);
+    const nearest = nearestTier(quality, model) ?? nearestRenderQuality(quality, model);
+    return invalid("quality", `quality must be ${oneOf(allowed, nearest)}`);
   }
 
-  const ratio = model.supported_aspect_ratios.find((name) => name === aspect_ratio);
+  const ratio = readRatio(model, aspect_ratio, size.size);
   if (ratio === undefined) {
-    return invalid("aspect_ratio", `aspect_ratio must be ${oneOf(model.supported_aspect_ratios)}.`);
+    const ratios = model.supported_aspect_ratios;
+    const nearest =
+      aspect_ratio === "auto" ? model.default_aspect_ratio : nearestRatio(aspect_ratio ?? "", ratios);
+    return invalid("aspect_ratio", `aspect_ratio must be ${oneOf(ratios, nearest)}`);
   }
 
   const resolutionTier = model.supported_qualities.find((tier) => tier === resolution);
   if (resolution !== undefined && resolutionTier === undefined) {
-    return invalid("resolution", `resolution must be ${oneOf(model.supported_qualities)}.`);
+    const nearest = nearestTier(resolution, model);
+    return invalid("resolution", `resolution must be ${oneOf(model.supported_qualities, nearest)}`);
   }
 
   if (!Number.isInteger(n) || n < 1 || n > model.max_images) {
@@ -90,17 +97,37 @@ function readFields(model: Model, request: ShapeRequest): Fields | InvalidShape 
   return { kind: "fields", size: size.size, ratio, renderQuality, qualityTier, resolutionTier, n };
 }
 
-function readSize(text: string): ReturnType<typeof parseSize> | { kind: "auto"; size: "auto" } {
-  return text === "auto" ? { kind: "auto", size: "auto" } : parseSize(text);
+function readSize(model: Model, text: string): ParsedSize | { kind: "auto"; size: "auto" } {
+  return text === "auto" ? { kind: "auto", size: "auto" } : parseModelSize(model, text);
+}
+
+/** The ratio that the fields name; `auto` when a size alone decides it. */
+function readRatio(model: Model, name: string | undefined, size: Size | "auto"): AspectRatio | undefined {
+  if (name === undefined) return size === "auto" ? model.default_aspect_ratio : "auto";
+  return model.supported_aspect_ratios.find((ratio) => ratio === name);
+}
+
+/** The model's largest tier below the named one, or its smallest; undefined when `name` is no tier. */
+function nearestTier(name: string, { supported_qualities: supported }: Model): Tier | undefined {
+  const order: readonly string[] = tiers;
+  const asked = order.indexOf(name);
+  if (asked < 0) return undefined;
+  return supported.findLast((tier) => order.indexOf(tier) < asked) ?? supported[0];
+}
+
+const RENDER_QUALITIES: readonly string[] = ["auto", "low", "medium", "high"] satisfies RenderQuality[];
+
+function nearestRenderQuality(name: string, model: Model): RenderQuality | undefined {
+  return RENDER_QUALITIES.includes(name) ? model.supported_render_qualities[0] : undefined;
 }
 
 type NamedTier = { param: "size" | "quality" | "resolution"; tier: Tier; words: string };
 
 /** The fields that name a tier. */
-function namedTiers({ size, qualityTier, resolutionTier }: Fields): NamedTier[] {
+function namedTiers(model: Model, { size, qualityTier, resolutionTier }: Fields): NamedTier[] {
   const named: NamedTier[] = [];
   if (size !== "auto") {
-    const tier = tierOf(size);
+    const tier = modelTierOf(model, size);
     named.push({ param: "size", tier, words: `size ${formatSize(size)} counts as ${tier}` });
   }
   if (qualityTier !== undefined) {
@@ -112,8 +139,7 @@ function namedTiers({ size, qualityTier, resolutionTier }: Fields): NamedTier[] 
   return named;
 }
 
-function findTierConflict(fields: Fields): InvalidShape | undefined {
-  const [first, ...others] = namedTiers(fields);
+function findTierConflict([first, ...others]: readonly NamedTier[]): InvalidShape | undefined {
   const other = others.find(({ tier }) => tier !== first?.tier);
   if (first === undefined || other === undefined) return undefined;
   return invalid(
@@ -124,9 +150,9 @@ function findTierConflict(fields: Fields): InvalidShape | undefined {
 
 function findRatioConflict(model: Model, { size, ratio }: Fields): InvalidShape | undefined {
   if (size === "auto" || ratio === "auto") return undefined;
-  const actual = ratioOf(size, model.supported_aspect_ratios);
+  const actual = modelRatioOf(model, size);
   if (actual === ratio) return undefined;
-  const example = formatSize(sizeOf(ratio, tierOf(size)));
+  const example = formatSize(modelSizeOf(model, ratio, modelTierOf(model, size)));
   return invalid(
     "aspect_ratio",
     `aspect_ratio is ${ratio}, but size ${formatSize(size)} is ${actual}. ` +
@@ -139,17 +165,19 @@ function shapeOf(
   { size, ratio }: Fields,
   tier: Tier,
 ): { aspectRatio: string; size: Size | "auto" } {
-  if (size !== "auto") return { aspectRatio: ratioOf(size, model.supported_aspect_ratios), size };
-  if (ratio !== "auto") return { aspectRatio: ratio, size: sizeOf(ratio, tier) };
+  if (size !== "auto") return { aspectRatio: modelRatioOf(model, size), size };
+  if (ratio !== "auto") return { aspectRatio: ratio, size: modelSizeOf(model, ratio, tier) };
   if (tier === "1K") return { aspectRatio: "auto", size: "auto" };
   // With `auto`, the provider could return a smaller image than the tier that was charged.
-  return { aspectRatio: "1:1", size: sizeOf("1:1", tier) };
+  return { aspectRatio: "1:1", size: modelSizeOf(model, "1:1", tier) };
 }
 
 function invalid(param: keyof ShapeRequest, message: string): InvalidShape {
   return { kind: "invalid", param, message };
 }
 
-function oneOf(values: readonly string[]): string {
-  return `one of ${values.join(", ")}`;
+function oneOf(values: readonly string[], nearest?: string): string {
+  const [only, ...others] = values;
+  const list = others.length === 0 ? `${only}.` : `one of ${values.join(", ")}.`;
+  return nearest === undefined || others.length === 0 ? list : `${list} The nearest is ${nearest}.`;
 }

@@ -12,12 +12,22 @@ export const ELONGATION_MAX = 3;
 export const PIXELS_MIN = 655_360;
 export const PIXELS_MAX = 8_294_400;
 
+/** The upper limits of the sizes that a model takes. */
+export type SizeLimits = { readonly edgeMax: number; readonly pixelsMax: number };
+
+const LIMITS: SizeLimits = { edgeMax: EDGE_MAX, pixelsMax: PIXELS_MAX };
+
 /** `pixelsMax`: the largest size of a tier. `drawnPixelsMax`: the largest size for a ratio and a tier. */
 export const TIER_LIMITS: Readonly<Record<Tier, { pixelsMax: number; drawnPixelsMax: number }>> = {
   "1K": { pixelsMax: 1_572_864, drawnPixelsMax: 1_048_576 },
   "2K": { pixelsMax: 4_194_304, drawnPixelsMax: 4_194_304 },
   "4K": { pixelsMax: PIXELS_MAX, drawnPixelsMax: PIXELS_MAX },
 };
+
+/** From the smallest to the largest. */
+export const tiers = ["1K", "2K", "4K"] as const satisfies readonly Tier[];
+
+const RATIO = /^[1-9][0-9]{0,5}:[1-9][0-9]{0,5}$/;
 
 /** A size this close to a supported ratio counts as that ratio: edges are multiples of 16, so few ratios are exact. */
 const RATIO_TOLERANCE = 1.01;
@@ -26,30 +36,35 @@ const RATIO_TOLERANCE = 1.01;
  * Parses `WIDTHxHEIGHT`: two decimal numbers without sign or leading zero around a lower-case `x`, within the limits
  * above. The error message names the violated rule and the nearest valid size.
  */
-export function parseSize(text: string): ParsedSize {
-  if (!/^[1-9][0-9]*x[1-9][0-9]*$/.test(text)) {
+export function parseSize(text: string, limits = LIMITS): ParsedSize {
+  const size = readPixels(text);
+  if (size === undefined) {
     return { kind: "invalid", message: "size must be auto or WIDTHxHEIGHT in pixels, such as 1536x1024." };
   }
-  const size = splitPair(text, "x");
-  const rule = brokenRule(size);
+  const rule = brokenRule(size, limits);
   if (rule === undefined) return { kind: "size", size };
   return {
     kind: "invalid",
-    message: `size: ${rule}. The nearest valid size is ${formatSize(nearestValidSize(size))}.`,
+    message: `size: ${rule}. The nearest valid size is ${formatSize(nearestValidSize(size, limits))}.`,
   };
 }
 
+/** The two numbers of `WIDTHxHEIGHT`, within no limits, or undefined for any other text. */
+export function readPixels(text: string): Size | undefined {
+  return /^[1-9][0-9]*x[1-9][0-9]*$/.test(text) ? splitPair(text, "x") : undefined;
+}
+
 /** The first rule that a size violates, in words, or undefined when it is valid. */
-export function brokenRule({ width, height }: Size): string | undefined {
+export function brokenRule({ width, height }: Size, { edgeMax, pixelsMax } = LIMITS): string | undefined {
   const long = Math.max(width, height);
   const short = Math.min(width, height);
   const pixels = width * height;
-  if (long > EDGE_MAX) return `the longest edge must be at most ${EDGE_MAX} pixels`;
+  if (long > edgeMax) return `the longest edge must be at most ${edgeMax} pixels`;
   if (long > ELONGATION_MAX * short) {
     return `the long edge must be at most ${ELONGATION_MAX} times the short edge`;
   }
   if (pixels < PIXELS_MIN) return `width × height must be at least ${PIXELS_MIN} pixels`;
-  if (pixels > PIXELS_MAX) return `width × height must be at most ${PIXELS_MAX} pixels`;
+  if (pixels > pixelsMax) return `width × height must be at most ${pixelsMax} pixels`;
   if (width % EDGE_MULTIPLE !== 0 || height % EDGE_MULTIPLE !== 0) {
     return `width and height must both be multiples of ${EDGE_MULTIPLE}`;
   }
@@ -60,23 +75,37 @@ export function brokenRule({ width, height }: Size): string | undefined {
  * The valid size closest to the requested one. It minimizes the larger relative change of the two edges, then the
  * change of the ratio, so that a size that is only too small or too large keeps its ratio.
  */
-export function nearestValidSize(asked: Size): Size {
+export function nearestValidSize(asked: Size, limits = LIMITS): Size {
   let nearest: Size = { width: 1024, height: 1024 };
-  let least = { change: Number.POSITIVE_INFINITY, distortion: Number.POSITIVE_INFINITY };
-  for (let width = EDGE_MULTIPLE; width <= EDGE_MAX; width += EDGE_MULTIPLE) {
-    const across = Math.log(width / asked.width);
-    if (Math.abs(across) > least.change) continue;
-    for (let height = EDGE_MULTIPLE; height <= EDGE_MAX; height += EDGE_MULTIPLE) {
-      if (brokenRule({ width, height }) !== undefined) continue;
-      const down = Math.log(height / asked.height);
-      const change = Math.max(Math.abs(across), Math.abs(down));
-      const distortion = Math.abs(across - down);
-      if (change > least.change || (change === least.change && distortion >= least.distortion)) continue;
-      least = { change, distortion };
+  let least: Difference = { change: Number.POSITIVE_INFINITY, distortion: Number.POSITIVE_INFINITY };
+  for (let width = EDGE_MULTIPLE; width <= limits.edgeMax; width += EDGE_MULTIPLE) {
+    if (Math.abs(Math.log(width / asked.width)) > least.change) continue;
+    for (let height = EDGE_MULTIPLE; height <= limits.edgeMax; height += EDGE_MULTIPLE) {
+      if (brokenRule({ width, height }, limits) !== undefined) continue;
+      const difference = differenceOf({ width, height }, asked);
+      if (compare(difference, least) >= 0) continue;
+      least = difference;
       nearest = { width, height };
     }
   }
   return nearest;
+}
+
+/** The listed size that is closest to the requested one, by the same measure; undefined for an empty list. */
+export function nearestListedSize(asked: Size, sizes: readonly Size[]): Size | undefined {
+  return sizes.toSorted((a, b) => compare(differenceOf(a, asked), differenceOf(b, asked)))[0];
+}
+
+type Difference = { change: number; distortion: number };
+
+function differenceOf({ width, height }: Size, asked: Size): Difference {
+  const across = Math.log(width / asked.width);
+  const down = Math.log(height / asked.height);
+  return { change: Math.max(Math.abs(across), Math.abs(down)), distortion: Math.abs(across - down) };
+}
+
+function compare(a: Difference, b: Difference): number {
+  return a.change === b.change ? a.distortion - b.distortion : a.change - b.change;
 }
 
 /** The tier of a valid size, by its pixels. */
@@ -88,13 +117,25 @@ export function tierOf({ width, height }: Size): Tier {
 }
 
 /** The largest size of exactly that ratio, in multiples of 16, within the tier's `drawnPixelsMax`. */
-export function sizeOf(ratio: FixedRatio, tier: Tier): Size {
+export function sizeOf(ratio: FixedRatio, tier: Tier, edgeMax = EDGE_MAX): Size {
+  return largestSize(ratio, tier, edgeMax);
+}
+
+/** {@link sizeOf} for a ratio and a tier as text. Undefined for `auto`, and where there is no such size. */
+export function sizeOfNames(ratio: string, tier: string, edgeMax: number): Size | undefined {
+  const named = tiers.find((name) => name === tier);
+  if (named === undefined || !RATIO.test(ratio)) return undefined;
+  const size = largestSize(ratio, named, edgeMax);
+  return size.width > 0 && size.height > 0 ? size : undefined;
+}
+
+function largestSize(ratio: string, tier: Tier, edgeMax: number): Size {
   const terms = lowestTerms(splitPair(ratio, ":"));
   const width = EDGE_MULTIPLE * terms.width;
   const height = EDGE_MULTIPLE * terms.height;
   const scale = Math.min(
     Math.floor(Math.sqrt(TIER_LIMITS[tier].drawnPixelsMax / (width * height))),
-    Math.floor(EDGE_MAX / Math.max(width, height)),
+    Math.floor(edgeMax / Math.max(width, height)),
   );
   return { width: width * scale, height: height * scale };
 }
@@ -120,6 +161,22 @@ export function ratioOf(size: Size, supported: readonly AspectRatio[]): string {
   if (name !== undefined) return name;
   const terms = lowestTerms(size);
   return `${terms.width}:${terms.height}`;
+}
+
+/** The ratio closest to `text`, or undefined when it is not `width:height`. */
+export function nearestRatio(text: string, ratios: readonly AspectRatio[]): AspectRatio | undefined {
+  if (!RATIO.test(text)) return undefined;
+  const asked = elongation(text);
+  const [nearest] = ratios
+    .filter((ratio) => ratio !== "auto")
+    .toSorted((a, b) => Math.abs(asked - elongation(a)) - Math.abs(asked - elongation(b)));
+  return nearest;
+}
+
+/** The logarithm of width to height: equally far from 0 for a ratio and its transposed one. */
+function elongation(ratio: string): number {
+  const { width, height } = splitPair(ratio, ":");
+  return Math.log(width / height);
 }
 
 /** `WIDTHxHEIGHT`. */

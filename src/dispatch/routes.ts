@@ -1,4 +1,5 @@
-import { findModel, models, type ProviderName } from "../catalogue/models.ts";
+import type { ProviderName } from "../catalogue/model.ts";
+import { findModel, models } from "../catalogue/models.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import type { Config } from "../config.ts";
 import { log } from "../log.ts";
@@ -26,7 +27,7 @@ type ProviderSettings = {
 };
 
 /** How each provider is configured. */
-const PROVIDERS: Record<ProviderName, ProviderSettings> = {
+const PROVIDERS: Partial<Record<ProviderName, ProviderSettings>> = {
   openai: {
     create({ OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl }) {
       return apiKey === undefined ? null : createOpenAI({ name: "openai", apiKey, baseUrl, log });
@@ -62,7 +63,7 @@ export function routesFor(modelId: string, config: Config): readonly Route[] {
   if (config.IMAGE_PROVIDER === "sketch")
     return [{ name: "sketch", provider: sketch, providerModel: model.id, gate: null }];
   return model.routes.flatMap(({ provider: name, model: providerModel }): Route[] => {
-    const provider = PROVIDERS[name].create(config);
+    const provider = PROVIDERS[name]?.create(config);
     return provider ? [{ name, provider, providerModel, gate: name }] : [];
   });
 }
@@ -83,5 +84,6 @@ export function hasRoutes(config: Config): boolean {
 
 /** The limits that the settings state for a gate. */
 export function gateSettings(gate: string, config: Config): GateSettings {
-  return isGate(gate) ? PROVIDERS[gate].limits(config) : { perMinute: 0, concurrent: 0 };
+  const settings = isGate(gate) ? PROVIDERS[gate] : undefined;
+  return settings?.limits(config) ?? { perMinute: 0, concurrent: 0 };
 }

@@ -1,11 +1,13 @@
 import * as z from "zod";
+import { exceedsCodePoints } from "../catalogue/limits.ts";
 import type { Model } from "../catalogue/model.ts";
 import { models } from "../catalogue/models.ts";
 import { URL_LENGTH_MAX } from "../references/addresses.ts";
 
 /** A request to generate images, with the native API's field names. The OpenAI API and the pages produce it too. */
 
-export const PROMPT_CODE_POINTS_MAX = 32_000;
+/** Of the model that takes the longest prompts. */
+export const PROMPT_CODE_POINTS_MAX = Math.max(...models.map(({ promptMax }) => promptMax));
 const USER_CODE_POINTS_MAX = 128;
 
 export const prompt = z
@@ -26,24 +28,20 @@ function promptFault(text: string): string | null {
   return exceedsCodePoints(text, PROMPT_CODE_POINTS_MAX) ? tooLong : null;
 }
 
-/** A code point takes one or two UTF-16 units, so only lengths between those bounds need counting. */
-function exceedsCodePoints(text: string, most: number): boolean {
-  return text.length > 2 * most || (text.length > most && [...text].length > most);
-}
-
 /** The values that some model supports, for the API's documentation: {@link readRequest} checks those of one model. */
 function supported(valuesOf: (model: Model) => readonly string[]): string[] {
   return [...new Set(models.flatMap(valuesOf))];
 }
 
 /**
- * The fields of a request to generate images. The catalogue checks `size`, `quality`, `aspect_ratio`, `resolution` and
- * `n` against the model and against each other: see {@link readRequest}.
+ * The fields of a request to generate images. The catalogue checks them against the limits of the model, and against
+ * each other: see {@link readRequest}.
  */
 export const GenerationInput = z.strictObject({
-  model: z
-    .string()
-    .meta({ description: "The id of a model, as the list of models has it.", examples: ["gpt-image-2"] }),
+  model: z.string().meta({
+    description: "The id of a model, as the list of models has it.",
+    examples: models.map(({ id }) => id),
+  }),
   prompt,
   size: z
     .string()
@@ -84,10 +82,10 @@ export const GenerationInput = z.strictObject({
       ...{ type: "integer", minimum: 1, default: 1 },
       maximum: Math.max(...models.map((model) => model.max_images)),
     }),
-  output_format: z
-    .enum(["png", "jpeg", "webp"])
-    .default("png")
-    .meta({ description: "The format of the images." }),
+  output_format: z.enum(["png", "jpeg", "webp"]).optional().meta({
+    description:
+      "The format of the images. Without it, the first of the model's `supported_output_formats`, or the provider's own choice.",
+  }),
   output_compression: z
     .int()
     .min(0)

@@ -1,9 +1,15 @@
 import type { GenerationRequest } from "../account/lifecycle.ts";
-import { findModel, models } from "../catalogue/models.ts";
+import { chooseFormat, findInvalidOption } from "../catalogue/limits.ts";
+import type { Model } from "../catalogue/model.ts";
+import { priceCaps } from "../catalogue/models.ts";
+import type { OutputFormat } from "../catalogue/options.ts";
 import { resolveShape } from "../catalogue/resolve.ts";
+import type { Config } from "../config.ts";
+import { routesFor } from "../dispatch/routes.ts";
 import { sha256Hex } from "../hash.ts";
 import type { ReferenceEntry, ReferenceNames } from "../references/entries.ts";
 import type { GenerationInput } from "./input.ts";
+import { findOffered, offeredModels } from "./models.ts";
 
 /** The context of a request, beside the client's fields. */
 export type RequestContext = {
@@ -29,15 +35,19 @@ export type InvalidField = { kind: "invalid"; param: string; message: string };
 export async function readRequest(
   input: GenerationInput,
   { userId, references, names, origin }: RequestContext,
+  config: Config,
 ): Promise<PricedRequest | InvalidField> {
-  const model = findModel(input.model);
-  if (!model) return invalid("model", `model must be ${models.map(({ id }) => id).join(" or ")}.`);
+  const model = findOffered(input.model, config);
+  if (!model) return invalid("model", `model must be ${idsOf(offeredModels(config))}.`);
   if (references.length > model.reference_image_limit) {
-    const message = `${names.field} may hold at most ${model.reference_image_limit} images for this model.`;
-    return invalid(names.field, message);
+    return invalid(names.field, tooManyReferences(model, names.field, config));
   }
+  const fault = findInvalidOption(model, input);
+  if (fault) return fault;
   const shape = resolveShape(model, input);
   if (shape.kind === "invalid") return shape;
+  const outputFormat = readFormat(model, input.output_format, config);
+  if (typeof outputFormat !== "string") return outputFormat;
   const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
   const request: AskedRequest = {
     model: model.id,
@@ -45,11 +55,11 @@ export async function readRequest(
     prompt: input.prompt,
     aspectRatio,
     tier,
-    prices: model.credits,
+    prices: priceCaps(model),
     size,
     renderQuality,
     n,
-    outputFormat: input.output_format,
+    outputFormat,
     outputCompression: input.output_compression ?? null,
     background: input.background,
     moderation: input.moderation,
@@ -59,6 +69,34 @@ export async function readRequest(
     ...(input.webhook_url === undefined ? {} : { webhookUrl: input.webhook_url }),
   };
   return { kind: "priced", request, credits };
+}
+
+function tooManyReferences(model: Model, field: string, config: Config): string {
+  const most = model.reference_image_limit;
+  if (most > 0) return `${field} may hold at most ${most} images for this model.`;
+  const editors = offeredModels(config).filter(({ reference_image_limit }) => reference_image_limit > 0);
+  return `${model.id} takes no reference images. Leave ${field} out, or use ${idsOf(editors)}.`;
+}
+
+/** The format to ask for. Refuses, before any charge, one that no route of the model makes. */
+function readFormat(
+  model: Model,
+  named: OutputFormat | undefined,
+  config: Config,
+): OutputFormat | InvalidField {
+  const made = new Set(routesFor(model.id, config).flatMap(({ provider }) => provider.formats));
+  const format = chooseFormat(model, named, [...made]);
+  if (format !== undefined) return format;
+  const formats = model.supported_output_formats.filter((offered) => made.has(offered));
+  const rule =
+    formats.length === 0
+      ? `output_format cannot be ${named} here: leave it out, for ${[...made].join(" or ")}.`
+      : `output_format must be one of ${formats.join(", ")}: this server's provider makes no other.`;
+  return invalid("output_format", rule);
+}
+
+function idsOf(list: readonly Model[]): string {
+  return list.map(({ id }) => id).join(" or ");
 }
 
 function invalid(param: string, message: string): InvalidField {

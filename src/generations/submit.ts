@@ -17,7 +17,7 @@ import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
 import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
-import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
 import { giveUpUpload } from "./uploads.ts";
 import { awaitEnd, awaitInAccount } from "./wait.ts";
 
@@ -102,11 +102,11 @@ async function decide(
   const { id, userId, input, mode, keyId, idempotencyKey, sdk } = submission;
   const fault = checkWebhookUrl(input, config);
   if (fault) return fault;
-  const priced = await readRequest(input, submission);
+  const priced = await readRequest(input, submission, config);
   if (priced.kind === "invalid") return priced;
   const { request: asked, credits } = priced;
-  const routes = checkRoutes(asked, submission.references.length, config);
-  if ("kind" in routes) return routes;
+  const routes = routesThatAccept(routesFor(asked.model, config), asked, submission.references.length);
+  if (routes.length === 0) return { kind: "unavailable" };
   const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
   const context = { submission, credits };
   if (areOutside(submission.references)) {
@@ -252,21 +252,6 @@ async function parkOrQueue(
     // The account's alarm queues it later.
     log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
   }
-}
-
-/** The routes of the request. Refuses, before any charge, a format that none of them supports. */
-function checkRoutes(
-  asked: AskedRequest,
-  references: number,
-  config: Config,
-): readonly Route[] | InvalidField | { kind: "unavailable" } {
-  const routes = routesThatAccept(routesFor(asked.model, config), asked, references);
-  if (routes.length === 0) return { kind: "unavailable" };
-  const supported = new Set(routes.flatMap(({ provider }) => provider.formats));
-  if (supported.has(asked.outputFormat)) return routes;
-  const formats = [...supported].join(", ");
-  const message = `output_format must be one of ${formats}: this server's provider makes no other.`;
-  return { kind: "invalid", param: "output_format", message };
 }
 
 /** Retries with the same id when the account does not respond: the account charges an id once. */

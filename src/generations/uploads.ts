@@ -1,10 +1,10 @@
-import { cheapestPrice, models } from "../catalogue/models.ts";
 import type { Config } from "../config.ts";
 import { hasRoutes } from "../dispatch/routes.ts";
 import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
 import { discardReferences } from "../references/store.ts";
 import { type SdkHeaders, unreadFingerprint } from "./fingerprint.ts";
+import { lowestPrice } from "./models.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
 
 /** An upload of reference images, before its body is read. */
@@ -30,7 +30,7 @@ export async function admitUpload(
   config: Config,
 ): Promise<{ kind: "admitted" } | UploadRefusal> {
   if (!hasRoutes(config)) return { kind: "unavailable" };
-  const required = Math.min(...models.map((model) => cheapestPrice(model)));
+  const required = lowestPrice(config);
   const sdkCall = sdk && { fingerprint: await unreadFingerprint(sdk), count: sdk.count };
   const call = sdkCall && { orderId: newId("gen"), sdkCall };
   try {

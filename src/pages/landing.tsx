@@ -1,6 +1,10 @@
 import { Hono } from "hono";
-import { models } from "../catalogue/models.ts";
+import type { Model } from "../catalogue/model.ts";
+import { priceOf } from "../catalogue/models.ts";
+import { readConfig } from "../config.ts";
+import { offeredModels } from "../generations/models.ts";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
+import { formatCredits } from "./format.ts";
 import { PublicPage } from "./layout.tsx";
 import { Code } from "./parts.tsx";
 import { curlSample } from "./samples.ts";
@@ -33,7 +37,7 @@ landing.get("/", (c) => {
       scripts={["copy.js"]}
     >
       <Hero />
-      <Prices />
+      <Prices models={offeredModels(readConfig(c.env))} />
       <Integration sample={sample} />
       <section class="wrap" aria-labelledby="pictures">
         <h2 id="pictures">Examples</h2>
@@ -68,20 +72,23 @@ const Hero = () => (
   </section>
 );
 
-const Prices = () => (
+const Prices = ({ models }: { models: readonly Model[] }) => (
   <section class="wrap" aria-labelledby="prices">
     <h2 id="prices">Prices</h2>
     {models.map((model) => (
-      <ul class="prices">
-        {model.supported_qualities.map((tier) => (
-          <li>
-            <strong>{model.credits[tier]} credits</strong>
-            <span>
-              {tier}, {TIER_WORDS[tier]}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <>
+        {models.length > 1 ? <h3>{model.name}</h3> : null}
+        <ul class="prices">
+          {model.supported_qualities.map((tier) => (
+            <li>
+              <strong>{formatCredits(priceOf(model, tier, 1))}</strong>
+              <span>
+                {tier}, {TIER_WORDS[tier]}
+              </span>
+            </li>
+          ))}
+        </ul>
+      </>
     ))}
     <p class="hint">Per image, in any aspect ratio. Failed images are free.</p>
   </section>
@@ -111,9 +118,9 @@ const Integration = ({ sample }: { sample: string }) => (
 );
 
 const TIER_WORDS = {
-  "1K": "up to 1536 × 1024",
-  "2K": "up to 2048 × 2048",
-  "4K": "up to 3840 × 2160",
+  "1K": "about 1 megapixel",
+  "2K": "about 4 megapixels",
+  "4K": "8 megapixels and more",
 };
 
 const Picture = ({ file, prompt, eager = false }: { file: string; prompt: string; eager?: boolean }) => (

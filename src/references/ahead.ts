@@ -1,6 +1,5 @@
 import { REFERENCE_KEEP_MS } from "../account/references.ts";
 import type { UploadedReference } from "../account/store/references.ts";
-import { cheapestPrice, models } from "../catalogue/models.ts";
 import { newId } from "../id.ts";
 import { uploadedReferenceKey } from "../images/references.ts";
 import { describe, log } from "../log.ts";
@@ -25,17 +24,16 @@ const KEEP_AGAIN_MS = 200;
 /**
  * Decides whether a caller may upload a reference: the credits cover the cheapest generation, and the limits on uploads
  * and on references that are kept allow it.
+ * @param required the credits of the cheapest generation; 0 for a test key
  * @param bytes the declared length, or 0 when none is declared
- * @param livemode a test key needs no credits
  */
 export async function admitReference(
   userId: string,
   uploadId: string,
+  required: number,
   bytes: number,
-  livemode: boolean,
   env: Env,
 ): Promise<{ kind: "admitted" } | AheadRefusal> {
-  const required = livemode ? Math.min(...models.map((model) => cheapestPrice(model))) : 0;
   try {
     const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes);
     return admission.kind === "insufficient" ? { ...admission, required } : admission;

@@ -1,9 +1,11 @@
 import { type Context, Hono } from "hono";
 import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
-import { findModel, models } from "../../catalogue/models.ts";
+import type { Model } from "../../catalogue/model.ts";
+import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import type { SdkHeaders } from "../../generations/fingerprint.ts";
+import { findOffered, offeredModels } from "../../generations/models.ts";
 import { noteDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
 import { admitUpload, giveUpUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
@@ -51,9 +53,7 @@ import {
 /** OpenAI's image API: the same work as the native one, in another dialect. */
 export const openai = new Hono<AppEnv>();
 
-const [firstModel] = models;
-if (!firstModel) throw new Error("The catalogue has no model.");
-const modelExample = renderModel(firstModel);
+const modelExample = renderModel(models[0]);
 
 openai.get(
   "/models",
@@ -64,7 +64,7 @@ openai.get(
     security: "apiKey",
     answers: { 200: json("All models.", OpenAIModelList, { object: "list", data: [modelExample] }) },
   }),
-  (c) => c.json({ object: "list", data: models.map(renderModel) }),
+  (c) => c.json({ object: "list", data: offeredModels(readConfig(c.env)).map(renderModel) }),
 );
 
 openai.get(
@@ -76,7 +76,7 @@ openai.get(
     security: "apiKey",
     answers: { 200: json("The model.", OpenAIModel, modelExample) },
   }),
-  (c) => c.json(renderModel(mustFindModel(c.req.param("id")))),
+  (c) => c.json(renderModel(mustFindModel(c.req.param("id"), readConfig(c.env)))),
 );
 
 const imagesAnswer = (operation: Operation): Answer => ({
@@ -241,7 +241,7 @@ async function make(
   let submission: Submission;
   try {
     const input = toInput(fields);
-    mustFindModel(input.model);
+    mustFindModel(input.model, config);
     submission = {
       ...{ id, input, mode: "sync", idempotencyKey, sdk },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
@@ -282,9 +282,11 @@ const CANCELED = "The generation of this idempotency key was canceled. The credi
 const STILL_RUNNING =
   "The images are still being made. A retry by the SDK waits for them; GET /api/v1/generations/:id tells of them too.";
 
-function mustFindModel(id: string) {
-  const model = findModel(id);
+function mustFindModel(id: string, config: Config): Model {
+  const model = findOffered(id, config);
   if (model) return model;
-  const known = models.map((other) => other.id).join(" or ");
+  const known = offeredModels(config)
+    .map((other) => other.id)
+    .join(" or ");
   throw new ApiError("notFound", `There is no such model here: use ${known}.`, { param: "model" });
 }

@@ -11,7 +11,7 @@ export const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_
 const asked = {
   model: z.string().nullish().meta({
     description: "The id of a model, as the list of models has it.",
-    default: models[0]?.id,
+    default: models[0].id,
   }),
   prompt,
   n: z
@@ -37,7 +37,7 @@ const asked = {
   output_format: z
     .enum(["png", "jpeg", "webp"])
     .nullish()
-    .meta({ description: "The format of the images.", default: "png" }),
+    .meta({ description: "The format of the images. The default is the model's, which is mostly `png`." }),
   output_compression: z
     .int()
     .min(0)
@@ -156,12 +156,12 @@ export const REFUSED_FILES: ReadonlyMap<string, string> = new Map([["mask", MASK
 /** The same request in the native API's fields. */
 export function toInput(fields: ImageFields): GenerationInput {
   return {
-    model: fields.model ?? models[0]?.id ?? "",
+    model: fields.model ?? models[0].id,
     prompt: fields.prompt,
     size: fields.size ?? undefined,
     quality: fields.quality ?? undefined,
     n: fields.n ?? undefined,
-    output_format: fields.output_format ?? "png",
+    output_format: fields.output_format ?? undefined,
     output_compression: fields.output_compression ?? undefined,
     background: fields.background ?? "auto",
     moderation: fields.moderation ?? "auto",

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { Hono } from "hono";
 import * as z from "zod";
 import { FAILURE_MESSAGES, pollUrl, renderGeneration } from "../../account/render.ts";
-import { models } from "../../catalogue/models.ts";
+import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { GenerationInput } from "../../generations/input.ts";
 import { type Submission, type Submitted, submit } from "../../generations/submit.ts";
@@ -57,7 +57,9 @@ export const GenerationBody = GenerationInput.extend({
     maxItems: REFERENCES_MAX,
   }),
 }).superRefine((body, context) => {
-  if (body.output_compression !== undefined && body.output_format === "png") {
+  const model = findModel(body.model);
+  const format = body.output_format ?? model?.supported_output_formats[0];
+  if (body.output_compression !== undefined && format === "png" && model?.hasCompression) {
     const message = "output_compression is for output_format jpeg and webp only.";
     context.addIssue({ code: "custom", path: ["output_compression"], message });
   }

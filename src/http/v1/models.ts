@@ -1,7 +1,10 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import type { Model as CatalogueModel } from "../../catalogue/model.ts";
-import { findModel, models } from "../../catalogue/models.ts";
+import { models } from "../../catalogue/models.ts";
+import { supportedSizes } from "../../catalogue/shape.ts";
+import { type Config, readConfig } from "../../config.ts";
+import { findOffered, isAvailable, offeredModels } from "../../generations/models.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
@@ -28,27 +31,62 @@ const Model = named("Model", () =>
       .array(z.string())
       .readonly()
       .meta({ description: "Values of `quality` in requests." }),
+    supported_sizes: z
+      .array(z.string())
+      .nullable()
+      .meta({ description: "Values of `size` in requests. Null: any size within the limits in the guide." }),
+    supported_output_formats: z
+      .array(z.enum(["png", "jpeg", "webp"]))
+      .readonly()
+      .meta({
+        description:
+          "Values of `output_format` in requests. The first is the default. Empty: the provider chooses PNG or JPEG.",
+      }),
+    operations: z
+      .array(z.enum(["generate", "edit"]))
+      .meta({ description: "`edit`: the model takes reference images." }),
     credits: z
       .record(z.string(), z.int())
       .readonly()
       .meta({ description: "The price of one image, by resolution." }),
     reference_image_limit: z.int(),
     max_images: z.int().meta({ description: "The most images of one request." }),
+    available: z.boolean().meta({ description: "False while no provider of this model responds." }),
   }),
 );
 
 const ModelList = named("ModelList", () => listOf(Model));
 
-const [example] = models;
-if (!example) throw new Error("The catalogue has no model.");
-
-/** Shows everything but the routes. */
-function renderModel({ routes: _, ...shown }: CatalogueModel): z.infer<typeof Model> {
-  return shown;
+/** The fields that the API shows. */
+function renderModel(model: CatalogueModel): Omit<z.infer<typeof Model>, "available"> {
+  const { id, aliases, name, provider, provider_model, owned_by, created } = model;
+  const { default_aspect_ratio, default_quality } = model;
+  const { supported_qualities, supported_aspect_ratios, supported_render_qualities } = model;
+  const { supported_output_formats, credits, reference_image_limit, max_images } = model;
+  return {
+    ...{ id, aliases, object: "model", name, provider, provider_model, owned_by, created },
+    ...{ default_aspect_ratio, default_quality },
+    ...{ supported_qualities, supported_aspect_ratios, supported_render_qualities },
+    ...{ supported_sizes: supportedSizes(model), supported_output_formats },
+    ...{ operations: reference_image_limit > 0 ? ["generate", "edit"] : ["generate"] },
+    ...{ credits, reference_image_limit, max_images },
+  };
 }
 
-/** The same for everybody and at all times. */
-const LIST = JSON.stringify({ object: "list", data: models.map(renderModel) });
+const EXAMPLE = { ...renderModel(models[0]), available: true };
+
+/** The start of each model's JSON, which never changes; whether the model is available does. */
+const rendered: ReadonlyMap<string, string> = new Map(
+  models.map((model) => [model.id, JSON.stringify(renderModel(model)).slice(0, -1)]),
+);
+
+function modelJson(model: CatalogueModel, config: Config): string {
+  return `${rendered.get(model.id)},"available":${isAvailable(model, config)}}`;
+}
+
+function jsonResponse(text: string): Response {
+  return new Response(text, { headers: { "Content-Type": "application/json" } });
+}
 
 export const modelRoutes = new Hono<AppEnv>();
 
@@ -59,9 +97,13 @@ modelRoutes.get(
     summary: "List models",
     tag: "models",
     security: null,
-    answers: { 200: json("All models.", ModelList, { object: "list", data: [renderModel(example)] }) },
+    answers: { 200: json("All models.", ModelList, { object: "list", data: [EXAMPLE] }) },
   }),
-  () => new Response(LIST, { headers: { "Content-Type": "application/json" } }),
+  (c) => {
+    const config = readConfig(c.env);
+    const data = offeredModels(config).map((model) => modelJson(model, config));
+    return jsonResponse(`{"object":"list","data":[${data.join()}]}`);
+  },
 );
 
 modelRoutes.get(
@@ -71,11 +113,12 @@ modelRoutes.get(
     summary: "Retrieve a model",
     tag: "models",
     security: null,
-    answers: { 200: json("The model.", Model, renderModel(example)) },
+    answers: { 200: json("The model.", Model, EXAMPLE) },
   }),
   (c) => {
-    const model = findModel(c.req.param("id"));
+    const config = readConfig(c.env);
+    const model = findOffered(c.req.param("id"), config);
     if (!model) throw notFound();
-    return c.json(renderModel(model));
+    return jsonResponse(modelJson(model, config));
   },
 );

@@ -2,6 +2,8 @@ import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { UPLOADED_BYTES_MAX, UPLOADED_REFERENCES_MAX } from "../../account/references.ts";
 import type { UploadedReference } from "../../account/store/references.ts";
+import { readConfig } from "../../config.ts";
+import { lowestPrice } from "../../generations/models.ts";
 import { LIVEMODE } from "../../generations/references.ts";
 import { endUpload } from "../../generations/uploads.ts";
 import { isReferenceId, newId } from "../../id.ts";
@@ -73,7 +75,8 @@ references.post(
   async (c) => {
     const { userId } = callerOf(c);
     const uploadId = newId("upload");
-    const admission = await admitReference(userId, uploadId, declaredBytes(c) ?? 0, LIVEMODE, c.env);
+    const required = LIVEMODE ? lowestPrice(readConfig(c.env)) : 0;
+    const admission = await admitReference(userId, uploadId, required, declaredBytes(c) ?? 0, c.env);
     if (admission.kind !== "admitted") throw refuseAhead(admission);
     try {
       const place = newPlace(userId);

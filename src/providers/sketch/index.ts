@@ -1,3 +1,4 @@
+import { type Size, sizeOfNames } from "../../catalogue/sizes.ts";
 import {
   type ImageRequest,
   type ProvidedImage,
@@ -10,7 +11,7 @@ import { createPainter } from "./paint.ts";
 import { encodePng } from "./png.ts";
 
 /** The longest edge. Memory grows with the edge. */
-export const EDGE_PIXELS_MAX = 3840;
+export const EDGE_PIXELS_MAX = 12_288;
 const AUTO_SIZE = { width: 1024, height: 1024 };
 
 type GenerateOptions = { references: readonly Reference[]; signal: AbortSignal };
@@ -22,7 +23,7 @@ type GenerateOptions = { references: readonly Reference[]; signal: AbortSignal }
 export const sketch: Provider = { formats: ["png"], generate };
 
 async function* generate(request: ImageRequest, options: GenerateOptions): AsyncGenerator<ProvidedImage> {
-  const size = request.size === "auto" ? AUTO_SIZE : request.size;
+  const size = sizeFor(request);
   refuseUndrawable(request, size);
   const check = () => {
     if (options.signal.aborted)
@@ -39,10 +40,13 @@ async function* generate(request: ImageRequest, options: GenerateOptions): Async
   }
 }
 
-function refuseUndrawable(
-  { outputFormat }: ImageRequest,
-  { width, height }: { width: number; height: number },
-): void {
+/** The size of a request: in pixels, or else by its ratio and tier. */
+function sizeFor({ size, aspectRatio, tier }: ImageRequest): Size {
+  if (size !== "auto") return size;
+  return sizeOfNames(aspectRatio, tier, EDGE_PIXELS_MAX) ?? AUTO_SIZE;
+}
+
+function refuseUndrawable({ outputFormat }: ImageRequest, { width, height }: Size): void {
   const drawable = [width, height].every(
     (edge) => Number.isInteger(edge) && edge > 0 && edge <= EDGE_PIXELS_MAX,
   );

@@ -26,10 +26,10 @@ export function isExactSize(value: string): boolean {
 
 export function readPlaygroundForm(fields: ReadonlyMap<string, string>): PlaygroundForm {
   return {
-    model: fields.get("model") ?? models[0]?.id ?? "",
+    model: fields.get("model") ?? models[0].id,
     prompt: fields.get("prompt") ?? "",
     aspect_ratio: fields.get("aspect_ratio") ?? "auto",
-    resolution: fields.get("resolution") ?? models[0]?.default_quality ?? "",
+    resolution: fields.get("resolution") ?? models[0].default_quality,
     quality: fields.get("quality") ?? "auto",
     n: fields.get("n") ?? "1",
   };

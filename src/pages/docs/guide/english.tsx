@@ -50,7 +50,7 @@ export const english: Guide = {
   models: [
     <>
       The list contains the capabilities and prices of each model, with the values that requests accept. It
-      needs no key.
+      needs no key. A value that a model does not have is an error that names the nearest one it has.
     </>,
   ],
   generate: [
@@ -64,14 +64,14 @@ export const english: Guide = {
       image.
     </>,
   ],
-  sizes: ({ multiple, edgeMax, elongationMax, pixelsMin, pixelsMax }) => [
+  sizes: ({ multiple, elongationMax, pixelsMin }) => [
     <>
-      Set <code>size</code> to <code>WIDTHxHEIGHT</code>. Both must be multiples of {multiple} and at most{" "}
-      {edgeMax}, the long edge at most {elongationMax} times the short edge, and the image {pixelsMin} to{" "}
-      {pixelsMax} pixels in total. The error for an invalid size suggests the nearest valid one. With{" "}
-      <code>auto</code> the provider chooses the size.
+      Set <code>size</code> to <code>WIDTHxHEIGHT</code>. Some models take any size: both edges must be
+      multiples of {multiple}, the long edge at most {elongationMax} times the short edge, and the image at
+      least {pixelsMin} pixels in total. Others take the sizes in their table only. The error for an invalid
+      size suggests the nearest valid one. <code>auto</code> means the defaults of the model.
     </>,
-    <>The price of an image depends on its number of pixels, not on its aspect ratio or quality:</>,
+    <>The price of an image depends on its resolution, not on its aspect ratio or quality:</>,
   ],
   references: ({ most, megabytes }) => [
     <>
@@ -163,19 +163,27 @@ export const english: Guide = {
     resolution: "With an aspect ratio. It determines the price.",
     n: "Number of images. Each one is charged.",
     async: "Respond immediately instead of waiting.",
-    output_format: "Default: png.",
+    output_format: "Default: the first format of the model. Leave it out where the provider chooses.",
     webhook_url: "Called when the generation ends.",
     reference_image: "In multipart/form-data only. Repeat it for several images.",
   },
   modelFacts: {
     id: "Model ID",
+    aliases: "Aliases",
     provider: "Provider",
     ratios: "Aspect ratios",
     defaults: "Defaults",
     qualities: "Resolutions",
+    renderQualities: "Render qualities",
+    formats: "Output formats",
+    formatsByProvider: "PNG or JPEG, chosen by the provider",
     references: "Maximum reference images",
     most: "Maximum images per request",
+    promptMax: "Maximum prompt length",
   },
+  anySize: ({ edgeMax, pixelsMax }) =>
+    `Any size with edges of at most ${edgeMax} and at most ${pixelsMax} pixels in total.`,
+  listedSizes: "The sizes in the second table only.",
   credit: (count) => `${count} credits`,
   codes: {
     invalid_request: "The body or a parameter is invalid; param names it.",

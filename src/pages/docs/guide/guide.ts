@@ -96,7 +96,25 @@ export type Guide = {
     | "reference_image",
     Child
   >;
-  modelFacts: Record<"id" | "provider" | "ratios" | "defaults" | "qualities" | "references" | "most", string>;
+  modelFacts: Record<
+    | "id"
+    | "aliases"
+    | "provider"
+    | "ratios"
+    | "defaults"
+    | "qualities"
+    | "renderQualities"
+    | "formats"
+    | "formatsByProvider"
+    | "references"
+    | "most"
+    | "promptMax",
+    string
+  >;
+  /** The upper limits of a model that takes any size. */
+  anySize: (facts: { edgeMax: string; pixelsMax: string }) => string;
+  /** Of a model that takes only the sizes in the table below. */
+  listedSizes: string;
   credit: (count: number) => string;
   /** The meaning of each error code. */
   codes: Readonly<Record<string, string>>;
@@ -111,10 +129,8 @@ export function formatIn(guide: Guide, value: number): string {
 
 type SizeFacts = {
   multiple: number;
-  edgeMax: number;
   elongationMax: number;
   pixelsMin: string;
-  pixelsMax: string;
 };
 type ReferenceFacts = { most: number; megabytes: number };
 type LimitFacts = {

@@ -1,6 +1,6 @@
 import type { Child, FC } from "hono/jsx";
-import { models } from "../../../catalogue/models.ts";
-import { EDGE_MAX, EDGE_MULTIPLE, ELONGATION_MAX, PIXELS_MAX, PIXELS_MIN } from "../../../catalogue/sizes.ts";
+import type { Model } from "../../../catalogue/model.ts";
+import { EDGE_MULTIPLE, ELONGATION_MAX, PIXELS_MIN } from "../../../catalogue/sizes.ts";
 import type { Config } from "../../../config.ts";
 import { PROMPT_CODE_POINTS_MAX } from "../../../generations/input.ts";
 import { MULTIPART_LIMITS } from "../../../http/multipart.ts";
@@ -12,10 +12,13 @@ import { formatIn, type Guide } from "./guide.ts";
 import { Endpoints, Errors, Fields, ModelFacts, Prices } from "./tables.tsx";
 
 const MEGABYTE = 1024 * 1024;
-const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
 const REFERENCE_MEGABYTES_MAX = MULTIPART_LIMITS.fileBytesMax / MEGABYTE;
 
-type Content = { guide: Guide; origin: string; config: Config };
+type Content = { guide: Guide; origin: string; config: Config; models: readonly Model[] };
+
+function mostReferences(models: readonly Model[]): number {
+  return Math.max(...models.map((model) => model.reference_image_limit));
+}
 
 export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> = ({ guides, ...content }) => {
   const { guide, origin } = content;
@@ -52,7 +55,7 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
           <Models {...content} />
           <Generate {...content} />
           <Section id="fields" name={guide.sections.fields}>
-            <Fields guide={guide} />
+            <Fields guide={guide} models={content.models} />
           </Section>
           <Sizes {...content} />
           <References {...content} />
@@ -116,7 +119,7 @@ const Authentication: FC<Content> = ({ guide }) => (
   </Section>
 );
 
-const Models: FC<Content> = ({ guide, origin }) => (
+const Models: FC<Content> = ({ guide, origin, models }) => (
   <Section id="models" name={guide.sections.models}>
     <Text of={guide.models} />
     <Sample guide={guide} text={`curl ${origin}/api/v1/models`} />
@@ -141,15 +144,13 @@ const Generate: FC<Content> = ({ guide, origin, config }) => {
   );
 };
 
-const Sizes: FC<Content> = ({ guide }) => (
+const Sizes: FC<Content> = ({ guide, models }) => (
   <Section id="sizes" name={guide.sections.sizes}>
     <Text
       of={guide.sizes({
         multiple: EDGE_MULTIPLE,
-        edgeMax: EDGE_MAX,
         elongationMax: ELONGATION_MAX,
         pixelsMin: formatIn(guide, PIXELS_MIN),
-        pixelsMax: formatIn(guide, PIXELS_MAX),
       })}
     />
     {models.map((model) => (
@@ -158,9 +159,9 @@ const Sizes: FC<Content> = ({ guide }) => (
   </Section>
 );
 
-const References: FC<Content> = ({ guide, origin }) => (
+const References: FC<Content> = ({ guide, origin, models }) => (
   <Section id="references" name={guide.sections.references}>
-    <Text of={guide.references({ most: REFERENCES_MAX, megabytes: REFERENCE_MEGABYTES_MAX })} />
+    <Text of={guide.references({ most: mostReferences(models), megabytes: REFERENCE_MEGABYTES_MAX })} />
     <Sample guide={guide} text={referenceSample(origin)} />
   </Section>
 );
@@ -204,12 +205,12 @@ const ErrorFormat: FC<Content> = ({ guide }) => {
   );
 };
 
-const Limits: FC<Content> = ({ guide, config }) => {
+const Limits: FC<Content> = ({ guide, config, models }) => {
   const limits = guide.limits({
     waitSeconds: config.SYNC_WAIT_SECONDS,
     imagesMax: Math.max(...models.map((model) => model.max_images)),
     promptMax: formatIn(guide, PROMPT_CODE_POINTS_MAX),
-    referencesMax: REFERENCES_MAX,
+    referencesMax: mostReferences(models),
     megabytes: REFERENCE_MEGABYTES_MAX,
   });
   return (

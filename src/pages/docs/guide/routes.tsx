@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { readConfig } from "../../../config.ts";
+import { offeredModels } from "../../../generations/models.ts";
 import { cachePublicly, type PagesEnv, siteOrigin } from "../../env.ts";
 import { english } from "./english.tsx";
 import type { Guide } from "./guide.ts";
@@ -14,7 +15,8 @@ export const GUIDES: readonly [Guide, ...Guide[]] = [english, turkish];
 for (const guide of GUIDES) {
   guides.get(guide.path, (c) => {
     cachePublicly(c);
-    const content = { guide, origin: siteOrigin(c), config: readConfig(c.env) };
+    const config = readConfig(c.env);
+    const content = { guide, origin: siteOrigin(c), config, models: offeredModels(config) };
     return c.html(<GuidePage {...content} guides={GUIDES} />);
   });
 }

@@ -1,7 +1,8 @@
 import type { Child, FC } from "hono/jsx";
 import type { Model } from "../../../catalogue/model.ts";
-import { models } from "../../../catalogue/models.ts";
-import { formatSize, sizeOf, TIER_LIMITS } from "../../../catalogue/sizes.ts";
+import { models, priceOf } from "../../../catalogue/models.ts";
+import { modelSizeOf } from "../../../catalogue/shape.ts";
+import { formatSize, type SizeLimits, TIER_LIMITS } from "../../../catalogue/sizes.ts";
 import { STATUS } from "../../../http/errors.ts";
 import { Table } from "../../parts.tsx";
 import { formatIn, type Guide } from "./guide.ts";
@@ -48,12 +49,16 @@ export const ModelFacts: FC<{ guide: Guide; model: Model }> = ({ guide, model })
   const { modelFacts } = guide;
   const facts = [
     [modelFacts.id, <code>{model.id}</code>],
+    [modelFacts.aliases, model.aliases.join(", ")],
     [modelFacts.provider, model.provider],
     [modelFacts.defaults, `${model.default_aspect_ratio}, ${model.default_quality}`],
     [modelFacts.qualities, model.supported_qualities.join(", ")],
     [modelFacts.ratios, model.supported_aspect_ratios.join(", ")],
+    [modelFacts.renderQualities, model.supported_render_qualities.join(", ")],
+    [modelFacts.formats, model.supported_output_formats.join(", ") || modelFacts.formatsByProvider],
     [modelFacts.references, String(model.reference_image_limit)],
     [modelFacts.most, String(model.max_images)],
+    [modelFacts.promptMax, formatIn(guide, model.promptMax)],
   ] as const;
   return (
     <>
@@ -70,11 +75,10 @@ export const ModelFacts: FC<{ guide: Guide; model: Model }> = ({ guide, model })
   );
 };
 
-export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
+export const Fields: FC<{ guide: Guide; models: readonly Model[] }> = ({ guide, models: offered }) => {
   const [model] = models;
-  if (!model) return null;
   const values = {
-    model: models.map(({ id }) => id).join(", "),
+    model: offered.map(({ id }) => id).join(", "),
     prompt: "a lighthouse at dusk",
     size: "auto, 1024x1024, …",
     quality: model.supported_render_qualities.join(", "),
@@ -82,7 +86,7 @@ export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
     resolution: model.supported_qualities.join(", "),
     n: `1–${model.max_images}`,
     async: "true, false",
-    output_format: "png, jpeg, webp",
+    output_format: model.supported_output_formats.join(", "),
     webhook_url: "https://example.com/webhooks",
     reference_image: "@./reference.png",
   };
@@ -109,18 +113,26 @@ export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
 };
 
 export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
+  const { columns } = guide;
   const ratios = model.supported_aspect_ratios.filter((ratio) => ratio !== "auto");
+  const isAny = model.sizes.kind === "any";
   return (
     <>
+      <h3>{model.name}</h3>
+      {model.sizes.kind === "any" ? (
+        <p>{guide.anySize(anySizeFacts(guide, model.sizes))}</p>
+      ) : (
+        <p>{guide.listedSizes}</p>
+      )}
       <Table
-        label={guide.columns.price}
-        head={[guide.columns.tier, guide.columns.pixels, guide.columns.price]}
+        label={columns.price}
+        head={isAny ? [columns.tier, columns.pixels, columns.price] : [columns.tier, columns.price]}
       >
         {model.supported_qualities.map((tier) => (
           <tr>
             <td>{tier}</td>
-            <td>≤ {formatIn(guide, TIER_LIMITS[tier].pixelsMax)}</td>
-            <td>{guide.credit(model.credits[tier])}</td>
+            {isAny ? <td>≤ {formatIn(guide, TIER_LIMITS[tier].pixelsMax)}</td> : null}
+            <td>{guide.credit(priceOf(model, tier, 1))}</td>
           </tr>
         ))}
       </Table>
@@ -130,7 +142,7 @@ export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => 
             <td>{ratio}</td>
             {model.supported_qualities.map((tier) => (
               <td>
-                <code>{formatSize(sizeOf(ratio, tier))}</code>
+                <code>{formatSize(modelSizeOf(model, ratio, tier))}</code>
               </td>
             ))}
           </tr>
@@ -139,6 +151,10 @@ export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => 
     </>
   );
 };
+
+function anySizeFacts(guide: Guide, { edgeMax, pixelsMax }: SizeLimits) {
+  return { edgeMax: formatIn(guide, edgeMax), pixelsMax: formatIn(guide, pixelsMax) };
+}
 
 export const Errors: FC<{ guide: Guide }> = ({ guide }) => (
   <Table

@@ -50,7 +50,7 @@ export const turkish: Guide = {
   models: [
     <>
       Liste, her modelin neler yapabildiğini ve kaç krediye mal olduğunu, isteklerde kullanılan adlarla verir.
-      Anahtar gerektirmez.
+      Anahtar gerektirmez. Modelde bulunmayan bir değer, en yakın geçerli değer belirtilerek reddedilir.
     </>,
   ],
   generate: [
@@ -64,14 +64,15 @@ export const turkish: Guide = {
       görebilir.
     </>,
   ],
-  sizes: ({ multiple, edgeMax, elongationMax, pixelsMin, pixelsMax }) => [
+  sizes: ({ multiple, elongationMax, pixelsMin }) => [
     <>
-      <code>size</code> alanını <code>GENİŞLİKxYÜKSEKLİK</code> biçiminde verin: ikisi de {multiple} sayısının
-      katı olmalı, hiçbir kenar {edgeMax} pikseli aşmamalı, uzun kenar kısa kenarın en çok {elongationMax}{" "}
-      katı olmalı ve toplam {pixelsMin} ile {pixelsMax} piksel arasında kalmalıdır. Kurala uymayan boyut, en
-      yakın geçerli boyut belirtilerek reddedilir. <code>auto</code> ile biçimi sağlayıcı seçer.
+      <code>size</code> alanını <code>GENİŞLİKxYÜKSEKLİK</code> biçiminde verin. Bazı modeller her boyutu
+      kabul eder: kenarların ikisi de {multiple} sayısının katı olmalı, uzun kenar kısa kenarın en çok{" "}
+      {elongationMax} katı olmalı ve görsel toplam en az {pixelsMin} piksel olmalıdır. Diğerleri yalnızca
+      tablolarındaki boyutları kabul eder. Kurala uymayan boyut, en yakın geçerli boyut belirtilerek
+      reddedilir. <code>auto</code>, modelin varsayılan değerleri demektir.
     </>,
-    <>Bir görselin fiyatını piksel sayısı belirler; biçimi ve kalitesi fiyatı değiştirmez:</>,
+    <>Bir görselin fiyatını çözünürlüğü belirler; en boy oranı ve kalitesi fiyatı değiştirmez:</>,
   ],
   references: ({ most, megabytes }) => [
     <>
@@ -168,19 +169,27 @@ export const turkish: Guide = {
     resolution: "En boy oranıyla birlikte: fiyatı belirleyen çözünürlük.",
     n: "İstemden kaç görsel oluşturulacağı; her biri ayrı fiyatlanır.",
     async: "Beklemek yerine hemen yanıt verir.",
-    output_format: "Verilmezse png.",
+    output_format: "Verilmezse modelin ilk biçimi. Biçimi sağlayıcının seçtiği modellerde vermeyin.",
     webhook_url: "Oluşturma bitince çağrılır.",
     reference_image: "Yalnızca multipart/form-data ile; yinelenebilir.",
   },
   modelFacts: {
     id: "Model kimliği",
+    aliases: "Diğer adlar",
     provider: "Sağlayıcı",
     ratios: "En boy oranları",
     defaults: "Belirtilmediğinde",
     qualities: "Çözünürlükler",
+    renderQualities: "Kaliteler",
+    formats: "Dosya biçimleri",
+    formatsByProvider: "PNG veya JPEG; sağlayıcı seçer",
     references: "En çok referans görsel",
     most: "Bir istekte en çok görsel",
+    promptMax: "En uzun istem (karakter)",
   },
+  anySize: ({ edgeMax, pixelsMax }) =>
+    `Kenarları en çok ${edgeMax} piksel ve toplamı en çok ${pixelsMax} piksel olan her boyut.`,
+  listedSizes: "Yalnızca ikinci tablodaki boyutlar.",
   credit: (count) => `${count} kredi`,
   codes: {
     invalid_request: "Gövde veya bir parametre geçersiz; hangisi olduğunu param söyler.",

@@ -1,0 +1,38 @@
+import type { Model } from "../catalogue/model.ts";
+import { cheapestPrice, findModel, models } from "../catalogue/models.ts";
+import type { Config } from "../config.ts";
+import { routesFor } from "../dispatch/routes.ts";
+
+/** The models of this deployment. */
+
+const offered = new WeakMap<Config, readonly Model[]>();
+const [defaultModel] = models;
+
+/** The default model, and every other one that this deployment has a route for. */
+export function offeredModels(config: Config): readonly Model[] {
+  const known = offered.get(config);
+  if (known) return known;
+  const list = models.filter((model) => model === defaultModel || isConfigured(model, config));
+  offered.set(config, list);
+  return list;
+}
+
+/** The model of this deployment that has this id or alias, or undefined. */
+export function findOffered(name: string, config: Config): Model | undefined {
+  const model = findModel(name);
+  return model && offeredModels(config).includes(model) ? model : undefined;
+}
+
+/** The price of the cheapest generation. */
+export function lowestPrice(config: Config): number {
+  return Math.min(...offeredModels(config).map((model) => cheapestPrice(model)));
+}
+
+/** Whether a route of the model can serve a request now. */
+export function isAvailable(model: Model, config: Config): boolean {
+  return isConfigured(model, config);
+}
+
+function isConfigured({ id }: Model, config: Config): boolean {
+  return routesFor(id, config).length > 0;
+}
