@@ -1,19 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { Model } from "../../src/catalogue/model.ts";
-import { models } from "../../src/catalogue/models.ts";
+import { findModel, models } from "../../src/catalogue/models.ts";
 import { resolveShape, type ShapeRequest } from "../../src/catalogue/resolve.ts";
+import { modelSizeOf, supportedSizes } from "../../src/catalogue/shape.ts";
 import { formatSize } from "../../src/catalogue/sizes.ts";
 
-function onlyModel(): Model {
-  const [model] = models;
-  if (model === undefined) throw new Error("The catalogue is empty.");
-  return model;
-}
-const model = onlyModel();
+const [model] = models;
 
 /** `ratio tier size render n credits`, or `param: message`. */
-function resolved(request: ShapeRequest): string {
-  const outcome = resolveShape(model, request);
+function resolved(request: ShapeRequest, of: Model = model): string {
+  const outcome = resolveShape(of, request);
   if (outcome.kind === "invalid") return `${outcome.param}: ${outcome.message}`;
   const size = outcome.size === "auto" ? "auto" : formatSize(outcome.size);
   return [outcome.aspectRatio, outcome.tier, size, outcome.renderQuality, outcome.n, outcome.credits].join(
@@ -81,7 +77,7 @@ describe("invalid requests", () => {
     [{ quality: "hd" }, "quality: quality must be one of auto, low, medium, high, 1K, 2K, 4K."],
     [{ quality: "2k" }, "quality: quality must be one of auto, low, medium, high, 1K, 2K, 4K."],
     [{ quality: "" }, "quality: quality must be one of auto, low, medium, high, 1K, 2K, 4K."],
-    [{ aspect_ratio: "7:3" }, `aspect_ratio: aspect_ratio must be one of ${ratios}.`],
+    [{ aspect_ratio: "7:3" }, `aspect_ratio: aspect_ratio must be one of ${ratios}. The nearest is 21:9.`],
     [{ aspect_ratio: "16x9" }, `aspect_ratio: aspect_ratio must be one of ${ratios}.`],
     [{ aspect_ratio: "" }, `aspect_ratio: aspect_ratio must be one of ${ratios}.`],
     [{ resolution: "auto" }, "resolution: resolution must be one of 1K, 2K, 4K."],
@@ -155,4 +151,110 @@ it("is consistent: a request by ratio and tier equals the request by its size", 
       expect(resolveShape(model, { size, aspect_ratio, resolution, n: 2 })).toEqual(byName);
     }
   }
+});
+
+function named(id: string): Model {
+  const found = findModel(id);
+  if (!found) throw new Error(`There is no ${id}.`);
+  return found;
+}
+
+describe("the shapes of other models", () => {
+  it.each<[string, ShapeRequest, string]>([
+    // Without a size: their own default ratio, in pixels.
+    ["gemini-nano-banana-2.1", {}, "1:1 1K 1024x1024 auto 1 40"],
+    ["gemini-nano-banana-2.1", { size: "auto", n: 4 }, "1:1 1K 1024x1024 auto 4 160"],
+    ["gemini-nano-banana-2.1", { resolution: "4K" }, "1:1 4K 4096x4096 auto 1 130"],
+    ["gemini-nano-banana-2.1", { aspect_ratio: "8:1", quality: "2K" }, "8:1 2K 6144x768 auto 1 60"],
+    ["gemini-nano-banana-2.1", { aspect_ratio: "1:8", resolution: "4K" }, "1:8 4K 1536x12288 auto 1 130"],
+    // A size of their table is its ratio and tier, whatever its pixels: 1696x2528 has more than 2048x2048.
+    ["gemini-3-pro-image", { size: "1696x2528" }, "2:3 2K 1696x2528 auto 1 160"],
+    ["gemini-3-pro-image", { size: "5504x3072", aspect_ratio: "16:9" }, "16:9 4K 5504x3072 auto 1 290"],
+    ["gemini-3-pro-image", { size: "1376x768", resolution: "1K" }, "16:9 1K 1376x768 auto 1 160"],
+    ["flux-2-pro", {}, "1:1 1K 1024x1024 auto 1 36"],
+    ["flux-2-pro", { resolution: "2K" }, "1:1 2K 2048x2048 auto 1 90"],
+    ["flux-2-pro", { size: "2048x2048" }, "1:1 2K 2048x2048 auto 1 90"],
+    ["flux-2-pro", { size: "1600x1024", n: 2 }, "25:16 2K 1600x1024 auto 2 180"],
+    ["flux-1-schnell", {}, "1:1 1K 1024x1024 auto 1 1"],
+    ["flux-1-schnell", { size: "1024x1024", quality: "1K", n: 4 }, "1:1 1K 1024x1024 auto 4 4"],
+    ["flux-2-klein-4b", { aspect_ratio: "3:1" }, "3:1 1K 1728x576 auto 1 2"],
+    ["flux-2-klein-4b", { size: "1920x816" }, "21:9 1K 1920x816 auto 1 2"],
+    ["flux-2-klein-4b", { size: "1536x1024" }, "3:2 1K 1536x1024 auto 1 2"],
+  ])("%s %j → %s", (id, request, outcome) => {
+    expect(resolved(request, named(id))).toBe(outcome);
+  });
+
+  it.each<[string, ShapeRequest, string]>([
+    [
+      "gemini-nano-banana-2.1",
+      { size: "512x512" },
+      "size: size must be auto or one that gemini-nano-banana-2.1 has. The nearest valid size is 1024x1024.",
+    ],
+    ["gemini-nano-banana-2.1", { size: "1920x1080" }, "The nearest valid size is 1376x768."],
+    [
+      "gemini-nano-banana-2.1",
+      { size: "wide" },
+      "size: size must be auto or WIDTHxHEIGHT in pixels, such as 1024x1024.",
+    ],
+    ["gemini-nano-banana-2.1", { aspect_ratio: "9:21" }, "The nearest is 9:16."],
+    ["gemini-nano-banana-2.1", { aspect_ratio: "auto" }, "The nearest is 1:1."],
+    ["gemini-nano-banana-2.1", { aspect_ratio: "100:1" }, "The nearest is 8:1."],
+    ["gemini-3-pro-image", { aspect_ratio: "4:1" }, "The nearest is 21:9."],
+    ["gemini-3-pro-image", { aspect_ratio: "1:8" }, "The nearest is 9:16."],
+    [
+      "gemini-3-pro-image",
+      { size: "1376x768", aspect_ratio: "4:3" },
+      "aspect_ratio: aspect_ratio is 4:3, but size 1376x768 is 16:9. Leave one of them out, or give a size of that ratio, such as 1200x896.",
+    ],
+    [
+      "gemini-3-pro-image",
+      { size: "1696x2528", resolution: "4K" },
+      "resolution: resolution is 4K, but size 1696x2528 counts as 2K. Leave resolution or size out, or make them agree.",
+    ],
+    [
+      "gemini-3-pro-image",
+      { quality: "high" },
+      "quality: quality must be one of auto, 1K, 2K, 4K. The nearest is auto.",
+    ],
+    ["gemini-3-pro-image", { n: 5 }, "n: n must be a whole number from 1 to 4."],
+    ["flux-2-pro", { resolution: "4K" }, "resolution: resolution must be one of 1K, 2K. The nearest is 2K."],
+    ["flux-2-pro", { quality: "4K" }, "quality: quality must be one of auto, 1K, 2K. The nearest is 2K."],
+    [
+      "flux-2-pro",
+      { size: "2064x2048" },
+      "size: size: width × height must be at most 4194304 pixels. The nearest valid size is 2048x2048.",
+    ],
+    ["flux-2-pro", { aspect_ratio: "1:4" }, "The nearest is 1:3."],
+    ["flux-1-schnell", { size: "1024x1040" }, "The nearest valid size is 1024x1024."],
+    ["flux-1-schnell", { aspect_ratio: "16:9" }, "aspect_ratio: aspect_ratio must be 1:1."],
+    ["flux-1-schnell", { resolution: "2K" }, "resolution: resolution must be 1K."],
+    [
+      "flux-2-klein-4b",
+      { size: "1936x800" },
+      "size: size: the longest edge must be at most 1920 pixels. The nearest valid size is 1920x800.",
+    ],
+    ["flux-2-klein-4b", { size: "1536x1040" }, "size: size: width × height must be at most 1572864 pixels."],
+    ["flux-2-klein-4b", { n: 0 }, "n: n must be a whole number from 1 to 4."],
+  ])("%s %j is invalid", (id, request, message) => {
+    expect(resolved(request, named(id))).toContain(message);
+  });
+
+  it.each(models)("$id reads each of its sizes as the ratio and the tier that it has", (of) => {
+    for (const ratio of of.supported_aspect_ratios) {
+      if (ratio === "auto") continue;
+      for (const tier of of.supported_qualities) {
+        const size = formatSize(modelSizeOf(of, ratio, tier));
+        const expected = `${ratio} ${tier} ${size} auto 1 ${of.credits[tier]}`;
+        expect(resolved({ aspect_ratio: ratio, resolution: tier }, of)).toBe(expected);
+        expect(resolved({ size }, of)).toBe(expected);
+        expect(supportedSizes(of)?.includes(size) ?? true).toBe(true);
+      }
+    }
+  });
+
+  it.each(models)("$id takes 1 to its most images, and no more", (of) => {
+    expect(resolved({ n: of.max_images }, of)).toMatch(new RegExp(` ${of.max_images} \\d+$`));
+    for (const n of [0, of.max_images + 1])
+      expect(resolved({ n }, of)).toBe(`n: n must be a whole number from 1 to ${of.max_images}.`);
+  });
 });

@@ -18,7 +18,7 @@ import {
   tierOf,
 } from "../../src/catalogue/sizes.ts";
 
-const supported = models.flatMap((model) => model.supported_aspect_ratios);
+const supported = models[0].supported_aspect_ratios;
 const fixedRatios = supported.filter((ratio) => ratio !== "auto");
 const tiers: Tier[] = ["1K", "2K", "4K"];
 

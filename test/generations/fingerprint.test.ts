@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { readConfig } from "../../src/config.ts";
 import { repetitionOf, type SdkHeaders } from "../../src/generations/fingerprint.ts";
 import { GenerationInput } from "../../src/generations/input.ts";
 import { type AskedRequest, readRequest } from "../../src/generations/request.ts";
@@ -7,7 +8,7 @@ import { FORM_NAMES } from "../../src/references/entries.ts";
 async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): Promise<AskedRequest> {
   const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1, ...fields };
   const context = { userId: "u", references: [], names: FORM_NAMES, origin: "https://hub.example" };
-  const priced = await readRequest(GenerationInput.parse(asked), context);
+  const priced = await readRequest(GenerationInput.parse(asked), context, readConfig({}));
   if (priced.kind === "invalid") throw new Error(priced.message);
   return { ...priced.request, ...changes };
 }

@@ -46,6 +46,34 @@ export function restoreDraft(form) {
   }
 }
 
+/** @typedef {Record<string, { values: string[], fallback: string }>} Choices the values of each field */
+
+/**
+ * Gives the fields the values that the chosen model offers. A value is kept where the model has it, the draft's first.
+ * @param {HTMLFormElement} form
+ * @param {Choices} choices
+ * @returns {boolean} whether a value changed
+ */
+export function offerChoices(form, choices) {
+  const draft = new URLSearchParams(sessionStorage.getItem(storageKey(form, "draft")) ?? "");
+  let isChanged = false;
+  for (const [name, { values, fallback }] of Object.entries(choices)) {
+    const field = form.elements.namedItem(name);
+    if (!(field instanceof HTMLSelectElement)) continue;
+    const offered = [...field.options].map(({ value }) => value);
+    if (offered.length === values.length && offered.every((value, index) => value === values[index]))
+      continue;
+    const before = field.value;
+    const kept = [draft.get(name), before].find((value) => value !== null && values.includes(value));
+    field.replaceChildren(
+      ...values.map((value) => new Option(value.replace(/^(\d+)x(\d+)$/, "$1 × $2"), value)),
+    );
+    field.value = kept ?? fallback;
+    isChanged ||= field.value !== before;
+  }
+  return isChanged;
+}
+
 /**
  * Makes the next submit a new purchase.
  * @param {HTMLFormElement} form

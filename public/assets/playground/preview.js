@@ -1,4 +1,4 @@
-import { fieldsOf } from "./form.js";
+import { fieldsOf, offerChoices, saveDraft } from "./form.js";
 
 /** The price and the code samples, which follow the form. */
 
@@ -11,7 +11,7 @@ let request = new AbortController();
 let samples = null;
 
 /**
- * Requests the price of the form's options. A new request aborts the one before it.
+ * Requests the price of the form's options, and what the chosen model offers. A new request aborts the one before it.
  * @param {HTMLFormElement} form
  */
 export async function preview(form) {
@@ -28,6 +28,11 @@ export async function preview(form) {
     .then((response) => response.json())
     .catch(() => null);
   if (signal.aborted || answer === null) return;
+  if (answer.choices && offerChoices(form, answer.choices)) {
+    saveDraft(form);
+    await preview(form);
+    return;
+  }
   if (price) price.textContent = answer.price ?? answer.error ?? "";
   if (!answer.curl) return;
   samples = answer;

@@ -1,6 +1,8 @@
 import { type GenerationDetail, LOGGED_PROMPT_MAX } from "../../../account/views.ts";
+import type { Model } from "../../../catalogue/model.ts";
 import { findModel, models } from "../../../catalogue/models.ts";
 import { resolveShape } from "../../../catalogue/resolve.ts";
+import { parseModelSize } from "../../../catalogue/shape.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
 import { GenerationInput } from "../../../generations/input.ts";
 import { sha256Hex } from "../../../hash.ts";
@@ -25,13 +27,34 @@ export function isExactSize(value: string): boolean {
 }
 
 export function readPlaygroundForm(fields: ReadonlyMap<string, string>): PlaygroundForm {
+  const name = fields.get("model") ?? models[0].id;
+  const model = findModel(name) ?? models[0];
   return {
-    model: fields.get("model") ?? models[0].id,
+    model: name,
     prompt: fields.get("prompt") ?? "",
-    aspect_ratio: fields.get("aspect_ratio") ?? "auto",
-    resolution: fields.get("resolution") ?? models[0].default_quality,
-    quality: fields.get("quality") ?? "auto",
+    aspect_ratio: fields.get("aspect_ratio") ?? model.default_aspect_ratio,
+    resolution: fields.get("resolution") ?? model.default_quality,
+    quality: fields.get("quality") ?? model.supported_render_qualities[0] ?? "auto",
     n: fields.get("n") ?? "1",
+  };
+}
+
+/** The values that a field of the form offers for a model, and the one that replaces any other. */
+export type Choice = { values: readonly string[]; fallback: string };
+
+export type Choices = Record<"aspect_ratio" | "resolution" | "quality" | "n", Choice>;
+
+/** What the form offers for a model. The ratios include the form's exact size, if the model has it. */
+export function choicesOf(model: Model, form: PlaygroundForm): Choices {
+  const isExact = isExactSize(form.aspect_ratio) && parseModelSize(model, form.aspect_ratio).kind === "size";
+  const ratios = [...model.supported_aspect_ratios, ...(isExact ? [form.aspect_ratio] : [])];
+  const counts = Array.from({ length: model.max_images }, (_, at) => String(at + 1));
+  const [quality = "auto"] = model.supported_render_qualities;
+  return {
+    aspect_ratio: { values: ratios, fallback: model.default_aspect_ratio },
+    resolution: { values: model.supported_qualities, fallback: model.default_quality },
+    quality: { values: model.supported_render_qualities, fallback: quality },
+    n: { values: counts, fallback: "1" },
   };
 }
 
@@ -57,15 +80,18 @@ export function formOf({ model, aspectRatio, tier, request }: GenerationDetail):
 
 /** Notes on what an earlier generation had and the form does not repeat. */
 export function notCarriedOver({
+  model,
   request: { references, outputFormat, prompt },
 }: GenerationDetail): string[] {
   const notes: string[] = [];
+  const formats = findModel(model)?.supported_output_formats ?? [];
   if (references > 0) {
     notes.push(
       `The earlier generation used ${counted(references, "reference image")}. References are not kept, and this form cannot send them: the result will differ.`,
     );
   }
-  if (outputFormat !== "png") notes.push(`The earlier images were ${outputFormat}. This form makes PNG.`);
+  if (formats.slice(1).some((format) => format === outputFormat))
+    notes.push(`The earlier images were ${outputFormat}. This form makes ${formats[0]?.toUpperCase()}.`);
   if ([...prompt].length >= LOGGED_PROMPT_MAX) {
     notes.push(
       `Only the first ${formatNumber(LOGGED_PROMPT_MAX)} characters of a prompt are kept. Check that yours is complete.`,

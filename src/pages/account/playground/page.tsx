@@ -1,16 +1,17 @@
 import type { FC } from "hono/jsx";
 import type { SignedIn } from "../../../auth/sessions.ts";
 import type { Model } from "../../../catalogue/model.ts";
-import { models } from "../../../catalogue/models.ts";
 import { formatCredits } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
 import { AccountPage } from "../../layout.tsx";
 import { Code, FieldError, FormError, NoCredits } from "../../parts.tsx";
-import { isExactSize, type PlaygroundForm } from "./form.ts";
+import { choicesOf, isExactSize, type PlaygroundForm } from "./form.ts";
 import { EXAMPLE_PROMPT, type Preview, previewOf } from "./preview.ts";
 
 type PlaygroundProps = {
   signedIn: SignedIn;
+  /** Those of this deployment. */
+  models: readonly Model[];
   form: PlaygroundForm;
   credits: number;
   /** The id of the newest generation that has not ended. */
@@ -57,6 +58,7 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
 
 const PromptForm: FC<PlaygroundProps & { price: string }> = ({
   signedIn,
+  models,
   form,
   isFilled,
   errors,
@@ -90,9 +92,7 @@ const PromptForm: FC<PlaygroundProps & { price: string }> = ({
       </textarea>
       <FieldError name="prompt" errors={errors} />
     </div>
-    {models.map((model) =>
-      model.id === form.model ? <Options model={model} form={form} errors={errors} /> : null,
-    )}
+    <Options models={models} form={form} errors={errors} />
     <p class="price" id="price" aria-live="polite">
       {price}
     </p>
@@ -120,27 +120,34 @@ const Stage: FC<{ running: string | undefined }> = ({ running }) => (
   </section>
 );
 
-const Options: FC<{ model: Model; form: PlaygroundForm; errors: FormErrors | undefined }> = ({
-  model,
+const LABELS = [
+  ["aspect_ratio", "Aspect ratio"],
+  ["resolution", "Resolution"],
+  ["quality", "Quality"],
+  ["n", "Images"],
+] as const;
+
+/** The model, and its own options. The script replaces the options when another model is chosen. */
+const Options: FC<{ models: readonly Model[]; form: PlaygroundForm; errors: FormErrors | undefined }> = ({
+  models,
   form,
   errors,
 }) => {
-  const isExact = isExactSize(form.aspect_ratio);
-  const ratios = [...model.supported_aspect_ratios, ...(isExact ? [form.aspect_ratio] : [])];
-  const counts = Array.from({ length: model.max_images }, (_, at) => String(at + 1));
-  const options = [
-    ["aspect_ratio", "Aspect ratio", ratios],
-    ["resolution", "Resolution", model.supported_qualities],
-    ["quality", "Quality", model.supported_render_qualities],
-    ["n", "Images", counts],
-  ] as const;
+  const model = models.find(({ id }) => id === form.model) ?? models[0];
+  if (!model) return null;
+  const choices = choicesOf(model, form);
+  const ids = models.map(({ id }) => id);
   return (
     <div class="choices">
-      <input type="hidden" name="model" value={model.id} />
-      {options.map(([name, label, values]) => (
-        <Select name={name} label={label} values={values} form={form} errors={errors} />
+      {ids.length > 1 ? (
+        <Select name="model" label="Model" values={ids} form={form} errors={errors} />
+      ) : (
+        <input type="hidden" name="model" value={model.id} />
+      )}
+      {LABELS.map(([name, label]) => (
+        <Select name={name} label={label} values={choices[name].values} form={form} errors={errors} />
       ))}
-      {isExact ? <p class="hint">An exact size ignores the resolution.</p> : null}
+      {isExactSize(form.aspect_ratio) ? <p class="hint">An exact size ignores the resolution.</p> : null}
     </div>
   );
 };

@@ -1,5 +1,7 @@
 import { Hono } from "hono";
+import { findModel } from "../../../catalogue/models.ts";
 import { readConfig } from "../../../config.ts";
+import { offeredModels } from "../../../generations/models.ts";
 import { findGeneration } from "../../../generations/read.ts";
 import { type Submission, submit } from "../../../generations/submit.ts";
 import { newId } from "../../../id.ts";
@@ -8,7 +10,14 @@ import { type PagesEnv, siteOrigin } from "../../env.ts";
 import { counted, formatNumber } from "../../format.ts";
 import { type FormErrors, readForm } from "../../forms.ts";
 import { wantsJson } from "../guard.ts";
-import { formOf, idempotencyKeyOf, notCarriedOver, readInput, readPlaygroundForm } from "./form.ts";
+import {
+  choicesOf,
+  formOf,
+  idempotencyKeyOf,
+  notCarriedOver,
+  readInput,
+  readPlaygroundForm,
+} from "./form.ts";
 import { PlaygroundPage } from "./page.tsx";
 import { EXAMPLE_PROMPT, previewOf } from "./preview.ts";
 
@@ -26,7 +35,8 @@ playground.get("/", async (c) => {
     accountState(c.env, signedIn.userId),
     from === undefined ? null : findGeneration(signedIn.userId, from, Date.now(), c.env),
   ]);
-  const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
+  const models = offeredModels(readConfig(c.env));
+  const page = { signedIn, models, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
   const form = earlier ? formOf(earlier) : readPlaygroundForm(new Map());
   return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
@@ -48,7 +58,8 @@ playground.post("/", async (c) => {
   const again = async (errors: FormErrors, status: 402 | 422 | 429 | 503) => {
     if (json) return c.json({ errors }, status);
     const state = await accountState(c.env, signedIn.userId);
-    const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: true };
+    const models = offeredModels(readConfig(c.env));
+    const page = { signedIn, models, ...state, origin: siteOrigin(c), isFilled: true };
     return c.html(<PlaygroundPage {...page} form={form} errors={errors} attempt={attempt} />, status);
   };
   const input = readInput(form);
@@ -100,12 +111,14 @@ playground.post("/", async (c) => {
 });
 
 /**
- * The price of the form's options, and the code samples with a placeholder where the script inserts the prompt. A
+ * The price of the form's options, what its model offers, and the code samples with a placeholder where the script inserts the prompt. A
  * prompt must not be in a URL, which proxies and logs store.
  */
 playground.get("/preview", (c) => {
   const form = { ...readPlaygroundForm(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
   const preview = previewOf(form, siteOrigin(c));
-  if ("error" in preview) return c.json(preview, 422);
-  return c.json({ ...preview, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
+  const model = findModel(form.model);
+  const choices = model && choicesOf(model, form);
+  if ("error" in preview) return c.json({ ...preview, choices }, 422);
+  return c.json({ ...preview, choices, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
 });
