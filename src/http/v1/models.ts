@@ -76,12 +76,12 @@ function renderModel(model: CatalogueModel): Omit<z.infer<typeof Model>, "availa
 const EXAMPLE = { ...renderModel(models[0]), available: true };
 
 /** The start of each model's JSON, which never changes; whether the model is available does. */
-const rendered: ReadonlyMap<string, string> = new Map(
-  models.map((model) => [model.id, JSON.stringify(renderModel(model)).slice(0, -1)]),
-);
+const rendered = new WeakMap<CatalogueModel, string>();
 
 function modelJson(model: CatalogueModel, config: Config): string {
-  return `${rendered.get(model.id)},"available":${isAvailable(model, config)}}`;
+  const start = rendered.get(model) ?? JSON.stringify(renderModel(model)).slice(0, -1);
+  rendered.set(model, start);
+  return `${start},"available":${isAvailable(model, config)}}`;
 }
 
 function jsonResponse(text: string): Response {
