@@ -8,6 +8,7 @@ import {
 import { type ByteSource, readBytes } from "../wire/bytes.ts";
 import { LONG_MS, retryAfterMs, timedOut, unavailable } from "../wire/failure.ts";
 import { JsonReader } from "../wire/json.ts";
+import { eventOf, type Log, outcomeOf, printable } from "../wire/log.ts";
 import { openPicture } from "../wire/picture.ts";
 import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
 import { failureOf, type UpstreamError } from "./failure.ts";
@@ -24,8 +25,8 @@ export type OpenAIOptions = {
   apiKey: string;
   /** Ends in `/v1`. */
   baseUrl: string;
-  /** Writes one log line at the end of each call. It contains no prompt, key or upstream text. */
-  log: (event: string, fields: Record<string, string | number | null>) => void;
+  /** Called at the end of each call. */
+  log: Log;
   idleMs?: number;
 };
 
@@ -87,8 +88,7 @@ async function* generate(
   } finally {
     await source?.cancel();
     stop.abort();
-    // A reader that gets a broken body leaves the iteration, and so does one that wants no more images.
-    const outcome = call.broken === null ? (ended ? "succeeded" : "canceled") : reasonOf(call.broken);
+    const outcome = outcomeOf(call.broken, ended);
     options.log(eventOf(outcome), logFields(options.name, outcome, call, request.generationId));
   }
 }
@@ -148,24 +148,9 @@ function refusal(
   return new ProviderError(failureOf(response.status, error, { retryAfterMs: wait, elapsedMs }), "refused");
 }
 
-/** Upstream text that has the form of a name or an id. Any other text could contain a prompt, and is not logged. */
-function printable(text: string | null, shape: RegExp): string | null {
-  return text !== null && shape.test(text) ? text : null;
-}
-
 function withFacts(error: ProviderError, call: Call): ProviderError {
   const facts = `status ${call.status}, code ${call.code}, request ${call.requestId}`;
   return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
-}
-
-/** Failures that need an operator, and calls that may have been paid without images, have their own events. */
-function eventOf(outcome: string): string {
-  if (outcome === "misconfigured") return "provider_misconfigured";
-  return outcome === "undelivered" || outcome === "timeout" ? "provider_undelivered" : "provider_call";
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof ProviderError ? error.failure.reason : "crashed";
 }
 
 function logFields(provider: string, outcome: string, call: Call, generationId: string) {

@@ -1,4 +1,5 @@
 import type { ImageRequest, Reference } from "../provider.ts";
+import { type Part, streamParts, textPart } from "../wire/body.ts";
 
 /** A request for fetch. `sent` settles when the body was sent, or could not be. */
 export type UpstreamRequest = {
@@ -11,9 +12,8 @@ export type UpstreamRequest = {
 const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" } as const;
 
 /**
- * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`. The form is streamed
- * from storage with a known length: a body without Content-Length would be sent chunked, which not every gateway
- * accepts. Stops sending when `signal` aborts.
+ * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`, which is streamed from
+ * storage. Stops sending when `signal` aborts.
  */
 export function buildRequest(
   request: ImageRequest,
@@ -27,14 +27,11 @@ export function buildRequest(
     return { path: "/images/generations", headers, body: JSON.stringify(fields), sent };
   }
   const boundary = `form-${crypto.randomUUID()}`;
-  const parts = formParts(fields, references, boundary);
-  const stream = new FixedLengthStream(parts.reduce((total, part) => total + part.bytes, 0));
   const headers = { "content-type": `multipart/form-data; boundary=${boundary}` };
   return {
     path: "/images/edits",
     headers,
-    body: stream.readable,
-    sent: send(parts, stream.writable, signal),
+    ...streamParts(formParts(fields, references, boundary), signal),
   };
 }
 
@@ -60,8 +57,6 @@ function fieldsOf(request: ImageRequest): Record<string, string | number> {
   };
 }
 
-type Part = { bytes: number; open: () => Promise<ReadableStream<Uint8Array>> };
-
 function formParts(
   fields: Record<string, string | number>,
   references: readonly Reference[],
@@ -77,25 +72,4 @@ function formParts(
     return [textPart(head), reference, textPart("\r\n")];
   });
   return [textPart(texts.join("")), ...files, textPart(`--${boundary}--\r\n`)];
-}
-
-function textPart(text: string): Part {
-  const encoded = new TextEncoder().encode(text);
-  return { bytes: encoded.byteLength, open: async () => new Blob([encoded]).stream() };
-}
-
-/** Sends one part after another, and opens each only when it is its turn. */
-async function send(
-  parts: readonly Part[],
-  writable: WritableStream<Uint8Array>,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    for (const part of parts) await (await part.open()).pipeTo(writable, { preventClose: true, signal });
-    await writable.close();
-  } catch (error) {
-    // A reference with too few or too many bytes ends here too: the call fails, and is never sent short.
-    await writable.abort(error).catch(() => undefined);
-    throw error;
-  }
 }
