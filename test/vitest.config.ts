@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
 const root = join(import.meta.dirname, "..");
 
 const double = "test/support/openai-double/setup.ts";
+const google = "test/support/google-double/setup.ts";
 const pictures = "test/support/picture-server.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
@@ -44,7 +45,7 @@ export default defineConfig(async () => {
             name: "workerd",
             include: ["test/**/*.test.ts"],
             exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
-            globalSetup: [double, pictures, receiver],
+            globalSetup: [double, google, pictures, receiver],
             provide: {
               fuzz: {
                 requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),
