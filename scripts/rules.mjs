@@ -27,7 +27,7 @@ const FOLDERS = new Map([
   ["keys", ["db"]],
   ["catalogue", []],
   ["images", []],
-  ["providers", ["catalogue"]],
+  ["providers", ["catalogue", "images"]],
   ["db", ["images"]],
 ]);
 

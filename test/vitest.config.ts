@@ -6,7 +6,7 @@ import { defineConfig } from "vitest/config";
 const root = join(import.meta.dirname, "..");
 
 const double = "test/support/openai-double/setup.ts";
-const polledDoubles = ["test/support/bfl-double/setup.ts", "test/support/fal-double/setup.ts"];
+const otherDoubles = ["google", "bfl", "fal"].map((name) => `test/support/${name}-double/setup.ts`);
 const pictures = "test/support/picture-server.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
@@ -45,7 +45,7 @@ export default defineConfig(async () => {
             name: "workerd",
             include: ["test/**/*.test.ts"],
             exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
-            globalSetup: [double, ...polledDoubles, pictures, receiver],
+            globalSetup: [double, ...otherDoubles, pictures, receiver],
             provide: {
               fuzz: {
                 requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),

@@ -99,6 +99,12 @@ export async function gateStatus(
   return best;
 }
 
+/** Whether the last status that this isolate has of the route's provider is recent and says that it is down. */
+export function isKnownDown({ gate }: Route): boolean {
+  const last = gate === null ? undefined : statuses.get(gate);
+  return last !== undefined && last.status.isDown && Date.now() - last.at < OLD_STATUS_MS;
+}
+
 function turnOf({ isDown, until }: GateStatus): number {
   return isDown || until === null ? Number.POSITIVE_INFINITY : until;
 }

@@ -3,9 +3,13 @@ import { findModel, models } from "../catalogue/models.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import type { Config } from "../config.ts";
 import { log } from "../log.ts";
+import { createBlackForestLabs } from "../providers/black-forest-labs/index.ts";
+import { createFal } from "../providers/fal/index.ts";
+import { createGoogle } from "../providers/google/index.ts";
 import { createOpenAI } from "../providers/openai/index.ts";
 import type { Provider } from "../providers/provider.ts";
 import { sketch } from "../providers/sketch/index.ts";
+import { createWorkersAI } from "../providers/workers-ai/index.ts";
 import type { GateSettings } from "./gate.ts";
 
 /** One way to generate a model's images. */
@@ -23,29 +27,48 @@ export type GateName = ProviderName;
 type ProviderSettings = {
   /** Null without the provider's secret or binding. */
   create(config: Config): Provider | null;
-  limits(config: Config): GateSettings;
+  /** The names of its limits in the settings. */
+  limits: { perMinute: LimitName<"PER_MINUTE">; concurrent: LimitName<"CONCURRENT"> };
 };
 
+type LimitName<Kind extends string> = Extract<keyof Config, `${string}_MAX_${Kind}`>;
+
 /** How each provider is configured. */
-const PROVIDERS: Partial<Record<ProviderName, ProviderSettings>> = {
+const PROVIDERS: Record<ProviderName, ProviderSettings> = {
   openai: {
     create({ OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl }) {
       return apiKey === undefined ? null : createOpenAI({ name: "openai", apiKey, baseUrl, log });
     },
-    limits: ({ OPENAI_MAX_PER_MINUTE: perMinute, OPENAI_MAX_CONCURRENT: concurrent }) => ({
-      perMinute,
-      concurrent,
-    }),
+    limits: { perMinute: "OPENAI_MAX_PER_MINUTE", concurrent: "OPENAI_MAX_CONCURRENT" },
   },
   "openai-fallback": {
     create({ OPENAI_FALLBACK_API_KEY: apiKey, OPENAI_FALLBACK_BASE_URL: baseUrl }) {
       if (apiKey === undefined || baseUrl === undefined) return null;
       return createOpenAI({ name: "openai-fallback", apiKey, baseUrl, log });
     },
-    limits: ({ OPENAI_FALLBACK_MAX_PER_MINUTE: perMinute, OPENAI_FALLBACK_MAX_CONCURRENT: concurrent }) => ({
-      perMinute,
-      concurrent,
-    }),
+    limits: { perMinute: "OPENAI_FALLBACK_MAX_PER_MINUTE", concurrent: "OPENAI_FALLBACK_MAX_CONCURRENT" },
+  },
+  google: {
+    create({ GEMINI_API_KEY: apiKey, GEMINI_BASE_URL: baseUrl }) {
+      return apiKey === undefined ? null : createGoogle({ apiKey, baseUrl, log });
+    },
+    limits: { perMinute: "GEMINI_MAX_PER_MINUTE", concurrent: "GEMINI_MAX_CONCURRENT" },
+  },
+  "black-forest-labs": {
+    create({ BFL_API_KEY: apiKey, BFL_BASE_URL: baseUrl }) {
+      return apiKey === undefined ? null : createBlackForestLabs({ apiKey, baseUrl, log });
+    },
+    limits: { perMinute: "BFL_MAX_PER_MINUTE", concurrent: "BFL_MAX_CONCURRENT" },
+  },
+  fal: {
+    create({ FAL_KEY: apiKey, FAL_BASE_URL: baseUrl }) {
+      return apiKey === undefined ? null : createFal({ apiKey, baseUrl, log });
+    },
+    limits: { perMinute: "FAL_MAX_PER_MINUTE", concurrent: "FAL_MAX_CONCURRENT" },
+  },
+  "workers-ai": {
+    create: ({ AI: ai }) => (ai === undefined ? null : createWorkersAI({ ai, log })),
+    limits: { perMinute: "WORKERS_AI_MAX_PER_MINUTE", concurrent: "WORKERS_AI_MAX_CONCURRENT" },
   },
 };
 
@@ -63,7 +86,7 @@ export function routesFor(modelId: string, config: Config): readonly Route[] {
   if (config.IMAGE_PROVIDER === "sketch")
     return [{ name: "sketch", provider: sketch, providerModel: model.id, gate: null }];
   return model.routes.flatMap(({ provider: name, model: providerModel }): Route[] => {
-    const provider = PROVIDERS[name]?.create(config);
+    const provider = PROVIDERS[name].create(config);
     return provider ? [{ name, provider, providerModel, gate: name }] : [];
   });
 }
@@ -74,7 +97,9 @@ export function routesThatAccept(
   options: ImageOptions,
   references: number,
 ): readonly Route[] {
-  return routes.filter(({ provider }) => provider.accepts?.(options, references) ?? true);
+  return routes.filter(
+    ({ provider, providerModel }) => provider.accepts?.(options, references, providerModel) ?? true,
+  );
 }
 
 /** Whether any model has a route. */
@@ -84,6 +109,7 @@ export function hasRoutes(config: Config): boolean {
 
 /** The limits that the settings state for a gate. */
 export function gateSettings(gate: string, config: Config): GateSettings {
-  const settings = isGate(gate) ? PROVIDERS[gate] : undefined;
-  return settings?.limits(config) ?? { perMinute: 0, concurrent: 0 };
+  if (!isGate(gate)) return { perMinute: 0, concurrent: 0 };
+  const { perMinute, concurrent } = PROVIDERS[gate].limits;
+  return { perMinute: config[perMinute], concurrent: config[concurrent] };
 }

@@ -1,6 +1,7 @@
 import type { Model } from "../catalogue/model.ts";
 import { cheapestPrice, findModel, models } from "../catalogue/models.ts";
 import type { Config } from "../config.ts";
+import { isKnownDown } from "../dispatch/client.ts";
 import { routesFor } from "../dispatch/routes.ts";
 
 /** The models of this deployment. */
@@ -28,9 +29,9 @@ export function lowestPrice(config: Config): number {
   return Math.min(...offeredModels(config).map((model) => cheapestPrice(model)));
 }
 
-/** Whether a route of the model can serve a request now. */
-export function isAvailable(model: Model, config: Config): boolean {
-  return isConfigured(model, config);
+/** Whether the model has a route whose provider is not known to be down. */
+export function isAvailable({ id }: Model, config: Config): boolean {
+  return routesFor(id, config).some((route) => !isKnownDown(route));
 }
 
 function isConfigured({ id }: Model, config: Config): boolean {

@@ -17,7 +17,7 @@ import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
 import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
-import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
 import { giveUpUpload } from "./uploads.ts";
 import { awaitEnd, awaitInAccount } from "./wait.ts";
 
@@ -105,8 +105,8 @@ async function decide(
   const priced = await readRequest(input, submission, config);
   if (priced.kind === "invalid") return priced;
   const { request: asked, credits } = priced;
-  const routes = routesThatAccept(routesFor(asked.model, config), asked, submission.references.length);
-  if (routes.length === 0) return { kind: "unavailable" };
+  const routes = findRoutes(asked, submission.references.length, config);
+  if ("kind" in routes) return routes;
   const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
   const context = { submission, credits };
   if (areOutside(submission.references)) {
@@ -252,6 +252,22 @@ async function parkOrQueue(
     // The account's alarm queues it later.
     log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
   }
+}
+
+/** The routes that can serve the request. Refuses, before any charge, one that no configured provider can express. */
+function findRoutes(
+  asked: AskedRequest,
+  references: number,
+  config: Config,
+): readonly Route[] | InvalidField | { kind: "unavailable" } {
+  const configured = routesFor(asked.model, config);
+  if (configured.length === 0) return { kind: "unavailable" };
+  const routes = routesThatAccept(configured, asked, references);
+  if (routes.length > 0) return routes;
+  const message =
+    `model ${asked.model} is served here by a provider that takes fewer options. ` +
+    "Leave out size, output_format and background, send fewer references, or use another model.";
+  return { kind: "invalid", param: "model", message };
 }
 
 /** Retries with the same id when the account does not respond: the account charges an id once. */

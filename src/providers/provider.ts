@@ -79,8 +79,11 @@ type ProviderTask = {
 export interface Provider {
   /** The supported formats. A request for another one is refused before any charge. */
   readonly formats: readonly OutputFormat[];
-  /** Whether its inputs can express the request. Without this method, they can express every request of its models. */
-  accepts?(options: ImageOptions, references: number): boolean;
+  /**
+   * Whether its inputs can express the request, with this number of references. Without this method, they can express
+   * every request of its models.
+   */
+  accepts?(options: ImageOptions, references: number, providerModel: string): boolean;
   /**
    * Generates up to `request.n` images, and yields each as soon as its first bytes arrive. Read a body to its end (or
    * cancel it) before you request the next image. Ends early when the provider has no more: a complete response with

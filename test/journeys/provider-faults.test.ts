@@ -3,7 +3,7 @@ import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
 import * as z from "zod";
 import { gateStatus } from "../../src/dispatch/client.ts";
-import { IDLE_MS } from "../../src/providers/openai/index.ts";
+import { IDLE_MS } from "../../src/providers/wire/call.ts";
 import { png } from "../images/samples.ts";
 import type { Call } from "../support/openai-double/index.ts";
 import { scripted } from "../support/provider.ts";

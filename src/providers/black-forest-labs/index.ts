@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { ImageRequest, Provider, ProviderFailure, Reference } from "../provider.ts";
-import { base64Part, type Part, textPart } from "../wire/body.ts";
+import { type BodyPart, base64Part, textPart } from "../wire/body.ts";
 import { undelivered } from "../wire/failure.ts";
 import {
   type Answer,
@@ -54,7 +54,7 @@ async function submitTask(
   references: readonly Reference[],
   call: PolledCall,
 ): Promise<Task> {
-  const parts = partsOf(request, references, call.signal);
+  const parts = partsOf(request, references);
   const answer = await submit(api, `/v1/${request.providerModel}`, parts, call);
   if (!answer.ok) {
     const requestId = printableId(answer.headers.get("x-request-id"));
@@ -69,12 +69,12 @@ async function submitTask(
 }
 
 /** Without `width` and `height`, the model follows the first reference, or chooses. Without `seed`, images differ. */
-function partsOf(request: ImageRequest, references: readonly Reference[], signal: AbortSignal): Part[] {
+function partsOf(request: ImageRequest, references: readonly Reference[]): BodyPart[] {
   const { prompt, size, outputFormat } = request;
   const fields = { prompt, ...(size !== "auto" && size), output_format: outputFormat };
   const images = references.flatMap((reference, index) => [
     textPart(`,"input_image${index === 0 ? "" : `_${index + 1}`}":"`),
-    base64Part(reference, signal),
+    base64Part(reference),
     textPart('"'),
   ]);
   return [textPart(JSON.stringify(fields).slice(0, -1)), ...images, textPart("}")];

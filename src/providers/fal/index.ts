@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { ImageRequest, Provider, ProviderFailure, Reference } from "../provider.ts";
-import { base64Part, type Part, textPart } from "../wire/body.ts";
+import { type BodyPart, base64Part, textPart } from "../wire/body.ts";
 import { undelivered } from "../wire/failure.ts";
 import {
   type Answer,
@@ -71,7 +71,7 @@ async function submitTask(
   call: PolledCall,
 ): Promise<Task> {
   const path = `/${request.providerModel}${references.length > 0 ? "/edit" : ""}`;
-  const answer = await submit(api, path, partsOf(request, references, call.signal), call);
+  const answer = await submit(api, path, partsOf(request, references), call);
   if (!answer.ok) {
     const { types, code } = errorOf(answer);
     const requestId = printableId(answer.headers.get("x-fal-request-id"));
@@ -87,14 +87,14 @@ async function submitTask(
   return { id, pollUrl, resultUrl, cancelUrl: cancel_url === null ? null : ownUrl(api, cancel_url) };
 }
 
-function partsOf(request: ImageRequest, references: readonly Reference[], signal: AbortSignal): Part[] {
+function partsOf(request: ImageRequest, references: readonly Reference[]): BodyPart[] {
   const { prompt, outputFormat } = request;
   const fields = { prompt, ...shapeOf(request), output_format: outputFormat };
   const open = textPart(JSON.stringify(fields).slice(0, -1));
   if (references.length === 0) return [open, textPart("}")];
   const urls = references.flatMap((reference, index) => [
     textPart(`${index === 0 ? "" : ","}"data:${reference.contentType};base64,`),
-    base64Part(reference, signal),
+    base64Part(reference),
     textPart('"'),
   ]);
   return [open, textPart(',"image_urls":['), ...urls, textPart("]}")];

@@ -1,6 +1,6 @@
 import { type ProvidedImage, ProviderError } from "../provider.ts";
 import { undelivered } from "../wire/failure.ts";
-import { type Progress as ImageProgress, readImage } from "../wire/image.ts";
+import { type Progress as ImageProgress, readImage, readImageStream } from "../wire/image.ts";
 import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, STRING } from "../wire/json.ts";
 import { type UpstreamError, wrappedIn } from "./failure.ts";
 
@@ -174,13 +174,7 @@ async function* readUrl(reading: Reading, { taken, url }: Entry): AsyncGenerator
     progress.lost = error;
     return null;
   });
-  if (opened === null) return;
-  const reader = opened.getReader();
-  try {
-    yield* readImage(async () => (await reader.read()).value ?? null, progress);
-  } finally {
-    await reader.cancel().catch(() => null);
-  }
+  if (opened !== null) yield* readImageStream(opened, progress);
 }
 
 async function readError(json: JsonReader): Promise<UpstreamError | null> {

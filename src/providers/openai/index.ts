@@ -5,19 +5,24 @@ import {
   ProviderError,
   type Reference,
 } from "../provider.ts";
-import { type ByteSource, readBytes } from "../wire/bytes.ts";
-import { LONG_MS, retryAfterMs, timedOut, unavailable } from "../wire/failure.ts";
+import type { ByteSource } from "../wire/bytes.ts";
+import {
+  type Call,
+  type CallLog,
+  IDLE_MS,
+  logCall,
+  printable,
+  respond,
+  sourceOf,
+  startCall,
+  withFacts,
+} from "../wire/call.ts";
+import { retryAfterMs } from "../wire/failure.ts";
 import { JsonReader } from "../wire/json.ts";
-import { eventOf, type Log, outcomeOf, printable } from "../wire/log.ts";
 import { openPicture } from "../wire/picture.ts";
-import { type Progress, readAnswer, readErrorAnswer } from "./answer.ts";
+import { readAnswer, readErrorAnswer } from "./answer.ts";
 import { failureOf, type UpstreamError } from "./failure.ts";
 import { buildRequest } from "./request.ts";
-
-/** The longest pause in a response. Before a response begins, only the caller's signal ends the wait. */
-export const IDLE_MS = 60_000;
-/** How much of an error body is read. */
-export const ERROR_BYTES_MAX = 65_536;
 
 export type OpenAIOptions = {
   /** Names it in the log. */
@@ -25,17 +30,8 @@ export type OpenAIOptions = {
   apiKey: string;
   /** Ends in `/v1`. */
   baseUrl: string;
-  /** Called at the end of each call. */
-  log: Log;
+  log: CallLog;
   idleMs?: number;
-};
-
-/** The state of a call, for the log and for the detail of its error. */
-type Call = Progress & {
-  startedAt: number;
-  status: number | null;
-  code: string | null;
-  requestId: string | null;
 };
 
 /**
@@ -56,40 +52,30 @@ async function* generate(
   signal: AbortSignal,
   onLimit: ((perMinute: number) => void) | undefined,
 ): AsyncGenerator<ProvidedImage, void> {
-  const call: Call = {
-    startedAt: Date.now(),
-    status: null,
-    code: null,
-    requestId: null,
-    images: 0,
-    broken: null,
-  };
+  const call = startCall();
   const { baseUrl, idleMs = IDLE_MS } = options;
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
   let ended = false;
   let source: ByteSource | null = null;
   try {
-    const response = await send(options, request, references, stopped, call);
-    call.status = response.status;
+    const response = await respond(call, send(options, request, references, stopped), stopped);
     call.requestId = printable(response.headers.get("x-request-id"), /^[!-~]{1,128}$/);
     const perMinute = /^\d{1,6}$/.exec(response.headers.get("x-ratelimit-limit-images") ?? "");
     if (perMinute) onLimit?.(Number(perMinute[0]));
-    const elapsedMs = Date.now() - call.startedAt;
-    source = sourceOf(response, idleMs, stopped);
+    source = sourceOf(response, { idleMs, signal: stopped });
     const json = new JsonReader(source?.next ?? (async () => null));
     const openUrl = (url: string) => openPicture(url, { baseUrl, idleMs, signal: stopped });
     const error = response.ok ? yield* readAnswer(json, request.n, call, openUrl) : await readRefusal(json);
-    if (error !== null || !response.ok) throw refusal(response, error, call, elapsedMs);
+    if (error !== null || !response.ok) throw refusal(response, error, call);
     ended = true;
   } catch (error) {
     call.broken = error;
-    throw error instanceof ProviderError ? withFacts(error, call) : error;
+    throw error instanceof ProviderError ? withFacts(options.name, error, call) : error;
   } finally {
     await source?.cancel();
     stop.abort();
-    const outcome = outcomeOf(call.broken, ended);
-    options.log(eventOf(outcome), logFields(options.name, outcome, call, request.generationId));
+    logCall(options.log, call, { provider: options.name, generationId: request.generationId, ended });
   }
 }
 
@@ -98,11 +84,8 @@ async function send(
   request: ImageRequest,
   references: readonly Reference[],
   signal: AbortSignal,
-  { startedAt }: Call,
 ): Promise<Response> {
-  const { path, headers, body, sent } = buildRequest(request, references, signal);
-  // If the body cannot be sent, fetch fails. If the response comes early, the body need not be sent.
-  sent.catch(() => undefined);
+  const { path, headers, body } = buildRequest(request, references, signal);
   const init: RequestInit = {
     method: "POST",
     // OpenAI logs this id, which helps when no response, and so none of its own ids, reaches us.
@@ -117,16 +100,7 @@ async function send(
     redirect: "manual",
     signal,
   };
-  return fetch(baseUrl.replace(/\/+$/, "") + path, init).catch(() => {
-    const detail = signal.aborted ? "aborted" : "no response";
-    throw Date.now() - startedAt >= LONG_MS ? timedOut(detail) : unavailable(detail);
-  });
-}
-
-function sourceOf(response: Response, idleMs: number, signal: AbortSignal): ByteSource | null {
-  if (response.body === null) return null;
-  const bytesMax = response.ok ? Number.POSITIVE_INFINITY : ERROR_BYTES_MAX;
-  return readBytes(response.body, { idleMs, signal, bytesMax });
+  return fetch(baseUrl.replace(/\/+$/, "") + path, init);
 }
 
 /** The error object of a refusal; null when the body is not the upstream's JSON, so that only the status counts. */
@@ -137,32 +111,9 @@ async function readRefusal(json: JsonReader): Promise<UpstreamError | null> {
   });
 }
 
-function refusal(
-  response: Response,
-  error: UpstreamError | null,
-  call: Call,
-  elapsedMs: number,
-): ProviderError {
-  call.code = printable(error?.code ?? error?.type ?? null, /^[\w.-]{1,64}$/);
+function refusal(response: Response, error: UpstreamError | null, call: Call): ProviderError {
+  call.code = printable(error?.code ?? error?.type ?? null);
   const wait = retryAfterMs(response.headers, Date.now());
-  return new ProviderError(failureOf(response.status, error, { retryAfterMs: wait, elapsedMs }), "refused");
-}
-
-function withFacts(error: ProviderError, call: Call): ProviderError {
-  const facts = `status ${call.status}, code ${call.code}, request ${call.requestId}`;
-  return new ProviderError(error.failure, `openai: ${error.message} (${facts})`);
-}
-
-function logFields(provider: string, outcome: string, call: Call, generationId: string) {
-  return {
-    provider,
-    outcome,
-    status: call.status,
-    code: call.code,
-    // Never upstream text: a ProviderError contains none.
-    detail: call.broken instanceof ProviderError ? call.broken.message : null,
-    images: call.images,
-    upstream_request_id: call.requestId,
-    generation_id: generationId,
-  };
+  const failure = failureOf(response.status, error, { retryAfterMs: wait, elapsedMs: call.elapsedMs });
+  return new ProviderError(failure, "refused");
 }

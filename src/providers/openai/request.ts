@@ -1,19 +1,16 @@
 import type { ImageRequest, Reference } from "../provider.ts";
-import { type Part, streamParts, textPart } from "../wire/body.ts";
+import { streamParts } from "../wire/body.ts";
+import { formParts } from "../wire/form.ts";
 
-/** A request for fetch. `sent` settles when the body was sent, or could not be. */
-export type UpstreamRequest = {
+type UpstreamRequest = {
   path: "/images/generations" | "/images/edits";
   headers: Record<string, string>;
   body: string | ReadableStream<Uint8Array>;
-  sent: Promise<void>;
 };
 
-const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" } as const;
-
 /**
- * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`, which is streamed from
- * storage. Stops sending when `signal` aborts.
+ * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`. The form is streamed
+ * from storage. Stops sending when `signal` aborts.
  */
 export function buildRequest(
   request: ImageRequest,
@@ -23,16 +20,11 @@ export function buildRequest(
   const fields = fieldsOf(request);
   if (references.length === 0) {
     const headers = { "content-type": "application/json" };
-    const sent = Promise.resolve();
-    return { path: "/images/generations", headers, body: JSON.stringify(fields), sent };
+    return { path: "/images/generations", headers, body: JSON.stringify(fields) };
   }
-  const boundary = `form-${crypto.randomUUID()}`;
-  const headers = { "content-type": `multipart/form-data; boundary=${boundary}` };
-  return {
-    path: "/images/edits",
-    headers,
-    ...streamParts(formParts(fields, references, boundary), signal),
-  };
+  const { parts, contentType } = formParts(fields, references, () => "image[]");
+  const headers = { "content-type": contentType };
+  return { path: "/images/edits", headers, body: streamParts(parts, signal) };
 }
 
 /**
@@ -55,21 +47,4 @@ function fieldsOf(request: ImageRequest): Record<string, string | number> {
     ...(request.moderation !== "auto" && { moderation: request.moderation }),
     ...(request.endUser !== null && { safety_identifier: request.endUser }),
   };
-}
-
-function formParts(
-  fields: Record<string, string | number>,
-  references: readonly Reference[],
-  boundary: string,
-): Part[] {
-  const disposition = `--${boundary}\r\nContent-Disposition: form-data`;
-  const texts = Object.entries(fields).map(
-    ([name, value]) => `${disposition}; name="${name}"\r\n\r\n${value}\r\n`,
-  );
-  const files = references.flatMap((reference, index) => {
-    const filename = `reference-${index + 1}.${EXTENSIONS[reference.contentType]}`;
-    const head = `${disposition}; name="image[]"; filename="${filename}"\r\nContent-Type: ${reference.contentType}\r\n\r\n`;
-    return [textPart(head), reference, textPart("\r\n")];
-  });
-  return [textPart(texts.join("")), ...files, textPart(`--${boundary}--\r\n`)];
 }

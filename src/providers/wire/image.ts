@@ -30,3 +30,16 @@ export async function* readImage(piece: Pieces, progress: Progress): AsyncGenera
   while ((await pulled) !== null) pulled = piece();
   progress.images++;
 }
+
+/** The same for an image that comes as a stream. Cancels the stream when its reader stops early. */
+export async function* readImageStream(
+  stream: ReadableStream<Uint8Array>,
+  progress: Progress,
+): AsyncGenerator<ProvidedImage, void> {
+  const reader = stream.getReader();
+  try {
+    yield* readImage(async () => (await reader.read()).value ?? null, progress);
+  } finally {
+    await reader.cancel().catch(() => null);
+  }
+}

@@ -7,11 +7,12 @@ import {
   type ProviderFailure,
   type Reference,
 } from "../provider.ts";
-import { type Part, streamParts } from "./body.ts";
+import { type BodyPart, streamParts } from "./body.ts";
 import { readBytes } from "./bytes.ts";
+import { type CallLog, eventOf, outcomeOf, printable } from "./call.ts";
 import { LONG_MS, retryAfterMs, timedOut, unavailable, undelivered } from "./failure.ts";
 import { type Progress, readImage } from "./image.ts";
-import { eventOf, type Log, outcomeOf, printable } from "./log.ts";
+
 import { openPicture } from "./picture.ts";
 
 /**
@@ -45,7 +46,7 @@ export type PolledOptions = {
   /** Without a path. */
   baseUrl: string;
   /** Called at the end of each call. */
-  log: Log;
+  log: CallLog;
   idleMs?: number;
   pollWaitMs?: number;
 };
@@ -264,13 +265,11 @@ function graver(first: ProviderError | null, second: ProviderError): ProviderErr
 export async function submit(
   api: PolledApi,
   path: string,
-  parts: readonly Part[],
+  parts: readonly BodyPart[],
   call: PolledCall,
 ): Promise<Answer> {
   const startedAt = Date.now();
-  const { body, sent } = streamParts(parts, call.signal);
-  // If the body cannot be sent, fetch fails. If the response comes early, the body need not be sent.
-  sent.catch(() => undefined);
+  const body = streamParts(parts, call.signal);
   const init = { method: "POST", headers: { "content-type": "application/json" }, body };
   const answer = await ask(api, api.baseUrl.replace(/\/+$/, "") + path, init, SUBMIT_MS_MAX, call);
   if (answer !== null) return answer;
@@ -353,7 +352,7 @@ export function ownUrl({ baseUrl, isHost }: PolledApi, address: string): string 
 
 /** An upstream name, such as a status, in the form of a code for the log. */
 export function codeOf(name: string | null): string | null {
-  return printable(name?.toLowerCase().replaceAll(" ", "_") ?? null, /^[\w.-]{1,64}$/);
+  return printable(name?.toLowerCase().replaceAll(" ", "_") ?? null);
 }
 
 export function printableId(id: string | null): string | null {

@@ -81,8 +81,8 @@ it("streams references as data URIs to the edit app, in order and unchanged", as
 
 it("accepts what both families of apps can express", () => {
   const provider = createFal({ apiKey: "fal:test", baseUrl: url, log: () => undefined });
-  expect(provider.accepts?.(plain, 0)).toBe(true);
-  expect(provider.accepts?.({ ...plain, outputFormat: "webp" }, 0)).toBe(false);
+  expect(provider.accepts?.(plain, 0, plain.providerModel)).toBe(true);
+  expect(provider.accepts?.({ ...plain, outputFormat: "webp" }, 0, plain.providerModel)).toBe(false);
 });
 
 const unavailable = { reason: "unavailable", retryAfterMs: null };

@@ -1,6 +1,7 @@
 import { expect, inject, it, vi } from "vitest";
-import { createOpenAI, ERROR_BYTES_MAX } from "../../../src/providers/openai/index.ts";
+import { createOpenAI } from "../../../src/providers/openai/index.ts";
 import { type ImageRequest, ProviderError, type Reference } from "../../../src/providers/provider.ts";
+import { ERROR_BYTES_MAX } from "../../../src/providers/wire/call.ts";
 
 const url = inject("openaiDouble");
 

@@ -1,9 +1,7 @@
+import type { Ending } from "../loopback.ts";
 import { REFUSALS } from "./faults.ts";
-import { drawImage, type ImageSpec } from "./images.ts";
+import { base64, drawImage, type ImageSpec } from "./images.ts";
 import type { Accepted } from "./request.ts";
-
-/** What a stream of an answer can ask of the connection in place of more bytes. */
-export type Ending = "whole" | "stall" | "reset";
 
 const GIF = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
 
@@ -133,18 +131,6 @@ function* inLines(pieces: Iterable<Buffer>): Generator<Buffer> {
       .replaceAll(/./g, (letter) => (column++ % 76 === 75 ? `${letter}\\r\\n` : letter));
     yield Buffer.from(text, "latin1");
   }
-}
-
-/** Base64 of a stream of bytes: whole groups of three, and what is left over at the end. */
-function* base64(pieces: Iterable<Buffer>): Generator<Buffer> {
-  let held = Buffer.alloc(0);
-  for (const piece of pieces) {
-    const bytes = Buffer.concat([held, piece]);
-    const whole = bytes.length - (bytes.length % 3);
-    held = bytes.subarray(whole);
-    yield Buffer.from(bytes.toString("base64", 0, whole), "latin1");
-  }
-  yield Buffer.from(held.toString("base64"), "latin1");
 }
 
 function escaped(base64: Buffer, odd: boolean): Buffer {

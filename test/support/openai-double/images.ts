@@ -176,3 +176,15 @@ function* noise(bytes: number, seed: number): Generator<Buffer> {
   for (let left = bytes; left > 0; left -= block.length)
     yield block.subarray(0, Math.min(left, block.length));
 }
+
+/** Base64 of a stream of bytes: whole groups of three, and what is left over at the end. */
+export function* base64(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let held = Buffer.alloc(0);
+  for (const piece of pieces) {
+    const bytes = Buffer.concat([held, piece]);
+    const whole = bytes.length - (bytes.length % 3);
+    held = bytes.subarray(whole);
+    yield Buffer.from(bytes.toString("base64", 0, whole), "latin1");
+  }
+  yield Buffer.from(held.toString("base64"), "latin1");
+}

@@ -1,18 +1,12 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createGzip } from "node:zlib";
-import { answer, type Ending } from "./answer.ts";
-import {
-  type Directions,
-  directionsIn,
-  GATEWAY_REFUSALS,
-  OTHER_FAULTS,
-  REFUSALS,
-  type RefusalFault,
-} from "./faults.ts";
+import { Faults, listen, onTheWire } from "../loopback.ts";
+import { answer } from "./answer.ts";
+import { directionsIn, GATEWAY_REFUSALS, OTHER_FAULTS, REFUSALS, type RefusalFault } from "./faults.ts";
 import { drawImage, type ImageSpec } from "./images.ts";
 import { type Accepted, invalid, parseRequest, type Refusal, type Upload, validate } from "./request.ts";
 
@@ -45,10 +39,9 @@ export type Call = {
   hungUp: boolean;
 };
 
-type State = Required<DoubleOptions> & { calls: Call[]; faultsLeft: Map<string, number>; seed: number };
+type State = Required<Omit<DoubleOptions, "fault">> & { calls: Call[]; faults: Faults; seed: number };
 
 const CALLS_MAX = 1000;
-const FAULTS_MAX = 1000;
 const PATHS = ["/v1/images/generations", "/v1/images/edits"];
 const HEADERS = [
   "content-type",
@@ -63,25 +56,16 @@ export async function startDouble(options: DoubleOptions = {}): Promise<Double> 
   const state: State = {
     port: options.port ?? 0,
     apiKey: options.apiKey ?? "sk-test",
-    fault: options.fault ?? null,
     latencyMs: options.latencyMs ?? 0,
     imageBytes: options.imageBytes ?? 20_000,
     calls: [],
-    faultsLeft: new Map(),
+    faults: new Faults(options.fault ?? null),
     seed: 1,
   };
-  const server = createServer((request, response) => {
-    respond(state, request, response).catch(() => response.destroy());
-  });
-  await new Promise<void>((resolve) => server.listen(state.port, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" ? address?.port : null;
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
-  return { url: `http://127.0.0.1:${port}/v1`, close };
+  const { origin, close } = await listen(state.port, (request, response) =>
+    respond(state, request, response),
+  );
+  return { url: `${origin}/v1`, close };
 }
 
 async function respond(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -104,7 +88,7 @@ async function respond(state: State, request: IncomingMessage, response: ServerR
   const accepted = validate(parsed, path === PATHS[1]);
   if ("status" in accepted) return refuse(response, accepted);
   const directions = directionsIn(accepted.prompt);
-  call.fault = faultNow(state, accepted.prompt, directions);
+  call.fault = state.faults.next(accepted.prompt, directions);
   await sleep(directions.latencyMs ?? state.latencyMs);
   await perform(state, accepted, call.fault, directions.imageBytes ?? state.imageBytes, response);
 }
@@ -163,18 +147,6 @@ function checkDoor(state: State, path: string, request: IncomingMessage): Refusa
   return /^[ -~]{0,512}$/.test(id) ? null : invalid("Invalid X-Client-Request-Id.", null, null);
 }
 
-function faultNow(state: State, prompt: string, { fault, times }: Directions): string | null {
-  if (fault === null) return state.fault;
-  const left = state.faultsLeft.get(prompt) ?? times;
-  if (left === 0) return null;
-  state.faultsLeft.set(prompt, left - 1);
-  for (const oldest of state.faultsLeft.keys()) {
-    if (state.faultsLeft.size <= FAULTS_MAX) break;
-    state.faultsLeft.delete(oldest);
-  }
-  return fault;
-}
-
 async function perform(
   state: State,
   accepted: Accepted,
@@ -212,28 +184,6 @@ async function perform(
     objectMode: false,
   });
   await (fault === "gzip" ? pipeline(source, createGzip(), response) : pipeline(source, response));
-}
-
-/** Gives the bytes to the connection, at the fault's pace, and ends as the fault would have it. */
-async function* onTheWire(
-  bytes: AsyncGenerator<Buffer, Ending>,
-  fault: string | null,
-  response: ServerResponse,
-): AsyncGenerator<Buffer, void> {
-  let step = await bytes.next();
-  for (; step.done !== true; step = await bytes.next()) {
-    if (fault !== "slow-drip") yield step.value;
-    else
-      for (let at = 0; at < step.value.length; at += 997) {
-        await sleep(2);
-        yield step.value.subarray(at, at + 997);
-      }
-  }
-  if (step.value === "whole") return;
-  // What was written is on its way before the connection goes.
-  await sleep(50);
-  if (step.value === "reset") response.socket?.destroy();
-  await new Promise((resolve) => response.on("close", resolve));
 }
 
 function refuse(response: ServerResponse, { status, ...error }: Refusal): void {
