@@ -66,7 +66,10 @@ export class ProviderError extends Error {
  * buying the images again.
  */
 type ProviderTask = {
-  /** What an earlier run of the same generation saved with the same provider, or null. */
+  /**
+   * What an earlier run of the same generation saved with the same provider, or null. With it, the call is no attempt,
+   * and buys nothing: images that it does not find are `undelivered`.
+   */
   readonly saved: string | null;
   /**
    * Stores `state`, at most 4,096 characters, in place of what was saved. Call it before the first poll,

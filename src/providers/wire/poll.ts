@@ -149,15 +149,15 @@ async function* readTasks(
   saver: Options["task"],
   call: PolledCall,
 ): AsyncGenerator<ProvidedImage, void> {
-  let tasks = savedTasks(api, request, saver?.saved ?? null);
-  call.saved = tasks.length > 0;
-  const submitted = await submitMissing(api, request, references, request.n - tasks.length, call);
-  let { failure } = submitted;
-  tasks = [...tasks, ...submitted.tasks];
+  const saved = saver?.saved ?? null;
+  const found =
+    saved === null ? await submitAll(api, request, references, call) : findTasks(api, request, saved);
+  let { tasks, failure } = found;
   if (tasks.length === 0 && failure) throw failure;
   const all = tasks;
   call.rest = all;
-  if (submitted.tasks.length > 0) await save(saver, request.offset, tasks, call);
+  call.saved = saved !== null;
+  if (saved === null) await save(saver, request.offset, tasks, call);
   for (const [index, task] of all.entries()) {
     call.rest = all.slice(index);
     const end = await open(api, task, call);
@@ -173,27 +173,31 @@ async function* readTasks(
   if (failure) throw failure;
 }
 
+/** `failure`: why there are fewer tasks than images are wanted. */
+type FoundTasks = { tasks: readonly Task[]; failure: ProviderError | null };
+
 /**
  * The tasks that an earlier run has saved, without those whose images it has stored: tasks that ended without an image
- * are not in the list. None when the state cannot be read: the images are bought again.
+ * are not in the list. None when the state cannot be read. Nothing is bought for images without a task: that takes
+ * another call.
  */
-function savedTasks(api: PolledApi, { offset, n }: ImageRequest, saved: string | null): Task[] {
-  const state = stateShape.safeParse(saved === null ? null : parseJson(saved));
-  if (!state.success || state.data.offset > offset) return [];
-  const tasks = state.data.tasks.slice(offset - state.data.offset).slice(0, n);
-  const urls = tasks.flatMap(({ pollUrl, resultUrl, cancelUrl }) => [pollUrl, resultUrl, cancelUrl]);
-  return urls.every((url) => url === null || ownUrl(api, url) !== null) ? tasks : [];
+function findTasks(api: PolledApi, { offset, n }: ImageRequest, saved: string): FoundTasks {
+  const state = stateShape.safeParse(parseJson(saved));
+  const isReadable = state.success && state.data.offset <= offset;
+  const left = isReadable ? state.data.tasks.slice(offset - state.data.offset).slice(0, n) : [];
+  const urls = left.flatMap(({ pollUrl, resultUrl, cancelUrl }) => [pollUrl, resultUrl, cancelUrl]);
+  const tasks = urls.every((url) => url === null || ownUrl(api, url) !== null) ? left : [];
+  return { tasks, failure: tasks.length < n ? undelivered("an earlier run lost images") : null };
 }
 
-/** Submits this many tasks side by side. Those that were accepted are kept, whatever becomes of the others. */
-async function submitMissing(
+/** Submits a task for each image, side by side. Those that were accepted are kept, whatever becomes of the others. */
+async function submitAll(
   api: PolledApi,
   request: ImageRequest,
   references: readonly Reference[],
-  missing: number,
   call: PolledCall,
-): Promise<{ tasks: Task[]; failure: ProviderError | null }> {
-  const submissions = Array.from({ length: missing }, () => api.submit(request, references, call));
+): Promise<FoundTasks> {
+  const submissions = Array.from({ length: request.n }, () => api.submit(request, references, call));
   const tasks: Task[] = [];
   let failure: ProviderError | null = null;
   for (const result of await Promise.allSettled(submissions)) {
