@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { isInstalled, root } from "../../scripts/lib.mjs";
 import { models, priceOf } from "../../src/catalogue/models.ts";
-import { formatSize, sizeOf, TIER_LIMITS } from "../../src/catalogue/sizes.ts";
+import { supportedSizes } from "../../src/catalogue/shape.ts";
+import { formatSize, sizeOf, TIER_LIMITS, tiers } from "../../src/catalogue/sizes.ts";
 
 /** The address of the service in the documents. */
 const DOCUMENTED_ORIGIN = "http://127.0.0.1:8787";
@@ -79,21 +80,38 @@ describe("the tables of README.md", () => {
   const [model] = models;
   const rows = readTableRows("README.md");
 
-  it.each(model?.supported_qualities ?? [])("have the pixels and the price of %s", (tier) => {
-    const price = model && priceOf(model, tier, 1);
+  it.each(models)("have the credits of $id", (shown) => {
+    const credits = tiers.map((tier) => String(shown.credits[tier] ?? "–"));
+    expect(rows).toContainEqual([`\`${shown.id}\``, ...credits]);
+  });
+
+  it.each(models)("have the limits of $id, in docs/models.md", (shown) => {
+    expect(readTableRows("docs/models.md")).toContainEqual([
+      `\`${shown.id}\``,
+      shown.supported_qualities.join(", "),
+      shown.supported_qualities.map((tier) => priceOf(shown, tier, 1)).join(", "),
+      String(supportedSizes(shown)?.length ?? "any"),
+      shown.supported_output_formats.join(", ") || "provider's choice",
+      String(shown.reference_image_limit),
+      String(shown.promptMax),
+    ]);
+  });
+
+  it.each(model.supported_qualities)("have the pixels and the price of %s", (tier) => {
+    const price = priceOf(model, tier, 1);
     expect(rows).toContainEqual([tier, `up to ${TIER_LIMITS[tier].pixelsMax}`, String(price)]);
   });
 
   it.each(["1:1", "5:4", "4:3", "3:2", "16:9", "2:1", "21:9", "3:1"] as const)(
     "have the sizes of %s",
     (ratio) => {
-      const sizes = model?.supported_qualities.map((tier) => formatSize(sizeOf(ratio, tier))) ?? [];
+      const sizes = model.supported_qualities.map((tier) => formatSize(sizeOf(ratio, tier)));
       expect(rows).toContainEqual([ratio, ...sizes]);
     },
   );
 });
 
-it.each(["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md"])(
+it.each(["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/models.md", "docs/operations.md"])(
   "every file that %s points to is there",
   (document) => {
     const text = readFileSync(join(root, document), "utf8");

@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import { models } from "../../src/catalogue/models.ts";
+import { modelSizeOf } from "../../src/catalogue/shape.ts";
 import { type ImageRequest, ProviderError, type Reference } from "../../src/providers/provider.ts";
 import { EDGE_PIXELS_MAX, sketch } from "../../src/providers/sketch/index.ts";
 import { readWishes } from "../../src/providers/sketch/words.ts";
@@ -128,6 +130,26 @@ it.each<[string, Call, string]>([
   const error = await draw(call).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ProviderError);
   expect(error).toMatchObject({ failure: { reason } });
+});
+
+it.each([
+  ["auto", "1K", 1024, 1024],
+  ["16:9", "1K", 1280, 720],
+  ["1:8", "2K", 704, 5632],
+  ["8:1", "4K", 8064, 1008],
+  ["16:9", "8K", 1024, 1024],
+  ["wide", "1K", 1024, 1024],
+])("draws size auto in ratio %s and tier %s as %i x %i", async (aspectRatio, tier, width, height) => {
+  const image = await readPng(await drawOne({ size: "auto", aspectRatio, tier, renderQuality: "low" }));
+  expect([image.width, image.height]).toEqual([width, height]);
+});
+
+it.each(models)("draws the largest size of $id", async (model) => {
+  const tier = model.supported_qualities.at(-1) ?? "1K";
+  const ratio = model.supported_aspect_ratios.findLast((name) => name !== "auto") ?? "1:1";
+  const size = modelSizeOf(model, ratio === "auto" ? "1:1" : ratio, tier);
+  const image = await readPng(await drawOne({ size, aspectRatio: ratio, tier, renderQuality: "low" }));
+  expect({ width: image.width, height: image.height }).toEqual(size);
 });
 
 it("draws the longest edge", async () => {
