@@ -1,7 +1,8 @@
 /**
- * `npm run chaos -- --kills 200 --seed 7`: checks that nothing is lost when the service is killed. Under a mixed load,
- * the whole service is killed with SIGKILL again and again and restarted on the same state. Then every account is compared
- * with the responses that its clients got. Exit code 1 on any difference.
+ * `npm run chaos -- --kills 200 --seed 7`: checks that nothing is lost when the service is killed. Under a mixed load
+ * with webhooks and canceling, the whole service is killed with SIGKILL repeatedly and restarted on the same state. Then
+ * every account is compared with the responses that its clients got, the webhooks that arrived and the provider's calls.
+ * Exit code 1 on any difference.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -15,25 +16,27 @@ import { findDifferences } from "./chaos/books.mjs";
 import { createClients, keepBusy, makeGate } from "./chaos/load.mjs";
 import { startProduct, startProvider } from "./chaos/processes.mjs";
 import { randomFrom } from "./chaos/random.mjs";
+import { startReceiver } from "./chaos/receiver.mjs";
 import { tableOf } from "./chaos/table.mjs";
 import { Failure, install, main } from "./lib.mjs";
+import { pick } from "./service/api.mjs";
 
 const USAGE = "Usage: npm run chaos -- [--kills 200] [--seed 7] [--users 8]";
 /** How long the service runs between being ready and being killed. */
 const UPTIME_MS = /** @type {const} */ ([100, 1_300]);
-/** Some kills happen during the start. */
+/** The part of kills that happen during the start. */
 const STARTING_PART = 0.1;
 const STARTING_MS = /** @type {const} */ ([100, 2_500]);
 /**
- * A lease lasts 150 s: only a run with more time than that is taken up again after a kill. The last kills leave less, so
- * that what they break ends soon; they take longer than the longest run of those before them may last.
+ * A lease lasts 150 s, so only a generation with a longer deadline is run again after a kill. The last kills use a short
+ * deadline, so that everything ends soon. Together they take longer than the long deadline of the kills before them.
  */
 const RUN_SECONDS_LONG = 200;
 const RUN_SECONDS_SHORT = 20;
 const LAST_KILLS = 70;
 const QUEUE_SECONDS_LONG = 120;
 const QUEUE_SECONDS_SHORT = 60;
-/** The time of everything that is short, and that of the alarm to tell the log of it. */
+/** Longer than the short deadlines, the retries of webhooks and the alarm that writes the log. */
 const SETTLE_WITHIN_MS = 180_000;
 
 /**
@@ -51,6 +54,7 @@ await main(async (stop) => {
   const stateDirectory = join(directory, "state");
   mkdirSync(stateDirectory);
   const provider = await startProvider(logFile);
+  const receiver = await startReceiver(seed);
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const adminToken = randomBytes(24).toString("base64url");
@@ -62,27 +66,31 @@ await main(async (stop) => {
     stateDirectory,
     logFile,
     providerUrl: provider.url,
+    receiverUrl: receiver.url,
     kills,
   };
   const product = makeProduct(settings);
   let good = false;
   try {
-    const { clients, ...history } = await wreck(settings, product, users, stop);
-    console.log("Settling…");
-    const books = await audit(settings, clients, { withinMs: SETTLE_WITHIN_MS, stop });
+    const calledPrompts = watchProvider(provider.url);
+    const { clients, ...history } = await runLoad(settings, product, users, calledPrompts, stop);
+    console.log("Waiting for all generations to end…");
+    const outside = { calls: receiver.calls, called: await calledPrompts() };
+    const books = await audit(settings, clients, outside, { withinMs: SETTLE_WITHIN_MS, stop });
+    await calledPrompts();
     const differences = books.flatMap(findDifferences);
     const wallMs = Date.now() - began;
-    // An empty book is in order too.
+    // Without generations there are no differences.
     if (books.every(({ pictures }) => Object.keys(pictures).length === 0)) {
-      differences.push("no image was made in all that time, so nothing is proved");
+      differences.push("no image was generated, so nothing was tested");
     }
     for (const line of differences) console.error(`DIFFERENCE ${line}`);
     console.log(tableOf({ ...history, seed, books, clients, differences: differences.length, wallMs }));
     good = differences.length === 0;
     return good ? 0 : 1;
   } finally {
-    // What failed before this is what is to be told.
-    await Promise.allSettled([product.kill(), provider.kill()]);
+    // An error here must not hide an earlier one.
+    await Promise.allSettled([product.kill(), provider.kill(), receiver.close()]);
     if (good) rmSync(directory, { recursive: true });
     else console.error(`The state and the logs are in ${directory}`);
   }
@@ -109,13 +117,29 @@ function readArguments() {
 }
 
 /**
+ * Collects the prompts of the provider's calls. The double remembers its last 1,000 calls, so this is called more often.
+ * @param {string} url of the double
+ */
+function watchProvider(url) {
+  const calls = new URL("/_calls", url);
+  /** @type {Set<string>} */
+  const prompts = new Set();
+  return async () => {
+    const body = await (await fetch(calls)).json();
+    for (const call of Object(body).calls) prompts.add(String(pick(call, "fields", "prompt")));
+    return prompts;
+  };
+}
+
+/**
  * Runs the load and the kills. Afterwards the service runs without load.
  * @param {Settings} settings
  * @param {ReturnType<typeof makeProduct>} product
  * @param {number} users
+ * @param {ReturnType<typeof watchProvider>} calledPrompts
  * @param {AbortSignal} stop
  */
-async function wreck(settings, product, users, stop) {
+async function runLoad(settings, product, users, calledPrompts, stop) {
   const random = randomFrom(settings.seed);
   const gate = makeGate(stop);
   const enough = new AbortController();
@@ -125,15 +149,16 @@ async function wreck(settings, product, users, stop) {
   const startsMs = [await product.start(0)];
   const clients = await createClients(settings, users);
   const load = keepBusy(settings, clients, gate, enough.signal);
-  // Heard below; if a kill fails first, that is what is to be told.
+  // Awaited below, after an error of a kill.
   load.catch(() => {});
   try {
     for (let kill = 1; kill <= settings.kills; kill++) {
       await sleep(random.between(...UPTIME_MS), undefined, { signal: stop });
       await product.kill();
       killedAt.push(Date.now());
-      if (kill % 10 === 0) console.log(`${kill} kills`);
       gate.close();
+      await calledPrompts();
+      if (kill % 10 === 0) console.log(`${kill} kills`);
       const starting = product.start(kill);
       if (kill < settings.kills && random.chance(STARTING_PART)) {
         starting.catch(() => {});
@@ -153,14 +178,14 @@ async function wreck(settings, product, users, stop) {
 }
 
 /**
- * The one product that runs at a time, on one state directory.
+ * Starts and kills the service, which runs once at a time, on one state directory.
  * @param {Settings} settings
  */
 function makeProduct({ port, stateDirectory, logFile, providerUrl, adminToken, kills }) {
   /** @type {import("./chaos/processes.mjs").Tree | undefined} */
   let tree;
   return {
-    /** @param {number} kill how many there were before @returns {Promise<number>} milliseconds until it was ready */
+    /** @param {number} kill the kills before this start @returns {Promise<number>} milliseconds until it was ready */
     async start(kill) {
       const last = kills - kill <= LAST_KILLS;
       const began = Date.now();
@@ -175,6 +200,7 @@ function makeProduct({ port, stateDirectory, logFile, providerUrl, adminToken, k
             OPENAI_API_KEY: "sk-test",
           },
           OPENAI_BASE_URL: providerUrl,
+          ALLOW_INSECURE_URLS: "true",
           RUN_DEADLINE_SECONDS: String(last ? RUN_SECONDS_SHORT : RUN_SECONDS_LONG),
           QUEUE_DEADLINE_SECONDS: String(last ? QUEUE_SECONDS_SHORT : QUEUE_SECONDS_LONG),
         },

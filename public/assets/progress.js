@@ -6,12 +6,14 @@ const progress = document.querySelector("[data-progress]");
 if (progress instanceof HTMLElement) {
   const seconds = progress.querySelector("[data-seconds]");
   const status = progress.querySelector(".status");
+  const cancel = document.querySelector("[data-cancel]");
   const ended = await waitForEnd(
     progress.dataset["progress"] ?? "",
     (state) => {
       const began = Number(progress.dataset["began"]);
       if (seconds) seconds.textContent = `${Math.max(0, Math.floor((Date.now() - began) / 1000))} s`;
       if (status) status.textContent = state.status === "queued" ? "Queued" : "Generating";
+      if (state.status !== "queued") cancel?.remove();
     },
     () => {
       if (seconds) seconds.textContent = "No connection. Retrying…";

@@ -1,3 +1,9 @@
+/** How often the stream of a generation is opened. After that, or without one, the generation is polled. */
+const STREAMS_MAX = 3;
+/** The service sends a comment every 15 s: a stream without bytes for this long is broken. */
+const SILENCE_MS_MAX = 40_000;
+/** How often the state is shown again while a stream is quiet, because it shows the time. */
+const TICK_MS = 1_000;
 /** The time between polls: short at first, longer for slow generations. */
 const POLL_MS = 700;
 const SLOW_POLL_MS = 2_500;
@@ -17,31 +23,38 @@ const WAIT_MS_MAX = 2 * 60 * 60_000;
  */
 
 /**
- * Polls a generation until it ends. A lost network, a rate limit or a server error only delays it.
+ * Follows a generation until it ends: by its stream of events, and by polls when the stream breaks. A lost network, a rate
+ * limit or a server error only delays it.
  * @param {string} url of the state
- * @param {(state: State, seconds: number) => void} onState called after each poll
+ * @param {(state: State, seconds: number) => void} onState called at each change, and repeatedly between changes
  * @param {() => void} onFailure called after each failed poll
  * @returns {Promise<State | null>} null when it gives up: the generation does not exist, or polls failed for too long
  */
 export async function waitForEnd(url, onState, onFailure) {
   const began = Date.now();
+  const show = (/** @type {State} */ state) => onState(state, Math.floor((Date.now() - began) / 1000));
+  let streams = 0;
   let failures = 0;
   let failingSince = began;
   while (Date.now() - began < WAIT_MS_MAX) {
+    // While polls fail, a stream would fail too.
+    if (failures === 0 && streams < STREAMS_MAX) {
+      streams += 1;
+      const ended = await followStream(url.replace(/state$/, "events"), show);
+      if (ended) return ended;
+    }
     const found = await poll(url);
     const now = Date.now();
     switch (found.kind) {
       case "gone":
         return null;
-      case "state": {
-        const { state } = found;
-        onState(state, Math.floor((now - began) / 1000));
-        if (state.ended) return state;
+      case "state":
+        show(found.state);
+        if (found.state.ended) return found.state;
         failures = 0;
         failingSince = now;
         await pause(now - began < QUICK_MS ? POLL_MS : SLOW_POLL_MS);
         break;
-      }
       case "retry":
         if (now - failingSince > FAILING_MS_MAX) return null;
         onFailure();
@@ -50,6 +63,55 @@ export async function waitForEnd(url, onState, onFailure) {
     }
   }
   return null;
+}
+
+/**
+ * Reads a stream of events until the generation ends. `EventSource` would not show the comments, which tell a quiet
+ * stream from a broken one.
+ * @param {string} url
+ * @param {(state: State) => void} onState
+ * @returns {Promise<State | null>} null when the stream broke
+ */
+async function followStream(url, onState) {
+  const broken = new AbortController();
+  const breakOff = () => broken.abort();
+  let silence = setTimeout(breakOff, SILENCE_MS_MAX);
+  /** @type {State | null} */
+  let state = null;
+  const clock = setInterval(() => state && onState(state), TICK_MS);
+  addEventListener("offline", breakOff, broken);
+  try {
+    const response = await fetch(url, { headers: { Accept: "text/event-stream" }, signal: broken.signal });
+    if (!response.ok || response.body === null || response.redirected) return null;
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; ; ) {
+      const { done, value = "" } = await reader.read();
+      if (done) return null;
+      clearTimeout(silence);
+      silence = setTimeout(breakOff, SILENCE_MS_MAX);
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop() ?? "";
+      for (const block of blocks) state = stateIn(block) ?? state;
+      if (state) onState(state);
+      if (state?.ended) return state;
+    }
+  } catch {
+    // No network, a broken connection, or an answer that is not ours.
+    return null;
+  } finally {
+    clearTimeout(silence);
+    clearInterval(clock);
+    breakOff();
+  }
+}
+
+/**
+ * @param {string} block an event or a comment
+ * @returns {State | null}
+ */
+function stateIn(block) {
+  const data = /^data: (.*)$/m.exec(block)?.[1];
+  return data === undefined ? null : JSON.parse(data);
 }
 
 /** @param {number} failures before this one */

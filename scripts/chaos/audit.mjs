@@ -1,4 +1,4 @@
-/** Reads each account through the API and the log, after the load has stopped. */
+/** Reads each account through the API, the log, the receiver and the provider, after the load has stopped. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, projectNode, root, run } from "../lib.mjs";
@@ -6,6 +6,7 @@ import { numberOf, pick } from "../service/api.mjs";
 import { generationIds, isEnded } from "./books.mjs";
 import { mustCall } from "./call.mjs";
 import { fetchPicture } from "./load.mjs";
+import { isSigned } from "./receiver.mjs";
 
 const PAGE = 100;
 const LOOK_AGAIN_MS = 1_000;
@@ -18,20 +19,24 @@ const SIDE_BY_SIDE = 8;
  */
 
 /**
- * Waits until every generation has ended and is in the log, or until the time limit; then reads the rest.
+ * Waits until every generation has ended, its webhook was delivered and it is in the log, or until the time limit; then
+ * reads the rest.
  * @param {Settings} settings
  * @param {Client[]} clients
+ * @param {{ calls: import("./receiver.mjs").Call[], called: ReadonlySet<string> }} outside what the receiver and the
+ * provider got
  * @param {{ withinMs: number, stop: AbortSignal }} limits
  * @returns {Promise<Book[]>}
  */
-export async function audit(settings, clients, { withinMs, stop }) {
+export async function audit(settings, clients, { calls, called }, { withinMs, stop }) {
   const until = Date.now() + withinMs;
   /** @type {Book[]} */
   const books = [];
   for (const client of clients) {
-    const { user_id, complaints, granted, requests, seen } = client;
+    const { user_id, complaints, granted, requests, cancels, seen } = client;
     books.push({
-      ...{ user_id, complaints, granted, requests, seen, balance: 0, generations: {}, pictures: {} },
+      ...{ user_id, complaints, granted, requests, cancels, seen, called },
+      ...{ balance: 0, generations: {}, pictures: {}, webhooks: [], deliveries: {} },
       ...{ statement: { balance: 0, grants: [], entries: [] }, log: { generations: [], entries: [] } },
     });
   }
@@ -44,10 +49,15 @@ export async function audit(settings, clients, { withinMs, stop }) {
     await sleep(LOOK_AGAIN_MS, undefined, { signal: stop });
   }
   for (const [index, book] of books.entries()) {
-    // Until now the account may have answered for some of them; from now on it is the log.
+    const client = clients[index];
+    if (client === undefined) continue;
+    // So far the account may have returned some of them. They must not change when the log returns them.
     book.seen = [...book.seen, ...endedOf(book)];
-    await readGenerations(settings, book, clients[index]?.key ?? "", generationIds(book));
+    await readGenerations(settings, book, client.key, generationIds(book));
     await readPictures(book);
+    book.webhooks = calls
+      .filter(({ path }) => path === `/${book.user_id}`)
+      .map((call) => webhookOf(call, client));
   }
   return books;
 }
@@ -56,7 +66,7 @@ export async function audit(settings, clients, { withinMs, stop }) {
  * @param {Settings} settings
  * @param {Book} book
  * @param {string} key
- * @returns {Promise<number>} how much is still to happen
+ * @returns {Promise<number>} how many generations have not ended, or have webhooks that were not delivered
  */
 async function readBook(settings, book, key) {
   book.statement = await readStatement(settings, book.user_id);
@@ -65,8 +75,38 @@ async function readBook(settings, book, key) {
   const open = generationIds(book).filter((id) => !ended.has(id));
   await readGenerations(settings, book, key, open);
   const unended = open.filter((id) => !isEnded(book.generations[id]?.status ?? "succeeded"));
-  // Credits may expire between the two answers.
-  return unended.length + (book.balance === book.statement.balance ? 0 : 1);
+  const undelivered = await readDeliveries(settings, book, key);
+  // Credits may expire between the two responses.
+  return unended.length + undelivered + (book.balance === book.statement.balance ? 0 : 1);
+}
+
+/**
+ * Reads the deliveries of ended generations that have, or may have, a webhook.
+ * @param {Settings} settings
+ * @param {Book} book
+ * @param {string} key
+ * @returns {Promise<number>} how many of them were not delivered
+ */
+async function readDeliveries({ origin }, book, key) {
+  const asked = new Map(
+    book.requests.map(({ outcome, webhook }) => [outcome.kind === "refused" ? null : outcome.id, webhook]),
+  );
+  const isFinal = (/** @type {string} */ id) => book.deliveries[id]?.[0]?.next_attempt_at === null;
+  const open = endedOf(book).filter(({ id }) => asked.get(id) !== false && !isFinal(id));
+  await sideBySide(open, async ({ id }) => {
+    const { body } = await mustCall(`${origin}/api/v1/generations/${id}/deliveries`, key);
+    book.deliveries[id] = listOf(body, "data");
+  });
+  return open.filter(({ id }) => asked.get(id) === true && !isFinal(id)).length;
+}
+
+/**
+ * @param {import("./receiver.mjs").Call} call
+ * @param {Client} client
+ * @returns {import("./books.mjs").Webhook}
+ */
+function webhookOf(call, { webhookSecret }) {
+  return { signed: isSigned(call, webhookSecret), status: call.status, event: JSON.parse(call.body) };
 }
 
 /**
@@ -91,7 +131,7 @@ function endedOf({ generations }) {
 /**
  * @param {Settings} settings
  * @param {string} userId
- * @returns {Promise<Book["statement"]>} of one moment: what is entered while it is read has its place in later ones
+ * @returns {Promise<Book["statement"]>} as it was at the first page: later entries are not on the pages after it
  */
 async function readStatement({ origin, adminToken }, userId) {
   const url = `${origin}/api/admin/users/${userId}/credits?limit=${PAGE}`;
@@ -115,7 +155,7 @@ async function readStatement({ origin, adminToken }, userId) {
  * @param {Settings} settings
  * @param {Book[]} books
  * @param {AbortSignal} stop
- * @returns {Promise<number>} how much of the books the log does not have
+ * @returns {Promise<number>} how many generations and entries the log does not have
  */
 async function readLog({ stateDirectory }, books, stop) {
   const reader = join(root, "scripts/chaos/read-log.mjs");
@@ -160,6 +200,6 @@ async function sideBySide(items, work) {
  */
 function listOf(body, ...path) {
   const list = pick(body, ...path);
-  if (!Array.isArray(list)) throw new Failure(`The service answered without ${path.join(".")}.`);
+  if (!Array.isArray(list)) throw new Failure(`The service returned no ${path.join(".")}.`);
   return list;
 }

@@ -1,6 +1,6 @@
 /**
- * Compares one account's ledger with what its clients saw. Everything is computed from API responses; the log in D1
- * only has to agree with them. Pure: no network, no clock.
+ * Compares one account's ledger with what its clients saw. Everything is computed from API responses, received webhooks
+ * and the provider's record of calls; the log in D1 only has to agree with them. Pure: no network, no clock.
  *
  * @typedef {{ id: string, url: string, content_type: string, bytes: number }} Image
  * @typedef {{
@@ -17,30 +17,42 @@
  * @typedef {Refused
  *   | { kind: "accepted" | "succeeded", id: string }
  *   | { kind: "failed", id: string, code: string }
- *   | { kind: "unknown", id: string | null }} Outcome what the client knows; `unknown` when its answer was lost
- * @typedef {{ credits: number, creditsMin: number, n: number, outcome: Outcome }} Asked a request for images, with the
- * price of the list, and the least that it may be refused for: a form is, before it is read, for the cheapest price
+ *   | { kind: "unknown", id: string | null }} Outcome what the client knows; `unknown` when the response was lost
+ * @typedef {{
+ *   credits: number, creditsMin: number, n: number, prompt: string, webhook: boolean, outcome: Outcome,
+ * }} Asked a request for images. `credits`: its price. `creditsMin`: the price that a 402 may name, because a form is
+ * refused for the cheapest price before it is read. `webhook`: whether it has a `webhook_url`
+ * @typedef {{ id: string, result: "canceled" | "refused" | "unknown" }} Cancel what a client was told when it canceled a
+ * generation; `unknown` when the response was lost
+ * @typedef {{ signed: boolean, status: number | null, event: { type: string, data: Generation } }} Webhook a call that
+ * the receiver got, with the status that it sent
+ * @typedef {{ attempt: number, response_status: number | null, next_attempt_at: string | null }} Delivery
  *
  * @typedef {{
  *   user_id: string,
  *   complaints: string[],
  *   granted: { id: string, credits: number, acknowledged: boolean }[],
  *   requests: Asked[],
+ *   cancels: Cancel[],
  *   seen: Generation[],
  *   balance: number,
  *   statement: { balance: number, grants: Grant[], entries: Entry[] },
  *   generations: Record<string, Generation | null>,
  *   pictures: Record<string, { status: number, contentType: string | null, bytes: number }>,
+ *   webhooks: Webhook[],
+ *   deliveries: Record<string, Delivery[]>,
+ *   called: ReadonlySet<string>,
  *   log: {
  *     generations: { id: string, status: string, charged: number, refunded: number }[],
  *     entries: { seq: number, credits: number, balance_after: number, generation_id: string | null }[],
  *   },
  * }} Book
- * `complaints`: what clients found wrong at once. `seen`: ended generations as clients were shown them. `entries`: the
- * oldest first. `generations`: as they stand at the end, null for 404. `pictures`: by image id.
+ * `complaints`: what clients found wrong at once. `seen`: ended generations as clients were shown them. `entries`:
+ * oldest first. `generations`: their final state, null for 404. `pictures`: by image id. `deliveries`: by generation,
+ * newest first. `called`: the prompts that the provider received.
  */
 
-/** The operator's answer lists no more grants than this. */
+/** The operator's response lists no more grants than this. */
 const GRANTS_LISTED_MAX = 200;
 
 /**
@@ -57,12 +69,15 @@ export function findDifferences(book) {
     ...book.seen.flatMap((seen) => checkSeen(book, seen)),
     ...book.requests.flatMap((asked) => checkAsked(book, asked)),
     ...checkUnheard(book),
+    ...checkCancels(book),
+    ...book.webhooks.flatMap((webhook) => checkWebhook(book, webhook)),
+    ...generationIds(book).flatMap((id) => checkDelivered(book, id)),
     ...checkLog(book),
   ].map((line) => `${book.user_id}: ${line}`);
 }
 
 /**
- * Every generation that a client or the book names.
+ * Every generation that a client or the ledger names.
  * @param {Pick<Book, "requests" | "statement">} book
  * @returns {string[]}
  */
@@ -155,7 +170,7 @@ function checkGrants({ granted, statement }) {
 }
 
 /**
- * One generation: it has ended, was charged once, kept what it delivered, and its pictures are there.
+ * Checks one generation: it has ended, was charged once, kept the price of what it delivered, and its images exist.
  * @param {Book} book
  * @param {string} id
  * @returns {string[]}
@@ -163,11 +178,9 @@ function checkGrants({ granted, statement }) {
 function checkGeneration({ requests, statement, generations, pictures }, id) {
   const entries = statement.entries.filter((entry) => entry.generation_id === id);
   const generation = generations[id] ?? null;
-  const outcome = requests.find(
-    (asked) => asked.outcome.kind !== "refused" && asked.outcome.id === id,
-  )?.outcome;
+  const outcome = askedFor(requests, id)?.outcome;
   if (generation === null) {
-    // Only of a lost answer may there be nothing at all.
+    // Only a request without a response may have left nothing.
     const nothing = outcome?.kind === "unknown" && entries.length === 0;
     return unless(nothing, `${id} is not found, though ${outcome ? outcome.kind : "charged"}`);
   }
@@ -282,7 +295,8 @@ function checkAsked({ generations }, { credits, creditsMin, n, outcome }) {
 }
 
 /**
- * A generation that no client heard of is that of a lost answer: there are at most so many of each price.
+ * A generation that no client heard of belongs to a request without a response: there is at most one for each of these,
+ * of the same price.
  * @param {Book} book
  */
 function checkUnheard({ requests, statement, generations }) {
@@ -298,6 +312,86 @@ function checkUnheard({ requests, statement, generations }) {
     left.set(price, count - 1);
     return unless(count > 0, `${id} for ${price} was charged, and no request without an answer explains it`);
   });
+}
+
+/**
+ * Each generation is either canceled or begun: a canceled one was never sent to the provider, and a refused request to
+ * cancel is final.
+ * @param {Book} book
+ */
+function checkCancels({ requests, cancels, generations, called }) {
+  const canceled = Object.values(generations).filter((one) => one?.status === "canceled");
+  return [
+    ...cancels.flatMap(({ id, result }) => {
+      const status = generations[id]?.status;
+      return unless(
+        result === "unknown" || (result === "canceled") === (status === "canceled"),
+        `${id} was asked to be canceled, which was ${result}, and is ${status}`,
+      );
+    }),
+    ...canceled.flatMap((generation) => {
+      const id = generation?.id ?? "";
+      return [
+        ...unless(
+          cancels.some((cancel) => cancel.id === id),
+          `${id} is canceled: nobody asked`,
+        ),
+        ...unless(
+          !called.has(askedFor(requests, id)?.prompt ?? ""),
+          `${id} is canceled, and the provider was called`,
+        ),
+      ];
+    }),
+  ];
+}
+
+/**
+ * Checks a call that the receiver got.
+ * @param {Book} book
+ * @param {Webhook} webhook
+ */
+function checkWebhook({ requests, generations }, { signed, event: { type, data } }) {
+  const now = JSON.stringify(generations[data.id]);
+  return [
+    ...unless(signed, `the webhook of ${data.id} has no valid signature`),
+    ...unless(type === `generation.${data.status}`, `${data.id} (${data.status}) has the webhook ${type}`),
+    ...unless(
+      askedFor(requests, data.id)?.webhook !== false,
+      `${data.id} has a webhook that it did not ask for`,
+    ),
+    ...unless(
+      now === JSON.stringify(data),
+      `the webhook of ${data.id} shows ${JSON.stringify(data)}, and it is ${now}`,
+    ),
+  ];
+}
+
+/**
+ * Every webhook was delivered at least once, and the list of deliveries ends with that.
+ * @param {Book} book
+ * @param {string} id
+ */
+function checkDelivered({ requests, generations, webhooks, deliveries }, id) {
+  const generation = generations[id];
+  const [newest] = deliveries[id] ?? [];
+  // The list shows it for a generation whose request has no response.
+  const hasWebhook = askedFor(requests, id)?.webhook ?? newest !== undefined;
+  if (!generation || !isEnded(generation.status) || !hasWebhook) return [];
+  const received = webhooks.filter(({ event }) => event.data.id === id);
+  return [
+    ...unless(
+      received.some(({ status }) => status === 204),
+      `the webhook of ${id} (${generation.status}) was not delivered in ${received.length} calls`,
+    ),
+    ...unless(
+      newest?.next_attempt_at === null && newest.response_status === 204,
+      `the deliveries of ${id} end with ${JSON.stringify(newest)}`,
+    ),
+    ...unless(
+      newest === undefined || newest.attempt <= received.length,
+      `the deliveries of ${id} list ${newest?.attempt} attempts of ${received.length}`,
+    ),
+  ];
 }
 
 /** @param {Book} book */
@@ -326,18 +420,27 @@ function checkLog({ statement, generations, log }) {
     }),
     ...unless(
       rows.size === ended.length && lines.size === statement.entries.length,
-      `the log has ${rows.size} generations and ${lines.size} entries, the book ${ended.length} and ${statement.entries.length}`,
+      `the log has ${rows.size} generations and ${lines.size} entries, the ledger ${ended.length} and ${statement.entries.length}`,
     ),
   ];
 }
 
 /**
- * Whether they follow each other in the book: what one transaction posts does.
+ * Whether the entries are consecutive, as those of one transaction are.
  * @param {Entry[]} entries
  */
 function areNeighbours(entries) {
   const numbers = entries.map(({ id }) => Number(id.replace("entry_", "")));
   return numbers.every((number, index) => index === 0 || number === (numbers[index - 1] ?? 0) + 1);
+}
+
+/**
+ * The request that created a generation, if its client knows.
+ * @param {Asked[]} requests
+ * @param {string} id
+ */
+function askedFor(requests, id) {
+  return requests.find(({ outcome }) => outcome.kind !== "refused" && outcome.id === id);
 }
 
 /** @param {Entry[]} entries @param {string} kind */

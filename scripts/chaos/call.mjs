@@ -1,17 +1,17 @@
-/** HTTP calls that may find nobody, or lose their answer half-way. */
+/** HTTP calls to a service that may be down, or killed before it responds. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../lib.mjs";
 import { pick } from "../service/api.mjs";
 
 const TRIES_MAX = 5;
-/** Longer than any call has to wait for its answer. */
+/** Longer than any call waits for its response. */
 const CALL_MS_MAX = 240_000;
 const AGAIN_AFTER_MS = 200;
 
 /**
  * @typedef {{ kind: "answer", status: number, body: unknown }} Answer
  * @typedef {Answer | { kind: "lost" } | { kind: "unreached" }} Reply
- * `lost`: it may have been carried out. `unreached`: nobody listened, so it was not.
+ * `lost`: the request may have been carried out. `unreached`: nothing listened, so it was not.
  */
 
 /**
@@ -40,8 +40,8 @@ export async function call(url, bearer, { json, form, idempotencyKey = null, sig
 }
 
 /**
- * Rejects when it is aborted or takes too long, whatever becomes of the work: a fetch whose server is killed at the
- * wrong moment never settles, not even when it is aborted.
+ * Rejects when it is aborted or takes too long, even if the work never settles: a fetch whose server is killed may not
+ * settle even when it is aborted.
  * @template T
  * @param {AbortSignal | null} signal
  * @param {(end: AbortSignal) => Promise<T>} work
@@ -59,7 +59,7 @@ export async function bounded(signal, work) {
 }
 
 /**
- * The body of an answer that must come, from a product that nobody kills now.
+ * A response that must come, because the service is not killed now.
  * @param {string} url
  * @param {string} bearer
  * @param {{ json?: unknown, statuses?: number[] }} [request]
@@ -73,5 +73,5 @@ export async function mustCall(url, bearer, { json, statuses = [200, 201] } = {}
     reply = await call(url, bearer, json === undefined ? {} : { json });
     if (reply.kind === "answer" && statuses.includes(reply.status)) return reply;
   }
-  throw new Failure(`${url} gave no usable answer: ${JSON.stringify(reply)}`);
+  throw new Failure(`${url} gave no usable response: ${JSON.stringify(reply)}`);
 }

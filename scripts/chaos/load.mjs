@@ -1,4 +1,4 @@
-/** Clients that ask for images in every way, some without patience, and keep a record of what they were told. */
+/** Clients that request images in every way, cancel some, and record every response. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { numberOf, pick, textOf } from "../service/api.mjs";
@@ -9,12 +9,13 @@ import { randomFrom } from "./random.mjs";
 /**
  * @typedef {import("./books.mjs").Book} Book
  * @typedef {import("./random.mjs").Random} Random
- * @typedef {"rich" | "poor" | "careful" | "expiring"} Purse the careful ask again, by the same key, until they are answered
- * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "seen"> & {
- *   key: string, purse: Purse, pending: string[], tally: Map<string, number>,
- * }} Client what one user was told; `pending` are accepted generations not yet seen to end
+ * @typedef {"rich" | "poor" | "careful" | "expiring"} Purse careful clients repeat a request, with the same idempotency
+ * key, until they get a response
+ * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "cancels" | "seen"> & {
+ *   key: string, purse: Purse, webhookUrl: string, webhookSecret: string, pending: string[], tally: Map<string, number>,
+ * }} Client what one user was told; `pending` are accepted generations whose end the client has not seen
  * @typedef {ReturnType<typeof makeGate>} Gate
- * @typedef {{ origin: string, adminToken: string, seed: number }} Settings
+ * @typedef {{ origin: string, adminToken: string, seed: number, receiverUrl: string }} Settings
  */
 
 const CLIENTS_A_USER = 2;
@@ -26,10 +27,10 @@ const GRANT_WITHIN_MS = 5_000;
 const PURSES = ["rich", "poor", "careful", "expiring"];
 const PURSE_CREDITS = { rich: 100_000, poor: 40, careful: 100_000, expiring: 60 };
 
-/** How often a client asks for more credits instead of images. */
+/** The part of a client's actions that grant more credits. */
 const TOP_UPS = { rich: 0, poor: 0.06, careful: 0, expiring: 0.15 };
 
-/** What the provider does to some requests: its directions stand in the prompt. Half of them end well after all. */
+/** Faults of the provider, which the prompt selects. About half of these generations succeed after a retry. */
 const FAULTS = /** @type {const} */ ([
   "429-rate-limit-ms*1",
   "429-slow-down*1",
@@ -49,14 +50,20 @@ const FAULTS = /** @type {const} */ ([
   "429-quota",
 ]);
 
-/** A picture of one pixel, which is reference enough for the stand-in. */
+/** The part of async requests with a `webhook_url`. */
+const WEBHOOK_PART = 0.5;
+/** The part of accepted generations that their client cancels at once, and how long it waits before that. */
+const CANCEL_PART = 0.25;
+const CANCEL_AFTER_MS = /** @type {const} */ ([0, 20]);
+
+/** A reference image of one pixel. */
 const PIXEL = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
   "base64",
 );
 
 /**
- * The users, each with a key and the first credits.
+ * Creates the users, each with a key and the first credits.
  * @param {Settings} settings
  * @param {number} count
  * @returns {Promise<Client[]>}
@@ -70,14 +77,22 @@ export async function createClients(settings, count) {
       const id = textOf(user.body, "id");
       const keys = `${users}/${id}/api_keys`;
       const issued = await mustCall(keys, settings.adminToken, { json: { name: "chaos" } });
+      const key = textOf(issued.body, "api_key");
+      const secret = await mustCall(`${settings.origin}/api/v1/webhooks/secret`, key);
       /** @type {Client} */
       const client = {
+        ...{ user_id: id, key, purse: PURSES[index % PURSES.length] ?? "rich" },
+        webhookUrl: `${settings.receiverUrl}/${id}`,
+        webhookSecret: textOf(secret.body, "secret"),
         ...{
-          user_id: id,
-          key: textOf(issued.body, "api_key"),
-          purse: PURSES[index % PURSES.length] ?? "rich",
+          complaints: [],
+          granted: [],
+          requests: [],
+          cancels: [],
+          seen: [],
+          pending: [],
+          tally: new Map(),
         },
-        ...{ complaints: [], granted: [], requests: [], seen: [], pending: [], tally: new Map() },
       };
       await topUp(settings, client, randomFrom(settings.seed + index));
       return client;
@@ -86,8 +101,8 @@ export async function createClients(settings, count) {
 }
 
 /**
- * Where the clients wait while the product is down.
- * @param {AbortSignal} stop nobody passes any more, and whoever asks is told so
+ * Where the clients wait while the service is down.
+ * @param {AbortSignal} stop makes `passed` reject
  */
 export function makeGate(stop) {
   /** @type {Set<() => void>} */
@@ -95,7 +110,7 @@ export function makeGate(stop) {
   let isOpen = true;
   let life = new AbortController();
   return {
-    /** Of this life of the product: aborted with its end, because a fetch may wait for ever for one that died. */
+    /** Aborted when this process of the service is killed, because a fetch may wait forever for a killed server. */
     life: () => life.signal,
     /** @returns {Promise<void>} */
     async passed() {
@@ -116,7 +131,7 @@ export function makeGate(stop) {
 }
 
 /**
- * Keeps every client busy until there is `enough`; what is under way then is waited for.
+ * Keeps every client busy until `enough` is aborted, then waits for running requests.
  * @param {Settings} settings
  * @param {Client[]} clients
  * @param {Gate} gate
@@ -142,42 +157,46 @@ export async function keepBusy(settings, clients, gate, enough) {
  * @param {Client} client
  * @param {Gate} gate
  * @param {Random} random
- * @param {string} label names the request in its prompt, which must be like no other
+ * @param {string} label identifies the request in its prompt
  */
 async function act(settings, client, gate, random, label) {
   if (random.chance(TOP_UPS[client.purse])) return await topUp(settings, client, random);
-  if (client.pending.length > 0 && random.chance(0.35)) {
-    return await poll(settings, client, random, gate.life());
+  const [first, ...rest] = client.pending;
+  if (first !== undefined && random.chance(0.35)) {
+    const id = random.pick([first, ...rest]);
+    if (random.chance(0.3)) return await cancel(settings, client, id, gate.life());
+    return await poll(settings, client, id, gate.life());
   }
   return await ask(settings, client, gate, random, label);
 }
 
 /**
- * One request for images. What became of a lost answer is told by the book at the end; but a careful client asks again,
- * so that of its generations none may be unknown.
+ * One request for images. If its response is lost, the ledger shows at the end whether there is a generation. A careful
+ * client repeats the request instead, so it knows all its generations.
  * @param {Settings} settings
  * @param {Client} client
  * @param {Gate} gate
  * @param {Random} random
  * @param {string} label
  */
-async function ask({ origin }, client, gate, random, label) {
-  const { body, form, credits, kind, patienceMs } = drawRequest(random, label);
+async function ask(settings, client, gate, random, label) {
+  const { body, form, credits, kind, patienceMs } = drawRequest(random, label, client.webhookUrl);
   /** @type {import("./books.mjs").Asked} */
   const asked = {
     ...{ credits, creditsMin: form ? PRICES["1K"] : credits, n: body.n },
+    ...{ prompt: body.prompt, webhook: "webhook_url" in body },
     outcome: { kind: "unknown", id: null },
   };
   client.requests.push(asked);
   const idempotencyKey = client.purse === "careful" ? randomUUID() : null;
   const content = { ...(form === null ? { json: body } : { form }), idempotencyKey };
   const send = (/** @type {AbortSignal[]} */ ...signals) =>
-    call(`${origin}/api/v1/images/generations`, client.key, {
+    call(`${settings.origin}/api/v1/images/generations`, client.key, {
       ...content,
       signal: AbortSignal.any([gate.life(), ...signals]),
     });
   let reply = await (patienceMs === null ? send() : send(AbortSignal.timeout(patienceMs)));
-  // Whom a second try does not reach does not know of the first.
+  // A second attempt that reaches nobody says nothing about the first.
   while (idempotencyKey !== null && !isAnswer(outcomeOf(reply, client))) {
     count(client, `${kind}|asked again`);
     await sleep(random.between(20, 200));
@@ -187,7 +206,13 @@ async function ask({ origin }, client, gate, random, label) {
   asked.outcome = outcomeOf(reply, client);
   const word = asked.outcome.kind === "refused" ? asked.outcome.code : asked.outcome.kind;
   count(client, `${kind}|${word}`);
-  if (asked.outcome.kind === "accepted") client.pending.push(asked.outcome.id);
+  if (asked.outcome.kind === "accepted") {
+    const { id } = asked.outcome;
+    client.pending.push(id);
+    if (!random.chance(CANCEL_PART)) return;
+    await sleep(random.between(...CANCEL_AFTER_MS));
+    return await cancel(settings, client, id, gate.life());
+  }
   if (asked.outcome.kind !== "succeeded" || reply.kind !== "answer") return;
   const { balance: _, ...generation } = Object(reply.body);
   client.seen.push(generation);
@@ -197,8 +222,9 @@ async function ask({ origin }, client, gate, random, label) {
 /**
  * @param {Random} random
  * @param {string} label
+ * @param {string} webhookUrl
  */
-function drawRequest(random, label) {
+function drawRequest(random, label, webhookUrl) {
   const n = random.pick([1, 1, 1, 2, 2, 3, 4]);
   const resolution = random.pick(/** @type {const} */ (["1K", "1K", "1K", "2K", "4K"]));
   const withFile = random.chance(0.2);
@@ -209,12 +235,14 @@ function drawRequest(random, label) {
   const body = {
     ...{ model: "gpt-image-2", prompt: `chaos ${label} ${directions}`, n, resolution, async: later },
     output_format: random.pick(["png", "png", "jpeg", "webp"]),
+    ...(later && random.chance(WEBHOOK_PART) ? { webhook_url: webhookUrl } : {}),
   };
+  const [files, hangsUp] = [withFile ? ", files" : "", impatient ? ", hangs up" : ""];
   return {
     body,
     form: withFile ? formOf(body, random.between(1, 3)) : null,
     credits: n * PRICES[resolution],
-    kind: `${later ? "async" : "sync"}${withFile ? ", files" : ""}${impatient ? ", hangs up" : ""}`,
+    kind: `${later ? "async" : "sync"}${"webhook_url" in body ? ", webhook" : ""}${files}${hangsUp}`,
     patienceMs: impatient ? random.between(5, 600) : null,
   };
 }
@@ -271,27 +299,57 @@ function isAnswer(outcome) {
 }
 
 /**
- * Looks how an accepted generation stands.
+ * Reads an accepted generation.
  * @param {Settings} settings
  * @param {Client} client
- * @param {Random} random
+ * @param {string} id
  * @param {AbortSignal} signal
  */
-async function poll({ origin }, client, random, signal) {
-  const [first = "", ...rest] = client.pending;
-  const id = random.pick([first, ...rest]);
+async function poll({ origin }, client, id, signal) {
   const reply = await call(`${origin}/api/v1/generations/${id}`, client.key, { signal });
   count(client, `poll|${reply.kind === "answer" ? reply.status : reply.kind}`);
   if (reply.kind !== "answer") return;
-  const status = pick(reply.body, "status");
   if (reply.status !== 200) client.complaints.push(`${id} was accepted, and a poll got ${reply.status}`);
+  noteEnd(client, id, reply.body);
+}
+
+/**
+ * Cancels an accepted generation, whatever its state is.
+ * @param {Settings} settings
+ * @param {Client} client
+ * @param {string} id
+ * @param {AbortSignal} signal
+ */
+async function cancel({ origin }, client, id, signal) {
+  /** @type {import("./books.mjs").Cancel} */
+  const asked = { id, result: "unknown" };
+  client.cancels.push(asked);
+  const reply = await call(`${origin}/api/v1/generations/${id}/cancel`, client.key, { json: {}, signal });
+  if (reply.kind === "answer") {
+    const code = pick(reply.body, "error", "code");
+    if (reply.status === 200) asked.result = "canceled";
+    else if (code === "notCancelable") asked.result = "refused";
+    else if (reply.status < 500) client.complaints.push(`canceling ${id} got ${reply.status} ${code}`);
+    noteEnd(client, id, reply.body);
+  }
+  count(client, `cancel|${asked.result}`);
+}
+
+/**
+ * Remembers a generation that has ended as the client was shown it.
+ * @param {Client} client
+ * @param {string} id
+ * @param {unknown} body
+ */
+function noteEnd(client, id, body) {
+  const status = pick(body, "status");
   if (typeof status !== "string" || !isEnded(status)) return;
-  client.seen.push(Object(reply.body));
+  client.seen.push(Object(body));
   client.pending = client.pending.filter((other) => other !== id);
 }
 
 /**
- * A picture that was promised is there at once.
+ * Checks that an image of a response exists at once.
  * @param {Client} client
  * @param {import("./books.mjs").Generation} generation
  * @param {AbortSignal} signal
@@ -323,13 +381,13 @@ export async function fetchPicture(url, signal = null) {
       };
     });
   } catch {
-    // Killed half-way, which is what this is for; the pictures are all fetched at the end.
+    // The service was killed. All images are fetched again at the end.
     return null;
   }
 }
 
 /**
- * More credits, by an id of our own: asked for again until somebody says that they are there.
+ * Grants more credits, with an id of its own, and repeats the request until there is a response.
  * @param {Settings} settings
  * @param {Client} client
  * @param {Random} random

@@ -1,4 +1,4 @@
-/** The product and the provider it calls, each a tree of processes that can be killed as a whole. */
+/** The service and the provider that it calls, each a tree of processes that can be killed as a whole. */
 import { execFile, spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,11 +15,11 @@ const LOOK_AGAIN_MS = 20;
 /**
  * @typedef {{ pid: number, parent: number, group: number, zombie: boolean }} Process
  * @typedef {{ ready: Promise<string>, kill: () => Promise<void> }} Tree
- * `ready`: the line that says so; rejects when the tree ends by itself, and so does a `kill` that comes too late.
+ * `ready`: the line that says so. It rejects when the tree ends by itself; so does a `kill` after that.
  */
 
 /**
- * `npm start` with a state directory of its own. What it says is added to a file there.
+ * Runs `npm start` with its own state directory. Its output is appended to a file.
  * @param {{ stateDirectory: string, logFile: string, environment: Record<string, string> }} settings
  * @returns {Tree}
  */
@@ -29,7 +29,7 @@ export function startProduct({ stateDirectory, logFile, environment }) {
 }
 
 /**
- * The stand-in for the provider, which outlives every kill.
+ * Starts the double of the provider, which outlives every kill.
  * @param {string} logFile
  * @returns {Promise<{ url: string, kill: () => Promise<void> }>}
  */
@@ -48,7 +48,7 @@ export async function startProvider(logFile) {
  * @returns {Tree}
  */
 function startTree(command, args, environment, readyLine, logFile) {
-  // Under the supervisor, so that nothing is left should we be killed ourselves.
+  // The supervisor ends the tree if this process is killed.
   const supervisor = spawn(process.execPath, [join(root, "scripts/supervise.mjs"), command, ...args], {
     cwd: root,
     env: { ...process.env, ...environment },
@@ -77,7 +77,7 @@ function startTree(command, args, environment, readyLine, logFile) {
       reject(fault);
     });
   });
-  // Whoever waits for it hears of it; a kill in between must not count as unheard.
+  // A kill before anybody waits must not count as an unhandled rejection.
   ready.catch(() => {});
   return {
     ready,
@@ -90,24 +90,24 @@ function startTree(command, args, environment, readyLine, logFile) {
 }
 
 /**
- * SIGKILL to everything below and including a process, at once, until nothing of it runs.
+ * Sends SIGKILL to a process and everything below it, until none of it runs.
  * @param {number} top
  */
 async function killTree(top) {
   /** @type {Set<number>} */
   const groups = new Set([top]);
   const deadline = Date.now() + GONE_WITHIN_MS;
-  // What starts the others starts none while we look: one in a group of its own would get away.
+  // Stops the process that starts the others, so that it starts none in a new group meanwhile.
   signalGroup(top, "SIGSTOP");
   for (;;) {
     const alive = (await listProcesses()).filter(({ zombie }) => !zombie);
     for (const { group } of below(top, alive)) groups.add(group);
-    // The runtime first: whoever sees its parent gone would try to end in good order.
+    // The runtime first: a child whose parent is gone would begin a graceful stop.
     for (const group of [...groups].reverse()) signalGroup(group, "SIGKILL");
     const left = alive.filter(({ group }) => groups.has(group));
     if (left.length === 0) return;
     if (Date.now() > deadline)
-      throw new Failure(`Processes ${left.map(({ pid }) => pid).join()} do not die.`);
+      throw new Failure(`Processes ${left.map(({ pid }) => pid).join()} could not be killed.`);
     await sleep(LOOK_AGAIN_MS);
   }
 }

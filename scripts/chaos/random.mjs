@@ -1,11 +1,11 @@
 /**
- * Chance that comes again with the same seed (xorshift of 32 bits).
+ * Pseudo-random numbers that are the same for the same seed (32-bit xorshift).
  * @typedef {ReturnType<typeof randomFrom>} Random
  */
 
 /** @param {number} seed a whole number */
 export function randomFrom(seed) {
-  // A seed near another must not begin like it, and zero would stay zero.
+  // Neighbouring seeds must not begin alike, and a state of zero would stay zero.
   let state = Math.imul(seed + 1, 0x9e3779b1) || 1;
   const next = () => {
     state ^= state << 13;
@@ -14,7 +14,7 @@ export function randomFrom(seed) {
     return (state >>> 0) / 2 ** 32;
   };
   return {
-    /** @param {number} low @param {number} high both may come */
+    /** @param {number} low @param {number} high inclusive */
     between: (low, high) => low + Math.floor(next() * (high - low + 1)),
     /** @param {number} part of 1 */
     chance: (part) => next() < part,

@@ -10,7 +10,7 @@ const directory = join(process.argv[2] ?? "", "v3/d1/miniflare-D1DatabaseObject"
 const databases = readdirSync(directory)
   .filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name))
   .map((name) => new DatabaseSync(join(directory, name), { readOnly: true }));
-// Files are named by hashes. Only DB has users; its tables of the log are those of the first releases.
+// Files are named by hashes. Only DB has users. Its own tables of the log are those of the first releases.
 const [main] = databases.filter(hasUsers);
 const [log] = databases.filter((database) => !hasUsers(database));
 if (!main || !log) throw new Error(`${directory} does not have both databases.`);

@@ -1,5 +1,5 @@
 /**
- * What happened, as lines of text.
+ * Returns what happened, as lines of text.
  * @param {{
  *   seed: number, killedAt: number[], startsMs: number[], wallMs: number, differences: number,
  *   books: import("./books.mjs").Book[], clients: import("./load.mjs").Client[],
@@ -38,6 +38,7 @@ export function tableOf({ seed, killedAt, startsMs, wallMs, differences, books, 
     ),
     ...row("  that outlived a kill", counts(survivors.map(({ status }) => status))),
     ...row("  that no client heard of", generations.filter(({ id }) => !heard.has(id)).length),
+    ...row("webhooks", webhooksOf(books)),
     ...row(
       "images checked",
       books.reduce((all, book) => all + Object.keys(book.pictures).length, 0),
@@ -53,7 +54,7 @@ export function tableOf({ seed, killedAt, startsMs, wallMs, differences, books, 
 }
 
 /**
- * Each kind of request with how often it had which outcome.
+ * Counts the outcomes of each kind of request.
  * @param {import("./load.mjs").Client[]} clients
  * @returns {[string, string][]}
  */
@@ -74,6 +75,15 @@ function tally(clients) {
         .map(([outcome, count]) => `${count} ${outcome}`)
         .join(", "),
     ]);
+}
+
+/** @param {import("./books.mjs").Book[]} books */
+function webhooksOf(books) {
+  const webhooks = books.flatMap((book) => book.webhooks);
+  const generations = new Set(webhooks.map(({ event }) => event.data.id));
+  const types = [...new Map(webhooks.map(({ event }) => [event.data.id, event.type])).values()];
+  const answers = counts(webhooks.map(({ status }) => String(status ?? "cut off")));
+  return `${generations.size} (${counts(types)}), ${webhooks.length} calls (${answers})`;
 }
 
 /** @param {string[]} words */

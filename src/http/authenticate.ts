@@ -15,19 +15,19 @@ export function callerOf(c: Context<AppEnv>): Caller {
 
 /**
  * The caller behind the request's API key: one read of `DB`.
+ * @param isCounted whether the account counts such requests exactly; if not, the platform limits them
  * @throws {ApiError} 401; 429 after too many failures; 503 while `DB` does not answer
  */
-export async function authenticate(c: Context<AppEnv>): Promise<Caller> {
+export async function authenticate(c: Context<AppEnv>, isCounted: boolean): Promise<Caller> {
   const hash = await presentedKeyHash(c);
   return await limitFailures(c, hash, async () => {
     if (hash === null) throw refusalOf(c);
+    if (!isCounted) await limitReads(c, hash);
     return admit(c, await lookUp(c, hash));
   });
 }
 
 async function lookUp(c: Context<AppEnv>, hash: string): Promise<KeyLookup> {
-  // What costs credits is counted exactly, by the account.
-  if (c.req.method === "GET" || c.req.method === "HEAD") await limitReads(c, hash);
   try {
     return await lookUpKey(c.env.DB, hash, Date.now());
   } catch (error) {

@@ -120,12 +120,14 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
   const checkQuery = query && validator("query", query);
   const checkJson = body && body.files?.dataUrls !== true && validator("json", body.schema);
   const authenticates = given.security === "apiKey";
+  // The account counts the requests that bring something: generations and references.
+  const isCounted = body !== undefined || given.image === true;
   const enforce = createMiddleware<AppEnv>(async (c, next) => {
     if (checkQuery) {
       refuseRepeatedParameters(c.req.url);
       await checkQuery(c, nothing);
     }
-    if (authenticates) c.set("caller", await authenticate(c));
+    if (authenticates) c.set("caller", await authenticate(c, isCounted));
     // A server that is not configured says so before it looks at a body.
     if (body) readConfig(c.env);
     if (headers.includes("Idempotency-Key")) readIdempotencyKey(c);

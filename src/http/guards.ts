@@ -84,7 +84,7 @@ export async function limitFailures<T>(
   }
 }
 
-/** @throws {ApiError} 429 once one key has read more often than the limit allows */
+/** @throws {ApiError} 429 once one key has read, canceled and deleted more often than the limit allows */
 export async function limitReads(c: Context<AppEnv>, keyHash: string): Promise<void> {
   const guard = c.env.READS_GUARD;
   if (guard && !(await guard.limit({ key: keyHash })).success) throw tooMany();

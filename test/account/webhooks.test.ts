@@ -25,6 +25,7 @@ import {
 } from "./harness.ts";
 
 const RECEIVER = inject("webhookReceiver");
+const UNTRUSTED = inject("untrustedReceiver");
 const realTimeout = AbortSignal.timeout.bind(AbortSignal);
 
 holdTimeAndQueue();
@@ -263,6 +264,19 @@ describe("a hostile receiver", () => {
     const { account, id } = await ended(url);
     const [attempt] = await attempts(account, id, 1);
     expect(attempt).toMatchObject({ status: null, error: "connection_failed" });
+  });
+
+  it("with a certificate that is not trusted is sent nothing", async () => {
+    const handshakes = async () => (await fetch(`${RECEIVER}/_handshakes`)).json<number>();
+    const before = await handshakes();
+    const { url, calls } = receiver();
+    const { account, id } = await ended(url.replace(RECEIVER, UNTRUSTED));
+    const [attempt] = await attempts(account, id, 1);
+    expect(attempt).toMatchObject({
+      ...{ status: null, error: "connection_failed", nextAttemptAt: Date.now() + 5 * SECOND },
+    });
+    await until(async () => expect(await handshakes()).toBeGreaterThan(before));
+    expect(await calls()).toEqual([]);
   });
 
   it("delays neither the result, nor the log, nor a lease", async () => {

@@ -6,6 +6,7 @@ import { expectAccessible, openPage } from "./look.ts";
 /** A failure between the browser and the service must not make a user pay twice. */
 const site = inject("site");
 const STATE = /\/account\/generations\/gen_\w+\/state$/;
+const EVENTS = /\/account\/generations\/gen_\w+\/events$/;
 const PLAYGROUND = "/account/playground";
 
 let browser: Browser;
@@ -34,15 +35,16 @@ afterEach(async () => {
   await context.close();
 });
 
-const generating = (route: Route) =>
-  route.fulfill({ json: { status: "processing", ended: false, message: null, images: [] } });
+const stateOf = (status: string) => ({ status, ended: false, message: null, images: [] });
+const generating = (route: Route) => route.fulfill({ json: stateOf("processing") });
 const busy = (status: number) => (route: Route) =>
   route.fulfill({ status, headers: { "Retry-After": "1" }, body: "busy" });
 const cut = (route: Route) => route.abort("connectionreset");
 
-/** Answers the first polls of a generation with these handlers, in order; then the service answers. */
+/** Breaks every stream of events, and answers the first polls with these handlers; then the service answers. */
 async function scriptPolls(...script: ((route: Route) => Promise<void>)[]) {
   const polls = { count: 0 };
+  await page.route(EVENTS, cut);
   await page.route(STATE, async (route) => {
     const answer = script[polls.count++];
     await (answer ? answer(route) : route.continue());
@@ -70,7 +72,76 @@ async function charges(): Promise<number> {
   return await page.getByRole("link", { name: "Charge" }).count();
 }
 
+/** The requests for streams and for polls from now on. */
+function countRequests() {
+  const counts = { streams: 0, polls: 0 };
+  page.on("request", (request) => {
+    if (EVENTS.test(request.url())) counts.streams += 1;
+    if (STATE.test(request.url())) counts.polls += 1;
+  });
+  return counts;
+}
+
 describe("the playground", () => {
+  it("follows a generation by one stream of events, without polls", async () => {
+    const counts = countRequests();
+    await submitPrompt("a lighthouse");
+    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
+    await page.getByText("192 credits left").waitFor();
+    expect(counts).toEqual({ streams: 1, polls: 0 });
+  });
+
+  it("polls when the stream breaks, and then opens it again", async () => {
+    const counts = countRequests();
+    const event = `event: generation\nid: processing\ndata: ${JSON.stringify(stateOf("processing"))}\n\n`;
+    const headers = { "Content-Type": "text/event-stream" };
+    await page.route(EVENTS, async (route) => {
+      if (counts.streams > 1) return await route.continue();
+      // One event, and then the connection ends.
+      await route.fulfill({ headers, body: event });
+    });
+    await page.route(STATE, generating);
+    await submitPrompt("a lighthouse");
+    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
+    expect(counts).toEqual({ streams: 2, polls: 1 });
+    expect(await submitButton().isDisabled()).toBe(false);
+    expect(await charges()).toBe(1);
+  });
+
+  it("polls to the end when there is no stream", async () => {
+    const counts = countRequests();
+    await scriptPolls(generating, generating, generating, generating);
+    await submitPrompt("a lighthouse");
+    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
+    expect(counts).toEqual({ streams: 3, polls: 5 });
+  });
+
+  it("has a button that cancels a queued generation, and shows the end", async () => {
+    const canceled = {
+      ...stateOf("canceled"),
+      ended: true,
+      message: "Canceled. Your credits were returned.",
+    };
+    const cancels: string[] = [];
+    await page.route(EVENTS, cut);
+    await page.route(STATE, (route) => route.fulfill({ json: cancels[1] ? canceled : stateOf("queued") }));
+    await page.route(/\/account\/generations\/gen_\w+\/cancel$/, async (route) => {
+      cancels.push(route.request().method());
+      await (cancels[1] ? route.fulfill({ json: canceled }) : cut(route));
+    });
+    await submitPrompt("a lighthouse");
+    const cancelButton = page.getByRole("button", { name: "Cancel and refund" });
+    await cancelButton.waitFor();
+    await expectAccessible(page);
+    await cancelButton.click();
+    // The first request was lost, so the button works again.
+    await expect.poll(() => cancels.length).toBe(1);
+    await cancelButton.click();
+    await page.getByText("Canceled. Your credits were returned.").waitFor();
+    expect(cancels).toEqual(["POST", "POST"]);
+    expect([await cancelButton.count(), await submitButton().isDisabled()]).toEqual([0, false]);
+  });
+
   it("continues after 503, 429, resets and two seconds offline, and links to the generation", async () => {
     const polls = await scriptPolls(
       generating,
@@ -199,7 +270,7 @@ describe("the page of a generation", () => {
     await page.route(/\/account\/generations\/gen_\w+$/, async (route) => {
       const response = await route.fetch();
       const id = route.request().url().split("/").at(-1);
-      const progress = `<div class="progress" data-progress="/account/generations/${id}/state" data-began="${Date.now()}"><p><span class="status">Generating</span> <span data-seconds></span></p><p data-reload hidden>Reload it</p></div>`;
+      const progress = `<div class="progress" data-progress="/account/generations/${id}/state" data-began="${Date.now()}"><p><span class="status">Generating</span> <span data-seconds></span></p><p data-reload hidden>Reload it</p></div><button data-cancel>Cancel</button>`;
       const body = (await response.text())
         .replace('<div class="detail">', `${progress}<div class="detail">`)
         .replace("</head>", '<script type="module" src="/assets/progress.js"></script></head>');
@@ -214,6 +285,8 @@ describe("the page of a generation", () => {
     await runningLink().click();
     await held.promise;
     await page.getByText("No connection. Retrying…").waitFor();
+    // It is not queued, so it cannot be canceled.
+    await page.getByRole("button", { name: "Cancel" }).waitFor({ state: "detached" });
     await context.setOffline(true);
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     await page.unroute(/\/account\/generations\/gen_\w+$/);

@@ -1,4 +1,5 @@
 import { exports } from "cloudflare:workers";
+import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from "vitest";
 import type * as z from "zod";
 import {
@@ -7,6 +8,8 @@ import {
   ConflictError,
   ConnectionError,
   type CreditBalance,
+  type CreditEntry,
+  type CreditGrant,
   createClient,
   type Generation,
   GenerationError,
@@ -16,37 +19,77 @@ import {
   InvalidRequestError,
   NotFoundError,
   RateLimitError,
+  type Reference,
   ServiceError,
+  verifyWebhook,
+  type WebhookDelivery,
+  type WebhookSecret,
+  WebhookSignatureError,
 } from "../../clients/typescript/index.ts";
 import type * as credits from "../../src/http/v1/credits.ts";
 import type { GenerationBody } from "../../src/http/v1/generate.ts";
 import type * as generations from "../../src/http/v1/generations.ts";
+import type * as references from "../../src/http/v1/references.ts";
+import type * as webhooks from "../../src/http/v1/webhooks.ts";
 import { ProviderError } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
 import { creditsOf, newUser, ORIGIN, type TestUser } from "../support/http.ts";
+import { holdQueue } from "../support/queue.ts";
 
 const ASKED = { model: "gpt-image-2", prompt: "a lighthouse at dusk", size: "1024x1024" };
 
-type Sent = { method: string; path: string; key: string | null };
+type Sent = { method: string; path: string; key: string | null; lastEventId: string | null };
 
 let user: TestUser;
 let sent: Sent[];
-/** The outcomes of the next requests: request lost, response lost, or this response. Later requests succeed. */
-let mishaps: ("lost" | "answer lost" | Response)[];
+/**
+ * The outcomes of the next requests: request lost, response lost, response cut after its first piece, this response, or
+ * `null` for the service's own. Later requests succeed.
+ */
+let mishaps: ("lost" | "answer lost" | "cut" | Response | null)[];
+/** Called before each request. */
+let beforeSend: () => Promise<void>;
 
 const wire: typeof fetch = async (input, init) => {
   const request = new Request(input, init);
-  const { pathname: path } = new URL(request.url);
-  sent.push({ method: request.method, path, key: request.headers.get("Idempotency-Key") });
+  const { pathname, search } = new URL(request.url);
+  const path = pathname + search;
+  const { method, headers } = request;
+  const lastEventId = headers.get("Last-Event-ID");
+  sent.push({ method, path, key: headers.get("Idempotency-Key"), lastEventId });
+  await beforeSend();
   const mishap = mishaps.shift();
   if (mishap === "lost") throw new TypeError("fetch failed");
   if (mishap instanceof Response) return mishap;
   const answer = await exports.default.fetch(request);
+  if (mishap === "cut") return await cut(answer);
   if (mishap !== "answer lost") return answer;
   await answer.arrayBuffer();
   throw new TypeError("fetch failed");
 };
+
+/** The first piece of a response, and then a broken connection. */
+async function cut({ status, body }: Response): Promise<Response> {
+  const reader = body?.getReader();
+  const first = await reader?.read();
+  await reader?.cancel();
+  const pieces = first?.value ? [first.value] : [];
+  const broken = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const piece = pieces.shift();
+      if (piece) controller.enqueue(piece);
+      else controller.error(new TypeError("terminated"));
+    },
+  });
+  return new Response(broken, { status });
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
 
 const clientOf = (apiKey: string): Client => createClient({ apiKey, baseUrl: `${ORIGIN}/`, fetch: wire });
 
@@ -60,6 +103,7 @@ beforeEach(async () => {
   user = await newUser(100);
   sent = [];
   mishaps = [];
+  beforeSend = async () => {};
 });
 
 afterEach(() => vi.restoreAllMocks());
@@ -68,6 +112,15 @@ it("has the types of the OpenAPI document", () => {
   expectTypeOf<Omit<z.input<typeof GenerationBody>, Unsent>>().branded.toEqualTypeOf<GenerationRequest>();
   expectTypeOf<z.output<typeof generations.Generation>>().branded.toEqualTypeOf<Generation>();
   expectTypeOf<z.output<typeof credits.CreditBalance>>().branded.toEqualTypeOf<CreditBalance>();
+  expectTypeOf<z.output<typeof credits.CreditGrant>>().branded.toEqualTypeOf<CreditGrant>();
+  expectTypeOf<
+    z.output<typeof credits.CreditEntryPage>["data"][number]
+  >().branded.toEqualTypeOf<CreditEntry>();
+  expectTypeOf<z.output<typeof references.Reference>>().branded.toEqualTypeOf<Reference>();
+  expectTypeOf<z.output<typeof webhooks.WebhookSecret>>().branded.toEqualTypeOf<WebhookSecret>();
+  expectTypeOf<
+    z.output<typeof webhooks.WebhookDeliveries>["data"][number]
+  >().branded.toEqualTypeOf<WebhookDelivery>();
 });
 
 /** `async` is always true, references have their own argument, and the last field is ignored. */
@@ -115,6 +168,193 @@ describe("generate", () => {
     await expect(left).rejects.toThrow("left");
     expect(await client.wait(id)).toMatchObject({ id, status: "succeeded" });
   });
+
+  it("polls again after the time that a service requests which does not wait", async () => {
+    provide(png(1024, 1024));
+    const client = clientOf(user.key);
+    const { id } = await client.submit(ASKED);
+    const ended = await client.wait(id);
+    const waiting = { ...ended, status: "processing" };
+    mishaps = [Response.json(waiting, { headers: { "Retry-After": "0" } })];
+    expect(await client.wait(id)).toEqual(ended);
+    expect(await client.get(id)).toEqual(ended);
+  });
+});
+
+describe("cancel", () => {
+  it("returns the canceled generation, also when its first response is lost", async () => {
+    holdQueue();
+    const client = clientOf(user.key);
+    const { id } = await client.submit(ASKED);
+    mishaps = ["answer lost"];
+    expect(await client.cancel(id)).toMatchObject({ id, status: "canceled" });
+    expect(await creditsOf(user)).toBe(100);
+    await expect(client.wait(id)).rejects.toThrow("The generation was canceled.");
+  });
+
+  it("throws an error of its own when it is too late", async () => {
+    provide(png(1024, 1024));
+    const client = clientOf(user.key);
+    const { id } = await client.generate(ASKED);
+    const error = await client.cancel(id).catch((reason: unknown) => reason);
+    if (!(error instanceof ConflictError)) throw error;
+    expect([error.status, error.code]).toEqual([409, "notCancelable"]);
+    expect(error.requestId).toMatch(/^req_/);
+  });
+});
+
+describe("events", () => {
+  const opened = () => sent.filter(({ path }) => path.endsWith("/events"));
+
+  it("are each status once, through breaks, until the end", async () => {
+    holdQueue();
+    const client = clientOf(user.key);
+    const { id } = await client.submit(ASKED);
+    mishaps = ["cut", "lost", "cut"];
+    beforeSend = async () => {
+      if (opened().length !== 4) return;
+      beforeSend = async () => {};
+      await clientOf(user.key).cancel(id);
+    };
+    const seen = await all(client.events(id));
+    expect(seen.map(({ status }) => status)).toEqual(["queued", "canceled"]);
+    expect(opened().map(({ lastEventId }) => lastEventId)).toEqual([null, "queued", "queued", "queued"]);
+  });
+
+  it("end with an error when the stream cannot be resumed", async () => {
+    holdQueue();
+    const { id } = await clientOf(user.key).submit(ASKED);
+    mishaps = ["cut", "cut"];
+    const client = createClient({ apiKey: user.key, baseUrl: ORIGIN, fetch: wire, maxRetries: 1 });
+    await expect(all(client.events(id))).rejects.toBeInstanceOf(ConnectionError);
+    expect(opened()).toHaveLength(2);
+    await expect(all(client.events("gen_none"))).rejects.toBeInstanceOf(NotFoundError);
+  });
+
+  it("can be left, and aborted", async () => {
+    holdQueue();
+    const client = clientOf(user.key);
+    const { id } = await client.submit(ASKED);
+    for await (const { status } of client.events(id)) {
+      expect(status).toBe("queued");
+      break;
+    }
+    const left = new AbortController();
+    const reading = async () => {
+      for await (const _ of client.events(id, left)) left.abort(new Error("left"));
+    };
+    await expect(reading()).rejects.toThrow("left");
+    expect(opened()).toHaveLength(2);
+  });
+});
+
+describe("lists", () => {
+  it("are of the ledger and the generations", async () => {
+    provide(png(1024, 1024));
+    const client = clientOf(user.key);
+    const { id } = await client.generate(ASKED);
+    const entries = await all(client.entries());
+    expect(entries.map(({ kind, credits }) => [kind, credits])).toEqual([
+      ["charge", -8],
+      ["grant", 100],
+    ]);
+    expect(await all(client.grants())).toMatchObject([{ object: "credit_grant", remaining: 92 }]);
+    expect(await all(client.list({ status: "succeeded", model: "gpt-image-2" }))).toMatchObject([{ id }]);
+    expect(await all(client.list({ status: "failed" }))).toEqual([]);
+  });
+
+  it("request the next page when it is needed", async () => {
+    const pageOf = (id: string, next_cursor: string | null) =>
+      Response.json({ data: [{ id }], has_more: next_cursor !== null, next_cursor });
+    mishaps = [pageOf("entry_2", "a+b="), pageOf("entry_1", null)];
+    const entries = clientOf(user.key).entries();
+    expect(await entries.next()).toMatchObject({ value: { id: "entry_2" } });
+    expect(sent).toHaveLength(1);
+    expect(await all(entries)).toMatchObject([{ id: "entry_1" }]);
+    expect(sent.map(({ path }) => path)).toEqual([
+      "/api/v1/credits/entries?limit=100",
+      "/api/v1/credits/entries?limit=100&cursor=a%2Bb%3D",
+    ]);
+  });
+});
+
+it("references are uploaded, used and deleted", async () => {
+  const spy = provide(png(1024, 1024));
+  const client = clientOf(user.key);
+  const reference = await client.uploadReference(new Blob([png(8, 8)], { type: "image/png" }));
+  expect(reference).toMatchObject({ object: "reference", content_type: "image/png", width: 8, height: 8 });
+  await client.generate({ ...ASKED, reference_images: [reference.id] });
+  expect(spy.mock.calls[0]?.[1].references).toHaveLength(1);
+  mishaps = ["answer lost"];
+  await client.deleteReference(reference.id);
+  const gone = client.submit({ ...ASKED, reference_images: [reference.id] });
+  await expect(gone).rejects.toMatchObject({ name: "InvalidRequestError", param: "reference_images[0]" });
+  await expect(clientOf("gih_live_nobody").deleteReference(reference.id)).rejects.toBeInstanceOf(
+    AuthenticationError,
+  );
+});
+
+describe("webhooks", () => {
+  it("are verified, listed and sent again", async () => {
+    provide(png(1024, 1024));
+    const calls: { headers: Headers; body: string }[] = [];
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (_, init) => {
+      calls.push({ headers: new Headers(init?.headers), body: String(init?.body) });
+      return new Response(null, { status: 204 });
+    });
+    const client = clientOf(user.key);
+    const generation = await client.generate({ ...ASKED, webhook_url: "https://example.com/hook" });
+    const { id } = generation;
+    await vi.waitFor(async () => expect(await client.deliveries(id)).toHaveLength(1));
+    const { secret } = await client.webhookSecret();
+    const [call] = calls;
+    if (!call) throw new Error("no webhook");
+    const event = await verifyWebhook(call.body, call.headers, secret);
+    expect(event).toMatchObject({ type: "generation.succeeded", data: generation });
+    expect(await client.resendWebhook(id)).toMatchObject([{ attempt: 1, response_status: 204 }]);
+    await vi.waitFor(async () => expect(await client.deliveries(id)).toHaveLength(2));
+  });
+
+  it("have signatures of both secrets after a rotation, which is not retried", async () => {
+    const client = clientOf(user.key);
+    const { secret } = await client.webhookSecret();
+    mishaps = ["lost"];
+    await expect(client.rotateWebhookSecret()).rejects.toBeInstanceOf(ConnectionError);
+    expect(sent).toHaveLength(2);
+    const rotated = await client.rotateWebhookSecret();
+    expect(rotated.previous_secret_expires_at).not.toBeNull();
+    const body = JSON.stringify({ type: "generation.failed" });
+    const sentAt = new Date();
+    const signatures = [rotated.secret, secret].map((one) => new Webhook(one).sign("msg_1", sentAt, body));
+    const headers = headersOf(sentAt, signatures.join(" "));
+    for (const one of [rotated.secret, secret])
+      expect(await verifyWebhook(body, headers, one)).toEqual({ type: "generation.failed" });
+  });
+
+  it("are refused with another body, another secret, an old time or no signature", async () => {
+    const secret = `whsec_${btoa("k".repeat(32))}`;
+    const now = new Date();
+    const old = new Date(now.getTime() - 302_000);
+    const sign = (at: Date) => headersOf(at, new Webhook(secret).sign("msg_1", at, "{}"));
+    expect(await verifyWebhook("{}", sign(now), secret)).toEqual({});
+    const refused = [
+      verifyWebhook("{ }", sign(now), secret),
+      verifyWebhook("{}", sign(now), `whsec_${btoa("x".repeat(32))}`),
+      verifyWebhook("{}", sign(old), secret),
+      verifyWebhook("{}", headersOf(now, "v1,?"), secret),
+      verifyWebhook("{}", new Headers(), secret),
+    ];
+    for (const outcome of await Promise.allSettled(refused))
+      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(WebhookSignatureError) });
+  });
+
+  function headersOf(sentAt: Date, signature: string) {
+    return new Headers({
+      "webhook-id": "msg_1",
+      "webhook-timestamp": String(Math.floor(sentAt.getTime() / 1000)),
+      "webhook-signature": signature,
+    });
+  }
 });
 
 describe("a submission", () => {

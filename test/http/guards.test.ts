@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { RecentSet } from "../../src/http/guards.ts";
+import { newId } from "../../src/id.ts";
 import { makeKey } from "../../src/keys/format.ts";
 import { ADMIN_TOKEN, call, newUser } from "../support/http.ts";
 
@@ -50,6 +51,24 @@ describe("the platform's rate limits, if they are bound", () => {
     expect(answer.headers.get("Retry-After")).toBe("59");
     expect((await call("GET", CREDITS, { key: other.key, settings })).status).toBe(200);
     expect((await call("POST", GENERATIONS, { key, settings, json: {} })).status).toBe(400);
+  });
+
+  it.each([
+    ["POST", `/api/v1/generations/${newId("gen")}/cancel`],
+    ["POST", `/api/v1/generations/${newId("gen")}/deliveries`],
+    ["POST", "/api/v1/webhooks/secret/rotate"],
+    ["DELETE", `/api/v1/references/${newId("ref")}`],
+  ])("count %s %s with the reads", async (method, path) => {
+    const { key } = await newUser(8);
+    const settings = { READS_GUARD: guardOf(1) };
+    expect((await call("GET", CREDITS, { key, settings })).status).toBe(200);
+    expect(await call(method, path, { key, settings })).toMatchObject(limited);
+  });
+
+  it("do not count uploads of references, which the account limits", async () => {
+    const { key } = await newUser(8);
+    const settings = { READS_GUARD: guardOf(0) };
+    expect((await call("POST", "/api/v1/references", { key, settings, body: "x" })).status).toBe(400);
   });
 
   it("allow a network that many failures, and keep serving keys that worked there", async () => {

@@ -1,6 +1,8 @@
+import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import { type Book, findDifferences } from "../../scripts/chaos/books.mjs";
 import { randomFrom } from "../../scripts/chaos/random.mjs";
+import { isSigned } from "../../scripts/chaos/receiver.mjs";
 
 type Entry = Book["statement"]["entries"][number];
 type Generation = NonNullable<Book["generations"][string]>;
@@ -42,6 +44,14 @@ const failed: Generation = {
   error: { code: "generationFailed" },
 };
 const unheard: Generation = { ...failed, id: "gen_unheard" };
+const canceled: Generation = {
+  ...whole,
+  id: "gen_canceled",
+  status: "canceled",
+  images: [],
+  usage: usage(0, 8),
+};
+const GENERATIONS = [whole, part, failed, unheard, canceled];
 
 /** Entries from kind, credits, generation, grant and second, with their number and balance. */
 function enter(lines: [string, number, string | null, string, number][]): Entry[] {
@@ -68,6 +78,8 @@ const LINES: [string, number, string | null, string, number][] = [
   ["refund", 8, "gen_unheard", "main", 7],
   ["grant", 5, null, "lapsing", 8],
   ["expiry", -5, null, "lapsing", 20],
+  ["charge", -8, "gen_canceled", "main", 21],
+  ["refund", 8, "gen_canceled", "main", 22],
 ];
 
 /** The log that agrees with these responses. */
@@ -85,11 +97,20 @@ function logOf(entries: Entry[], generations: Book["generations"]): Book["log"] 
   };
 }
 
+/** A call that the receiver got. */
+const webhookOf = (generation: Generation, change: Partial<Book["webhooks"][number]> = {}) => ({
+  ...{ signed: true, status: 204 },
+  event: { type: `generation.${generation.status}`, data: generation },
+  ...change,
+});
+
+const DELIVERED = { attempt: 1, response_status: 204, next_attempt_at: null };
+
 type Change = Partial<Omit<Book, "generations">> & { lines?: typeof LINES; generations?: Generation[] };
 
 /** A consistent account with every kind of entry and outcome. Each case below changes one thing in it. */
 function book(change: Change = {}): Book {
-  const { lines = LINES, generations: list = [whole, part, failed, unheard], ...rest } = change;
+  const { lines = LINES, generations: list = GENERATIONS, ...rest } = change;
   const entries = enter(lines);
   const generations: Book["generations"] = Object.fromEntries(list.map((one) => [one.id, one]));
   const grant = (id: string, credits: number, expires_at: string | null = null) => ({
@@ -107,19 +128,35 @@ function book(change: Change = {}): Book {
       { id: "never-arrived", credits: 5, acknowledged: false },
     ],
     requests: [
-      { credits: 16, creditsMin: 16, n: 2, outcome: { kind: "succeeded", id: "gen_whole" } },
-      { credits: 16, creditsMin: 16, n: 2, outcome: { kind: "accepted", id: "gen_part" } },
-      {
-        credits: 8,
-        creditsMin: 8,
-        n: 1,
-        outcome: { kind: "failed", id: "gen_failed", code: "generationFailed" },
-      },
-      { credits: 8, creditsMin: 8, n: 1, outcome: { kind: "unknown", id: null } },
-      { credits: 12, creditsMin: 12, n: 1, outcome: { kind: "unknown", id: "gen_nothing" } },
-      { credits: 8, creditsMin: 8, n: 1, outcome: { kind: "refused", code: "unreached" } },
-      { credits: 16, creditsMin: 8, n: 2, outcome: refusedFor(8, 4) },
+      asked(16, 2, { kind: "succeeded", id: "gen_whole" }),
+      asked(16, 2, { kind: "accepted", id: "gen_part" }, true),
+      asked(8, 1, { kind: "failed", id: "gen_failed", code: "generationFailed" }),
+      asked(8, 1, { kind: "unknown", id: null }, true),
+      asked(12, 1, { kind: "unknown", id: "gen_nothing" }),
+      asked(8, 1, { kind: "refused", code: "unreached" }),
+      { ...asked(16, 2, refusedFor(8, 4)), creditsMin: 8 },
+      asked(8, 1, { kind: "accepted", id: "gen_canceled" }, true),
     ],
+    cancels: [
+      { id: "gen_part", result: "refused" },
+      { id: "gen_part", result: "unknown" },
+      { id: "gen_canceled", result: "unknown" },
+      { id: "gen_canceled", result: "canceled" },
+    ],
+    called: new Set(["gen_whole", "gen_part", "gen_failed"]),
+    webhooks: [
+      webhookOf(part, { status: 500 }),
+      webhookOf(part, { status: null }),
+      ...[part, unheard, canceled].map((one) => webhookOf(one)),
+    ],
+    deliveries: {
+      gen_part: [
+        { ...DELIVERED, attempt: 2 },
+        { attempt: 1, response_status: 500, next_attempt_at: at(9) },
+      ],
+      gen_unheard: [DELIVERED],
+      gen_canceled: [DELIVERED],
+    },
     seen: [whole],
     balance,
     statement: {
@@ -139,9 +176,15 @@ function book(change: Change = {}): Book {
 const refusedFor = (required: number, available: number) =>
   ({ kind: "refused", code: "insufficientCredits", required, available }) as const;
 
-const asked = (outcome: Book["requests"][number]["outcome"]) => ({
-  requests: [...book().requests, { credits: 16, creditsMin: 16, n: 2, outcome }],
+type Outcome = Book["requests"][number]["outcome"];
+
+/** A request whose prompt is the id of its generation. */
+const asked = (credits: number, n: number, outcome: Outcome, webhook = false) => ({
+  ...{ credits, creditsMin: credits, n, webhook, outcome },
+  prompt: outcome.kind === "refused" ? "refused" : `${outcome.id}`,
 });
+
+const withRequest = (outcome: Outcome) => ({ requests: [...book().requests, asked(16, 2, outcome)] });
 
 /** The same lines with one changed, or left out (null). */
 const withLine = (index: number, line: (typeof LINES)[number] | null) => ({
@@ -149,7 +192,7 @@ const withLine = (index: number, line: (typeof LINES)[number] | null) => ({
 });
 const withMore = (...more: typeof LINES) => ({ lines: [...LINES, ...more] });
 const withGeneration = (changed: Generation) => ({
-  generations: [whole, part, failed, unheard].map((one) => (one.id === changed.id ? changed : one)),
+  generations: GENERATIONS.map((one) => (one.id === changed.id ? changed : one)),
   seen: [],
 });
 /** The statement's entries with one of them changed, and the balances unchanged. */
@@ -168,7 +211,7 @@ describe("reports", () => {
     [
       "a generation charged twice",
       withMore(["charge", -16, "gen_whole", "main", 30]),
-      /gen_whole \(succeeded\) is charged 2 times: entry_3 entry_13/,
+      /gen_whole \(succeeded\) is charged 2 times: entry_3 entry_15/,
     ],
     [
       "a second charge in the very next line",
@@ -187,7 +230,7 @@ describe("reports", () => {
     [
       "a refund given twice",
       withMore(["refund", 8, "gen_failed", "main", 30]),
-      /gen_failed \(failed\) is refunded at different times: entry_8 entry_13/,
+      /gen_failed \(failed\) is refunded at different times: entry_8 entry_15/,
     ],
     [
       "a receipt that is not the book's",
@@ -211,7 +254,7 @@ describe("reports", () => {
     ],
     [
       "a generation that is gone",
-      { generations: [whole, failed, unheard] },
+      { generations: [whole, failed, unheard, canceled] },
       /gen_part is not found, though accepted/,
     ],
     [
@@ -263,7 +306,7 @@ describe("reports", () => {
     [
       "a grant nobody asked for",
       withMore(["grant", 9, null, "gift", 30]),
-      /entry_13 books gift: nobody asked/,
+      /entry_15 books gift: nobody asked/,
     ],
     [
       "a grant of other credits",
@@ -282,17 +325,17 @@ describe("reports", () => {
     ],
     [
       "a refusal with the credits there",
-      asked(refusedFor(16, 16)),
+      withRequest(refusedFor(16, 16)),
       /a request for 16 was refused: 16 required, 16 available/,
     ],
     [
       "a refusal for another price",
-      asked(refusedFor(17, 1)),
+      withRequest(refusedFor(17, 1)),
       /a request for 16 was refused: 17 required, 1 available/,
     ],
     [
       "an accepted one without a trace",
-      asked({ kind: "accepted", id: "gen_x" }),
+      withRequest({ kind: "accepted", id: "gen_x" }),
       /gen_x is not found, though accepted/,
     ],
     [
@@ -305,10 +348,97 @@ describe("reports", () => {
       { log: { ...book().log, entries: book().log.entries.map((row) => ({ ...row, credits: 1 })) } },
       /entry_1 is in the log as .*"credits":1/,
     ],
+    [
+      "a canceled generation that nobody canceled",
+      { cancels: book().cancels.slice(0, 2) },
+      /gen_canceled is canceled: nobody asked/,
+    ],
+    [
+      "a canceled generation that was sent to the provider",
+      { called: new Set(["gen_canceled"]) },
+      /gen_canceled is canceled, and the provider was called/,
+    ],
+    [
+      "a canceled generation that was charged",
+      withLine(13, null),
+      /gen_canceled \(canceled\) kept 8 \(charged 8, refunded 0\), and says 0/,
+    ],
+    [
+      "a generation that was canceled and went on",
+      { cancels: [...book().cancels, { id: "gen_part", result: "canceled" }] },
+      /gen_part was asked to be canceled, which was canceled, and is succeeded/,
+    ],
+    [
+      "a refused cancellation that was carried out",
+      { cancels: [...book().cancels, { id: "gen_canceled", result: "refused" }] },
+      /gen_canceled was asked to be canceled, which was refused, and is canceled/,
+    ],
+    [
+      "a webhook that never arrived",
+      { webhooks: book().webhooks.filter(({ event }) => event.data.id !== "gen_canceled") },
+      /the webhook of gen_canceled \(canceled\) was not delivered in 0 calls/,
+    ],
+    [
+      "a webhook that was only refused",
+      { webhooks: [...book().webhooks.filter(({ status }) => status !== 204), webhookOf(canceled)] },
+      /the webhook of gen_part \(succeeded\) was not delivered in 2 calls/,
+    ],
+    [
+      "a webhook of a request without a response that never arrived",
+      { webhooks: book().webhooks.filter(({ event }) => event.data.id !== "gen_unheard") },
+      /the webhook of gen_unheard \(failed\) was not delivered in 0 calls/,
+    ],
+    [
+      "deliveries that did not end",
+      { deliveries: { ...book().deliveries, gen_canceled: [{ ...DELIVERED, next_attempt_at: at(9) }] } },
+      /the deliveries of gen_canceled end with .*"next_attempt_at":"2026/,
+    ],
+    [
+      "more attempts than calls",
+      { deliveries: { ...book().deliveries, gen_canceled: [{ ...DELIVERED, attempt: 2 }] } },
+      /the deliveries of gen_canceled list 2 attempts of 1/,
+    ],
+    [
+      "a webhook without a valid signature",
+      { webhooks: [...book().webhooks, webhookOf(part, { signed: false })] },
+      /the webhook of gen_part has no valid signature/,
+    ],
+    [
+      "a webhook of another type",
+      {
+        webhooks: [
+          ...book().webhooks,
+          webhookOf(canceled, { event: { type: "generation.failed", data: canceled } }),
+        ],
+      },
+      /gen_canceled \(canceled\) has the webhook generation.failed/,
+    ],
+    [
+      "a webhook with another end",
+      { webhooks: [...book().webhooks, webhookOf({ ...canceled, completed_at: at(9) })] },
+      /the webhook of gen_canceled shows .* and it is /,
+    ],
+    [
+      "a webhook that nobody asked for",
+      { webhooks: [...book().webhooks, webhookOf(whole)] },
+      /gen_whole has a webhook that it did not ask for/,
+    ],
     ["what a client found wrong at once", { complaints: ["a poll got 404"] }, /user_1: a poll got 404/],
   ])("%s", (_, change, line) => {
     expect(findDifferences(book(change)).join("\n")).toMatch(line);
   });
+});
+
+it("recognizes the signatures of webhooks", () => {
+  const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+  const sentAt = new Date();
+  const timestamp = String(Math.floor(sentAt.getTime() / 1000));
+  const call = { id: "msg_1", timestamp, body: "{}", receivedAt: sentAt.getTime() };
+  const signature = `v1,bad ${new Webhook(secret).sign("msg_1", sentAt, "{}")}`;
+  expect(isSigned({ ...call, signature }, secret)).toBe(true);
+  expect(isSigned({ ...call, signature, body: "{ }" }, secret)).toBe(false);
+  expect(isSigned({ ...call, signature, receivedAt: call.receivedAt + 62_000 }, secret)).toBe(false);
+  expect(isSigned({ ...call, signature: "v1,bad" }, secret)).toBe(false);
 });
 
 it("generates the same values for the same seed, and others for another seed", () => {

@@ -260,6 +260,33 @@ describe("the page of a queued generation", () => {
     expect((await account.balance()).credits).toBe(2);
   });
 
+  it("tells scripts its state, and streams each change until the end", async () => {
+    const { visitor, path } = await queued();
+    visitor.headers = { accept: "text/event-stream" };
+    const stream = await visitor.get(`${path}/events`);
+    expect([stream.status, stream.headers.get("content-type"), stream.headers.get("cache-control")]).toEqual([
+      ...[200, "text/event-stream; charset=utf-8", "private, no-store"],
+    ]);
+    const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
+    const next = async () => (await reader?.read())?.value;
+    const waiting = { status: "queued", ended: false, message: null, images: [] };
+    expect(await next()).toBe(`event: generation\nid: queued\ndata: ${JSON.stringify(waiting)}\n\n`);
+    visitor.headers = { accept: "application/json" };
+    const canceled = await (await visitor.post(`${path}/cancel`)).json();
+    const message = "Canceled. Your credits were returned.";
+    expect(canceled).toEqual({ status: "canceled", ended: true, message, images: [] });
+    expect(await next()).toBe(`event: generation\nid: canceled\ndata: ${JSON.stringify(canceled)}\n\n`);
+    expect(await next()).toBeUndefined();
+    expect(await (await visitor.get(`${path}/state`)).json()).toEqual(canceled);
+  });
+
+  it("has no stream for other users and strangers", async () => {
+    const { path } = await queued();
+    const { visitor } = await member(0);
+    expect((await visitor.get(`${path}/events`)).status).toBe(404);
+    expect((await new Visitor().get(`${path}/events`)).status).toBe(303);
+  });
+
   it("takes no forms from other sites or other users", async () => {
     const { visitor, account, path } = await queued();
     expect((await visitor.post(`${path}/cancel`, {}, "https://evil.test")).status).toBe(403);

@@ -1,9 +1,13 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { TestProject } from "vitest/node";
+import { UNTRUSTED } from "./untrusted-certificate.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
     webhookReceiver: string;
+    /** The same receiver, with a certificate that no client trusts. */
+    untrustedReceiver: string;
   }
 }
 
@@ -19,24 +23,47 @@ export type ReceivedCall = {
 /** The calls of each path, which is a test's own. Its query says how to answer: see {@link behave}. */
 type Calls = Map<string, ReceivedCall[]>;
 
-/** Runs a receiver of webhooks beside the tests, on a loopback port: workerd cannot run a Node server of its own. */
+/** What the receiver got. `handshakes`: how often a client looked at the certificate and hung up. */
+type State = { calls: Calls; handshakes: number };
+
+/** Runs a receiver of webhooks beside the tests, on loopback ports: workerd cannot run a Node server of its own. */
 export default async function setup(project: TestProject) {
-  const calls: Calls = new Map();
-  const server = createServer((request, response) => {
-    respond(calls, request, response).catch(() => response.destroy());
+  const state: State = { calls: new Map(), handshakes: 0 };
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    respond(state, request, response).catch(() => response.destroy());
+  };
+  const [server, untrusted] = [createServer(handle), createTlsServer(UNTRUSTED, handle)];
+  untrusted.on("tlsClientError", () => {
+    state.handshakes += 1;
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  project.provide("webhookReceiver", `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`);
-  return () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+  project.provide("webhookReceiver", `http://127.0.0.1:${await listen(server)}`);
+  project.provide("untrustedReceiver", `https://127.0.0.1:${await listen(untrusted)}`);
+  return async () => {
+    await Promise.all([close(server), close(untrusted)]);
+  };
 }
 
-async function respond(calls: Calls, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Listens on a free port. */
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  return typeof address === "object" ? (address?.port ?? 0) : 0;
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+async function respond(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { calls } = state;
   const url = new URL(request.url ?? "/", "http://receiver");
+  if (url.pathname === "/_handshakes") {
+    response.end(JSON.stringify(state.handshakes));
+    return;
+  }
   if (url.pathname === "/_calls") {
     response.end(JSON.stringify(calls.get(url.searchParams.get("path") ?? "") ?? []));
     return;

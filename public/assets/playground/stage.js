@@ -51,8 +51,9 @@ export async function follow(form, stage, { page, state }) {
   const link = linkTo(page, "Open this generation");
   const linkLine = document.createElement("p");
   linkLine.append(link);
+  const cancel = cancelButton(page);
   stage.classList.remove("filled");
-  stage.replaceChildren(status, track, linkLine);
+  stage.replaceChildren(status, track, linkLine, cancel);
   /** @param {string} step */
   const say = (step) => {
     if (status.firstChild?.textContent !== step) status.replaceChildren(step, clock);
@@ -61,6 +62,7 @@ export async function follow(form, stage, { page, state }) {
     state,
     ({ status }, seconds) => {
       say(status === "queued" ? "Queued" : "Generating");
+      cancel.hidden = status !== "queued";
       clock.textContent = `, ${seconds} s`;
     },
     () => {
@@ -99,6 +101,25 @@ export function linkTo(href, text) {
   link.href = href;
   link.textContent = text;
   return link;
+}
+
+/**
+ * A button that cancels a queued generation, hidden at first. Whether it was canceled, its state tells.
+ * @param {string} page
+ */
+function cancelButton(page) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet";
+  button.textContent = "Cancel and refund";
+  button.hidden = true;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const headers = { Accept: "application/json" };
+    const response = await fetch(`${page}/cancel`, { method: "POST", headers }).catch(() => null);
+    button.disabled = response?.ok === true;
+  });
+  return button;
 }
 
 /** @param {{ url: string, width: number, height: number }} image */

@@ -37,7 +37,7 @@ import { declaredBytes } from "../submission.ts";
 /** References that are uploaded ahead of the generations that use them. */
 export const references = new Hono<AppEnv>();
 
-const Reference = named("Reference", () =>
+export const Reference = named("Reference", () =>
   z.strictObject({
     id: idOf("ref"),
     object: z.literal("reference"),

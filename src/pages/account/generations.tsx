@@ -6,11 +6,13 @@ import type { GenerationDetail, GenerationRecord } from "../../account/views.ts"
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
 import { findGeneration, listDetails } from "../../generations/read.ts";
+import { EVENT_STREAM_HEADERS, generationEvents } from "../../http/events.ts";
 import { isGenerationId } from "../../id.ts";
 import { PageError, type PagesEnv } from "../env.ts";
 import { formatBytes, formatCredits } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Empty, Gallery, imageSource, Status, Time } from "../parts.tsx";
+import { wantsJson } from "./guard.ts";
 import { Deliveries, readDeliveries } from "./webhooks.tsx";
 
 export const generations = new Hono<PagesEnv>();
@@ -108,26 +110,47 @@ generations.post("/:id/cancel", async (c) => {
   const outcome = await cancelGeneration(userId, c.req.param("id"), c.env, readConfig(c.env));
   if (outcome.kind === "unknown") throw new PageError(404, "This generation does not exist.");
   c.set("generationId", outcome.generation.id);
+  if (wantsJson(c.req.header("Accept"))) return c.json(stateOf(outcome.generation, readConfig(c.env)));
   // If it could not be canceled, its page shows why: it runs, or it has ended.
   return c.redirect(`/account/generations/${outcome.generation.id}`, 303);
 });
 
-/** Polled by the scripts until the generation ends. */
+/** Followed by the scripts until the generation ends. */
+generations.get("/:id/events", async (c) => {
+  const { userId } = c.get("signedIn");
+  const generation = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+  if (!generation) throw new PageError(404, "This generation does not exist.");
+  c.set("generationId", generation.id);
+  const config = readConfig(c.env);
+  const stream = generationEvents(generation, userId, c.env, (record) => stateOf(record, config));
+  return c.body(stream, 200, EVENT_STREAM_HEADERS);
+});
+
+/** Polled by the scripts while the stream of events is broken. */
 generations.get("/:id/state", async (c) => {
   const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
   if (!generation) throw new PageError(404, "This generation does not exist.");
-  const config = readConfig(c.env);
-  return c.json({
+  return c.json(stateOf(generation, readConfig(c.env)));
+});
+
+/** What the scripts show. `message` is set where there are no images. */
+function stateOf(generation: GenerationRecord, config: Config) {
+  return {
     status: generation.status,
     ended: isEnded(generation),
-    message: generation.error === null ? null : FAILURE_MESSAGES[generation.error],
+    message: messageOf(generation),
     images: generation.images.map(({ key, width, height }) => ({
       url: imageSource(config, key),
       width,
       height,
     })),
-  });
-});
+  };
+}
+
+function messageOf({ status, error }: GenerationRecord): string | null {
+  if (status === "canceled") return "Canceled. Your credits were returned.";
+  return error === null ? null : FAILURE_MESSAGES[error];
+}
 
 const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generation, config }) => {
   const { request, images, status, error } = generation;
@@ -200,7 +223,7 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
 };
 
 const CancelForm: FC<{ id: string }> = ({ id }) => (
-  <form method="post" action={`/account/generations/${id}/cancel`}>
+  <form method="post" action={`/account/generations/${id}/cancel`} data-cancel>
     <button class="button quiet" type="submit">
       Cancel and refund
     </button>
