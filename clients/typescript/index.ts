@@ -37,6 +37,8 @@ export type Image = {
 export type Generation = {
   object: "image_generation";
   id: string;
+  /** False for a generation of a test key. */
+  livemode: boolean;
   status: "queued" | "processing" | "succeeded" | "failed" | "canceled";
   model: string;
   aspect_ratio: string;

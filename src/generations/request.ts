@@ -3,6 +3,7 @@ import { findModel, models } from "../catalogue/models.ts";
 import { resolveShape } from "../catalogue/resolve.ts";
 import { sha256Hex } from "../hash.ts";
 import type { ReferenceEntry, ReferenceNames } from "../references/entries.ts";
+import { SCENARIO, type TestScenario } from "../scenario.ts";
 import type { GenerationInput } from "./input.ts";
 
 /** The context of a request, beside the client's fields. */
@@ -13,6 +14,8 @@ export type RequestContext = {
   names: ReferenceNames;
   /** Scheme and host for URLs in responses. */
   origin: string;
+  /** What a test key asks for; null for a live key, and for the pages. */
+  test: TestScenario | null;
 };
 
 /** What is asked for, without the references, which may have yet to be fetched. */
@@ -28,7 +31,7 @@ export type InvalidField = { kind: "invalid"; param: string; message: string };
  */
 export async function readRequest(
   input: GenerationInput,
-  { userId, references, names, origin }: RequestContext,
+  { userId, references, names, origin, test }: RequestContext,
 ): Promise<PricedRequest | InvalidField> {
   const model = findModel(input.model);
   if (!model) return invalid("model", `model must be ${models.map(({ id }) => id).join(" or ")}.`);
@@ -39,6 +42,8 @@ export async function readRequest(
   const shape = resolveShape(model, input);
   if (shape.kind === "invalid") return shape;
   const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
+  if (test?.outcome?.kind === "partial" && test.outcome.images >= n)
+    return invalid(SCENARIO, `${SCENARIO}: partial must be less than n.`);
   const request: AskedRequest = {
     model: model.id,
     providerModel: model.provider_model,
@@ -57,6 +62,7 @@ export async function readRequest(
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
     origin,
     ...(input.webhook_url === undefined ? {} : { webhookUrl: input.webhook_url }),
+    ...(test === null ? {} : { test: { ...test, credits } }),
   };
   return { kind: "priced", request, credits };
 }

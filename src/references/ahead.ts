@@ -37,7 +37,7 @@ export async function admitReference(
 ): Promise<{ kind: "admitted" } | AheadRefusal> {
   const required = livemode ? Math.min(...models.map((model) => cheapestPrice(model))) : 0;
   try {
-    const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes);
+    const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes, livemode);
     return admission.kind === "insufficient" ? { ...admission, required } : admission;
   } catch (error) {
     log("admit_failed", { user_id: userId, error: describe(error) });

@@ -3,7 +3,8 @@ import { migrationFaults } from "../../scripts/migrations.mjs";
 
 const FIRST =
   "CREATE TABLE `generations` (`id` text NOT NULL) WITHOUT ROWID;\n--> statement-breakpoint\n" +
-  "CREATE TABLE `credit_entries` (`seq` integer NOT NULL) WITHOUT ROWID;";
+  "CREATE TABLE `credit_entries` (`seq` integer NOT NULL) WITHOUT ROWID;\n--> statement-breakpoint\n" +
+  "CREATE TABLE `test_generations` (`id` text NOT NULL) WITHOUT ROWID;";
 
 describe("migrationFaults", () => {
   it.each<[string, string, string[]]>([
@@ -45,6 +46,7 @@ describe("migrationFaults", () => {
     expect(migrationFaults(new Map())).toEqual([
       "no migration makes generations",
       "no migration makes credit_entries",
+      "no migration makes test_generations",
     ]);
   });
 });

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { isLive } from "../../../account/lifecycle.ts";
 import { readConfig } from "../../../config.ts";
 import { findGeneration } from "../../../generations/read.ts";
 import { type Submission, submit } from "../../../generations/submit.ts";
@@ -24,18 +25,18 @@ playground.get("/", async (c) => {
   const from = c.req.query("from");
   const [state, earlier] = await Promise.all([
     accountState(c.env, signedIn.userId),
-    from === undefined ? null : findGeneration(signedIn.userId, from, Date.now(), c.env),
+    from === undefined ? null : findGeneration(signedIn.userId, from, null, Date.now(), c.env),
   ]);
   const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
   const form = earlier ? formOf(earlier) : readPlaygroundForm(new Map());
   return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
 
-/** The credits of the account, and its newest generation that has not ended. */
+/** The credits of the account, and its newest live generation that has not ended. */
 async function accountState({ ACCOUNT }: Env, userId: string) {
   const account = ACCOUNT.getByName(userId);
-  const [{ credits }, [running]] = await Promise.all([account.balance(), account.unfinished()]);
-  return { credits, running: running?.id };
+  const [{ credits }, unfinished] = await Promise.all([account.balance(), account.unfinished()]);
+  return { credits, running: unfinished.find(isLive)?.id };
 }
 
 playground.post("/", async (c) => {
@@ -56,7 +57,7 @@ playground.post("/", async (c) => {
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
     ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
-    ...{ references: [], names: FORM_NAMES, uploadId: null },
+    ...{ references: [], names: FORM_NAMES, uploadId: null, test: null },
   };
   const outcome = await submit(submission, c.env, readConfig(c.env));
   switch (outcome.kind) {

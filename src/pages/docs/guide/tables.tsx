@@ -2,6 +2,7 @@ import type { Child, FC } from "hono/jsx";
 import { type Model, models } from "../../../catalogue/models.ts";
 import { formatSize, sizeOf, TIER_LIMITS } from "../../../catalogue/sizes.ts";
 import { STATUS } from "../../../http/errors.ts";
+import { SCENARIO } from "../../../scenario.ts";
 import { Table } from "../../parts.tsx";
 import { formatIn, type Guide } from "./guide.ts";
 
@@ -106,6 +107,19 @@ export const Fields: FC<{ guide: Guide }> = ({ guide }) => {
     </Table>
   );
 };
+
+export const Scenarios: FC<{ guide: Guide }> = ({ guide }) => (
+  <Table stacked label={SCENARIO} head={[SCENARIO, guide.columns.meaning]}>
+    {Object.entries(guide.scenarios).map(([scenario, meaning]) => (
+      <tr>
+        <td>
+          <code>{scenario}</code>
+        </td>
+        <td>{meaning}</td>
+      </tr>
+    ))}
+  </Table>
+);
 
 export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
   const ratios = model.supported_aspect_ratios.filter((ratio) => ratio !== "auto");
