@@ -123,7 +123,7 @@ export async function startWorker(directory, { provider, queue = false, settings
 async function addUsers(database, execInAccount, count) {
   const users = Array.from({ length: count }, (_, index) => {
     const number = String(index).padStart(4, "0");
-    return { id: `user_bench${number}`, key: makeKey(randomBytes) };
+    return { id: `user_bench${number}`, key: makeKey("live", randomBytes) };
   });
   await database.batch(
     users.flatMap(({ id, key }) => [
@@ -134,7 +134,7 @@ async function addUsers(database, execInAccount, count) {
         .bind(id, `${id}@example.com`),
       database
         .prepare(
-          "INSERT INTO api_keys VALUES (?, ?, 'bench', ?, 'gih_live_0000', NULL, NULL, 1, unixepoch() * 1000)",
+          "INSERT INTO api_keys (id, user_id, name, hash, display, created_at, last_used_at) VALUES (?, ?, 'bench', ?, 'gih_live_0000', 1, unixepoch() * 1000)",
         )
         .bind(`key_${id}`, id, createHash("sha256").update(key).digest("hex")),
     ]),

@@ -44,6 +44,7 @@ export async function startFreshService() {
   return {
     origin,
     key: service.demo.key,
+    testKey: service.demo.testKey ?? "",
     async stop() {
       await service.stop();
       rmSync(stateDirectory, { recursive: true });

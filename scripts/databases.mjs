@@ -3,10 +3,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./lib.mjs";
 
-/** Each database by its binding in wrangler.toml, with its migrations and the files that define its tables (a glob). */
+/**
+ * Each database by its binding in wrangler.toml, with its migrations, the files that define its tables (a glob), and the
+ * tables that must be WITHOUT ROWID. In `DB` those are the first releases' log; see migrations/retired.ts.
+ */
 export const databases = [
-  { binding: "DB", directory: "migrations", schema: "{src/db/schema,migrations/retired}.ts" },
-  { binding: "LOG", directory: "migrations-log", schema: "src/db/log-schema.ts" },
+  {
+    binding: "DB",
+    directory: "migrations",
+    schema: "{src/db/schema,migrations/retired}.ts",
+    withoutRowid: ["generations", "credit_entries"],
+  },
+  {
+    binding: "LOG",
+    directory: "migrations-log",
+    schema: "src/db/log-schema.ts",
+    withoutRowid: ["generations", "credit_entries", "test_generations"],
+  },
 ];
 
 /**

@@ -6,16 +6,15 @@
 import { fileURLToPath } from "node:url";
 import { databases, readMigrations } from "./databases.mjs";
 
-/** In `DB` they are the first releases' log; see migrations/retired.ts. */
-const WITHOUT_ROWID = ["generations", "credit_entries"];
 const REMOVES = /\bDROP\s+(TABLE|COLUMN)\b|\bRENAME\b/i;
 
 /**
  * Returns one line for each violation in the migrations of a database.
  * @param {ReadonlyMap<string, string>} files SQL by file name
+ * @param {readonly string[]} withoutRowid the tables that must be WITHOUT ROWID
  * @returns {string[]}
  */
-export function migrationFaults(files) {
+export function migrationFaults(files, withoutRowid) {
   const faults = [];
   const tables = new Map();
   for (const [name, sql] of files) {
@@ -27,7 +26,7 @@ export function migrationFaults(files) {
       if (table !== undefined) tables.set(table, { name, plain: !/WITHOUT ROWID\s*$/i.test(statement) });
     }
   }
-  for (const table of WITHOUT_ROWID) {
+  for (const table of withoutRowid) {
     const made = tables.get(table);
     if (made === undefined) faults.push(`no migration makes ${table}`);
     else if (made.plain) faults.push(`${made.name}: ${table} must be WITHOUT ROWID: add it by hand`);
@@ -36,8 +35,8 @@ export function migrationFaults(files) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const faults = databases.flatMap(({ directory }) =>
-    migrationFaults(readMigrations(directory)).map((fault) => `${directory}/${fault}`),
+  const faults = databases.flatMap(({ directory, withoutRowid }) =>
+    migrationFaults(readMigrations(directory), withoutRowid).map((fault) => `${directory}/${fault}`),
   );
   for (const fault of faults) console.error(fault);
   process.exitCode = faults.length === 0 ? 0 : 1;

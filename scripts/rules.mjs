@@ -20,7 +20,7 @@ const FOLDERS = new Map([
   ["users", ["db"]],
   ["http", ["generations", "references", "users", "account", "keys", "catalogue", "dispatch", "images"]],
   ["generations", ["references", "account", "catalogue", "dispatch", "images", "providers", "db"]],
-  ["references", ["account", "catalogue", "images"]],
+  ["references", ["account", "images"]],
   ["dispatch", ["catalogue", "providers"]],
   ["account", ["catalogue", "db", "images", "webhooks"]],
   ["webhooks", []],

@@ -23,7 +23,7 @@ async function serve(stop) {
  * @param {import("./service.mjs").Settings} settings
  * @param {import("./service.mjs").DemoAccount} demo
  */
-function welcome({ origin, stateDirectory }, { key, credits, email, password }) {
+function welcome({ origin, stateDirectory }, { key, testKey, credits, email, password }) {
   const state = relative(root, stateDirectory).startsWith("..")
     ? stateDirectory
     : relative(root, stateDirectory);
@@ -36,6 +36,7 @@ GPT Image Hub
 
   Address   ${origin}${password ? `\n  Sign in   ${email}, password ${password}` : ""}
   API key   ${key}
+  Test key  ${testKey}
   Balance   ${credits} credits
 
 Generate an image:

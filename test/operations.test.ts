@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { consume } from "../src/generations/consume.ts";
 import { app } from "../src/http/app.ts";
 import { lowestGenerationId, newId } from "../src/id.ts";
+import type { KeyMode } from "../src/keys/manage.ts";
 import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
 import { imagesOf } from "./support/account.ts";
@@ -78,8 +79,8 @@ async function deliver(userId: string, generationId: string): Promise<void> {
 }
 
 /** A user whose account has nothing left to do. */
-async function idleUser(credits = 100): Promise<{ id: string; key: string }> {
-  const user = await newUser(credits);
+async function idleUser(credits = 100, mode?: KeyMode): Promise<{ id: string; key: string }> {
+  const user = await newUser(credits, mode);
   await runDurableObjectAlarm(env.ACCOUNT.getByName(user.id));
   return user;
 }
@@ -140,6 +141,11 @@ describe("what each request asks of the platform", () => {
   ])("%s", async (_, request, operations) => {
     const { key } = await idleUser(40);
     expect(await counted(() => request(key))).toEqual(operations);
+  });
+
+  it("a sync generation by a test key: the same round trips, and fewer rows", async () => {
+    const { key } = await idleUser(100, "test");
+    expect(await counted(() => generateJson(key))).toEqual({ ...SYNC, "d1.rows": 1, "object.rows": 4 });
   });
 
   it("the events of a generation that has ended: one read of the account", async () => {

@@ -40,6 +40,8 @@ export type Image = {
 export type Generation = {
   object: "image_generation";
   id: string;
+  /** False for a generation of a test key. */
+  livemode: boolean;
   status: "queued" | "processing" | "succeeded" | "failed" | "canceled";
   model: string;
   aspect_ratio: string;
@@ -98,6 +100,8 @@ export type Reference = {
   bytes: number;
   width: number;
   height: number;
+  /** False for a reference of a test key. */
+  livemode: boolean;
   /** Until then, requests can list the id. */
   expires_at: string;
 };

@@ -12,7 +12,7 @@ const DEMO_PASSWORD_BYTES = 12;
 const SIGNED_UP = 303;
 
 /**
- * @typedef {{ key: string, credits: number, email: string, password: string | undefined }} DemoAccount
+ * @typedef {{ key: string, testKey: string | undefined, credits: number, email: string, password: string | undefined }} DemoAccount
  * @typedef {import("../service.mjs").Settings} Settings
  */
 
@@ -35,15 +35,15 @@ export async function findRunning({ origin, stateDirectory }) {
 }
 
 /**
- * Creates the demo user, its credits and its key through the operator API. Any step may be done already, because the key
- * file and the database can be lost separately.
+ * Creates the demo user, its credits and its keys through the operator API. Any step may be done already, because the key
+ * files and the database can be lost separately, and older releases made no test key.
  * @param {Settings} settings
  * @param {string} adminToken
  * @returns {Promise<DemoAccount>}
  */
 export async function ensureDemoAccount(settings, adminToken) {
   const found = await findRunning(settings);
-  if (found) return found;
+  if (found?.testKey) return found;
   await signUpDemo(settings);
   const users = `${settings.origin}/api/admin/users`;
   const created = await callApi(users, adminToken, { email: DEMO_EMAIL, name: "Demo" });
@@ -62,9 +62,12 @@ export async function ensureDemoAccount(settings, adminToken) {
     reason: "Demo account",
   });
   accepted(granted);
-  const issued = await callApi(`${users}/${userId}/api_keys`, adminToken, { name: "demo" });
-  const key = textOf(accepted(issued), "api_key");
+  /** @param {{ name: string, mode: string }} body */
+  const issue = async (body) =>
+    textOf(accepted(await callApi(`${users}/${userId}/api_keys`, adminToken, body)), "api_key");
+  const key = found?.key ?? (await issue({ name: "demo", mode: "live" }));
   writePrivate(demoKeyFile(settings.stateDirectory), key);
+  writePrivate(testKeyFile(settings.stateDirectory), await issue({ name: "demo test", mode: "test" }));
   const balance = await callApi(`${settings.origin}/api/v1/credits`, key);
   return demoAccount(settings.stateDirectory, key, accepted(balance));
 }
@@ -95,7 +98,8 @@ async function signUpDemo({ origin, stateDirectory }) {
  */
 function demoAccount(stateDirectory, key, balance) {
   const password = readIfExists(demoPasswordFile(stateDirectory));
-  return { key, credits: numberOf(balance, "credits"), email: DEMO_EMAIL, password };
+  const testKey = readIfExists(testKeyFile(stateDirectory));
+  return { key, testKey, credits: numberOf(balance, "credits"), email: DEMO_EMAIL, password };
 }
 
 /** @param {string} stateDirectory */
@@ -106,4 +110,9 @@ function demoPasswordFile(stateDirectory) {
 /** @param {string} stateDirectory */
 function demoKeyFile(stateDirectory) {
   return join(stateDirectory, "demo-key");
+}
+
+/** @param {string} stateDirectory */
+function testKeyFile(stateDirectory) {
+  return join(stateDirectory, "demo-test-key");
 }

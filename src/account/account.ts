@@ -3,7 +3,7 @@ import { readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { limitUse, mayRepeat, refuseUpload, type SubmitRefusal } from "./admission.ts";
 import { applyCleanup, cleanupTasks } from "./cleanup.ts";
-import { bookGrant, charge, expire, type Grant, invariant, refund } from "./ledger.ts";
+import { bookGrant, type ChargeOutcome, charge, expire, type Grant, invariant, refund } from "./ledger.ts";
 import {
   accept,
   type BeginOutcome,
@@ -14,6 +14,7 @@ import {
   end,
   type Generation,
   isEnded,
+  isLive,
   jobOf,
   KEEP_MS,
   LEASE_MS,
@@ -93,8 +94,8 @@ export class Account extends DurableObject<Env> {
   #justEnded: Ended[] = [];
   /** When the alarm is set for. It is only moved earlier: moving it is a billed write. */
   #alarmAt: number | null = null;
-  /** Uploads under way and recently failed. In memory only: exact counting happens at the charge. */
-  #uploads: Uploads = NO_UPLOADS;
+  /** Uploads of each mode, under way and recently failed. In memory only: exact counting happens at the charge. */
+  readonly #uploads: { live: Uploads; test: Uploads } = { live: NO_UPLOADS, test: NO_UPLOADS };
   #outbox: Outbox | null = null;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -127,8 +128,10 @@ export class Account extends DurableObject<Env> {
    */
   admit(credits: number, idempotencyKey: string | null, sdkCount = 0, upload?: UploadRequest): AdmitOutcome {
     const outcome = this.#commit((now) => this.#judgeUpload(credits, idempotencyKey, sdkCount, upload, now));
-    if (outcome.kind === "admitted" && upload)
-      this.#uploads = openUpload(this.#uploads, upload.id, Date.now());
+    if (outcome.kind === "admitted" && upload) {
+      const mode = modeOf(upload.livemode);
+      this.#uploads[mode] = openUpload(this.#uploads[mode], upload.id, Date.now());
+    }
     return outcome;
   }
 
@@ -139,7 +142,9 @@ export class Account extends DurableObject<Env> {
     upload: UploadRequest | undefined,
     now: number,
   ): AdmitOutcome {
-    const retryAfterSeconds = uploadWaitSeconds(this.#uploads, now);
+    const livemode = upload?.livemode ?? true;
+    const uploads = this.#uploads[modeOf(livemode)];
+    const retryAfterSeconds = uploadWaitSeconds(uploads, now);
     if (retryAfterSeconds !== null) return { kind: "uploads_limited", retryAfterSeconds };
     this.#expireCredits(now);
     const repeated = idempotencyKey === null ? null : this.#generations.findByKey(idempotencyKey);
@@ -147,7 +152,7 @@ export class Account extends DurableObject<Env> {
     const call = upload?.call ?? null;
     if (this.#repeats.mayJoin(sdkCount, call, now)) return { kind: "admitted" };
     const stores = { generations: this.#generations, ledger: this.#ledger };
-    const refusal = refuseUpload(credits, this.#uploads, this.#limitSettings(), stores, now);
+    const refusal = refuseUpload(credits, uploads, this.#limitSettings(), stores, livemode, now);
     if (refusal === null) return { kind: "admitted" };
     if (call) this.#repeats.noteRefused(call.orderId, call.sdkCall, now);
     return refusal;
@@ -158,16 +163,23 @@ export class Account extends DurableObject<Env> {
    * @param credits what the balance must have at least
    * @param bytes the declared length, or 0 when none is declared
    */
-  admitReference(uploadId: string, credits: number, bytes: number): { kind: "admitted" } | ReferenceRefusal {
+  admitReference(
+    uploadId: string,
+    credits: number,
+    bytes: number,
+    livemode = true,
+  ): { kind: "admitted" } | ReferenceRefusal {
+    const mode = modeOf(livemode);
     const outcome = this.#commit((now): { kind: "admitted" } | ReferenceRefusal => {
-      const retryAfterSeconds = uploadWaitSeconds(this.#uploads, now);
+      const retryAfterSeconds = uploadWaitSeconds(this.#uploads[mode], now);
       if (retryAfterSeconds !== null) return { kind: "uploads_limited", retryAfterSeconds };
-      if (this.#references.isFull(bytes)) return { kind: "references_full" };
+      if (this.#references.isFull(bytes, livemode)) return { kind: "references_full" };
       this.#expireCredits(now);
       const available = this.#ledger.balance();
       return available >= credits ? { kind: "admitted" } : { kind: "insufficient", available };
     });
-    if (outcome.kind === "admitted") this.#uploads = openUpload(this.#uploads, uploadId, Date.now(), true);
+    if (outcome.kind === "admitted")
+      this.#uploads[mode] = openUpload(this.#uploads[mode], uploadId, Date.now(), true);
     return outcome;
   }
 
@@ -206,7 +218,13 @@ export class Account extends DurableObject<Env> {
 
   /** Ends an admitted upload that led to no generation. */
   uploadEnded(id: string): void {
-    this.#uploads = closeUpload(this.#uploads, id, false, Date.now());
+    this.#closeUpload(id, false);
+  }
+
+  #closeUpload(id: string, isUsed: boolean): void {
+    const { live, test } = this.#uploads;
+    this.#uploads.live = closeUpload(live, id, isUsed, Date.now());
+    this.#uploads.test = closeUpload(test, id, isUsed, Date.now());
   }
 
   /**
@@ -218,8 +236,7 @@ export class Account extends DurableObject<Env> {
   async submit(command: SubmitCommand): Promise<SubmitOutcome> {
     const { id, uploadId } = command;
     const outcome = this.#commit((now) => this.#decide(command, now));
-    if (uploadId)
-      this.#uploads = closeUpload(this.#uploads, uploadId, outcome.kind === "accepted", Date.now());
+    if (uploadId) this.#closeUpload(uploadId, outcome.kind === "accepted");
     const isQueued = outcome.kind === "accepted" && outcome.generation.status === "queued";
     if (isQueued && !command.isParked) await this.#sendToQueue([id]);
     return outcome;
@@ -277,9 +294,10 @@ export class Account extends DurableObject<Env> {
     const gone = this.#references.missing(command.request, now);
     if (gone !== null) return { kind: "reference_gone", id: gone };
     const settings = this.#limitSettings();
-    const verdict = checkLimits(settings, limitUse(this.#generations, settings, now), now);
+    const use = limitUse(this.#generations, settings, isLive(command.request), now);
+    const verdict = checkLimits(settings, use, now);
     if (verdict.kind === "limited") return verdict;
-    const charged = charge(this.#ledger.balance(), this.#ledger.liveGrants(), command.credits, command.id);
+    const charged = this.#pay(command);
     if (charged.kind === "insufficient") return { ...charged, quota: verdict.quota };
     this.#ledger.post(charged.postings, now, command.keyId);
     const generation = accept(command, charged.allocations, now, this.#limits());
@@ -287,6 +305,14 @@ export class Account extends DurableObject<Env> {
     // No later than the lease of a run that begins now would need, so that its beginning sets no further alarm.
     this.#armFor(Math.min(generation.dueAt ?? now, now + LEASE_MS));
     return { kind: "accepted", generation };
+  }
+
+  /** Takes the credits from the grants. A test key pays nothing, whatever the balance is. */
+  #pay({ id, credits, request: { test } }: SubmitCommand): ChargeOutcome {
+    if (test === undefined) return charge(this.#ledger.balance(), this.#ledger.liveGrants(), credits, id);
+    invariant(credits === 0, "a test key pays nothing");
+    if (test.outcome?.kind === "insufficient") return { kind: "insufficient", available: 0 };
+    return { kind: "charged", postings: [], allocations: [] };
   }
 
   /** Leases a generation to a worker, unless another worker has it or it has ended. */
@@ -365,11 +391,13 @@ export class Account extends DurableObject<Env> {
   /**
    * Cancels a queued generation that the provider was not called for, and refunds it. Waits a short while for cleanup.
    * The same call again gets the same answer.
+   * @param livemode its mode; null for either
    */
-  async cancel(id: string): Promise<CancelOutcome> {
+  async cancel(id: string, livemode: boolean | null = null): Promise<CancelOutcome> {
     const outcome = this.#commit((now): CancelOutcome => {
       const generation = this.#generations.get(id);
       if (!generation) return { kind: "unknown" };
+      if (livemode !== null && isLive(generation.request) !== livemode) return { kind: "unknown" };
       const canceled = cancel(generation, now);
       if (canceled.kind === "refused") return { kind: "refused", generation: recordOf(generation) };
       if (canceled.kind === "repeated") return { kind: "canceled", generation: recordOf(generation) };
@@ -418,13 +446,13 @@ export class Account extends DurableObject<Env> {
   }
 
   /** The latest attempts to deliver the generation's webhook, newest first; null without one, or before the end. */
-  deliveries(id: string): Delivery[] | null {
-    return this.#webhooks.deliveries(id);
+  deliveries(id: string, livemode: boolean | null = null): Delivery[] | null {
+    return this.#webhooks.deliveries(id, livemode);
   }
 
   /** Sends the generation's webhook again now. Returns the attempts so far; null without a webhook. */
-  resendWebhook(id: string): Delivery[] | null {
-    return this.#webhooks.resend(id);
+  resendWebhook(id: string, livemode: boolean | null = null): Delivery[] | null {
+    return this.#webhooks.resend(id, livemode);
   }
 
   /** The secrets that sign the webhooks of a mode. The first call creates one. */
@@ -669,7 +697,7 @@ export class Account extends DurableObject<Env> {
       kind: "accepted",
       generation: recordOf(generation),
       job: hasJob ? jobOf(generation, this.#limits()) : null,
-      quota: quotaOf(settings, limitUse(this.#generations, settings, now), now),
+      quota: quotaOf(settings, limitUse(this.#generations, settings, isLive(generation.request), now), now),
     };
   }
 
@@ -753,4 +781,8 @@ export class Account extends DurableObject<Env> {
     const time = nextWakeUp(pending, now);
     if (time !== null) this.#armFor(Math.max(time, notBefore));
   }
+}
+
+function modeOf(livemode: boolean | undefined): "live" | "test" {
+  return livemode === false ? "test" : "live";
 }

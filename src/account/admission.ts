@@ -17,30 +17,42 @@ export type SubmitRefusal =
   /** The command says that the provider is too busy. */
   | { kind: "busy" };
 
-/** Counts a user's current use of the limits. A limit that is off is not counted. */
-export function limitUse(generations: GenerationStore, settings: LimitSettings, now: number): LimitUse {
+/**
+ * Counts a user's current use of the limits. A limit that is off is not counted. Each mode has its own limits, so that
+ * tests take nothing from live work.
+ */
+export function limitUse(
+  generations: GenerationStore,
+  settings: LimitSettings,
+  livemode: boolean,
+  now: number,
+): LimitUse {
   const { perMinute, concurrent } = settings;
   const since = now - WINDOW_MS;
   return {
     accepted:
       perMinute === 0
         ? []
-        : generations.acceptedSince(since, lowestGenerationId(since - ID_AGE_MS_MAX), perMinute),
-    unfinished: concurrent === 0 ? 0 : generations.countUnfinished(concurrent),
+        : generations.acceptedSince(since, lowestGenerationId(since - ID_AGE_MS_MAX), livemode, perMinute),
+    unfinished: concurrent === 0 ? 0 : generations.countUnfinished(livemode, concurrent),
   };
 }
 
-/** Why one more upload for at least this price may not begin. Uploads under way count as accepted generations. */
+/**
+ * Why one more upload for at least this price may not begin. Uploads under way count as accepted generations.
+ * @param uploads those of the mode
+ */
 export function refuseUpload(
   credits: number,
   uploads: Uploads,
   settings: LimitSettings,
   { generations, ledger }: { generations: GenerationStore; ledger: LedgerStore },
+  livemode: boolean,
   now: number,
 ): SubmitRefusal | null {
   const { open } = currentUploads(uploads, now);
   const opened = open.filter(({ isAhead }) => !isAhead).map(({ openedAt }) => openedAt);
-  const { accepted, unfinished } = limitUse(generations, settings, now);
+  const { accepted, unfinished } = limitUse(generations, settings, livemode, now);
   const recent = opened.filter((time) => time > now - WINDOW_MS);
   const use = {
     accepted: [...accepted, ...recent].sort((a, b) => b - a).slice(0, settings.perMinute),

@@ -7,6 +7,7 @@ import type { Tier } from "../catalogue/model.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
 import type { StoredImage } from "../images/stored.ts";
+import type { TestScenario } from "../scenario.ts";
 import { type Allocation, invariant, type RefundCause } from "./ledger.ts";
 
 /** How long a lease lasts unless renewed. It outlives two failed renewals. */
@@ -47,7 +48,14 @@ export type GenerationRequest = ImageOptions & {
   origin: string;
   /** Where the end of the generation is reported. */
   webhookUrl?: string;
+  /** Of a test key: its scenario, and the price that is not charged. A live request has no such member. */
+  test?: TestScenario & { credits: number };
 };
+
+/** Whether a live key, or a page, asked for it. Older releases know no test keys. */
+export function isLive({ test }: { test?: unknown }): boolean {
+  return test === undefined;
+}
 
 /** What a polled provider needs to find the work of a call again. `state` is the provider's own. */
 export type SavedTask = { provider: string; state: string };
@@ -69,7 +77,7 @@ export type SubmitCommand = {
   id: string;
   mode: "sync" | "async";
   request: GenerationRequest;
-  /** For all its images. */
+  /** For all its images. 0 for a test key. */
   credits: number;
   idempotency: Idempotency | null;
   sdkCall?: SdkCall | null;
@@ -418,7 +426,7 @@ export function cancel(generation: Generation, now: number): CancelOutcome {
   return {
     kind: "ended",
     generation: { ...generation, ...closed(generation, now), status: "canceled", refunded, slotAt: null },
-    refund: { credits: refunded, cause: "own" },
+    refund: refunded === 0 ? null : { credits: refunded, cause: "own" },
   };
 }
 

@@ -1,8 +1,8 @@
 import { and, eq, gt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { creditEntries, generations } from "../db/log-schema.ts";
-import type { Generation } from "./lifecycle.ts";
+import { creditEntries, generationsOf } from "../db/log-schema.ts";
+import { type Generation, isLive } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 import { entryRowOf, rowOf } from "./views.ts";
 
@@ -24,15 +24,16 @@ export async function writeLog(
 ): Promise<void> {
   const db = drizzle(d1);
   const row = generation && rowOf(userId, generation);
+  const table = generationsOf(generation === null || isLive(generation.request));
   const statements = [
     ...(row
       ? [
           db
-            .insert(generations)
+            .insert(table)
             .values(row)
             .onConflictDoUpdate({
-              target: [generations.userId, generations.id],
-              ...setToGiven(generations, GENERATION_COLUMNS),
+              target: [table.userId, table.id],
+              ...setToGiven(table, GENERATION_COLUMNS),
             }),
         ]
       : []),

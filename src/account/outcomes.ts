@@ -13,6 +13,8 @@ export type Balance = { credits: number; nextExpiration: number | null };
 /** An upload of references that asks to be admitted. */
 export type UploadRequest = {
   id: string;
+  /** Left out: true. Older releases know no test keys. */
+  livemode?: boolean;
   /** The declared length of the body, or null. */
   bytes: number | null;
   /** Identifies the call, in case it is refused; null when no SDK makes it. */

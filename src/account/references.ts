@@ -3,7 +3,7 @@ import type { ReferenceStore, UploadedReference } from "./store/references.ts";
 
 /** How long a reference that was uploaded ahead can be used. */
 export const REFERENCE_KEEP_MS = 86_400_000;
-/** References of one user that were uploaded ahead: those whose objects are in storage. */
+/** References of one user and mode that were uploaded ahead: those whose objects are in storage. */
 export const UPLOADED_REFERENCES_MAX = 200;
 /** Their bytes together. */
 export const UPLOADED_BYTES_MAX = 4 * 1024 ** 3;
@@ -21,16 +21,16 @@ export class UploadedReferences {
     this.#store = store;
   }
 
-  /** Whether there is no room for so many bytes more. */
-  isFull(bytes: number): boolean {
-    const held = this.#store.totals();
+  /** Whether there is no room for so many bytes more. Each mode has its own room. */
+  isFull(bytes: number, livemode: boolean): boolean {
+    const held = this.#store.totals(livemode);
     return held.count >= UPLOADED_REFERENCES_MAX || held.bytes + bytes > UPLOADED_BYTES_MAX;
   }
 
   /** Notes a stored reference. The same one again changes nothing. */
   keep(reference: UploadedReference): "kept" | "full" {
     if (this.#store.get(reference.id)) return "kept";
-    if (this.isFull(reference.bytes)) return "full";
+    if (this.isFull(reference.bytes, reference.livemode)) return "full";
     this.#store.insert(reference);
     return "kept";
   }

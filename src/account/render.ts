@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import { isEnded } from "./lifecycle.ts";
+import { isEnded, isLive } from "./lifecycle.ts";
 import type { GenerationRecord } from "./views.ts";
 
 /** A generation in JSON, as the API and webhooks show it. */
@@ -18,6 +18,7 @@ export function renderGeneration(record: GenerationRecord, config: Config) {
   return {
     object: "image_generation",
     id: record.id,
+    livemode: isLive(record),
     status: record.status,
     model: record.model,
     aspect_ratio: record.aspectRatio,
@@ -36,7 +37,7 @@ export function renderGeneration(record: GenerationRecord, config: Config) {
     })),
     usage: {
       credits: ended ? record.creditsCharged - record.creditsRefunded : 0,
-      credits_requested: record.creditsCharged,
+      credits_requested: record.test?.credits ?? record.creditsCharged,
       credits_charged: record.creditsCharged,
       credits_refunded: record.creditsRefunded,
     },

@@ -15,6 +15,8 @@ export type GenerationRecord = {
   endedAt: number | null;
   creditsCharged: number;
   creditsRefunded: number;
+  /** Of a test key: the price that was not charged. A live generation has no such member. */
+  test?: { credits: number };
   error: FailureCode | null;
   /** The estimated time of a queued generation's turn; null when unknown. Only the account knows it. */
   slotAt?: number | null;
@@ -42,12 +44,17 @@ export function recordOf(generation: Generation): GenerationRecord {
     endedAt: generation.endedAt,
     creditsCharged: generation.charged,
     creditsRefunded: generation.refunded,
+    ...testOf(request),
     error: generation.error,
     ...(generation.status === "queued" ? { slotAt: generation.slotAt } : {}),
     ...(generation.permanent ? { permanent: true } : {}),
     images: generation.images,
     origin: request.origin,
   };
+}
+
+function testOf({ test }: { test?: { credits: number } }): Pick<GenerationRecord, "test"> {
+  return test === undefined ? {} : { test: { credits: test.credits } };
 }
 
 /** The record of a row in the log. */
@@ -62,6 +69,7 @@ export function recordOfRow(row: typeof generations.$inferSelect): GenerationRec
     endedAt: row.endedAt,
     creditsCharged: row.creditsCharged,
     creditsRefunded: row.creditsRefunded,
+    ...testOf(row.request),
     error: row.error,
     images: row.images,
     origin: row.request.origin,
@@ -106,6 +114,7 @@ function loggedRequestOf(request: GenerationRequest): LoggedRequest {
     outputFormat: request.outputFormat,
     references: request.references.length,
     origin: request.origin,
+    ...testOf(request),
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, log } from "../log.ts";
 import { ATTEMPT_MS_MAX, deliver } from "../webhooks/deliver.ts";
 import { nextAttemptAt, type WebhookAnswer } from "../webhooks/schedule.ts";
 import { newWebhookSecret, signedHeaders } from "../webhooks/sign.ts";
-import { type Generation, KEEP_MS } from "./lifecycle.ts";
+import { type Generation, isLive, KEEP_MS } from "./lifecycle.ts";
 import { renderGeneration } from "./render.ts";
 import { type Webhook, type WebhookAttempt, type WebhookSecrets, WebhookStore } from "./store/webhooks.ts";
 import { recordOf } from "./views.ts";
@@ -62,7 +62,7 @@ export class Webhooks {
     this.#send(
       {
         generationId: id,
-        livemode: true,
+        livemode: isLive(request),
         url: request.webhookUrl,
         type,
         body: JSON.stringify({ type, timestamp: new Date(now).toISOString(), data }),
@@ -105,22 +105,30 @@ export class Webhooks {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** The latest attempts for a generation, newest first; null when it has no webhook, or has not ended. */
-  deliveries(generationId: string): Delivery[] | null {
-    const webhook = this.#store.get(generationId);
+  /**
+   * The latest attempts for a generation, newest first; null when it has no webhook, or has not ended.
+   * @param livemode its mode; null for either
+   */
+  deliveries(generationId: string, livemode: boolean | null): Delivery[] | null {
+    const webhook = this.#find(generationId, livemode);
     if (!webhook) return null;
     const { type, latest } = webhook;
     return latest.map((attempt) => ({ ...attempt, type, webhookId: webhookIdOf(generationId) }));
   }
 
   /** Sends a webhook again now and begins the schedule anew, unless it is being sent. Returns the attempts so far. */
-  resend(generationId: string): Delivery[] | null {
+  resend(generationId: string, livemode: boolean | null): Delivery[] | null {
     this.#access.commit((now) => {
-      const webhook = this.#store.get(generationId);
+      const webhook = this.#find(generationId, livemode);
       if (!webhook || this.#sending.has(generationId)) return;
       this.#send({ ...webhook, failures: 0, ended: false, dueAt: now }, now);
     });
-    return this.deliveries(generationId);
+    return this.deliveries(generationId, livemode);
+  }
+
+  #find(generationId: string, livemode: boolean | null): Webhook | null {
+    const webhook = this.#store.get(generationId);
+    return webhook !== null && (livemode === null || webhook.livemode === livemode) ? webhook : null;
   }
 
   /** The secrets of a mode. The first call creates one. */

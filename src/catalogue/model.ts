@@ -37,14 +37,14 @@ export type ProviderName =
   | "workers-ai";
 
 /** A way to a model: the provider, and its own name for the model. Whether a deployment has it depends on its settings. */
-export type ModelRoute = { readonly provider: ProviderName; readonly model: string };
+type ModelRoute = { readonly provider: ProviderName; readonly model: string };
 
 /**
  * The sizes of a model in pixels.
  * - `any`: every size within the common limits of `sizes.ts` and these two.
  * - `listed`: one size, as `WIDTHxHEIGHT`, for each ratio and tier.
  */
-export type SizeRule =
+type SizeRule =
   | { readonly kind: "any"; readonly edgeMax: number; readonly pixelsMax: number }
   | {
       readonly kind: "listed";

@@ -6,7 +6,7 @@ import type { StoredImage } from "../images/stored.ts";
  * about money: the ledger is in the object. Times are milliseconds since 1970, credits
  * whole numbers.
  *
- * Both tables are WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a user's rows are
+ * All tables are WITHOUT ROWID (added to the generated SQL by hand), so that a row is one write and a user's rows are
  * stored together, newest last, because ids begin with their time.
  */
 
@@ -21,28 +21,45 @@ export type LoggedRequest = {
   outputFormat: string;
   references: number;
   origin: string;
+  /** Of a test key: the price that was not charged. */
+  test?: { credits: number };
 };
 
-/** Ended generations. */
-export const generations = sqliteTable(
-  "generations",
-  {
-    userId: text("user_id").notNull(),
-    id: text().notNull(),
-    status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
-    model: text().notNull(),
-    createdAt: integer("created_at").notNull(),
-    endedAt: integer("ended_at").notNull(),
-    creditsCharged: integer("credits_charged").notNull(),
-    creditsRefunded: integer("credits_refunded").notNull(),
-    /** JSON: the request, with the prompt cut. */
-    request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
-    error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
-    /** JSON: the delivered images. */
-    images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
-  },
-  (t) => [primaryKey({ columns: [t.userId, t.id] })],
-);
+/** Ended generations of live keys and of the pages. */
+export const generations = generationsTable("generations");
+
+/**
+ * Ended generations of test keys. In a table of their own they cost a live list no reads, and no sum over live
+ * generations can count them.
+ */
+export const testGenerations = generationsTable("test_generations");
+
+function generationsTable(name: string) {
+  return sqliteTable(
+    name,
+    {
+      userId: text("user_id").notNull(),
+      id: text().notNull(),
+      status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
+      model: text().notNull(),
+      createdAt: integer("created_at").notNull(),
+      endedAt: integer("ended_at").notNull(),
+      creditsCharged: integer("credits_charged").notNull(),
+      creditsRefunded: integer("credits_refunded").notNull(),
+      /** JSON: the request, with the prompt cut. */
+      request: text({ mode: "json" }).$type<LoggedRequest>().notNull(),
+      error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
+      /** JSON: the delivered images. */
+      images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.id] })],
+  );
+}
+
+/** The table of a mode. */
+export function generationsOf(livemode: boolean): typeof generations {
+  return livemode ? generations : testGenerations;
+}
 
 /** Copies of the ledger entries of all accounts. */
 export const creditEntries = sqliteTable(

@@ -107,6 +107,9 @@ export const signupMailboxes = sqliteTable("signup_mailboxes", {
   userId: text("user_id").notNull(),
 });
 
+export const keyModes = ["live", "test"] as const;
+export type KeyMode = (typeof keyModes)[number];
+
 export const apiKeys = sqliteTable(
   "api_keys",
   {
@@ -117,6 +120,8 @@ export const apiKeys = sqliteTable(
     name: text().notNull(),
     /** SHA-256 of the whole key, hex. The key itself is not stored. */
     hash: text().notNull().unique(),
+    /** A test key generates with the built-in provider, and pays nothing. Keys of older releases are live. */
+    mode: text({ enum: keyModes }).notNull().default("live"),
     /** The prefix and the last four characters, to show on a page. */
     display: text().notNull(),
     expiresAt: integer("expires_at"),

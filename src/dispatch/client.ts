@@ -102,7 +102,8 @@ export async function gateStatus(
 /** Whether the last status that this isolate has of the route's provider is recent and says that it is down. */
 export function isKnownDown({ gate }: Route): boolean {
   const last = gate === null ? undefined : statuses.get(gate);
-  return last !== undefined && last.status.isDown && Date.now() - last.at < OLD_STATUS_MS;
+  if (!last || Date.now() - last.at >= OLD_STATUS_MS) return false;
+  return last.status.isDown;
 }
 
 function turnOf({ isDown, until }: GateStatus): number {

@@ -9,7 +9,9 @@ import { createGoogle } from "../providers/google/index.ts";
 import { createOpenAI } from "../providers/openai/index.ts";
 import type { Provider } from "../providers/provider.ts";
 import { sketch } from "../providers/sketch/index.ts";
+import { scripted } from "../providers/sketch/scripted.ts";
 import { createWorkersAI } from "../providers/workers-ai/index.ts";
+import type { TestScenario } from "../scenario.ts";
 import type { GateSettings } from "./gate.ts";
 
 /** One way to generate a model's images. */
@@ -79,10 +81,14 @@ export function isGate(name: string): name is GateName {
   return Object.hasOwn(PROVIDERS, name);
 }
 
-/** The routes of a model that this deployment is configured for, in the order in which they are tried. */
-export function routesFor(modelId: string, config: Config): readonly Route[] {
+/**
+ * The routes of a model that this deployment is configured for, in the order in which they are tried.
+ * @param test the scenario of a test key: the built-in provider plays it, whatever is configured
+ */
+export function routesFor(modelId: string, config: Config, test?: TestScenario): readonly Route[] {
   const model = findModel(modelId);
   if (!model) return [];
+  if (test) return [{ name: "sketch", provider: scripted(test), providerModel: model.id, gate: null }];
   if (config.IMAGE_PROVIDER === "sketch")
     return [{ name: "sketch", provider: sketch, providerModel: model.id, gate: null }];
   return model.routes.flatMap(({ provider: name, model: providerModel }): Route[] => {

@@ -1,3 +1,4 @@
+import { isLive } from "../account/lifecycle.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { leaveGate } from "../dispatch/client.ts";
@@ -15,24 +16,27 @@ export type Cancellation =
 /**
  * Cancels a user's queued generation: it is refunded, and the provider is never called for it. `id` may be any text.
  * Generations of earlier days, which only the log has, have ended.
+ * @param livemode only a generation of this mode; null for either
  * @throws {LogUnavailableError}
  */
 export async function cancelGeneration(
   userId: string,
   id: string,
+  livemode: boolean | null,
   env: Pick<Env, "LOG" | "ACCOUNT" | "PROVIDER_GATE">,
   config: Config,
 ): Promise<Cancellation> {
   if (!isGenerationId(id)) return { kind: "unknown" };
-  const outcome = await env.ACCOUNT.getByName(userId).cancel(id);
+  const outcome = await env.ACCOUNT.getByName(userId).cancel(id, livemode);
   if (outcome.kind === "unknown") {
-    const generation = await findGeneration(userId, id, Date.now(), env);
+    const generation = await findGeneration(userId, id, livemode, Date.now(), env);
     if (!generation) return { kind: "unknown" };
     return { kind: generation.status === "canceled" ? "canceled" : "refused", generation };
   }
-  if (outcome.kind === "canceled") {
-    // If a gate keeps it, its message finds at its turn that there is nothing to do.
-    const routes = routesFor(outcome.generation.model, config);
+  const { generation } = outcome;
+  // The provider of test work has no gate. If another keeps it, its message finds at its turn that nothing is to do.
+  if (outcome.kind === "canceled" && isLive(generation)) {
+    const routes = routesFor(generation.model, config);
     await Promise.all(routes.map((route) => leaveGate(env, route, id)));
   }
   return outcome;

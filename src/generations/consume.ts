@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { readConfig } from "../config.ts";
-import { hasRoutes, routesFor } from "../dispatch/routes.ts";
+import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { run } from "./run.ts";
 
@@ -39,11 +39,15 @@ async function consumeMessage(message: Message, env: Env): Promise<void> {
 
 async function runNamed(userId: string, generationId: string, env: Env): Promise<string> {
   const config = readConfig(env);
-  if (!hasRoutes(config)) throw new Error("no provider is configured");
   const openAccount = () => env.ACCOUNT.getByName(userId);
   const work = await openAccount().begin(generationId);
   if (work.kind !== "run") return work.kind;
-  const routes = routesFor(work.job.request.model, config);
+  const { fence, mayCall, request } = work.job;
+  const routes = routesFor(request.model, config, request.test);
+  if (routes.length === 0) {
+    await openAccount().defer(generationId, fence, null, mayCall ? 1 : 0);
+    throw new Error("no provider is configured");
+  }
   const options = { userId, routes, onBusy: "defer" } as const;
   const outcome = await run(work.job, openAccount, options, env);
   return outcome?.kind ?? "unreached";

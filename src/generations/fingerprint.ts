@@ -1,4 +1,4 @@
-import type { SubmitCommand } from "../account/lifecycle.ts";
+import { isLive, type SubmitCommand } from "../account/lifecycle.ts";
 import { sha256Hex } from "../hash.ts";
 import type { AskedRequest } from "./request.ts";
 
@@ -9,6 +9,11 @@ import type { AskedRequest } from "./request.ts";
 export type SdkHeaders = { keyId: string; count: number; bodyBytes: number | null };
 
 type Repetition = Pick<SubmitCommand, "idempotency" | "sdkCall" | "unreadCall" | "versionedFingerprint">;
+
+/** The idempotency key as the account knows it: the keys of the two modes never meet. A client's key has no space. */
+export function scopedIdempotencyKey(key: string, livemode: boolean): string {
+  return livemode ? key : `test ${key}`;
+}
 
 /**
  * The values by which a repeated request finds the first one. An idempotency key takes precedence over an SDK's count.
@@ -24,7 +29,10 @@ export async function repetitionOf(
   const versioned = await fingerprintOf(request, sources);
   const unversioned = await unversionedFingerprintOf(request, sources);
   if (idempotencyKey !== null) {
-    const idempotency = { key: idempotencyKey, fingerprint: unversioned };
+    const idempotency = {
+      key: scopedIdempotencyKey(idempotencyKey, isLive(request)),
+      fingerprint: unversioned,
+    };
     return { idempotency, sdkCall: null, versionedFingerprint: versioned };
   }
   if (sdk === null) return { idempotency: null, sdkCall: null };
@@ -57,12 +65,13 @@ async function scopedToKey(keyId: string, fingerprint: string): Promise<string> 
 async function fingerprintOf(request: AskedRequest, sources: readonly string[]): Promise<string> {
   const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
     request;
-  const { background, moderation, endUser, webhookUrl } = request;
+  const { background, moderation, endUser, webhookUrl, test } = request;
   const fields = [
     ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
     ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
     sources,
     ...(webhookUrl === undefined ? [] : [{ webhookUrl }]),
+    ...(test === undefined ? [] : [{ outcome: test.outcome, delaySeconds: test.delaySeconds }]),
   ];
   return `v1:${await sha256Hex(JSON.stringify(fields))}`;
 }

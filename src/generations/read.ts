@@ -1,11 +1,12 @@
 import { and, desc, eq, gt, lt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { KEEP_MS } from "../account/lifecycle.ts";
+import { isLive, KEEP_MS } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
 import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
-import { generations } from "../db/log-schema.ts";
+import { generations, generationsOf, testGenerations } from "../db/log-schema.ts";
 import { prepared } from "../db/prepared.ts";
 import { isGenerationId, lowestGenerationId } from "../id.ts";
+import { scopedIdempotencyKey } from "./fingerprint.ts";
 
 /** The log did not respond to a read. */
 export class LogUnavailableError extends Error {
@@ -16,33 +17,51 @@ export class LogUnavailableError extends Error {
  * One generation of a user, or null; `id` may be any text. The account keeps a generation until a day after its end,
  * and the log has it permanently after its end. So a recent one is looked up in the account first, an older one in the
  * log. If the first of the two does not have it, the other one is asked.
+ * @param livemode only a generation of this mode; null for either
  * @throws {LogUnavailableError}
  */
 export async function findGeneration(
   userId: string,
   id: string,
+  livemode: boolean | null,
   now: number,
   env: Pick<Env, "LOG" | "ACCOUNT">,
 ): Promise<GenerationDetail | null> {
   if (!isGenerationId(id)) return null;
   const inAccount = () => env.ACCOUNT.getByName(userId).detail(id);
-  const inLog = () => findLogged(env.LOG, userId, id);
+  const inLog = () => findLogged(env.LOG, userId, id, livemode);
   const isRecent = id >= lowestGenerationId(now - KEEP_MS);
-  return isRecent ? ((await inAccount()) ?? (await inLog())) : ((await inLog()) ?? (await inAccount()));
+  const found = isRecent
+    ? ((await inAccount()) ?? (await inLog()))
+    : ((await inLog()) ?? (await inAccount()));
+  return found !== null && (livemode === null || isLive(found) === livemode) ? found : null;
 }
 
-async function findLogged(d1: D1Database, userId: string, id: string): Promise<GenerationDetail | null> {
-  const row = await fromLog(() => loggedGeneration(d1).get({ userId, id }));
+async function findLogged(
+  d1: D1Database,
+  userId: string,
+  id: string,
+  livemode: boolean | null,
+): Promise<GenerationDetail | null> {
+  const read = async (find: typeof liveGeneration) => await fromLog(() => find(d1).get({ userId, id }));
+  const row =
+    (livemode === false ? undefined : await read(liveGeneration)) ??
+    (livemode === true ? undefined : await read(testGeneration));
   return row ? detailOfRow(row) : null;
 }
 
-const loggedGeneration = prepared((db) =>
-  db
-    .select()
-    .from(generations)
-    .where(and(eq(generations.userId, sql.placeholder("userId")), eq(generations.id, sql.placeholder("id"))))
-    .prepare(),
-);
+const liveGeneration = byId(generations);
+const testGeneration = byId(testGenerations);
+
+function byId(table: typeof generations) {
+  return prepared((db) =>
+    db
+      .select()
+      .from(table)
+      .where(and(eq(table.userId, sql.placeholder("userId")), eq(table.id, sql.placeholder("id"))))
+      .prepare(),
+  );
+}
 
 async function fromLog<T>(read: () => PromiseLike<T>): Promise<T> {
   try {
@@ -101,36 +120,38 @@ async function listLogged(
   beforeId: string | null,
   limit: number,
 ): Promise<GenerationDetail[]> {
-  const { status, model, createdAfter, createdBefore } = filter;
+  const { livemode = true, status, model, createdAfter, createdBefore } = filter;
+  const table = generationsOf(livemode);
   if (status === "queued" || status === "processing") return [];
   const rows = await fromLog(() =>
     drizzle(d1)
       .select()
-      .from(generations)
+      .from(table)
       .where(
         and(
-          eq(generations.userId, userId),
-          beforeId === null ? undefined : lt(generations.id, beforeId),
-          status === null ? undefined : eq(generations.status, status),
-          model === null ? undefined : eq(generations.model, model),
-          createdAfter === null ? undefined : gt(generations.createdAt, createdAfter),
-          createdBefore === null ? undefined : lt(generations.createdAt, createdBefore),
+          eq(table.userId, userId),
+          beforeId === null ? undefined : lt(table.id, beforeId),
+          status === null ? undefined : eq(table.status, status),
+          model === null ? undefined : eq(table.model, model),
+          createdAfter === null ? undefined : gt(table.createdAt, createdAfter),
+          createdBefore === null ? undefined : lt(table.createdAt, createdBefore),
         ),
       )
-      .orderBy(desc(generations.id))
+      .orderBy(desc(table.id))
       .limit(limit),
   );
   return rows.map(detailOfRow);
 }
 
-/** The generation that a request with this key created within the last day, if it matches the filter. */
+/** The generation that a request of the filter's mode with this key created within the last day, if it matches. */
 export async function findByIdempotencyKey(
   key: string,
   filter: GenerationFilter,
   userId: string,
   env: Pick<Env, "ACCOUNT">,
 ): Promise<GenerationRecord | null> {
-  const record = await env.ACCOUNT.getByName(userId).generationOfKey(key);
+  const scoped = scopedIdempotencyKey(key, filter.livemode ?? true);
+  const record = await env.ACCOUNT.getByName(userId).generationOfKey(scoped);
   return record && matches(record, filter) ? record : null;
 }
 

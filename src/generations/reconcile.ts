@@ -1,10 +1,10 @@
 import { and, asc, desc, eq, gt, inArray, lte, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import type { Account } from "../account/account.ts";
-import { KEEP_MS } from "../account/lifecycle.ts";
+import { isLive, KEEP_MS } from "../account/lifecycle.ts";
 import type { EntriesSum } from "../account/store/ledger.ts";
 import { type GenerationRecord, recordOfRow } from "../account/views.ts";
-import { creditEntries, generations } from "../db/log-schema.ts";
+import { creditEntries, generationsOf } from "../db/log-schema.ts";
 import { users } from "../db/schema.ts";
 
 /**
@@ -14,7 +14,8 @@ import { users } from "../db/schema.ts";
 export type Discrepancy = { userId: string } & (
   | { kind: "book_broken"; balance: number; entriesSum: number; held: number }
   | { kind: "entries_differ"; inBook: EntriesSum; inLog: EntriesSum }
-  | { kind: "generation_missing" | "generation_differs" | "generation_unknown"; generationId: string }
+  | { kind: "generation_missing" | "generation_differs"; generationId: string }
+  | { kind: "generation_unknown"; generationId: string; livemode: boolean }
   | { kind: "image_missing"; generationId: string; imageId: string }
 );
 
@@ -111,13 +112,18 @@ async function reconcileAccount(
   }
   const ids = audit.generations.map(({ id }) => id);
   const lastId = audit.hasMore ? (ids.at(-1) ?? "") : "";
-  const rows = await loggedBetween(logDb, userId, afterId, lastId, now);
-  found.push(...compareGenerations(userId, audit.generations, new Set(logged.generations), rows));
-  const known = new Set(ids);
-  for (const { id } of rows) {
-    // The account may have logged the generation since the audit, so ask again before reporting it as unknown.
-    if (known.has(id) || (await account.generation(id)) !== null) continue;
-    found.push({ userId, kind: "generation_unknown", generationId: id });
+  for (const livemode of [true, false]) {
+    const rows = await loggedBetween(logDb, userId, livemode, afterId, lastId, now);
+    const records = audit.generations.filter((record) => isLive(record) === livemode);
+    found.push(...compareGenerations(userId, records, new Set(logged.generations), rows));
+    const known = new Set(records.map(({ id }) => id));
+    for (const { id } of rows) {
+      if (known.has(id)) continue;
+      // The account may have logged the generation since the audit, so ask again before reporting it as unknown.
+      const kept = await account.generation(id);
+      if (kept !== null && isLive(kept) === livemode) continue;
+      found.push({ userId, kind: "generation_unknown", generationId: id, livemode });
+    }
   }
   found.push(...(await missingImages(env.IMAGES, userId, audit.generations, page)));
   page.checked.generations += ids.length;
@@ -160,23 +166,25 @@ function sameEntries(a: EntriesSum, b: EntriesSum): boolean {
   return a.count === b.count && a.credits === b.credits && a.balances === b.balances;
 }
 
-/** The log's rows in the same range of ids that are young enough to be in the account. */
+/** The log's rows of that mode in the same range of ids that are young enough to be in the account. */
 async function loggedBetween(
   logDb: DrizzleD1Database,
   userId: string,
+  livemode: boolean,
   afterId: string,
   lastId: string,
   now: number,
 ): Promise<GenerationRecord[]> {
+  const table = generationsOf(livemode);
   const rows = await logDb
     .select()
-    .from(generations)
+    .from(table)
     .where(
       and(
-        eq(generations.userId, userId),
-        gt(generations.id, afterId),
-        lastId === "" ? undefined : lte(generations.id, lastId),
-        gt(generations.endedAt, now - SURELY_KEPT_MS),
+        eq(table.userId, userId),
+        gt(table.id, afterId),
+        lastId === "" ? undefined : lte(table.id, lastId),
+        gt(table.endedAt, now - SURELY_KEPT_MS),
       ),
     );
   return rows.map(recordOfRow);
@@ -243,11 +251,15 @@ async function repairAccount(
     differences.flatMap((difference) =>
       kinds.includes(difference.kind) && "generationId" in difference ? [difference.generationId] : [],
     );
-  const unknown = idsOf("generation_unknown");
-  // D1 binds at most 100 values per statement.
-  for (let at = 0; at < unknown.length; at += 90) {
-    const some = unknown.slice(at, at + 90);
-    await logDb.delete(generations).where(and(eq(generations.userId, userId), inArray(generations.id, some)));
+  const unknown = differences.filter((difference) => difference.kind === "generation_unknown");
+  for (const livemode of [true, false]) {
+    const ids = unknown.filter((row) => row.livemode === livemode).map(({ generationId }) => generationId);
+    const table = generationsOf(livemode);
+    // D1 binds at most 100 values per statement.
+    for (let at = 0; at < ids.length; at += 90) {
+      const some = ids.slice(at, at + 90);
+      await logDb.delete(table).where(and(eq(table.userId, userId), inArray(table.id, some)));
+    }
   }
   const again = idsOf("generation_missing", "generation_differs");
   if (again.length > 0) await account.tellAgain(again);

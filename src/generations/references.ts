@@ -7,6 +7,7 @@ import { mayCallInsecureUrls } from "../origin.ts";
 import type { EntryFault, ReferenceEntry, ReferenceNames } from "../references/entries.ts";
 import { fetchReference } from "../references/fetch.ts";
 import type { StoredReference } from "../references/store.ts";
+import type { TestScenario } from "../scenario.ts";
 import type { SdkHeaders } from "./fingerprint.ts";
 import type { InvalidField } from "./request.ts";
 import { admitUpload, type UploadRefusal } from "./uploads.ts";
@@ -24,6 +25,7 @@ type Gathering = {
   names: ReferenceNames;
   idempotencyKey: string | null;
   sdk: SdkHeaders | null;
+  test: TestScenario | null;
 };
 
 /** URLs of one request that are fetched at a time: each holds a part of its image in memory. */
@@ -45,12 +47,14 @@ export async function gatherReferences(
   env: Env,
   config: Config,
 ): Promise<Gathered> {
-  const { userId, references: entries, names, idempotencyKey, sdk } = gathering;
-  const found = await findUploaded(userId, entries, env);
+  const { userId, references: entries, names, idempotencyKey, sdk, test } = gathering;
+  const livemode = test === null;
+  const found = await findUploaded(userId, entries, livemode, env);
   if (found.kind !== "found") return asInvalid(found, names);
   if (upload.id === null && entries.some(({ kind }) => kind === "url")) {
     const id = newId("upload");
-    const admission = await admitUpload(userId, { id, bodyBytes: null, idempotencyKey, sdk }, env, config);
+    const request = { id, bodyBytes: null, idempotencyKey, sdk, livemode };
+    const admission = await admitUpload(userId, request, env, config);
     if (admission.kind !== "admitted") return admission;
     upload.id = id;
   }
@@ -77,13 +81,14 @@ export function invalidReference({ index, reason }: EntryFault, names: Reference
 
 type Found = { kind: "found"; references: Map<number, References[number]> };
 
-/** Why a reference that was uploaded ahead cannot be taken: one of another user looks as one that never was. */
+/** Why a reference that was uploaded ahead cannot be taken: one of another user or mode looks as one that never was. */
 export const GONE = "names no uploaded reference: it never existed, was deleted, or is older than 24 hours";
 
 /** The references that were uploaded ahead, by their places among the entries. */
 async function findUploaded(
   userId: string,
   entries: readonly ReferenceEntry[],
+  livemode: boolean,
   env: Env,
 ): Promise<Found | EntryFault | { kind: "unavailable" }> {
   const places = entries.flatMap((entry, index) =>
@@ -95,7 +100,7 @@ async function findUploaded(
     const account = env.ACCOUNT.getByName(userId);
     const kept = await account.references(
       places.map(({ id }) => id),
-      LIVEMODE,
+      livemode,
     );
     for (const [at, { index, id }] of places.entries()) {
       const reference = kept[at];
@@ -109,9 +114,6 @@ async function findUploaded(
     return { kind: "unavailable" };
   }
 }
-
-/** Every key is a live key. */
-export const LIVEMODE = true;
 
 type Fetched = { kind: "fetched"; references: Map<number, StoredReference> };
 

@@ -8,6 +8,7 @@ import type { Config } from "../config.ts";
 import { routesFor } from "../dispatch/routes.ts";
 import { sha256Hex } from "../hash.ts";
 import type { ReferenceEntry, ReferenceNames } from "../references/entries.ts";
+import { SCENARIO, type TestScenario } from "../scenario.ts";
 import type { GenerationInput } from "./input.ts";
 import { findOffered, offeredModels } from "./models.ts";
 
@@ -19,6 +20,8 @@ export type RequestContext = {
   names: ReferenceNames;
   /** Scheme and host for URLs in responses. */
   origin: string;
+  /** What a test key asks for; null for a live key, and for the pages. */
+  test: TestScenario | null;
 };
 
 /** What is asked for, without the references, which may have yet to be fetched. */
@@ -34,7 +37,7 @@ export type InvalidField = { kind: "invalid"; param: string; message: string };
  */
 export async function readRequest(
   input: GenerationInput,
-  { userId, references, names, origin }: RequestContext,
+  { userId, references, names, origin, test }: RequestContext,
   config: Config,
 ): Promise<PricedRequest | InvalidField> {
   const model = findOffered(input.model, config);
@@ -46,9 +49,11 @@ export async function readRequest(
   if (fault) return fault;
   const shape = resolveShape(model, input);
   if (shape.kind === "invalid") return shape;
-  const outputFormat = readFormat(model, input.output_format, config);
+  const outputFormat = readFormat(model, input.output_format, test, config);
   if (typeof outputFormat !== "string") return outputFormat;
   const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
+  if (test?.outcome?.kind === "partial" && test.outcome.images >= n)
+    return invalid(SCENARIO, `${SCENARIO}: partial must be less than n.`);
   const request: AskedRequest = {
     model: model.id,
     providerModel: model.provider_model,
@@ -67,6 +72,7 @@ export async function readRequest(
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
     origin,
     ...(input.webhook_url === undefined ? {} : { webhookUrl: input.webhook_url }),
+    ...(test === null ? {} : { test: { ...test, credits } }),
   };
   return { kind: "priced", request, credits };
 }
@@ -82,16 +88,19 @@ function tooManyReferences(model: Model, field: string, config: Config): string 
 function readFormat(
   model: Model,
   named: OutputFormat | undefined,
+  test: TestScenario | null,
   config: Config,
 ): OutputFormat | InvalidField {
-  const made = new Set(routesFor(model.id, config).flatMap(({ provider }) => provider.formats));
+  const routes = routesFor(model.id, config, test ?? undefined);
+  const made = new Set(routes.flatMap(({ provider }) => provider.formats));
   const format = chooseFormat(model, named, [...made]);
   if (format !== undefined) return format;
   const formats = model.supported_output_formats.filter((offered) => made.has(offered));
+  const maker = test ? "the built-in provider of test keys" : "this server's provider";
   const rule =
     formats.length === 0
       ? `output_format cannot be ${named} here: leave it out, for ${[...made].join(" or ")}.`
-      : `output_format must be one of ${formats.join(", ")}: this server's provider makes no other.`;
+      : `output_format must be one of ${formats.join(", ")}: ${maker} makes no other.`;
   return invalid("output_format", rule);
 }
 

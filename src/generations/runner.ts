@@ -15,7 +15,8 @@ const CALL_ITSELF_EVERY_MS = 30_000;
  */
 export class GenerationRunner extends DurableObject<Env> {
   async run(userId: string, job: Job): Promise<FinishOutcome | null> {
-    const routes = routesFor(job.request.model, readConfig(this.env));
+    const { model, test } = job.request;
+    const routes = routesFor(model, readConfig(this.env), test);
     const options = { userId, routes, onBusy: "wait" } as const;
     const itself = this.env.GENERATION_RUNNER.get(this.ctx.id);
     const keepAlive = setInterval(() => {

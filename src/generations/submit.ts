@@ -1,4 +1,10 @@
-import { isEnded, type Job, type RepeatableCommand, type SubmitCommand } from "../account/lifecycle.ts";
+import {
+  isEnded,
+  isLive,
+  type Job,
+  type RepeatableCommand,
+  type SubmitCommand,
+} from "../account/lifecycle.ts";
 import type { Quota } from "../account/limits.ts";
 import type { Balance, RepeatOutcome, SubmitOutcome } from "../account/outcomes.ts";
 import type { GenerationRecord } from "../account/views.ts";
@@ -119,7 +125,11 @@ async function decide(
   if (gathered.kind !== "gathered") return gathered;
   const place = await placeInQueue(env, routes, userId, mode, config);
   const request = { ...asked, references: gathered.references };
-  const command = { id, mode, request, credits, keyId, uploadId: upload.id, ...place.command, ...repetition };
+  const price = isLive(request) ? credits : 0;
+  const command = {
+    ...{ id, mode, request, credits: price, keyId, uploadId: upload.id },
+    ...{ ...place.command, ...repetition },
+  };
   const outcome = await submitToAccount(env, userId, command);
   if (outcome.kind === "busy") return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
   const decided = understand(outcome, context);
@@ -260,7 +270,7 @@ function findRoutes(
   references: number,
   config: Config,
 ): readonly Route[] | InvalidField | { kind: "unavailable" } {
-  const configured = routesFor(asked.model, config);
+  const configured = routesFor(asked.model, config, asked.test);
   if (configured.length === 0) return { kind: "unavailable" };
   const routes = routesThatAccept(configured, asked, references);
   if (routes.length > 0) return routes;

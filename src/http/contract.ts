@@ -3,10 +3,11 @@ import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import type * as z from "zod";
 import { readConfig } from "../config.ts";
+import { SCENARIO } from "../scenario.ts";
 import { authenticate } from "./authenticate.ts";
 import { isJson, readJsonText, refuseInvalid, refuseRepeatedParameters, validateWithInput } from "./body.ts";
 import type { AppEnv } from "./env.ts";
-import { readIdempotencyKey } from "./submission.ts";
+import { readIdempotencyKey, readTestScenario } from "./submission.ts";
 
 /**
  * The contract of a route, declared beside its handler as the handler's first middleware:
@@ -79,7 +80,7 @@ export type Contract = {
   security: "apiKey" | "operator" | null;
   /** Validated before the key is looked up: `c.req.valid("query")`. */
   query?: z.ZodType;
-  headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count")[];
+  headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count" | "X-Test-Scenario")[];
   body?: Body;
   /** Whether the body is one image, as it is or in a form. The handler reads it as a stream. */
   image?: true;
@@ -110,7 +111,8 @@ export function json<Schema extends z.ZodType>(
 }
 
 /**
- * Holds requests to a contract. In this order: the query, the API key, the idempotency key, the JSON body.
+ * Holds requests to a contract. In this order: the query, the API key, the idempotency key, the test scenario, the JSON
+ * body.
  * @throws {ApiError} from the middleware: 400, 401, 413, 415, 429 or 503
  */
 export function contract<Query extends z.ZodType = z.ZodType, Json extends z.ZodType = z.ZodType>(
@@ -131,6 +133,7 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
     // A server that is not configured says so before it looks at a body.
     if (body) readConfig(c.env);
     if (headers.includes("Idempotency-Key")) readIdempotencyKey(c);
+    if (headers.includes(SCENARIO)) readTestScenario(c);
     if (checkJson && (!body.files || isJson(c))) {
       // As Hono's own body-limit hands on what it has read.
       c.req.raw = new Request(c.req.raw, { body: await readJsonText(c) });

@@ -28,6 +28,8 @@ export const timestamp = z.iso.datetime({ offset: true }).transform((text) => Da
 
 export const count = z.int().min(0);
 
+export const livemodeField = z.boolean().meta({ description: "False for what a test key made." });
+
 /** What a page of a list has beside its data. */
 export const page = {
   has_more: z.boolean(),

@@ -4,6 +4,8 @@ import type { GenerationRecord } from "../account/views.ts";
 import type { Refusal } from "../generations/refusal.ts";
 import type { Submitted } from "../generations/submit.ts";
 import type { UploadRefusal } from "../generations/uploads.ts";
+import { AS_USUAL, readScenario, SCENARIO, type TestScenario } from "../scenario.ts";
+import { callerOf } from "./authenticate.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, unavailable } from "./errors.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
@@ -18,6 +20,20 @@ export function readIdempotencyKey(c: Context<AppEnv>): string | null {
     throw invalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.", "Idempotency-Key");
   }
   return key;
+}
+
+/**
+ * What a test key asks for; null for a live key.
+ * @throws {ApiError} 400 for a scenario that there is not, and for any with a live key
+ */
+export function readTestScenario(c: Context<AppEnv>): TestScenario | null {
+  const header = c.req.header(SCENARIO);
+  const { livemode } = callerOf(c);
+  if (header === undefined) return livemode ? null : AS_USUAL;
+  if (livemode) throw invalidRequest(`${SCENARIO} is for test keys: this is a live key.`, SCENARIO);
+  const scenario = readScenario(header);
+  if (typeof scenario === "string") throw invalidRequest(scenario, SCENARIO);
+  return scenario;
 }
 
 /** The headers, and the line in the log, of a request that has a generation. */

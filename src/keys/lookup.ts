@@ -1,10 +1,16 @@
 import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { prepared } from "../db/prepared.ts";
-import { type AccountType, apiKeys, users } from "../db/schema.ts";
+import { type AccountType, apiKeys, type KeyMode, users } from "../db/schema.ts";
 
 /** The user and the key of a request. */
-export type Caller = { userId: string; keyId: string; accountType: AccountType };
+export type Caller = {
+  userId: string;
+  keyId: string;
+  /** False for a test key. */
+  livemode: boolean;
+  accountType: AccountType;
+};
 
 export type KeyLookup =
   /** `firstUseToday`: the key has no recorded use today (UTC). */
@@ -36,6 +42,7 @@ export async function recordKeyUse(d1: D1Database, keyId: string, now: number): 
 const KEY = {
   keyId: apiKeys.id,
   userId: apiKeys.userId,
+  mode: apiKeys.mode,
   accountType: users.accountType,
   expiresAt: apiKeys.expiresAt,
   revokedAt: apiKeys.revokedAt,
@@ -51,15 +58,20 @@ const keyOf = prepared((db) =>
     .prepare(),
 );
 
-type KeyRow = Caller & { expiresAt: number | null; revokedAt: number | null; lastUsedAt: number | null };
+type KeyRow = Omit<Caller, "livemode"> & {
+  mode: KeyMode;
+  expiresAt: number | null;
+  revokedAt: number | null;
+  lastUsedAt: number | null;
+};
 
 function classify(key: KeyRow | undefined, now: number): KeyLookup {
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };
-  const { keyId, userId, accountType, lastUsedAt } = key;
+  const { keyId, userId, mode, accountType, lastUsedAt } = key;
   return {
     kind: "caller",
-    caller: { userId, keyId, accountType },
+    caller: { userId, keyId, livemode: mode === "live", accountType },
     firstUseToday: lastUsedAt === null || dayOf(lastUsedAt) < dayOf(now),
   };
 }

@@ -1,7 +1,9 @@
 import { and, count, desc, eq, gt, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { apiKeys } from "../db/schema.ts";
+import { apiKeys, type KeyMode, keyModes } from "../db/schema.ts";
 import { displayOf, hashKey, makeKey } from "./format.ts";
+
+export { type KeyMode, keyModes };
 
 export type ApiKey = Omit<typeof apiKeys.$inferSelect, "hash">;
 
@@ -17,6 +19,7 @@ export type NewKey = {
   id: string;
   userId: string;
   name: string;
+  mode: KeyMode;
   /** Milliseconds since 1970, or null. */
   expiresAt: number | null;
 };
@@ -34,11 +37,11 @@ export type IssueOutcome =
 /** Creates a key and stores its hash, unless the user has too many. */
 export async function issueKey(
   d1: D1Database,
-  { id, userId, name, expiresAt }: NewKey,
+  { id, userId, name, mode, expiresAt }: NewKey,
   now: number,
 ): Promise<IssueOutcome> {
   const db = drizzle(d1);
-  const secret = makeKey((count) => crypto.getRandomValues(new Uint8Array(count)));
+  const secret = makeKey(mode, (count) => crypto.getRandomValues(new Uint8Array(count)));
   const display = displayOf(secret);
   const hash = await hashKey(secret);
   const active = db
@@ -47,12 +50,13 @@ export async function issueKey(
     .where(and(eq(apiKeys.userId, userId), isActive(now)));
   // One statement, so that parallel calls cannot exceed the limit together.
   const stored = await db.run(sql`
-    INSERT INTO ${apiKeys} (id, user_id, name, hash, display, expires_at, created_at)
-    SELECT ${id}, ${userId}, ${name}, ${hash}, ${display}, ${expiresAt}, ${now}
+    INSERT INTO ${apiKeys} (id, user_id, name, hash, mode, display, expires_at, created_at)
+    SELECT ${id}, ${userId}, ${name}, ${hash}, ${mode}, ${display}, ${expiresAt}, ${now}
     WHERE (${active}) < ${ACTIVE_KEYS_MAX}
     ON CONFLICT (id) DO NOTHING`);
   if (stored.meta.changes > 0) {
-    const key = { id, userId, name, display, expiresAt, revokedAt: null, createdAt: now, lastUsedAt: null };
+    const unused = { revokedAt: null, createdAt: now, lastUsedAt: null };
+    const key = { id, userId, name, mode, display, expiresAt, ...unused };
     return { kind: "issued", key, secret };
   }
   const [row] = await db.select().from(apiKeys).where(eq(apiKeys.id, id));

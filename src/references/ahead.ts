@@ -28,14 +28,12 @@ const KEEP_AGAIN_MS = 200;
  * @param bytes the declared length, or 0 when none is declared
  */
 export async function admitReference(
-  userId: string,
-  uploadId: string,
-  required: number,
-  bytes: number,
+  upload: { userId: string; uploadId: string; required: number; bytes: number; livemode: boolean },
   env: Env,
 ): Promise<{ kind: "admitted" } | AheadRefusal> {
+  const { userId, uploadId, required, bytes, livemode } = upload;
   try {
-    const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes);
+    const admission = await env.ACCOUNT.getByName(userId).admitReference(uploadId, required, bytes, livemode);
     return admission.kind === "insufficient" ? { ...admission, required } : admission;
   } catch (error) {
     log("admit_failed", { user_id: userId, error: describe(error) });

@@ -72,6 +72,13 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
     expect(statuses.map((generation) => generation?.status)).toEqual([
       ...["succeeded", "failed", "failed", "succeeded", "queued", "processing", "processing", "succeeded"],
     ]);
+    const ofMode = (livemode: boolean) =>
+      account.generations(
+        { livemode, status: null, model: null, createdAfter: null, createdBefore: null },
+        null,
+        100,
+      );
+    expect([(await ofMode(true)).length, await ofMode(false)], "all are live").toEqual([8, []]);
   });
 
   it("continues its work and keeps its credits", async () => {

@@ -10,6 +10,7 @@ import { callApi } from "../../scripts/service/api.mjs";
 
 const site = inject("site");
 const key = inject("key");
+const testKey = inject("testKey");
 const run = promisify(execFile);
 const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };
 const PLACEHOLDER_ID = /gen_01M4QK\w+/;
@@ -27,7 +28,10 @@ afterAll(() => {
 async function examplesOf(path: string): Promise<string[]> {
   const page = await (await fetch(site + path)).text();
   return [...page.matchAll(/<pre[^>]*><code[^>]*>(.*?)<\/code>/gs)].map(([, html = ""]) =>
-    html.replace(/&(#?\w+);/g, (_, name: string) => ENTITIES[name] ?? "?").replace("YOUR_API_KEY", key),
+    html
+      .replace(/&(#?\w+);/g, (_, name: string) => ENTITIES[name] ?? "?")
+      .replace("YOUR_API_KEY", key)
+      .replace("YOUR_TEST_KEY", testKey),
   );
 }
 
@@ -63,8 +67,8 @@ describe.each(["/docs", "/tr/docs"])("the examples of %s", (path) => {
     answers = examples.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
   });
 
-  it("are six requests with curl, one in JavaScript, one in Python, four responses and a header", () => {
-    expect([curls.length, answers.length, examples.length]).toEqual([6, 4, 13]);
+  it("are seven requests with curl, one in JavaScript, one in Python, four responses and a header", () => {
+    expect([curls.length, answers.length, examples.length]).toEqual([7, 4, 14]);
   });
 
   it("generate an image, with the response in the guide", async () => {
@@ -105,6 +109,13 @@ describe.each(["/docs", "/tr/docs"])("the examples of %s", (path) => {
 
   it("read the balance, with the response in the guide", async () => {
     expect(masked(await shell(curls[5] ?? ""))).toEqual(masked(answers[2]));
+  });
+
+  it("script the outcome with a test key", async () => {
+    expect(await shell(curls[6] ?? "")).toMatchObject({
+      ...{ livemode: false, status: "succeeded", images: [{}, {}] },
+      usage: { credits: 0 },
+    });
   });
 
   it("show the error of a request without a prompt", async () => {

@@ -6,6 +6,8 @@ declare module "vitest" {
     site: string;
     /** The key of the demo account. */
     key: string;
+    /** The demo account's test key. */
+    testKey: string;
   }
 }
 
@@ -14,5 +16,6 @@ export default async function setup(project: TestProject) {
   const service = await startFreshService();
   project.provide("site", service.origin);
   project.provide("key", service.key);
+  project.provide("testKey", service.testKey);
   return service.stop;
 }

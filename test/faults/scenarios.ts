@@ -17,6 +17,7 @@ import { app } from "../../src/http/app.ts";
 import { PART_BYTES } from "../../src/images/upload.ts";
 import { ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
+import { SCENARIO } from "../../src/scenario.ts";
 import { withTimeout } from "../../src/time.ts";
 import { png } from "../images/samples.ts";
 import { newUser } from "../support/user.ts";
@@ -48,6 +49,8 @@ export type Scenario = {
   gateForgets?: true;
   /** Uploads a reference, lists it with a URL and a data URL, and deletes it after the response. */
   isListed?: true;
+  /** Calls with a test key: delivers one image of those requested, and charges nothing. */
+  isTest?: true;
   /** The steps of each provider call. Further calls return what is requested. */
   calls: readonly (readonly Line[])[];
   /** Status of the response, and what is left of {@link CREDITS}, without a fault. */
@@ -159,6 +162,15 @@ export const SCENARIOS: readonly Scenario[] = [
     left: 100,
   },
   {
+    name: "async with a test key",
+    images: 2,
+    async: true,
+    isTest: true,
+    calls: [[A]],
+    status: 202,
+    left: 100,
+  },
+  {
     name: "canceled",
     images: 2,
     async: true,
@@ -186,7 +198,7 @@ export async function play(scenario: Scenario, fault: Fault | null): Promise<Pla
   vi.setSystemTime(Math.max(Date.now(), playedUntil));
   // Removes what a failed run left.
   await Promise.all([empty(env.IMAGES), empty(env.REFERENCES)]);
-  const user = await newUser(CREDITS);
+  const user = await newUser(CREDITS, scenario.isTest ? "test" : "live");
   const account = env.ACCOUNT.getByName(user.id);
   // Runs the pending alarm, so that every later alarm belongs to the scenario.
   await runInDurableObject<Account, void>(account, async (instance, { storage }) => {
@@ -252,6 +264,7 @@ async function request(scenario: Scenario, key: string, variables: Env) {
   for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
   for (const content of references) form.append("reference_image", new File([content], "a.png"));
   if (references.length === 0) headers.set("Content-Type", "application/json");
+  if (scenario.isTest) headers.set(SCENARIO, "partial=1");
   const body = references.length === 0 ? JSON.stringify(fields) : form;
   const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
   if (scenario.isListed) return await requestListed(fields, key, variables);
@@ -417,18 +430,19 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
     audited.balance,
   ]);
   const all = await account.generations(
-    { status: null, model: null, createdAfter: null, createdBefore: null },
+    { livemode: !scenario.isTest, status: null, model: null, createdAfter: null, createdBefore: null },
     null,
     10,
   );
   expect(all.length, "one request creates at most one generation").toBeLessThanOrEqual(1);
   expect(audited.generations, "every accepted generation has ended").toEqual(all);
   const [made] = all;
-  const used = made ? PRICE * made.images.length : 0;
+  const price = scenario.isTest ? 0 : PRICE;
+  const used = made ? price * made.images.length : 0;
   expect(audited.balance, "only delivered images are paid").toBe(CREDITS - used);
   const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
   const charges = entries.filter(({ kind }) => kind === "charge").map(({ credits }) => credits);
-  expect(charges, "charged once").toEqual(made ? [-PRICE * scenario.images] : []);
+  expect(charges, "charged once").toEqual(made && price > 0 ? [-price * scenario.images] : []);
   if (made) expect(made.creditsCharged - made.creditsRefunded, "charged = used + refunded").toBe(used);
   expect(played.calls, "provider calls").toBeLessThanOrEqual(3);
   const from = { userId: userId.slice(0, -1), generationId: "" };

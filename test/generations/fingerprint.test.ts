@@ -7,7 +7,13 @@ import { FORM_NAMES } from "../../src/references/entries.ts";
 
 async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): Promise<AskedRequest> {
   const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1, ...fields };
-  const context = { userId: "u", references: [], names: FORM_NAMES, origin: "https://hub.example" };
+  const context = {
+    userId: "u",
+    references: [],
+    names: FORM_NAMES,
+    origin: "https://hub.example",
+    test: null,
+  };
   const priced = await readRequest(GenerationInput.parse(asked), context, readConfig({}));
   if (priced.kind === "invalid") throw new Error(priced.message);
   return { ...priced.request, ...changes };

@@ -45,7 +45,8 @@ const forgetInAccount = ({ account }: Owner, id: string) =>
 
 const forgetInLog = (id: string) => env.LOG.prepare("DELETE FROM generations WHERE id = ?").bind(id).run();
 
-const find = (userId: string, id: string, later = 0) => findGeneration(userId, id, Date.now() + later, env);
+const find = (userId: string, id: string, later = 0) =>
+  findGeneration(userId, id, true, Date.now() + later, env);
 
 describe("findGeneration", () => {
   // A day later the log is asked first.
@@ -127,10 +128,10 @@ describe("when the log does not answer", () => {
     const [ended, waiting] = [await make(owner, "succeeded"), await make(owner, "queued")];
     const bindings = { LOG, ACCOUNT: env.ACCOUNT };
     const now = Date.now();
-    expect(await findGeneration(owner.userId, ended, now, bindings)).toMatchObject({ id: ended });
+    expect(await findGeneration(owner.userId, ended, true, now, bindings)).toMatchObject({ id: ended });
     const queued = await listGenerations(owner.userId, { ...ALL, status: "queued" }, null, 10, bindings);
     expect(queued.records.map(({ id }) => id)).toEqual([waiting]);
-    const old = findGeneration(owner.userId, ended, now + 2 * DAY_MS, bindings);
+    const old = findGeneration(owner.userId, ended, true, now + 2 * DAY_MS, bindings);
     await expect(old).rejects.toThrow(LogUnavailableError);
     const all = listGenerations(owner.userId, ALL, null, 10, bindings);
     await expect(all).rejects.toThrow(LogUnavailableError);

@@ -37,7 +37,7 @@ function submissionOf(userId: string, { mode = "sync", ...fields }: Changes = {}
       ...{ model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1 },
       ...fields,
     }),
-    ...{ references: [], names: FORM_NAMES, origin: "https://hub.example" },
+    ...{ references: [], names: FORM_NAMES, origin: "https://hub.example", test: null },
   };
 }
 
@@ -333,7 +333,7 @@ describe("an async generation", () => {
   });
 });
 
-const UPLOAD = { id: "upload_1", bodyBytes: null, idempotencyKey: null, sdk: null };
+const UPLOAD = { id: "upload_1", bodyBytes: null, idempotencyKey: null, sdk: null, livemode: true };
 
 describe("admitUpload", () => {
   it.each<[credits: number, Partial<Config>, object]>([

@@ -80,7 +80,9 @@ describe("GET /api/admin/users/:id/api_keys", () => {
     const user = await newUser();
     const expired = crypto.randomUUID();
     const keys = [{ keyId: user.keyId }, await newKey(user.id), await newKey(user.id), await newKey(user.id)];
-    await env.DB.prepare("INSERT INTO api_keys VALUES (?, ?, 'old', ?, 'gih_live_0000', 1, NULL, 1, NULL)")
+    await env.DB.prepare(
+      "INSERT INTO api_keys (id, user_id, name, hash, display, expires_at, created_at) VALUES (?, ?, 'old', ?, 'gih_live_0000', 1, 1)",
+    )
       .bind("key_01KNKKFJ0000000000000000BB", user.id, expired)
       .run();
     // Two keys of one millisecond are ordered by their ids.

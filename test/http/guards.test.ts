@@ -35,7 +35,7 @@ function countingDatabase() {
 }
 
 /** Well-formed, but not issued. */
-const madeUp = () => makeKey((count) => crypto.getRandomValues(new Uint8Array(count)));
+const madeUp = () => makeKey("live", (count) => crypto.getRandomValues(new Uint8Array(count)));
 
 const limited = { status: 429, body: { error: { code: "rateLimited", param: null } } };
 

@@ -19,6 +19,7 @@ const PATH = "/api/v1/references";
 const Reference = z.strictObject({
   id: z.string(),
   object: z.literal("reference"),
+  livemode: z.literal(true),
   content_type: z.string(),
   bytes: z.int(),
   width: z.int(),

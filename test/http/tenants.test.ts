@@ -4,7 +4,7 @@ import { app } from "../../src/http/app.ts";
 import { newId } from "../../src/id.ts";
 import { pages } from "../../src/pages/routes.tsx";
 import { png } from "../images/samples.ts";
-import { call, newUser, operate, type TestUser } from "../support/http.ts";
+import { call, newTestKey, newUser, operate, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 /** The owner of the ids in a path. `open` and `operator` have no single user; test/pages covers `page`. */
@@ -56,8 +56,8 @@ it("covers every route with an id in its path", () => {
   );
 });
 
-/** Another user's generations: one logged, one failed, one not begun. */
-async function generationsOf(owner: TestUser): Promise<string[]> {
+/** Another key's generations: one logged, one failed, one not begun. */
+async function generationsOf(owner: Pick<TestUser, "key">): Promise<string[]> {
   const json = { model: "gpt-image-2", prompt: "a hill" };
   const ids: string[] = [];
   for (const fields of [{}, { n: 2 }, { async: true }]) {
@@ -101,6 +101,37 @@ it.each(named("reference"))("%s: another user's id looks like an unknown one", a
   expect(await answerTo(route, id, other.key)).toEqual(unknown);
   const own = await call("DELETE", `/api/v1/references/${id}`, { key: owner.key });
   expect(own.status, "its own user finds it").toBe(204);
+});
+
+/** The live key and the test key of one user, in both orders. */
+async function modesOf(credits: number): Promise<[own: string, other: string][]> {
+  const user = await newUser(credits);
+  const testKey = await newTestKey(user.id);
+  return [
+    [user.key, testKey],
+    [testKey, user.key],
+  ];
+}
+
+it.each(named("generation"))("%s: an id of the other mode looks like an unknown one", async (route) => {
+  for (const [own, other] of await modesOf(100)) {
+    const unknown = await answerTo(route, newId("gen"), other);
+    expect(unknown).toMatchObject({ status: 404, error: { code: "notFound" } });
+    for (const id of await generationsOf({ key: own })) {
+      expect(await answerTo(route, id, other)).toEqual(unknown);
+      expect((await call("GET", `/api/v1/generations/${id}`, { key: own })).status).toBe(200);
+    }
+  }
+});
+
+it.each(named("reference"))("%s: an id of the other mode looks like an unknown one", async (route) => {
+  const upload = { body: png(8, 8), headers: { "Content-Type": "image/png" } };
+  for (const [own, other] of await modesOf(100)) {
+    const { id } = Made.parse((await call("POST", "/api/v1/references", { key: own, ...upload })).body);
+    const unknown = await answerTo(route, newId("ref"), other);
+    expect(await answerTo(route, id, other)).toEqual(unknown);
+    expect((await call("DELETE", `/api/v1/references/${id}`, { key: own })).status).toBe(204);
+  }
 });
 
 it("never lists another user's generations", async () => {

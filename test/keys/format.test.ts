@@ -11,6 +11,7 @@ const KEYS = [
   "gih_live_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38",
   "gih_live_zzzzzzzzzzzzzzzzzzzzzzzzzz3scjkN",
   "gih_live_J7gxR559I49JVJ85qzPJTfgbvV0001Z5",
+  "gih_test_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38",
 ] as const;
 
 const cryptographic = (count: number) => crypto.getRandomValues(new Uint8Array(count));
@@ -21,12 +22,16 @@ it("has the CRC-32 of the IEEE polynomial in this runtime", () => {
 
 describe("makeKey", () => {
   it("writes random characters and their checksum", () => {
-    expect(makeKey((count) => new Uint8Array(count))).toBe(KEYS[0]);
-    expect(makeKey((count) => new Uint8Array(count).fill(61))).toBe(KEYS[2]);
+    expect(makeKey("live", (count) => new Uint8Array(count))).toBe(KEYS[0]);
+    expect(makeKey("live", (count) => new Uint8Array(count).fill(61))).toBe(KEYS[2]);
+  });
+
+  it("begins with the mode", () => {
+    expect(makeKey("test", (count) => new Uint8Array(count))).toBe(KEYS[0].replace("live", "test"));
   });
 
   it("makes keys that are well-formed and differ", () => {
-    const made = Array.from({ length: 200 }, () => makeKey(cryptographic));
+    const made = Array.from({ length: 200 }, () => makeKey("live", cryptographic));
     expect(made.filter((key) => !isWellFormed(key))).toEqual([]);
     expect(new Set(made).size).toBe(made.length);
   });
@@ -37,7 +42,7 @@ describe("makeKey", () => {
     const occurrences = new Map<string, number>();
     // 248 of 256 bytes are used: 13 × 248 = 124 × 26.
     for (let made = 0; made < 124; made++) {
-      for (const character of makeKey(everyByteInTurn).slice(PREFIX.length, -6)) {
+      for (const character of makeKey("live", everyByteInTurn).slice(PREFIX.length, -6)) {
         occurrences.set(character, (occurrences.get(character) ?? 0) + 1);
       }
     }
@@ -53,7 +58,7 @@ describe("isWellFormed", () => {
   it.each([
     ["empty", ""],
     ["no prefix", KEYS[1].slice(PREFIX.length)],
-    ["another prefix", KEYS[1].replace("live", "test")],
+    ["another prefix", KEYS[1].replace("live", "prod")],
     ["prefix in capitals", KEYS[1].replace("gih", "GIH")],
     ["one character short", KEYS[1].slice(0, -1)],
     ["one character long", `${KEYS[1]}0`],
@@ -81,7 +86,7 @@ describe("isWellFormed", () => {
 
   it("detects every swap of two neighbours", () => {
     const exchanged = new Set<string>();
-    for (const key of [...KEYS, ...Array.from({ length: 50 }, () => makeKey(cryptographic))]) {
+    for (const key of [...KEYS, ...Array.from({ length: 50 }, () => makeKey("live", cryptographic))]) {
       for (let at = PREFIX.length; at < key.length - 1; at++) {
         const changed = key.slice(0, at) + key.charAt(at + 1) + key.charAt(at) + key.slice(at + 2);
         if (changed !== key) exchanged.add(changed);
@@ -94,6 +99,7 @@ describe("isWellFormed", () => {
 
 it("displays the prefix and the last four characters", () => {
   expect(displayOf(KEYS[1])).toBe("gih_live_Fg38");
+  expect(displayOf(KEYS[4])).toBe("gih_test_Fg38");
 });
 
 it("hashes the whole key with SHA-256, in hex", async () => {

@@ -7,7 +7,7 @@ import { newUser } from "../support/user.ts";
 const NOW = 1_800_000_000_000;
 
 const make = (userId: string, id = newId("key")) =>
-  issueKey(env.DB, { id, userId, name: "a program", expiresAt: null }, NOW);
+  issueKey(env.DB, { id, userId, name: "a program", mode: "live", expiresAt: null }, NOW);
 
 async function fill(userId: string, keys: number): Promise<void> {
   const insert = env.DB.prepare(

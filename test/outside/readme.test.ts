@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -74,6 +74,22 @@ describe.each(["README.md", "docs/operations.md"])("the examples of %s", (docume
       else expect(mask(JSON.parse(printed), origin)).toEqual(mask(JSON.parse(answer), DOCUMENTED_ORIGIN));
     },
   );
+});
+
+it("the test suite of docs/test-keys.md passes", async () => {
+  const text = readFileSync(join(root, "docs/test-keys.md"), "utf8");
+  const [, suite = ""] = /^```js\n(.*?)^```$/ms.exec(text) ?? [];
+  const file = join(directory, "hub.test.mjs");
+  writeFileSync(file, suite);
+  const { stdout } = await promisify(execFile)(process.execPath, ["--test", file], {
+    env: {
+      ...process.env,
+      GIH_URL: origin,
+      GIH_TEST_KEY: readFileSync(join(directory, "state/demo-test-key"), "utf8"),
+    },
+  });
+  expect(stdout).toMatch(/^(# |ℹ )pass 7$/m);
+  expect(stdout).toMatch(/^(# |ℹ )fail 0$/m);
 });
 
 describe("the tables of README.md", () => {

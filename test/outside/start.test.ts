@@ -157,7 +157,14 @@ describe("a running start", () => {
   });
 
   it("keeps its secrets to their owner and off every command line", async () => {
-    const secrets = ["admin-token", "auth-secret", "demo-key", "demo-password", "worker.env"];
+    const secrets = [
+      "admin-token",
+      "auth-secret",
+      "demo-key",
+      "demo-test-key",
+      "demo-password",
+      "worker.env",
+    ];
     expect(secrets.map((file) => (statSync(join(state, file)).mode & 0o777).toString(8))).toEqual(
       secrets.map(() => "600"),
     );

@@ -90,7 +90,9 @@ it("the documented commands upgrade a deployment without LOG, and keep every row
     expect(copied).toEqual(rowsOf("DB", table));
   }
   expect(rowsOf("DB", "users")).toMatchObject([{ id: "user_1", email: "a@example.com" }]);
-  expect(rowsOf("DB", "api_keys")).toMatchObject([{ id: "key_1", hash: "ab", last_used_at: null }]);
+  expect(rowsOf("DB", "api_keys")).toMatchObject([
+    { id: "key_1", hash: "ab", mode: "live", last_used_at: null },
+  ]);
   expect(rowsOf("DB", "signup_mailboxes")).toEqual([]);
   // The new release has written to LOG meanwhile, and the older one to DB.
   open("LOG", (database) => database.exec("UPDATE generations SET model = 'new' WHERE id = 'gen_1'"));

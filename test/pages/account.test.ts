@@ -5,6 +5,8 @@ import * as z from "zod";
 import { newId } from "../../src/id.ts";
 import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
 import { aCommand, aRequest } from "../support/account.ts";
+import { call } from "../support/http.ts";
+import { provide } from "../support/tiny-provider.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
@@ -109,7 +111,7 @@ describe("API keys", () => {
     const rows = Array.from({ length: 60 }, (_, at) => {
       const revoked = at < 10 ? null : 1;
       return env.DB.prepare(
-        "INSERT INTO api_keys VALUES (?, ?, ?, ?, 'gih_live_0000', NULL, ?, 1, NULL)",
+        "INSERT INTO api_keys (id, user_id, name, hash, display, revoked_at, created_at) VALUES (?, ?, ?, ?, 'gih_live_0000', ?, 1)",
       ).bind(`key_${String(at).padStart(2, "0")}${userId}`, userId, `key ${at}`, `${userId}${at}`, revoked);
     });
     await env.DB.batch(rows);
@@ -121,6 +123,31 @@ describe("API keys", () => {
     const second = await (await visitor.get(next)).text();
     expect(names(second)).toEqual([19, 18, 17, 16, 15, 14, 13, 12, 11, 10]);
     expect(second).not.toContain("?after=");
+  });
+
+  it("can be test keys, whose generations have a list of their own and say so", async () => {
+    provide();
+    const { visitor, userId } = await member(0);
+    const fields = { name: "ci", mode: "test", expires: "never" };
+    const created = await (await visitor.post("/account/keys", fields)).text();
+    const [key = ""] = /gih_test_[0-9A-Za-z]{32}/.exec(created) ?? [];
+    const list = await (await visitor.get("/account/keys")).text();
+    expect(list).toContain(`gih_test_…${key.slice(-4)}`);
+    expect(list).toContain("Test · Never used");
+    expect((await visitor.post("/account/keys", { ...fields, mode: "other" })).status).toBe(422);
+    const json = { model: "gpt-image-2", prompt: "a hill of a test" };
+    const { body } = await call("POST", "/api/v1/images/generations", { key, json });
+    const { id } = z.looseObject({ id: z.string() }).parse(body);
+    for (const isForgotten of [false, true]) {
+      if (isForgotten)
+        await runInDurableObject(env.ACCOUNT.getByName(userId), (_, { storage }) => {
+          storage.sql.exec("DELETE FROM generations WHERE id = ?", id);
+        });
+      expect(await (await visitor.get("/account/generations")).text()).not.toContain(id);
+      expect(await (await visitor.get("/account/generations?mode=test")).text()).toContain(id);
+      const page = await (await visitor.get(`/account/generations/${id}`)).text();
+      expect(page).toMatch(/<dt>Mode<\/dt><dd>Test<\/dd>/);
+    }
   });
 
   it("show the day of their last use", async () => {
@@ -180,7 +207,7 @@ describe("API keys", () => {
     const { visitor, userId } = await member(0);
     const rows = Array.from({ length: ACTIVE_KEYS_MAX - 1 }, (_, at) =>
       env.DB.prepare(
-        "INSERT INTO api_keys VALUES (?, ?, 'many', ?, 'gih_live_0000', NULL, NULL, 1, NULL)",
+        "INSERT INTO api_keys (id, user_id, name, hash, display, created_at) VALUES (?, ?, 'many', ?, 'gih_live_0000', 1)",
       ).bind(`key_${userId}${at}`, userId, `${userId}${at}`),
     );
     await env.DB.batch(rows);

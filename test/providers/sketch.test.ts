@@ -147,7 +147,7 @@ it.each([
 it.each(models)("draws the largest size of $id", async (model) => {
   const tier = model.supported_qualities.at(-1) ?? "1K";
   const ratio = model.supported_aspect_ratios.findLast((name) => name !== "auto") ?? "1:1";
-  const size = modelSizeOf(model, ratio === "auto" ? "1:1" : ratio, tier);
+  const size = modelSizeOf(model, ratio, tier);
   const image = await readPng(await drawOne({ size, aspectRatio: ratio, tier, renderQuality: "low" }));
   expect({ width: image.width, height: image.height }).toEqual(size);
 });

@@ -86,6 +86,12 @@ export async function newKey(userId: string, expiresAt?: string): Promise<{ key:
   return { key: api_key, keyId: id };
 }
 
+/** A new test key of the user. */
+export async function newTestKey(userId: string): Promise<string> {
+  const answer = await operate("POST", `/users/${userId}/api_keys`, { name: "test", mode: "test" });
+  return z.object({ api_key: z.string() }).parse(answer.body).api_key;
+}
+
 /** The user's balance, read through the API. */
 export async function creditsOf({ key }: { key: string }): Promise<number> {
   const { body } = await call("GET", "/api/v1/credits", { key });

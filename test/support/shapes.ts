@@ -24,6 +24,7 @@ export const CreditBalance = z.strictObject({ object: z.literal("credit_balance"
 const generation = {
   object: z.literal("image_generation"),
   id: idOf("gen"),
+  livemode: z.literal(true),
   model: z.literal("gpt-image-2"),
   aspect_ratio: z.string(),
   quality: z.enum(["1K", "2K", "4K"]),
@@ -97,6 +98,7 @@ export const ListedKey = z.strictObject({
   object: z.literal("api_key"),
   id: idOf("key"),
   name: z.string(),
+  mode: z.literal("live"),
   display: z.string().regex(/^gih_live_[0-9A-Za-z]{4}$/),
   created_at: time,
   expires_at: time.nullable(),

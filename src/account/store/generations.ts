@@ -1,4 +1,4 @@
-import type { FailureCode, Generation, GenerationStatus } from "../lifecycle.ts";
+import { type FailureCode, type Generation, type GenerationStatus, isLive } from "../lifecycle.ts";
 import { readJsonColumns, readTask } from "./json.ts";
 
 type GenerationRow = {
@@ -38,6 +38,8 @@ type GenerationRow = {
 
 /** Which generations a list shows. Null matches all. Times in milliseconds since 1970, exclusive. */
 export type GenerationFilter = {
+  /** Left out: true. Older releases know no test keys. */
+  livemode?: boolean;
   status: GenerationStatus | null;
   model: string | null;
   createdAfter: number | null;
@@ -97,9 +99,10 @@ export class GenerationStore {
         `SELECT * FROM generations
          WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR status = ?2)
            AND (?3 IS NULL OR json_extract(request, '$.model') = ?3)
-           AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5)
-         ORDER BY id DESC LIMIT ?6`,
-        ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore, limit],
+           AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5) AND livemode = ?6
+         ORDER BY id DESC LIMIT ?7`,
+        ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore],
+        ...[filter.livemode === false ? 0 : 1, limit],
       )
       .toArray()
       .map(toGeneration);
@@ -118,26 +121,27 @@ export class GenerationStore {
   }
 
   /**
-   * When the latest generations were accepted, after `time`, newest first, at most `limit` of them. Only ids from
-   * `sinceId` on are read. An id is made some time before its acceptance, so `sinceId` must be old enough.
+   * When the latest generations of that mode were accepted, after `time`, newest first, at most `limit` of them. Only
+   * ids from `sinceId` on are read. An id is made some time before its acceptance, so `sinceId` must be old enough.
    */
-  acceptedSince(time: number, sinceId: string, limit: number): number[] {
+  acceptedSince(time: number, sinceId: string, livemode: boolean, limit: number): number[] {
     return this.#sql
       .exec<{ created_at: number }>(
-        "SELECT created_at FROM generations WHERE id >= ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
-        ...[sinceId, time, limit],
+        `SELECT created_at FROM generations WHERE id >= ? AND created_at > ? AND livemode = ?
+         ORDER BY created_at DESC LIMIT ?`,
+        ...[sinceId, time, livemode ? 1 : 0, limit],
       )
       .toArray()
       .map((row) => row.created_at);
   }
 
-  /** How many generations have not ended, counted up to `limit`. */
-  countUnfinished(limit: number): number {
+  /** How many generations of that mode have not ended, counted up to `limit`. */
+  countUnfinished(livemode: boolean, limit: number): number {
     return this.#sql
       .exec<{ count: number }>(
         `SELECT count(*) AS count FROM
-           (SELECT 1 FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL LIMIT ?)`,
-        limit,
+           (SELECT 1 FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL AND livemode = ? LIMIT ?)`,
+        ...[livemode ? 1 : 0, limit],
       )
       .one().count;
   }
@@ -286,7 +290,7 @@ function toRow(generation: Generation): GenerationRow {
     sdk_count: generation.sdkCall?.count ?? null,
     joined_by: generation.sdkCall?.claimedBy ?? null,
     key_id: generation.keyId,
-    livemode: 1,
+    livemode: isLive(generation.request) ? 1 : 0,
     permanent: generation.permanent ? 1 : 0,
     delivered: generation.delivered ? 1 : 0,
     slot_at: generation.slotAt,

@@ -55,11 +55,12 @@ export class ReferenceStore {
     this.#sql.exec("UPDATE uploaded_references SET expires_at = ?1, remove_at = ?1 WHERE id = ?2", now, id);
   }
 
-  /** How many objects there are, and their bytes together. */
-  totals(): { count: number; bytes: number } {
+  /** How many objects of that mode there are, and their bytes together. */
+  totals(livemode: boolean): { count: number; bytes: number } {
     return this.#sql
       .exec<{ count: number; bytes: number }>(
-        "SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM uploaded_references",
+        "SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM uploaded_references WHERE livemode = ?",
+        livemode ? 1 : 0,
       )
       .one();
   }

@@ -8,6 +8,7 @@ import {
   issueKey,
   KEY_NAME_LENGTH_MAX,
   KEYS_LISTED_MAX,
+  keyModes,
   listKeys,
   revokeKey,
 } from "../../keys/manage.ts";
@@ -35,6 +36,10 @@ const KeyBody = z.strictObject({
     .min(1)
     .max(KEY_NAME_LENGTH_MAX)
     .meta({ description: "A name that tells the user's keys apart." }),
+  mode: z
+    .enum(keyModes)
+    .default("live")
+    .meta({ description: "A `test` key generates with the built-in provider, and pays nothing." }),
   expires_at: timestamp
     .refine((at) => at > Date.now(), { message: "expires_at must be in the future." })
     .nullable()
@@ -64,6 +69,7 @@ const ApiKeyAnswer = named("ApiKey", () =>
     object: z.literal("api_key"),
     id: idOf("key"),
     name: z.string(),
+    mode: z.enum(keyModes),
     display: z.string().meta({ description: "The last characters of the key, behind its prefix." }),
     created_at: time,
     expires_at: time.nullable(),
@@ -83,6 +89,7 @@ const example: z.input<typeof ApiKeyAnswer> = {
   object: "api_key",
   id: "key_01KQGQ0V5E8H2T7J4M9S6D3WXR",
   name: "Website",
+  mode: "live",
   display: "gih_live_x9Kf",
   created_at: "2026-04-30T07:56:00.000Z",
   expires_at: null,
@@ -110,10 +117,10 @@ keys.post(
   }),
   async (c) => {
     const { user } = c.var;
-    const { name, expires_at: expiresAt = null } = c.req.valid("json");
+    const { name, mode, expires_at: expiresAt = null } = c.req.valid("json");
     const issued = await issueKey(
       c.env.DB,
-      { id: newId("key"), userId: user.id, name, expiresAt },
+      { id: newId("key"), userId: user.id, name, mode, expiresAt },
       Date.now(),
     );
     if (issued.kind === "too_many") {
@@ -122,7 +129,7 @@ keys.post(
     }
     if (issued.kind !== "issued") throw new Error("A new key's id is in use.");
     const { key, secret } = issued;
-    audit(c, "create_key", { user_id: user.id, key_id: key.id, expires_at: key.expiresAt });
+    audit(c, "create_key", { user_id: user.id, key_id: key.id, mode, expires_at: key.expiresAt });
     return c.json({ ...renderKey(key), api_key: secret }, 201);
   },
 );
@@ -180,6 +187,7 @@ function renderKey(key: ApiKey): z.input<typeof ApiKeyAnswer> {
     object: "api_key",
     id: key.id,
     name: key.name,
+    mode: key.mode,
     display: key.display,
     created_at: isoTime(key.createdAt),
     expires_at: isoTimeOrNull(key.expiresAt),

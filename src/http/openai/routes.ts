@@ -18,6 +18,7 @@ import {
   type ReferenceNames,
 } from "../../references/entries.ts";
 import type { StoredReference } from "../../references/store.ts";
+import type { TestScenario } from "../../scenario.ts";
 import { callerOf } from "../authenticate.ts";
 import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { type Answer, contract, GENERATION_HEADERS, json } from "../contract.ts";
@@ -25,7 +26,14 @@ import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import { MULTIPART_LIMITS } from "../multipart.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
-import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
+import {
+  declaredBytes,
+  readIdempotencyKey,
+  readTestScenario,
+  refuse,
+  refuseOutcome,
+  tellAccepted,
+} from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
 import {
   BASE64_EXAMPLE,
@@ -96,7 +104,7 @@ openai.post(
       "With `stream: true` the answer is server-sent events: one `image_generation.completed` for each image.",
     tag: "openai",
     security: "apiKey",
-    headers: ["Idempotency-Key", "X-Stainless-Retry-Count"],
+    headers: ["Idempotency-Key", "X-Stainless-Retry-Count", "X-Test-Scenario"],
     body: {
       schema: CreateImageBody,
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024" },
@@ -120,7 +128,7 @@ openai.post(
       "A form with files, or JSON with data URLs in base64 or https URLs: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image.",
     tag: "openai",
     security: "apiKey",
-    headers: ["Idempotency-Key", "X-Stainless-Retry-Count"],
+    headers: ["Idempotency-Key", "X-Stainless-Retry-Count", "X-Test-Scenario"],
     body: {
       schema: EditImageBody,
       example: {
@@ -138,7 +146,8 @@ openai.post(
     const { caller, config, idempotencyKey, sdk } = call;
     // Before hundreds of megabytes are uploaded that there are no credits for.
     const uploadId = newId("upload");
-    const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk };
+    const { livemode } = caller;
+    const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk, livemode };
     const admission = await admitUpload(caller.userId, upload, c.env, config);
     if (admission.kind !== "admitted") throw refuse(c, admission);
     return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, config, uploadId));
@@ -152,6 +161,8 @@ type Call = {
   idempotencyKey: string | null;
   /** Null where no SDK makes the call. */
   sdk: SdkHeaders | null;
+  /** What a test key asks for; null for a live key. */
+  test: TestScenario | null;
 };
 
 function openCall(c: Context<AppEnv>): Call {
@@ -160,7 +171,7 @@ function openCall(c: Context<AppEnv>): Call {
   const retries = c.req.header("X-Stainless-Retry-Count");
   const count = Number(/^\d{1,3}$/.exec(retries ?? "")?.[0] ?? 0);
   const sdk = retries === undefined ? null : { keyId: caller.keyId, count, bodyBytes: declaredBytes(c) };
-  return { caller, config, idempotencyKey: readIdempotencyKey(c), sdk };
+  return { caller, config, idempotencyKey: readIdempotencyKey(c), sdk, test: readTestScenario(c) };
 }
 
 type Received = {
@@ -234,7 +245,7 @@ async function answer(
 
 async function make(
   c: Context<AppEnv>,
-  { caller, config, idempotencyKey, sdk }: Call,
+  { caller, config, idempotencyKey, sdk, test }: Call,
   id: string,
   { fields, references, names, uploadId }: Received,
 ): Promise<Submitted> {
@@ -245,7 +256,7 @@ async function make(
     submission = {
       ...{ id, input, mode: "sync", idempotencyKey, sdk },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-      ...{ references, names, uploadId },
+      ...{ references, names, uploadId, test },
     };
   } catch (error) {
     const stored = references.flatMap((entry) => (entry.kind === "stored" ? [entry.reference] : []));

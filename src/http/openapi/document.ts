@@ -57,6 +57,12 @@ const REQUEST_HEADERS = {
     schema: { type: "string", pattern: "^\\d{1,3}$" },
     example: "0",
   },
+  "X-Test-Scenario": {
+    description:
+      "With a test key: the outcome of the generation. `partial=K`: K images come, fewer than `n`. `fail` and `timeout`: 500 `generationFailed`. `refuse`: 400 `contentPolicyViolation`. `insufficient`: 402. `delay=SECONDS`, up to 60, before it; an outcome and a delay are separated by a comma. With a live key it is a 400.",
+    schema: { type: "string" },
+    example: "delay=5, partial=1",
+  },
 };
 
 /** What an error of each status means, and one of its codes. */
@@ -180,7 +186,12 @@ export function buildDocument(): Json {
     paths: Object.fromEntries(paths),
     components: {
       securitySchemes: {
-        apiKey: { type: "http", scheme: "bearer", bearerFormat: "gih_live_…", description: "An API key." },
+        apiKey: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "gih_live_…",
+          description: "An API key. Test keys begin with `gih_test_`.",
+        },
         operator: { type: "http", scheme: "bearer", description: "The operator's token." },
       },
       headers: Object.fromEntries(

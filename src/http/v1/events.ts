@@ -29,8 +29,8 @@ events.get(
     },
   }),
   async (c) => {
-    const { userId } = callerOf(c);
-    const found = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+    const { userId, livemode } = callerOf(c);
+    const found = await findGeneration(userId, c.req.param("id"), livemode, Date.now(), c.env);
     if (!found) throw notFound();
     c.set("generationId", found.id);
     const config = readConfig(c.env);

@@ -25,7 +25,14 @@ import { ApiError, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
 import { type Preferences, readPreferences, tellApplied } from "../prefer.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
-import { declaredBytes, readIdempotencyKey, refuse, refuseOutcome, tellAccepted } from "../submission.ts";
+import {
+  declaredBytes,
+  readIdempotencyKey,
+  readTestScenario,
+  refuse,
+  refuseOutcome,
+  tellAccepted,
+} from "../submission.ts";
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
 import { Generation, pollAfterSeconds, QUEUED_EXAMPLE, SUCCEEDED_EXAMPLE } from "./generations.ts";
 
@@ -82,7 +89,7 @@ generate.post(
       "Charges the price, generates the images and waits for them; with `async: true` it answers at once, and with `Prefer: wait=N` after N seconds. What is not delivered is refunded.",
     tag: "generations",
     security: "apiKey",
-    headers: ["Idempotency-Key", "Prefer"],
+    headers: ["Idempotency-Key", "Prefer", "X-Test-Scenario"],
     body: {
       schema: GenerationBody,
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024", n: 1 },
@@ -120,7 +127,7 @@ generate.post(
       // A call that waits for a limited time may end as an async one, so it is one from the start.
       ...{ mode: isAsync || waitSeconds !== null ? "async" : "sync", waitSeconds: waitSeconds ?? 0 },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-      ...{ references, names, uploadId },
+      ...{ references, names, uploadId, test: readTestScenario(c) },
     };
     const outcome = await submit(submission, c.env, config);
     return answer(c, outcome, id, isAsync, preferences, caller, config);
@@ -140,7 +147,7 @@ const FILES_ONLY = "reference_images is for JSON bodies: a form sends files, as 
 /** The body, in either form it may have. References that came with it are stored by then, under the upload's id. */
 async function readSubmission(
   c: Context<AppEnv>,
-  { userId }: Caller,
+  { userId, livemode }: Caller,
   idempotencyKey: string | null,
   config: Config,
 ): Promise<Received> {
@@ -148,7 +155,7 @@ async function readSubmission(
   let uploadId: string | null = null;
   // Before 800 MB are uploaded that there are no credits for.
   const admit = async () => {
-    const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null };
+    const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null, livemode };
     const admission = await admitUpload(userId, upload, c.env, config);
     if (admission.kind !== "admitted") throw refuse(c, admission);
     uploadId = id;

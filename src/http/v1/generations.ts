@@ -18,6 +18,7 @@ import {
   idOf,
   limitMeta,
   listOf,
+  livemodeField,
   named,
   page,
   time,
@@ -41,7 +42,7 @@ export const Generation = named("Generation", () => {
   });
   const usage = z.strictObject({
     credits: count.meta({ description: "0 until the generation ends; then the charge less the refund." }),
-    credits_requested: count,
+    credits_requested: count.meta({ description: "The price. A test key is not charged for it." }),
     credits_charged: count,
     credits_refunded: count,
   });
@@ -49,6 +50,7 @@ export const Generation = named("Generation", () => {
   return z.strictObject({
     object: z.literal("image_generation"),
     id: idOf("gen"),
+    livemode: livemodeField,
     status: z.enum(STATUSES),
     model: z.string(),
     aspect_ratio: z.string(),
@@ -76,6 +78,7 @@ const ID = "gen_01KQGQ3RWJ8Z4V5C0T2N6M9BDE";
 const pending = {
   object: "image_generation",
   id: ID,
+  livemode: true,
   model: "gpt-image-2",
   aspect_ratio: "1:1",
   quality: "1K",
@@ -184,9 +187,10 @@ generations.get(
     },
   }),
   async (c) => {
-    const { idempotency_key: key, limit, cursor, ...filter } = c.req.valid("query");
+    const { idempotency_key: key, limit, cursor, ...query } = c.req.valid("query");
     const config = readConfig(c.env);
-    const { userId } = callerOf(c);
+    const { userId, livemode } = callerOf(c);
+    const filter = { ...query, livemode };
     if (key !== undefined) {
       const record = await findByIdempotencyKey(key, filter, userId, c.env);
       const data = record ? [renderGeneration(record, config)] : [];
@@ -219,10 +223,10 @@ generations.get(
     },
   }),
   async (c) => {
-    const { userId } = callerOf(c);
+    const { userId, livemode } = callerOf(c);
     const { waitSeconds } = readPreferences(c, WAIT_SECONDS_MAX);
     const until = Date.now() + (waitSeconds ?? 0) * 1000;
-    const found = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+    const found = await findGeneration(userId, c.req.param("id"), livemode, Date.now(), c.env);
     if (!found) throw notFound();
     c.set("generationId", found.id);
     const isOver = found.endedAt !== null;
@@ -247,7 +251,8 @@ generations.post(
   }),
   async (c) => {
     const config = readConfig(c.env);
-    const outcome = await cancelGeneration(callerOf(c).userId, c.req.param("id"), c.env, config);
+    const { userId, livemode } = callerOf(c);
+    const outcome = await cancelGeneration(userId, c.req.param("id"), livemode, c.env, config);
     switch (outcome.kind) {
       case "canceled":
         c.set("generationId", outcome.generation.id);

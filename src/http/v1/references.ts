@@ -4,7 +4,6 @@ import { UPLOADED_BYTES_MAX, UPLOADED_REFERENCES_MAX } from "../../account/refer
 import type { UploadedReference } from "../../account/store/references.ts";
 import { readConfig } from "../../config.ts";
 import { lowestPrice } from "../../generations/models.ts";
-import { LIVEMODE } from "../../generations/references.ts";
 import { endUpload } from "../../generations/uploads.ts";
 import { isReferenceId, newId } from "../../id.ts";
 import {
@@ -27,7 +26,7 @@ import { ENCODED_MESSAGE, ENCODED_PARAM, mediaType } from "../body.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest, notFound, unavailable } from "../errors.ts";
-import { count, idOf, isoTime, named, time } from "../fields.ts";
+import { count, idOf, isoTime, livemodeField, named, time } from "../fields.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "../limits.ts";
 import { MULTIPART_LIMITS, readMultipart } from "../multipart.ts";
 import { accepted } from "../references.ts";
@@ -41,6 +40,7 @@ export const Reference = named("Reference", () =>
   z.strictObject({
     id: idOf("ref"),
     object: z.literal("reference"),
+    livemode: livemodeField,
     content_type: z.enum(["image/png", "image/jpeg", "image/webp"]),
     bytes: count.meta({ description: "The size of the file." }),
     width: count.meta({ description: "In pixels." }),
@@ -63,6 +63,7 @@ references.post(
       201: json("The reference.", Reference, {
         id: "ref_01K9ZJ4T6XQ8R2M5N7P3V1W0YB",
         object: "reference",
+        livemode: true,
         content_type: "image/png",
         bytes: 1234567,
         width: 1024,
@@ -73,15 +74,18 @@ references.post(
     errors: [402, 409],
   }),
   async (c) => {
-    const { userId } = callerOf(c);
+    const { userId, livemode } = callerOf(c);
     const uploadId = newId("upload");
-    const required = LIVEMODE ? lowestPrice(readConfig(c.env)) : 0;
-    const admission = await admitReference(userId, uploadId, required, declaredBytes(c) ?? 0, c.env);
+    const required = livemode ? lowestPrice(readConfig(c.env)) : 0;
+    const admission = await admitReference(
+      { userId, uploadId, required, bytes: declaredBytes(c) ?? 0, livemode },
+      c.env,
+    );
     if (admission.kind !== "admitted") throw refuseAhead(admission);
     try {
       const place = newPlace(userId);
       const stored = await receive(c, place.key);
-      const kept = await keepReference(userId, place, stored, LIVEMODE, c.env);
+      const kept = await keepReference(userId, place, stored, livemode, c.env);
       if (kept.kind !== "kept") throw refuseAhead(kept);
       return c.json(renderReference(kept.reference), 201);
     } finally {
@@ -101,10 +105,10 @@ references.delete(
     answers: { 204: { description: "The reference is deleted.", schema: null } },
   }),
   async (c) => {
-    const { userId } = callerOf(c);
+    const { userId, livemode } = callerOf(c);
     const id = c.req.param("id");
     if (!isReferenceId(id)) throw notFound();
-    const outcome = await deleteReference(userId, id, LIVEMODE, c.env);
+    const outcome = await deleteReference(userId, id, livemode, c.env);
     switch (outcome) {
       case "deleted":
         return c.body(null, 204);
@@ -116,10 +120,12 @@ references.delete(
   },
 );
 
-function renderReference({ id, contentType, bytes, width, height, expiresAt }: UploadedReference) {
+function renderReference(reference: UploadedReference) {
+  const { id, livemode, contentType, bytes, width, height, expiresAt } = reference;
   return {
     id,
     object: "reference" as const,
+    livemode,
     content_type: contentType,
     bytes,
     width,

@@ -79,8 +79,9 @@ webhooks.get(
     answers: { 200: json("The secret. The first request creates it.", WebhookSecret, SECRET_EXAMPLE) },
   }),
   async (c) => {
-    const account = c.env.ACCOUNT.getByName(callerOf(c).userId);
-    return c.json(renderSecret(await account.webhookSecrets(true)));
+    const { userId, livemode } = callerOf(c);
+    const account = c.env.ACCOUNT.getByName(userId);
+    return c.json(renderSecret(await account.webhookSecrets(livemode)));
   },
 );
 
@@ -101,8 +102,9 @@ webhooks.post(
     },
   }),
   async (c) => {
-    const account = c.env.ACCOUNT.getByName(callerOf(c).userId);
-    return c.json(renderSecret(await account.rotateWebhookSecret(true)));
+    const { userId, livemode } = callerOf(c);
+    const account = c.env.ACCOUNT.getByName(userId);
+    return c.json(renderSecret(await account.rotateWebhookSecret(livemode)));
   },
 );
 
@@ -118,8 +120,8 @@ webhooks.get(
     answers: { 200: json("The attempts so far.", WebhookDeliveries, DELIVERIES_EXAMPLE) },
   }),
   async (c) => {
-    const { account, id } = addressed(c);
-    const deliveries = await account.deliveries(id);
+    const { account, id, livemode } = addressed(c);
+    const deliveries = await account.deliveries(id, livemode);
     if (deliveries === null) await mustFind(c, id);
     return c.json(renderDeliveries(deliveries ?? []));
   },
@@ -138,8 +140,8 @@ webhooks.post(
     errors: [409],
   }),
   async (c) => {
-    const { account, id } = addressed(c);
-    const deliveries = await account.resendWebhook(id);
+    const { account, id, livemode } = addressed(c);
+    const deliveries = await account.resendWebhook(id, livemode);
     if (deliveries === null) {
       await mustFind(c, id);
       const message = "This generation has not ended, or has no webhook that can be sent.";
@@ -149,17 +151,19 @@ webhooks.post(
   },
 );
 
-/** The caller's account, and the generation's id. @throws {ApiError} 404 for what is no id */
+/** The caller's account and mode, and the generation's id. @throws {ApiError} 404 for what is no id */
 function addressed(c: Context<AppEnv, "/generations/:id/deliveries">) {
   const id = c.req.param("id");
   if (!isGenerationId(id)) throw notFound();
   c.set("generationId", id);
-  return { account: c.env.ACCOUNT.getByName(callerOf(c).userId), id };
+  const { userId, livemode } = callerOf(c);
+  return { account: c.env.ACCOUNT.getByName(userId), id, livemode };
 }
 
 /** @throws {ApiError} 404 when the caller has no such generation */
 async function mustFind(c: Context<AppEnv>, id: string): Promise<void> {
-  if ((await findGeneration(callerOf(c).userId, id, Date.now(), c.env)) === null) throw notFound();
+  const { userId, livemode } = callerOf(c);
+  if ((await findGeneration(userId, id, livemode, Date.now(), c.env)) === null) throw notFound();
 }
 
 function renderSecret({ secret, previous }: WebhookSecrets) {

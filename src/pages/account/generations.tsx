@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { isEnded } from "../../account/lifecycle.ts";
+import { isEnded, isLive } from "../../account/lifecycle.ts";
 import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
@@ -20,26 +20,42 @@ export const generations = new Hono<PagesEnv>();
 const TILES_SHOWN = 24;
 const REFRESH_SECONDS = 2;
 
-const FILTERS: readonly { status: GenerationRecord["status"] | null; words: string; href: string }[] = [
-  { status: null, words: "All", href: "/account/generations" },
-  { status: "succeeded", words: "Ready", href: "/account/generations?status=succeeded" },
-  { status: "failed", words: "Failed", href: "/account/generations?status=failed" },
-  { status: "canceled", words: "Canceled", href: "/account/generations?status=canceled" },
+type Filter = {
+  livemode: boolean;
+  status: GenerationRecord["status"] | null;
+  words: string;
+  /** Of the link. */
+  query: Readonly<Record<string, string>>;
+};
+
+const ALL: Filter = { livemode: true, status: null, words: "All", query: {} };
+const FILTERS: readonly Filter[] = [
+  ALL,
+  { ...ALL, status: "succeeded", words: "Ready", query: { status: "succeeded" } },
+  { ...ALL, status: "failed", words: "Failed", query: { status: "failed" } },
+  { ...ALL, status: "canceled", words: "Canceled", query: { status: "canceled" } },
+  { ...ALL, livemode: false, words: "Test", query: { mode: "test" } },
 ];
+
+function hrefOf(query: Filter["query"]): string {
+  const text = new URLSearchParams(query).toString();
+  return text === "" ? "/account/generations" : `/account/generations?${text}`;
+}
 
 generations.get("/", async (c) => {
   const signedIn = c.get("signedIn");
-  const filter = FILTERS.find(({ status }) => status === (c.req.query("status") ?? null)) ?? FILTERS[0];
-  const status = filter?.status ?? null;
+  const isTest = c.req.query("mode") === "test";
+  const filter =
+    FILTERS.find(({ livemode, status }) =>
+      isTest ? !livemode : livemode && status === (c.req.query("status") ?? null),
+    ) ?? ALL;
+  const { livemode, status, query } = filter;
   const asked = c.req.query("before") ?? "";
   const before = isGenerationId(asked) ? asked : null;
-  const wanted = { status, model: null, createdAfter: null, createdBefore: null };
+  const wanted = { livemode, status, model: null, createdAfter: null, createdBefore: null };
   const page = await listDetails(signedIn.userId, wanted, before, TILES_SHOWN, c.env);
   const shown = page.generations;
-  const older = new URLSearchParams({
-    ...(status === null ? {} : { status }),
-    before: shown.at(-1)?.id ?? "",
-  });
+  const older = { ...query, before: shown.at(-1)?.id ?? "" };
   return c.html(
     <AccountPage title="Images" at="/account/generations" signedIn={signedIn}>
       <div class="title-row">
@@ -47,7 +63,7 @@ generations.get("/", async (c) => {
         <ul class="filters" aria-label="Show">
           {FILTERS.map((one) => (
             <li>
-              <a href={one.href} aria-current={one === filter ? "true" : undefined}>
+              <a href={hrefOf(one.query)} aria-current={one === filter ? "true" : undefined}>
                 {one.words}
               </a>
             </li>
@@ -65,8 +81,8 @@ generations.get("/", async (c) => {
         <Gallery generations={shown} config={readConfig(c.env)} />
       )}
       <p class="more pages">
-        {before === null ? null : <a href={filter?.href ?? ""}>Newest</a>}
-        {page.hasMore ? <a href={`/account/generations?${older}`}>Older</a> : null}
+        {before === null ? null : <a href={hrefOf(query)}>Newest</a>}
+        {page.hasMore ? <a href={hrefOf(older)}>Older</a> : null}
       </p>
     </AccountPage>,
   );
@@ -74,7 +90,7 @@ generations.get("/", async (c) => {
 
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
-  const generation = await findGeneration(signedIn.userId, c.req.param("id"), Date.now(), c.env);
+  const generation = await findGeneration(signedIn.userId, c.req.param("id"), null, Date.now(), c.env);
   if (!generation) throw new PageError(404, "This generation does not exist.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
@@ -107,7 +123,7 @@ generations.get("/:id/deliveries", (c) => c.redirect(`/account/generations/${c.r
 
 generations.post("/:id/cancel", async (c) => {
   const { userId } = c.get("signedIn");
-  const outcome = await cancelGeneration(userId, c.req.param("id"), c.env, readConfig(c.env));
+  const outcome = await cancelGeneration(userId, c.req.param("id"), null, c.env, readConfig(c.env));
   if (outcome.kind === "unknown") throw new PageError(404, "This generation does not exist.");
   c.set("generationId", outcome.generation.id);
   if (wantsJson(c.req.header("Accept"))) return c.json(stateOf(outcome.generation, readConfig(c.env)));
@@ -118,7 +134,7 @@ generations.post("/:id/cancel", async (c) => {
 /** Followed by the scripts until the generation ends. */
 generations.get("/:id/events", async (c) => {
   const { userId } = c.get("signedIn");
-  const generation = await findGeneration(userId, c.req.param("id"), Date.now(), c.env);
+  const generation = await findGeneration(userId, c.req.param("id"), null, Date.now(), c.env);
   if (!generation) throw new PageError(404, "This generation does not exist.");
   c.set("generationId", generation.id);
   const config = readConfig(c.env);
@@ -128,7 +144,8 @@ generations.get("/:id/events", async (c) => {
 
 /** Polled by the scripts while the stream of events is broken. */
 generations.get("/:id/state", async (c) => {
-  const generation = await findGeneration(c.get("signedIn").userId, c.req.param("id"), Date.now(), c.env);
+  const { userId } = c.get("signedIn");
+  const generation = await findGeneration(userId, c.req.param("id"), null, Date.now(), c.env);
   if (!generation) throw new PageError(404, "This generation does not exist.");
   return c.json(stateOf(generation, readConfig(c.env)));
 });
@@ -240,6 +257,7 @@ const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
         <Fact name="Status">
           <Status status={status} />
         </Fact>
+        {isLive(generation) ? null : <Fact name="Mode">Test</Fact>}
         <Fact name="Model">{model}</Fact>
         <Fact name="Size">{size === "auto" ? "auto" : `${size.width} × ${size.height}`}</Fact>
         <Fact name="Aspect ratio">{aspectRatio}</Fact>

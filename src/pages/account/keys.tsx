@@ -9,6 +9,8 @@ import {
   findKey,
   issueKey,
   KEY_NAME_LENGTH_MAX,
+  type KeyMode,
+  keyModes,
   listKeys,
   revokeKey,
 } from "../../keys/manage.ts";
@@ -33,6 +35,11 @@ const LIFETIMES = [
   { value: "365", words: "In a year", days: 365 },
 ] as const;
 
+const MODES = [
+  { value: "live", words: "Live" },
+  { value: "test", words: "Test" },
+] as const satisfies readonly { value: KeyMode; words: string }[];
+
 keys.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const now = Date.now();
@@ -52,6 +59,8 @@ const KeyForm = z.object({
     .trim()
     .min(1, NAME_MISSING)
     .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`),
+  /** A form that a page of an older release rendered has none. */
+  mode: z.enum(keyModes, { error: "Choose Live or Test." }).default("live"),
   expires: z.enum(
     LIFETIMES.map(({ value }) => value),
     { error: "Choose when this key expires." },
@@ -69,10 +78,10 @@ keys.post("/", async (c) => {
   };
   const form = parseForm(KeyForm, fields);
   if (form.kind === "invalid") return await again(form.errors);
-  const { id, name, expires } = form.data;
+  const { id, name, mode, expires } = form.data;
   const days = LIFETIMES.find(({ value }) => value === expires)?.days ?? null;
   const expiresAt = days === null ? null : now + days * DAY_MS;
-  const issued = await issueKey(c.env.DB, { id, userId: signedIn.userId, name, expiresAt }, now);
+  const issued = await issueKey(c.env.DB, { id, userId: signedIn.userId, name, mode, expiresAt }, now);
   switch (issued.kind) {
     case "issued": {
       const { key, secret } = issued;
@@ -141,7 +150,10 @@ const KeysPage: FC<{
 }> = ({ signedIn, list, now, name, errors }) => (
   <AccountPage title="API keys" at="/account/keys" signedIn={signedIn}>
     <h1>API keys</h1>
-    <p class="lead">Use one key per app, so that you can revoke it separately.</p>
+    <p class="lead">
+      Use one key per app, so that you can revoke it separately. A test key uses no credits: see{" "}
+      <a href="/docs#test-keys">Test keys</a>.
+    </p>
     <FormError errors={errors} />
     <NewKeyForm name={name} errors={errors} />
     {list.keys.length === 0 ? (
@@ -175,33 +187,44 @@ const NewKeyForm: FC<{ name: string | undefined; errors: FormErrors | undefined 
       maxlength={KEY_NAME_LENGTH_MAX}
       required
     />
-    <div class="field">
-      <label for="expires">Expires</label>
-      <select
-        id="expires"
-        name="expires"
-        aria-invalid={errors?.["expires"] ? "true" : undefined}
-        aria-describedby={errors?.["expires"] ? "expires-error" : undefined}
-      >
-        {LIFETIMES.map(({ value, words }) => (
-          <option value={value}>{words}</option>
-        ))}
-      </select>
-      <FieldError name="expires" errors={errors} />
-    </div>
+    <Choice name="mode" label="Mode" options={MODES} errors={errors} />
+    <Choice name="expires" label="Expires" options={LIFETIMES} errors={errors} />
     <button class="button" type="submit">
       Create key
     </button>
   </form>
 );
 
+const Choice: FC<{
+  name: string;
+  label: string;
+  options: readonly { value: string; words: string }[];
+  errors: FormErrors | undefined;
+}> = ({ name, label, options, errors }) => (
+  <div class="field">
+    <label for={name}>{label}</label>
+    <select
+      id={name}
+      name={name}
+      aria-invalid={errors?.[name] ? "true" : undefined}
+      aria-describedby={errors?.[name] ? `${name}-error` : undefined}
+    >
+      {options.map(({ value, words }) => (
+        <option value={value}>{words}</option>
+      ))}
+    </select>
+    <FieldError name={name} errors={errors} />
+  </div>
+);
+
 const KeyRow: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
-  const { name, lastUsedAt, createdAt, expiresAt } = apiKey;
+  const { name, mode, lastUsedAt, createdAt, expiresAt } = apiKey;
   return (
     <li class={isActive(apiKey, now) ? undefined : "faded"}>
       <div>
         <strong>{name}</strong> <code>{maskedKey(apiKey)}</code>
         <p class="hint">
+          {mode === "test" ? "Test · " : "Live · "}
           {lastUsedAt === null ? (
             "Never used"
           ) : (

@@ -28,7 +28,8 @@ export const WebhookSecret: FC<{ secrets: WebhookSecrets }> = ({ secrets: { secr
   <Section id="webhooks-title" name="Webhook secret">
     <p>
       Verifies the webhooks of your generations, as{" "}
-      <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> describes.
+      <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> describes. Those of a test key have a
+      secret of their own, which <code>GET /api/v1/webhooks/secret</code> returns with that key.
     </p>
     <details>
       <summary>Show the secret</summary>

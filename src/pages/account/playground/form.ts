@@ -40,9 +40,9 @@ export function readPlaygroundForm(fields: ReadonlyMap<string, string>): Playgro
 }
 
 /** The values that a field of the form offers for a model, and the one that replaces any other. */
-export type Choice = { values: readonly string[]; fallback: string };
+type Choice = { values: readonly string[]; fallback: string };
 
-export type Choices = Record<"aspect_ratio" | "resolution" | "quality" | "n", Choice>;
+type Choices = Record<"aspect_ratio" | "resolution" | "quality" | "n", Choice>;
 
 /** What the form offers for a model. The ratios include the form's exact size, if the model has it. */
 export function choicesOf(model: Model, form: PlaygroundForm): Choices {

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { isLive } from "../../../account/lifecycle.ts";
 import { findModel } from "../../../catalogue/models.ts";
 import { readConfig } from "../../../config.ts";
 import { offeredModels } from "../../../generations/models.ts";
@@ -33,7 +34,7 @@ playground.get("/", async (c) => {
   const from = c.req.query("from");
   const [state, earlier] = await Promise.all([
     accountState(c.env, signedIn.userId),
-    from === undefined ? null : findGeneration(signedIn.userId, from, Date.now(), c.env),
+    from === undefined ? null : findGeneration(signedIn.userId, from, null, Date.now(), c.env),
   ]);
   const models = offeredModels(readConfig(c.env));
   const page = { signedIn, models, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
@@ -41,11 +42,11 @@ playground.get("/", async (c) => {
   return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
 
-/** The credits of the account, and its newest generation that has not ended. */
+/** The credits of the account, and its newest live generation that has not ended. */
 async function accountState({ ACCOUNT }: Env, userId: string) {
   const account = ACCOUNT.getByName(userId);
-  const [{ credits }, [running]] = await Promise.all([account.balance(), account.unfinished()]);
-  return { credits, running: running?.id };
+  const [{ credits }, unfinished] = await Promise.all([account.balance(), account.unfinished()]);
+  return { credits, running: unfinished.find(isLive)?.id };
 }
 
 playground.post("/", async (c) => {
@@ -67,7 +68,7 @@ playground.post("/", async (c) => {
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
     ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
-    ...{ references: [], names: FORM_NAMES, uploadId: null },
+    ...{ references: [], names: FORM_NAMES, uploadId: null, test: null },
   };
   const outcome = await submit(submission, c.env, readConfig(c.env));
   switch (outcome.kind) {

@@ -29,6 +29,7 @@ export const english: Guide = {
     async: "Async requests",
     read: "Retrieve a generation",
     credits: "Credits",
+    "test-keys": "Test keys",
     errors: "Errors",
     limits: "Limits",
   },
@@ -110,6 +111,52 @@ export const english: Guide = {
       next expiration date. The balance is always exact.
     </>,
   ],
+  testKeys: ({ delaySecondsMax }) => [
+    <>
+      A test key (<code>gih_test_…</code>) is for your own tests. Create one under API keys, with the mode
+      Test. All endpoints work as with a live key, and each generation has <code>"livemode": false</code>. The
+      built-in provider draws the images, as PNG only. Nothing is charged, and no credits are needed:{" "}
+      <code>credits</code>, <code>credits_charged</code> and <code>credits_refunded</code> are 0.
+    </>,
+    <>
+      A test key does not see the generations, references and idempotency keys of live keys, and a live key
+      does not see those of test keys. Each mode has its own rate limits and its own webhook secret. Both see
+      the account's balance.
+    </>,
+    <>
+      The header <code>X-Test-Scenario</code> scripts the outcome of a request. An outcome can be combined
+      with a delay of up to {delaySecondsMax} seconds: <code>delay=5, fail</code>. An unknown value is a 400,
+      and so is the header with a live key.
+    </>,
+  ],
+  scenarios: {
+    "partial=K": (
+      <>
+        K images are delivered. K must be less than <code>n</code>.
+      </>
+    ),
+    fail: (
+      <>
+        The generation fails: 500 <code>generationFailed</code>.
+      </>
+    ),
+    refuse: (
+      <>
+        The prompt is rejected: 400 <code>contentPolicyViolation</code>.
+      </>
+    ),
+    timeout: (
+      <>
+        As if the provider did not respond, but immediately: 500 <code>generationFailed</code>.
+      </>
+    ),
+    insufficient: (
+      <>
+        As if there were no credits: 402 <code>insufficientCredits</code>.
+      </>
+    ),
+    "delay=SECONDS": "The generation waits before its outcome.",
+  },
   errors: [
     <>
       All errors share one JSON format. Branch on <code>code</code>; <code>message</code> is for people, and{" "}

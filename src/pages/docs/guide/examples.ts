@@ -56,6 +56,14 @@ export function referenceSample(origin: string): string {
   -F "reference_image=@./cup.png"`;
 }
 
+export function scenarioSample(origin: string): string {
+  return `curl ${origin}/api/v1/images/generations \\
+  -H "Authorization: Bearer YOUR_TEST_KEY" \\
+  -H "X-Test-Scenario: partial=2" \\
+  -H "Content-Type: application/json" \\
+  -d '{ "model": "gpt-image-2", "prompt": "a lighthouse at dusk", "n": 3 }'`;
+}
+
 export function getSample(url: string): string {
   return `curl ${url} \\
   -H "Authorization: Bearer YOUR_API_KEY"`;

@@ -27,6 +27,7 @@ export type Guide = {
     | "async"
     | "read"
     | "credits"
+    | "test-keys"
     | "errors"
     | "limits",
     string
@@ -40,6 +41,9 @@ export type Guide = {
   async: readonly Child[];
   read: readonly Child[];
   credits: readonly Child[];
+  testKeys: (facts: { delaySecondsMax: number }) => readonly Child[];
+  /** What each value of `X-Test-Scenario` does. */
+  scenarios: Record<"partial=K" | "fail" | "refuse" | "timeout" | "insufficient" | "delay=SECONDS", Child>;
   errors: readonly Child[];
   columns: Record<
     | "field"

@@ -4,12 +4,22 @@ import { EDGE_MULTIPLE, ELONGATION_MAX, PIXELS_MIN } from "../../../catalogue/si
 import type { Config } from "../../../config.ts";
 import { PROMPT_CODE_POINTS_MAX } from "../../../generations/input.ts";
 import { MULTIPART_LIMITS } from "../../../http/multipart.ts";
+import { DELAY_SECONDS_MAX } from "../../../scenario.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Code, Section } from "../../parts.tsx";
 import { curlSample, javascriptSample, pythonSample } from "../../samples.ts";
-import { getSample, json, referenceSample, SAMPLE, SAMPLE_BALANCE, SAMPLE_ID, sampleOf } from "./examples.ts";
+import {
+  getSample,
+  json,
+  referenceSample,
+  SAMPLE,
+  SAMPLE_BALANCE,
+  SAMPLE_ID,
+  sampleOf,
+  scenarioSample,
+} from "./examples.ts";
 import { formatIn, type Guide } from "./guide.ts";
-import { Endpoints, Errors, Fields, ModelFacts, Prices } from "./tables.tsx";
+import { Endpoints, Errors, Fields, ModelFacts, Prices, Scenarios } from "./tables.tsx";
 
 const MEGABYTE = 1024 * 1024;
 const REFERENCE_MEGABYTES_MAX = MULTIPART_LIMITS.fileBytesMax / MEGABYTE;
@@ -62,6 +72,7 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
           <Async {...content} />
           <Read {...content} />
           <Credits {...content} />
+          <TestKeys {...content} />
           <ErrorFormat {...content} />
           <Limits {...content} />
         </div>
@@ -186,6 +197,14 @@ const Credits: FC<Content> = ({ guide, origin }) => (
     <Text of={guide.credits} />
     <Sample guide={guide} text={getSample(`${origin}/api/v1/credits`)} />
     <Sample guide={guide} label="answer" text={json({ object: "credit_balance", ...SAMPLE_BALANCE })} />
+  </Section>
+);
+
+const TestKeys: FC<Content> = ({ guide, origin }) => (
+  <Section id="test-keys" name={guide.sections["test-keys"]}>
+    <Text of={guide.testKeys({ delaySecondsMax: DELAY_SECONDS_MAX })} />
+    <Scenarios guide={guide} />
+    <Sample guide={guide} text={scenarioSample(origin)} />
   </Section>
 );
 

@@ -4,6 +4,7 @@ import { models, priceOf } from "../../../catalogue/models.ts";
 import { modelSizeOf } from "../../../catalogue/shape.ts";
 import { formatSize, type SizeLimits, TIER_LIMITS } from "../../../catalogue/sizes.ts";
 import { STATUS } from "../../../http/errors.ts";
+import { SCENARIO } from "../../../scenario.ts";
 import { Table } from "../../parts.tsx";
 import { formatIn, type Guide } from "./guide.ts";
 
@@ -111,6 +112,19 @@ export const Fields: FC<{ guide: Guide; models: readonly Model[] }> = ({ guide, 
     </Table>
   );
 };
+
+export const Scenarios: FC<{ guide: Guide }> = ({ guide }) => (
+  <Table stacked label={SCENARIO} head={[SCENARIO, guide.columns.meaning]}>
+    {Object.entries(guide.scenarios).map(([scenario, meaning]) => (
+      <tr>
+        <td>
+          <code>{scenario}</code>
+        </td>
+        <td>{meaning}</td>
+      </tr>
+    ))}
+  </Table>
+);
 
 export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => {
   const { columns } = guide;

@@ -29,6 +29,7 @@ export const turkish: Guide = {
     async: "Beklemeden",
     read: "Oluşturmayı okuma",
     credits: "Krediler",
+    "test-keys": "Test anahtarları",
     errors: "Hatalar",
     limits: "Sınırlar",
   },
@@ -116,6 +117,53 @@ export const turkish: Guide = {
       <code>next_expiration</code> söyler. Bakiye her an kesindir.
     </>,
   ],
+  testKeys: ({ delaySecondsMax }) => [
+    <>
+      Test anahtarı (<code>gih_test_…</code>) kendi testleriniz içindir. API anahtarları sayfasında Test
+      kipini seçerek oluşturun. Bütün adresler canlı anahtarla olduğu gibi çalışır; her oluşturmada{" "}
+      <code>"livemode": false</code> bulunur. Görselleri yerleşik sağlayıcı, yalnızca PNG olarak çizer. Ücret
+      alınmaz, kredi de gerekmez: <code>credits</code>, <code>credits_charged</code> ve{" "}
+      <code>credits_refunded</code> 0 olur.
+    </>,
+    <>
+      Test anahtarı, canlı anahtarların oluşturmalarını, referanslarını ve tekrar anahtarlarını görmez; canlı
+      anahtar da test anahtarlarınınkini görmez. Her kipin hız sınırı ve webhook anahtarı ayrıdır. Hesabın
+      bakiyesini ikisi de görür.
+    </>,
+    <>
+      <code>X-Test-Scenario</code> başlığı isteğin nasıl sonuçlanacağını belirler. Bir sonuç, en çok{" "}
+      {delaySecondsMax} saniyelik bir gecikmeyle birlikte verilebilir: <code>delay=5, fail</code>. Bilinmeyen
+      bir değer 400 ile reddedilir; bu başlık canlı anahtarla gönderilirse de öyle.
+    </>,
+  ],
+  scenarios: {
+    "partial=K": (
+      <>
+        K görsel teslim edilir. K, <code>n</code> değerinden küçük olmalıdır.
+      </>
+    ),
+    fail: (
+      <>
+        Oluşturma başarısız olur: 500 <code>generationFailed</code>.
+      </>
+    ),
+    refuse: (
+      <>
+        İstem reddedilir: 400 <code>contentPolicyViolation</code>.
+      </>
+    ),
+    timeout: (
+      <>
+        Sağlayıcı yanıt vermemiş gibi, ama hemen: 500 <code>generationFailed</code>.
+      </>
+    ),
+    insufficient: (
+      <>
+        Kredi yokmuş gibi: 402 <code>insufficientCredits</code>.
+      </>
+    ),
+    "delay=SECONDS": "Oluşturma, sonuçlanmadan önce bu kadar saniye bekler.",
+  },
   errors: [
     <>
       Her hata aynı biçimde bildirilir. Programınız <code>code</code> alanına baksın; <code>message</code>{" "}
