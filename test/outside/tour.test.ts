@@ -45,12 +45,14 @@ beforeAll(async () => {
       ...{ PATH: process.env["PATH"], HOME: directory, PORT: String(port) },
       ...{ IMAGE_PROVIDER: "sketch", ALLOW_INSECURE_URLS: "true", STATE_DIR: join(directory, "state") },
     },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  service.stdout?.on("data", (text) => {
-    output += text;
-  });
-  await vi.waitUntil(() => /^Ready on /m.test(output) || service.exitCode !== null, { timeout: 60_000 });
+  for (const stream of [service.stdout, service.stderr]) {
+    stream?.on("data", (text) => {
+      output += text;
+    });
+  }
+  await vi.waitUntil(() => /^Ready on /m.test(output) || service.exitCode !== null, { timeout: 110_000 });
   expect(output).toMatch(/^Ready on /m);
 });
 
