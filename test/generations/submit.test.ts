@@ -335,10 +335,15 @@ describe("an async generation", () => {
 
 const UPLOAD = { id: "upload_1", bodyBytes: null, idempotencyKey: null, sdk: null, livemode: true };
 
+const ONLY_OPENAI = { IMAGE_PROVIDER: "openai", OPENAI_API_KEY: "sk-test" } as const;
+
 describe("admitUpload", () => {
   it.each<[credits: number, Partial<Config>, object]>([
-    [8, {}, { kind: "admitted" }],
-    [7, {}, { kind: "insufficient", required: 8, available: 7 }],
+    // The built-in provider draws a model that costs 1 credit; OpenAI alone has none below 8.
+    [1, {}, { kind: "admitted" }],
+    [0, {}, { kind: "insufficient", required: 1, available: 0 }],
+    [8, ONLY_OPENAI, { kind: "admitted" }],
+    [7, ONLY_OPENAI, { kind: "insufficient", required: 8, available: 7 }],
     [8, { IMAGE_PROVIDER: "openai" }, { kind: "unavailable" }],
   ])("%i credits, %o: %o", async (credits, settings, admission) => {
     const { id } = await newUser(credits);

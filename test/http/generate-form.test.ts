@@ -290,7 +290,8 @@ describe("a refused form", () => {
   it("before its files are read, when the credits do not suffice for the cheapest generation", async () => {
     const poor = await newUser(7);
     const { stream, state } = streamed([...plain, file(filled(png(8, 8), 20 * MIB)), END].flat());
-    const answer = await post([], { key: poor.key, body: stream });
+    const settings = { IMAGE_PROVIDER: "openai", OPENAI_API_KEY: "sk-test" };
+    const answer = await post([], { key: poor.key, body: stream, settings });
     expect(refusal(answer)).toMatchObject({ status: 402, required: 8, available: 7 });
     expect(state.bytes).toBeLessThan(MIB);
   });

@@ -55,7 +55,7 @@ it.each([
   [{ width: 1536, height: 512 }, 1536, 512],
   [{ width: 112, height: 40 }, 112, 40],
 ] as const)("draws %j as %d x %d, every row whole", async (size, width, height) => {
-  const png = await readPng(await drawOne({ size }));
+  const png = await readPng(await drawOne({ size, aspectRatio: "auto" }));
   expect([png.width, png.height]).toEqual([width, height]);
   expect(png.rows.length).toBe(height);
   expect(png.rows.every((row) => row.length === width * 3)).toBe(true);
@@ -132,6 +132,22 @@ it.each<[string, Call, string]>([
   expect(error).toMatchObject({ failure: { reason } });
 });
 
+/** The size in the header of an image, of which no more than its beginning is drawn. */
+async function sizeDrawn(changes: Partial<ImageRequest>) {
+  const request = { ...REQUEST, renderQuality: "low", ...changes } as const;
+  for await (const { body } of sketch.generate(request, {
+    references: [],
+    signal: AbortSignal.timeout(60_000),
+  })) {
+    const reader = body.getReader();
+    const { value = new Uint8Array(24) } = await reader.read();
+    await reader.cancel();
+    const view = new DataView(value.buffer, value.byteOffset);
+    return { width: view.getUint32(16), height: view.getUint32(20) };
+  }
+  return null;
+}
+
 it.each([
   ["auto", "1K", 1024, 1024],
   ["16:9", "1K", 1280, 720],
@@ -140,16 +156,14 @@ it.each([
   ["16:9", "8K", 1024, 1024],
   ["wide", "1K", 1024, 1024],
 ])("draws size auto in ratio %s and tier %s as %i x %i", async (aspectRatio, tier, width, height) => {
-  const image = await readPng(await drawOne({ size: "auto", aspectRatio, tier, renderQuality: "low" }));
-  expect([image.width, image.height]).toEqual([width, height]);
+  expect(await sizeDrawn({ size: "auto", aspectRatio, tier })).toEqual({ width, height });
 });
 
 it.each(models)("draws the largest size of $id", async (model) => {
   const tier = model.supported_qualities.at(-1) ?? "1K";
   const ratio = model.supported_aspect_ratios.findLast((name) => name !== "auto") ?? "1:1";
   const size = modelSizeOf(model, ratio, tier);
-  const image = await readPng(await drawOne({ size, aspectRatio: ratio, tier, renderQuality: "low" }));
-  expect({ width: image.width, height: image.height }).toEqual(size);
+  expect(await sizeDrawn({ size, aspectRatio: ratio, tier })).toEqual(size);
 });
 
 it("draws the longest edge", async () => {
