@@ -26,6 +26,8 @@ type Gathering = {
   idempotencyKey: string | null;
   sdk: SdkHeaders | null;
   test: TestScenario | null;
+  /** The price of the generation. */
+  credits: number;
 };
 
 /** URLs of one request that are fetched at a time: each holds a part of its image in memory. */
@@ -47,13 +49,13 @@ export async function gatherReferences(
   env: Env,
   config: Config,
 ): Promise<Gathered> {
-  const { userId, references: entries, names, idempotencyKey, sdk, test } = gathering;
+  const { userId, references: entries, names, idempotencyKey, sdk, test, credits } = gathering;
   const livemode = test === null;
   const found = await findUploaded(userId, entries, livemode, env);
   if (found.kind !== "found") return asInvalid(found, names);
   if (upload.id === null && entries.some(({ kind }) => kind === "url")) {
     const id = newId("upload");
-    const request = { id, bodyBytes: null, idempotencyKey, sdk, livemode };
+    const request = { id, bodyBytes: null, idempotencyKey, sdk, livemode, credits };
     const admission = await admitUpload(userId, request, env, config);
     if (admission.kind !== "admitted") return admission;
     upload.id = id;

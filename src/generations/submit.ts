@@ -121,7 +121,7 @@ async function decide(
     const { command, retryAfterSeconds } = await placeInQueue(env, routes, userId, mode, config);
     if (command.isTooBusy) return { kind: "busy", retryAfterSeconds };
   }
-  const gathered = await gatherReferences(submission, upload, env, config);
+  const gathered = await gatherReferences({ ...submission, credits }, upload, env, config);
   if (gathered.kind !== "gathered") return gathered;
   const place = await placeInQueue(env, routes, userId, mode, config);
   const request = { ...asked, references: gathered.references };

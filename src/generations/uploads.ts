@@ -15,6 +15,8 @@ export type Upload = {
   idempotencyKey: string | null;
   sdk: SdkHeaders | null;
   livemode: boolean;
+  /** The price of the generation, where it is known before the upload. */
+  credits?: number;
 };
 
 /** Why an upload may not begin. Nothing was charged. */
@@ -22,17 +24,17 @@ export type UploadRefusal = Refusal | Mismatch;
 
 /**
  * Decides whether a client may upload references: a provider is configured, the limits allow it, and there are enough
- * credits for the cheapest generation; or an earlier request already created the generation. A test key needs neither
+ * credits for it, or for the cheapest generation; or an earlier request already created the generation. A test key needs neither
  * provider nor credits.
  */
 export async function admitUpload(
   userId: string,
-  { id, bodyBytes, idempotencyKey, sdk, livemode }: Upload,
+  { id, bodyBytes, idempotencyKey, sdk, livemode, credits }: Upload,
   env: Env,
   config: Config,
 ): Promise<{ kind: "admitted" } | UploadRefusal> {
   if (livemode && !hasRoutes(config)) return { kind: "unavailable" };
-  const required = livemode ? lowestPrice(config) : 0;
+  const required = livemode ? (credits ?? lowestPrice(config)) : 0;
   const sdkCall = sdk && { fingerprint: await unreadFingerprint(sdk), count: sdk.count };
   const call = sdkCall && { orderId: newId("gen"), sdkCall };
   try {

@@ -19,7 +19,7 @@ const another: Model = {
   credits: { "2K": 77 },
   reference_image_limit: 1,
   max_images: 6,
-  sizes: { kind: "listed", sizes: { "8:1": { "2K": "4096x512" } } },
+  sizes: { kind: "listed", sizes: { "8:1": { "2K": "768x96" } } },
   promptMax: 1_000,
   hasCompression: false,
   providerCosts: { "2K": 50_000 },
@@ -46,7 +46,7 @@ const generate = (fields: object) =>
 it("is listed with its own limits, at both doors", async () => {
   const { body } = await support.call("GET", "/api/v1/models/another");
   expect(body).toMatchObject({
-    ...{ id: "another-1", supported_sizes: ["4096x512"], supported_output_formats: ["webp"] },
+    ...{ id: "another-1", supported_sizes: ["768x96"], supported_output_formats: ["webp"] },
     ...{ operations: ["generate", "edit"], credits: { "2K": 77 }, available: true },
   });
   const answer = await support.call("GET", "/openai/v1/models/another-1", { key });
@@ -58,7 +58,7 @@ it("is drawn in its own shape, at its own price, and answered with its id", asyn
     status: 200,
     body: {
       ...{ model: "another-1", aspect_ratio: "8:1", quality: "2K", usage: { credits: 6 * 77 } },
-      images: Array.from({ length: 6 }, () => ({ width: 4096, height: 512 })),
+      images: Array.from({ length: 6 }, () => ({ width: 768, height: 96 })),
     },
   });
 });
