@@ -341,7 +341,6 @@ describe("admitUpload", () => {
   it.each<[credits: number, Partial<Config>, object]>([
     // The built-in provider draws a model that costs 1 credit; OpenAI alone has none below 8.
     [1, {}, { kind: "admitted" }],
-    [0, {}, { kind: "insufficient", required: 1, available: 0 }],
     [8, ONLY_OPENAI, { kind: "admitted" }],
     [7, ONLY_OPENAI, { kind: "insufficient", required: 8, available: 7 }],
     [8, { IMAGE_PROVIDER: "openai" }, { kind: "unavailable" }],
