@@ -24,8 +24,8 @@ export type UploadRefusal = Refusal | Mismatch;
 
 /**
  * Decides whether a client may upload references: a provider is configured, the limits allow it, and there are enough
- * credits for it, or for the cheapest generation; or an earlier request already created the generation. A test key needs neither
- * provider nor credits.
+ * credits for it, or for the cheapest generation; or an earlier request already created the generation. A test key needs
+ * neither provider nor credits.
  */
 export async function admitUpload(
   userId: string,
