@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { models, priceOf } from "../../src/catalogue/models.ts";
 import { newId } from "../../src/id.ts";
 import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
 import { aCommand, aRequest } from "../support/account.ts";
@@ -373,6 +374,45 @@ describe("the playground", () => {
     expect([(await stranger.visitor.get(page)).status, (await stranger.visitor.get(state)).status]).toEqual([
       404, 404,
     ]);
+  });
+
+  it.each(models)("offers the options of $id, and its price", async (model) => {
+    const { visitor } = await member(0);
+    const page = await (await visitor.get("/account/playground")).text();
+    expect(page).toContain(`<option value="${model.id}"`);
+    const preview = await visitor.get(`/account/playground/preview?model=${model.id}`);
+    expect(await preview.json()).toMatchObject({
+      credits: priceOf(model, model.default_quality, 1),
+      choices: {
+        aspect_ratio: { values: model.supported_aspect_ratios, fallback: model.default_aspect_ratio },
+        resolution: { values: model.supported_qualities, fallback: model.default_quality },
+        quality: { values: model.supported_render_qualities, fallback: "auto" },
+        n: { values: ["1", "2", "3", "4"], fallback: "1" },
+      },
+    });
+  });
+
+  it("says what a newly chosen model offers instead of what it does not have", async () => {
+    const { visitor } = await member(0);
+    const preview = await visitor.get(
+      "/account/playground/preview?model=flux-2-pro&aspect_ratio=auto&quality=high",
+    );
+    expect([preview.status, await preview.json()]).toMatchObject([
+      422,
+      { error: expect.stringContaining("The nearest is"), choices: { aspect_ratio: { fallback: "1:1" } } },
+    ]);
+  });
+
+  it("shows the form of the model that was sent, with the error beside its field", async () => {
+    const { visitor, userId } = await member(100);
+    const fields = { model: "flux-1-schnell", prompt: "a hill", aspect_ratio: "16:9", resolution: "1K" };
+    const answer = await visitor.post("/account/playground", fields);
+    const page = await answer.text();
+    expect(answer.status).toBe(422);
+    expect(page).toMatch(/<option value="flux-1-schnell" selected/);
+    expect(page).toContain("aspect_ratio must be 1:1.");
+    expect(page).not.toContain('<option value="16:9"');
+    expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(100);
   });
 
   it("charges once for a form, however often it is sent, and again for a changed one", async () => {
