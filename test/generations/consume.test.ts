@@ -145,6 +145,7 @@ describe("consume", () => {
     const { retried } = await deliver({ one: named(generation) }, { ...env, IMAGE_PROVIDER: "openai" });
     expect(retried).toEqual(["one"]);
     expect(await generation.account.generation(generation.generationId)).toMatchObject({ status: "queued" });
+    expect(await generation.account.cancel(generation.generationId)).toMatchObject({ kind: "canceled" });
   });
 
   it("is what the queue calls", async () => {

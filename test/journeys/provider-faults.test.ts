@@ -20,7 +20,8 @@ const WORK_MS = 720_000;
 const BACKOFF_MS = { least: 500, most: 2_000 };
 const PROMPT = "a heron over the weir";
 /** Texts that must not leak: secrets, the prompt, and upstream text. */
-const SECRETS = /sk-|gih_live_|admin-token|heron|Free text|Bad Gateway|no picture today|Incorrect API key/;
+const SECRETS =
+  /sk-|gih_(live|test)_|admin-token|heron|Free text|Bad Gateway|no picture today|Incorrect API key/;
 
 /** The output of the service during a test: its responses and its log. */
 const said: { answers: string[]; lines: string[] } = { answers: [], lines: [] };

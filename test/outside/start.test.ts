@@ -141,6 +141,15 @@ describe("a running start", () => {
     expect([image.status, image.headers.get("content-type")]).toEqual([200, "image/png"]);
   });
 
+  it("prints a test key, which generates without a charge", async () => {
+    const [, key = ""] = /Test key +(gih_test_\w{32})\n/.exec(first.output) ?? [];
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    const body = JSON.stringify({ model: "gpt-image-2", prompt: "a hill" });
+    const url = `http://127.0.0.1:${port}/api/v1/images/generations`;
+    const response = await fetch(url, { method: "POST", headers, body });
+    expect(await response.json()).toMatchObject({ livemode: false, usage: { credits: 0 } });
+  });
+
   it("lets one sign in as the demo account with what it printed", async () => {
     const [, email = "", password = ""] = /Sign in +(\S+), password (\S+)/.exec(first.output) ?? [];
     const origin = `http://127.0.0.1:${port}`;
