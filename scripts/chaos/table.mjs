@@ -96,5 +96,5 @@ function counts(words) {
 
 /** @param {string} name @param {string | number} value */
 function row(name, value) {
-  return [`${name.padEnd(28)}${value}`];
+  return [`${name.padEnd(34)}${value}`];
 }

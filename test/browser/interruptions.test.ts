@@ -35,8 +35,8 @@ afterEach(async () => {
   await context.close();
 });
 
-const stateOf = (status: string) => ({ status, ended: false, message: null, images: [] });
-const generating = (route: Route) => route.fulfill({ json: stateOf("processing") });
+const generating = (route: Route) =>
+  route.fulfill({ json: { status: "processing", ended: false, message: null, images: [] } });
 const busy = (status: number) => (route: Route) =>
   route.fulfill({ status, headers: { "Retry-After": "1" }, body: "busy" });
 const cut = (route: Route) => route.abort("connectionreset");
@@ -72,76 +72,7 @@ async function charges(): Promise<number> {
   return await page.getByRole("link", { name: "Charge" }).count();
 }
 
-/** The requests for streams and for polls from now on. */
-function countRequests() {
-  const counts = { streams: 0, polls: 0 };
-  page.on("request", (request) => {
-    if (EVENTS.test(request.url())) counts.streams += 1;
-    if (STATE.test(request.url())) counts.polls += 1;
-  });
-  return counts;
-}
-
 describe("the playground", () => {
-  it("follows a generation by one stream of events, without polls", async () => {
-    const counts = countRequests();
-    await submitPrompt("a lighthouse");
-    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
-    await page.getByText("192 credits left").waitFor();
-    expect(counts).toEqual({ streams: 1, polls: 0 });
-  });
-
-  it("polls when the stream breaks, and then opens it again", async () => {
-    const counts = countRequests();
-    const event = `event: generation\nid: processing\ndata: ${JSON.stringify(stateOf("processing"))}\n\n`;
-    const headers = { "Content-Type": "text/event-stream" };
-    await page.route(EVENTS, async (route) => {
-      if (counts.streams > 1) return await route.continue();
-      // One event, and then the connection ends.
-      await route.fulfill({ headers, body: event });
-    });
-    await page.route(STATE, generating);
-    await submitPrompt("a lighthouse");
-    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
-    expect(counts).toEqual({ streams: 2, polls: 1 });
-    expect(await submitButton().isDisabled()).toBe(false);
-    expect(await charges()).toBe(1);
-  });
-
-  it("polls to the end when there is no stream", async () => {
-    const counts = countRequests();
-    await scriptPolls(generating, generating, generating, generating);
-    await submitPrompt("a lighthouse");
-    await page.getByRole("img", { name: "a lighthouse" }).waitFor();
-    expect(counts).toEqual({ streams: 3, polls: 5 });
-  });
-
-  it("has a button that cancels a queued generation, and shows the end", async () => {
-    const canceled = {
-      ...stateOf("canceled"),
-      ended: true,
-      message: "Canceled. Your credits were returned.",
-    };
-    const cancels: string[] = [];
-    await page.route(EVENTS, cut);
-    await page.route(STATE, (route) => route.fulfill({ json: cancels[1] ? canceled : stateOf("queued") }));
-    await page.route(/\/account\/generations\/gen_\w+\/cancel$/, async (route) => {
-      cancels.push(route.request().method());
-      await (cancels[1] ? route.fulfill({ json: canceled }) : cut(route));
-    });
-    await submitPrompt("a lighthouse");
-    const cancelButton = page.getByRole("button", { name: "Cancel and refund" });
-    await cancelButton.waitFor();
-    await expectAccessible(page);
-    await cancelButton.click();
-    // The first request was lost, so the button works again.
-    await expect.poll(() => cancels.length).toBe(1);
-    await cancelButton.click();
-    await page.getByText("Canceled. Your credits were returned.").waitFor();
-    expect(cancels).toEqual(["POST", "POST"]);
-    expect([await cancelButton.count(), await submitButton().isDisabled()]).toEqual([0, false]);
-  });
-
   it("continues after 503, 429, resets and two seconds offline, and links to the generation", async () => {
     const polls = await scriptPolls(
       generating,
