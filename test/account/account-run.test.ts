@@ -57,6 +57,7 @@ describe("begin, renew, finish", () => {
         workUntil: Date.now() + RUN_DEADLINE_MS * 0.9,
         interrupted: false,
         queueUntil: expect.any(Number),
+        task: null,
         mayCall: true,
       },
     });

@@ -52,6 +52,7 @@ describe("submit", () => {
         generationId: "gen_1",
         interrupted: false,
         queueUntil: now + 3_600 * SECOND,
+        task: null,
         fence: 1,
         request,
         workUntil: now + RUN_DEADLINE_MS * 0.9,
