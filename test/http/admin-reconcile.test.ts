@@ -108,7 +108,14 @@ describe("GET /api/admin/reconcile", () => {
   it("changes only the entries that differ", async () => {
     const user = await newUser();
     const account = env.ACCOUNT.getByName(user.id);
-    for (let at = 0; at < 1_200; at++) await account.grant(`grant_${at}`, 1, null, null);
+    await runInDurableObject(account, (_, { storage }) => {
+      const numbers = `WITH RECURSIVE n (at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n WHERE at < 1200)`;
+      storage.sql.exec(`${numbers} INSERT INTO grants (id, credits, remaining, expires_at, reason, created_at, spent)
+        SELECT 'grant_' || at, 1, 1, 8640000000000000, NULL, at, 0 FROM n`);
+      storage.sql.exec(`${numbers} INSERT INTO entries (kind, credits, balance_after, grant_id, created_at)
+        SELECT 'grant', 1, at, 'grant_' || at, at FROM n`);
+    });
+    await account.grant("last", 1, null, null);
     await tell(user);
     const damage = "UPDATE credit_entries SET credits = 99 WHERE user_id = ? AND seq = 700";
     await env.LOG.prepare(damage).bind(user.id).run();

@@ -25,6 +25,7 @@ const ROUTES: Record<string, Ids> = {
   "GET /sign-in/with/callback/:provider": "open",
   "GET /account/generations/:id": "page",
   "GET /account/generations/:id/state": "page",
+  "GET /account/generations/:id/events": "page",
   "GET /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/cancel": "page",
