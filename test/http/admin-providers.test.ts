@@ -26,16 +26,21 @@ afterEach(async () => {
 });
 
 describe("GET /api/admin/providers", () => {
+  const others = ["openai-fallback", "google", "black-forest-labs", "fal", "workers-ai"].map((name) => ({
+    ...AVAILABLE,
+    name,
+  }));
+
   it("shows the limits, the circuit breaker and the last failure of each provider", async () => {
     const calm = await operate("GET", "/providers");
-    expect(calm).toMatchObject({ status: 200, body: { object: "list", data: [AVAILABLE] } });
+    expect(calm).toMatchObject({ status: 200, body: { object: "list", data: [AVAILABLE, ...others] } });
     for (const id of ["x", "y"])
       await gate.report(id, { kind: "failed", reason: "timeout", retryAfterMs: null });
     const { body } = await operate("GET", "/providers");
     const failure = { reason: "timeout", at: expect.stringMatching(/^\d{4}-.*Z$/) };
     const down = { state: "open", consecutive_failures: 2, last_failure: failure };
     expect(body).toMatchObject({
-      data: [{ ...AVAILABLE, ...down, next_probe_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
+      data: [{ ...AVAILABLE, ...down, next_probe_at: expect.stringMatching(/^\d{4}-.*Z$/) }, ...others],
     });
   });
 
@@ -65,7 +70,9 @@ describe("POST /api/admin/providers/:name", () => {
     const { credits } = await env.ACCOUNT.getByName(user.id).balance();
     expect(credits).toBe(16);
     expect(await ask({ ...request, async: true })).toMatchObject({ status: 202 });
-    expect((await operate("GET", "/providers")).body).toMatchObject({ data: [{ waiting: 1 }] });
+    expect((await operate("GET", "/providers")).body).toMatchObject({
+      data: [{ waiting: 1 }, ...Array.from({ length: 5 }, () => ({ waiting: 0 }))],
+    });
     const closed = await operate("POST", "/providers/openai", { state: "closed" });
     expect(closed.body).toMatchObject({ state: "closed", operator: "closed", waiting: 0 });
     const auto = await operate("POST", "/providers/openai", { state: "auto" });
