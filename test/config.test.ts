@@ -4,6 +4,9 @@ import { ConfigError, readConfig } from "../src/config.ts";
 const DEFAULTS = {
   IMAGE_PROVIDER: "openai",
   OPENAI_BASE_URL: "https://api.openai.com/v1",
+  GEMINI_BASE_URL: "https://generativelanguage.googleapis.com/v1beta",
+  BFL_BASE_URL: "https://api.bfl.ai",
+  FAL_BASE_URL: "https://queue.fal.run",
   SYNC_WAIT_SECONDS: 800,
   RUN_DEADLINE_SECONDS: 800,
   QUEUE_DEADLINE_SECONDS: 3600,
@@ -11,6 +14,16 @@ const DEFAULTS = {
   SYNC_START_SECONDS: 60,
   OPENAI_MAX_PER_MINUTE: 0,
   OPENAI_MAX_CONCURRENT: 0,
+  OPENAI_FALLBACK_MAX_PER_MINUTE: 0,
+  OPENAI_FALLBACK_MAX_CONCURRENT: 0,
+  GEMINI_MAX_PER_MINUTE: 0,
+  GEMINI_MAX_CONCURRENT: 0,
+  BFL_MAX_PER_MINUTE: 0,
+  BFL_MAX_CONCURRENT: 0,
+  FAL_MAX_PER_MINUTE: 0,
+  FAL_MAX_CONCURRENT: 0,
+  WORKERS_AI_MAX_PER_MINUTE: 0,
+  WORKERS_AI_MAX_CONCURRENT: 0,
   RATE_LIMIT_PER_MINUTE: 0,
   MAX_CONCURRENT_GENERATIONS: 0,
   ALLOW_INSECURE_URLS: false,
@@ -18,6 +31,9 @@ const DEFAULTS = {
   SIGNUP_CREDITS: 0,
   MAIL_API_URL: "https://api.resend.com/emails",
 };
+
+/** A binding is an object with methods. */
+const AI = { run: async () => new Response() };
 
 describe("readConfig", () => {
   it.each<[what: string, settings: object, expected: object]>([
@@ -35,6 +51,7 @@ describe("readConfig", () => {
         IMAGES_BASE_URL: "http://127.0.0.1:8787/images",
       },
     ],
+    ["the binding of Workers AI", { AI }, { ...DEFAULTS, AI }],
     ["the operator's token", { ADMIN_TOKEN: "t" }, { ...DEFAULTS, ADMIN_TOKEN: "t" }],
   ])("takes %s", (_, settings, expected) => {
     expect(readConfig(settings)).toEqual(expected);

@@ -6,7 +6,7 @@ import { offeredModels } from "../generations/models.ts";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
 import { formatCredits } from "./format.ts";
 import { PublicPage } from "./layout.tsx";
-import { Code } from "./parts.tsx";
+import { Code, Table } from "./parts.tsx";
 import { curlSample } from "./samples.ts";
 
 export const landing = new Hono<PagesEnv>();
@@ -75,21 +75,16 @@ const Hero = () => (
 const Prices = ({ models }: { models: readonly Model[] }) => (
   <section class="wrap" aria-labelledby="prices">
     <h2 id="prices">Prices</h2>
-    {models.map((model) => (
-      <>
-        {models.length > 1 ? <h3>{model.name}</h3> : null}
-        <ul class="prices">
-          {model.supported_qualities.map((tier) => (
-            <li>
-              <strong>{formatCredits(priceOf(model, tier, 1))}</strong>
-              <span>
-                {tier}, {TIER_WORDS[tier]}
-              </span>
-            </li>
+    <Table label="Prices" head={["Model", ...TIERS.map(([tier, words]) => `${tier}, ${words}`)]}>
+      {models.map((model) => (
+        <tr>
+          <th scope="row">{model.name}</th>
+          {TIERS.map(([tier]) => (
+            <td>{model.credits[tier] === undefined ? "–" : formatCredits(priceOf(model, tier, 1))}</td>
           ))}
-        </ul>
-      </>
-    ))}
+        </tr>
+      ))}
+    </Table>
     <p class="hint">Per image, in any aspect ratio. Failed images are free.</p>
   </section>
 );
@@ -117,11 +112,11 @@ const Integration = ({ sample }: { sample: string }) => (
   </section>
 );
 
-const TIER_WORDS = {
-  "1K": "about 1 megapixel",
-  "2K": "about 4 megapixels",
-  "4K": "8 megapixels and more",
-};
+const TIERS = [
+  ["1K", "about 1 megapixel"],
+  ["2K", "about 4 megapixels"],
+  ["4K", "8 megapixels and more"],
+] as const;
 
 const Picture = ({ file, prompt, eager = false }: { file: string; prompt: string; eager?: boolean }) => (
   <figure>
