@@ -16,7 +16,7 @@ export type PartialsAsked = {
 };
 
 /** How long a run waits for a slow reader, once. From then on, it drops the pictures that the reader is too slow for. */
-const ROOM_WITHIN_MS = 3_000;
+const ROOM_WITHIN_MS = 5_000;
 
 /** Sends the partial pictures of a run to the request that waits, one at a time. Stops when the request is gone. */
 export class PartialSender implements PartialPictures {

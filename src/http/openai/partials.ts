@@ -29,9 +29,11 @@ export class PartialInbox {
     this.#written = Promise.withResolvers();
   }
 
-  /** Takes no further pictures. */
+  /** Takes no further pictures. One that was not written whole is lost. */
   close(): void {
     this.#isClosed = true;
-    this.written();
+    if (this.#picture === null) return;
+    this.#picture = null;
+    this.#written.reject(new Error("The response has ended."));
   }
 }

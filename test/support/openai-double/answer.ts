@@ -25,7 +25,7 @@ export async function* answer(
     return "whole";
   }
   if (accepted.stream && fault === null) {
-    yield* askedEvents(accepted, imageBytes, firstSeed);
+    yield* askedEvents(accepted, accepted.stream, imageBytes, firstSeed);
     return "whole";
   }
   if (fault === "byte-order-mark") yield Buffer.from("\ufeff\r\n");
@@ -119,9 +119,12 @@ function* events(accepted: Accepted, imageBytes: number, firstSeed: number): Gen
 }
 
 /** The events of `stream: true`: partial pictures of a quarter of the bytes, then the image. */
-function* askedEvents(accepted: Accepted, imageBytes: number, firstSeed: number): Generator<Buffer> {
-  const { format, width, height, quality, background, n, isEdit, partials } = accepted;
-  const operation = isEdit ? "image_edit" : "image_generation";
+function* askedEvents(
+  { format, width, height, quality, background, n }: Accepted,
+  { operation, partials }: NonNullable<Accepted["stream"]>,
+  imageBytes: number,
+  firstSeed: number,
+): Generator<Buffer> {
   const details = {
     ...{ created_at: 1_776_729_600, size: `${width}x${height}`, quality, background },
     output_format: format,

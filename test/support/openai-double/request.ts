@@ -23,10 +23,8 @@ export type Accepted = {
   format: "png" | "jpeg" | "webp";
   background: string;
   safetyIdentifier: string | null;
-  isEdit: boolean;
-  stream: boolean;
-  /** How many partial pictures of each image a stream has. */
-  partials: number;
+  /** Left out without `stream: true`. `partials`: how many partial pictures of each image. */
+  stream?: { operation: "image_generation" | "image_edit"; partials: number };
 };
 
 const JSON_BYTES_MAX = 1 << 20;
@@ -227,9 +225,12 @@ function accept(fields: Record<string, unknown>, isEdit: boolean): Accepted {
     format: format === "jpeg" || format === "webp" ? format : "png",
     background: "opaque",
     safetyIdentifier: identifier === undefined ? null : String(identifier),
-    isEdit,
-    stream: fields["stream"] === true,
-    partials: Number(fields["partial_images"] ?? 0),
+    ...(fields["stream"] === true && {
+      stream: {
+        operation: isEdit ? "image_edit" : "image_generation",
+        partials: Number(fields["partial_images"] ?? 0),
+      },
+    }),
   };
 }
 
