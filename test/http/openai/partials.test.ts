@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import OpenAI, { toFile } from "openai";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { GenerationRunner } from "../../../src/generations/runner.ts";
 import { PARTIAL_BYTES_MAX, type PartialPictures, ProviderError } from "../../../src/providers/provider.ts";
 import { sketch } from "../../../src/providers/sketch/index.ts";
 import { png } from "../../images/samples.ts";
@@ -175,6 +176,20 @@ describe("partial pictures", () => {
       [`${PARTIAL} 0`, COMPLETED],
       [true, false],
     ]);
+  });
+
+  it("end with a runner that dies: the run that takes over sends none", async () => {
+    const runs = vi.spyOn(GenerationRunner.prototype, "run");
+    runs.mockImplementationOnce(async (_, __, asked) => {
+      const header = { contentType: "image/png", width: 8, height: 8 } as const;
+      await asked?.show({ index: 0, header, bytes: png(8, 8) });
+      throw new Error("The runner died.");
+    });
+    const json = { ...ASKED, partial_images: 3 };
+    const { text } = await call("POST", GENERATIONS, { key: user.key, json });
+    expect(namesOf(text)).toEqual([`${PARTIAL} 0`, COMPLETED]);
+    expect(runs.mock.calls.map(([, , asked]) => asked !== undefined)).toEqual([true, false]);
+    expect(await creditsOf(user)).toBe(92);
   });
 
   it("are dropped when they are no images, too large, or have an index that was not asked for", async () => {
