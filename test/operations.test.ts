@@ -148,6 +148,29 @@ describe("what each request asks of the platform", () => {
     expect(await counted(() => generateJson(key))).toEqual({ ...SYNC, "d1.rows": 1, "object.rows": 4 });
   });
 
+  it("a stream with partial images: nothing more than the image itself", async () => {
+    vi.mocked(sketch.generate).mockImplementation(async function* (_, { partials }) {
+      for (let index = 0; index < 3; index++) {
+        if (await partials?.hasRoom()) partials?.send(index, png(8, 8));
+      }
+      yield { body: new Blob([png(1, 1)]).stream() };
+    });
+    const stream = async (key: string, partial_images: number) => {
+      const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
+      const body = JSON.stringify({ ...ASKED, stream: true, partial_images });
+      const init = { method: "POST", headers, body };
+      const request = new Request("https://hub.example/openai/v1/images/generations", init);
+      const context = createExecutionContext();
+      const text = await (await app.fetch(request, env, context)).text();
+      await waitOnExecutionContext(context);
+      expect(text.split("event: image_generation.partial_image").length - 1).toBe(partial_images);
+    };
+    for (const count of [0, 3]) {
+      const { key } = await idleUser();
+      expect(await counted(() => stream(key, count))).toEqual({ ...SYNC, "r2.get": 1 });
+    }
+  });
+
   it("the events of a generation that has ended: one read of the account", async () => {
     const { key } = await idleUser();
     const { id } = await generateJson(key);

@@ -1,6 +1,6 @@
 import type { ImageOptions } from "../catalogue/options.ts";
 import { describe, log } from "../log.ts";
-import { ProviderError, type Reference } from "../providers/provider.ts";
+import { type PartialPictures, ProviderError, type Reference } from "../providers/provider.ts";
 import { sleep } from "../time.ts";
 import { type CallFailure, Failover } from "./failover.ts";
 import type { CallOutcome, TakeAnswer } from "./gate.ts";
@@ -20,6 +20,8 @@ export type Work = {
   stored(): number;
   /** Stores one image. After `rejected` (not an image) and `unstored` (R2 failed), further images are still read. */
   store(body: ReadableStream<Uint8Array>): Promise<"stored" | "rejected" | "unstored">;
+  /** Where partial pictures go, if a request waits for them. `hasBegun`: an earlier call sent some. */
+  partials?: (PartialPictures & { readonly hasBegun: boolean }) | undefined;
   /** Asks the account for the right to one provider call. @throws when the account does not respond */
   allowCall(): Promise<boolean>;
   /**
@@ -141,11 +143,13 @@ async function callProvider(
     perMinute = limit;
   };
   const task = { saved, save: (state: string) => work.saveTask({ provider: name, state }) };
+  const partials = work.partials?.hasBegun ? undefined : work.partials;
   let unstored = false;
   let failure: CallFailure | null = null;
   try {
     const request = { ...options, providerModel, generationId, n: n - offset, offset };
-    for await (const { body } of provider.generate(request, { references, signal, onLimit, task })) {
+    const call = { references, signal, onLimit, task, partials };
+    for await (const { body } of provider.generate(request, call)) {
       // Checked only here: a provider that is cancelled after its last image cannot report that its response was
       // complete.
       if (stored() === n) break;

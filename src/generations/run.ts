@@ -13,6 +13,7 @@ import { StorageError, storeImage } from "../images/upload.ts";
 import { describe, log } from "../log.ts";
 import { ProviderError } from "../providers/provider.ts";
 import { backoffMs, sleep } from "../time.ts";
+import type { PartialSender } from "./partials.ts";
 
 /** A lease lasts 150 s: one of these may fail before it lapses. */
 const RENEW_EVERY_MS = 60_000;
@@ -29,6 +30,8 @@ export type RunOptions = {
   routes: readonly Route[];
   /** What to do when the provider has no capacity: wait until the job's end, or give the job back. */
   onBusy: "wait" | "defer";
+  /** Left out when no request waits for partial pictures. */
+  partials?: PartialSender | undefined;
 };
 
 /** How long a run waits before it gives its job back. */
@@ -78,7 +81,7 @@ export async function run(
 async function makeAll(
   job: Job,
   openAccount: () => JobAccount,
-  { userId, routes, onBusy }: RunOptions,
+  { userId, routes, onBusy, partials }: RunOptions,
   env: RunBindings,
   signal: AbortSignal,
 ): Promise<{ kind: "result"; result: RunResult } | { kind: "waits"; until: number | null }> {
@@ -122,7 +125,7 @@ async function makeAll(
   const made = await makeImages(usable, {
     ...{ generationId, options: request, references, n: request.n, stored: () => images.length, store },
     ...{ allowCall, take, report, interrupted: job.interrupted ?? job.fence > 1 },
-    ...{ task: job.task ?? null, saveTask, until: workUntil, signal },
+    ...{ task: job.task ?? null, saveTask, until: workUntil, signal, partials },
   });
   switch (made.kind) {
     case "waits":

@@ -4,6 +4,7 @@ import type { FinishOutcome } from "../account/outcomes.ts";
 import { readConfig } from "../config.ts";
 import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
+import { PartialSender, type PartialsAsked } from "./partials.ts";
 import { run } from "./run.ts";
 
 /** The platform evicts an object about 139 s after its caller disconnected, unless it is called again. */
@@ -14,10 +15,12 @@ const CALL_ITSELF_EVERY_MS = 30_000;
  * waiting request takes over, or the lease in the account lapses and the queue runs the generation.
  */
 export class GenerationRunner extends DurableObject<Env> {
-  async run(userId: string, job: Job): Promise<FinishOutcome | null> {
-    const { model, test } = job.request;
+  /** @param asked the partial pictures that the waiting request asks for */
+  async run(userId: string, job: Job, asked?: PartialsAsked): Promise<FinishOutcome | null> {
+    const { model, test, n } = job.request;
     const routes = routesFor(model, readConfig(this.env), test);
-    const options = { userId, routes, onBusy: "wait" } as const;
+    const partials = asked && new PartialSender(asked, n);
+    const options = { userId, routes, onBusy: "wait", partials } as const;
     const itself = this.env.GENERATION_RUNNER.get(this.ctx.id);
     const keepAlive = setInterval(() => {
       itself.stay().catch((error: unknown) => log("runner_stay_failed", { error: describe(error) }));

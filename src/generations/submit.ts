@@ -21,6 +21,7 @@ import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
 import { repetitionOf, type SdkHeaders } from "./fingerprint.ts";
 import type { GenerationInput } from "./input.ts";
+import type { PartialsAsked } from "./partials.ts";
 import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
 import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
@@ -40,6 +41,8 @@ export type Submission = RequestContext & {
   sdk: SdkHeaders | null;
   /** The API key that pays, or null for the pages. */
   keyId: string | null;
+  /** For a sync submission whose response can show partial pictures. */
+  partials?: PartialsAsked | undefined;
   /** The upload that brought references with the request, or null. It is given up unless a generation is accepted. */
   uploadId: string | null;
 };
@@ -193,13 +196,13 @@ function checkWebhookUrl({ webhook_url: url }: GenerationInput, config: Config):
 
 async function settle(
   env: Env,
-  { userId, mode, waitSeconds = 0 }: Submission,
+  { userId, mode, waitSeconds = 0, partials }: Submission,
   generation: GenerationRecord,
   job: Job | null,
   config: Config,
 ): ReturnType<typeof awaitEnd> {
   if (mode === "async") return await awaitInAccount(env, userId, generation, Date.now() + waitSeconds * 1000);
-  return await awaitEnd(env, userId, generation, job, config);
+  return await awaitEnd(env, userId, generation, job, config, partials);
 }
 
 /**

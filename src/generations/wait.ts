@@ -5,6 +5,7 @@ import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { sleep, TimeoutError, withTimeout } from "../time.ts";
+import type { PartialsAsked } from "./partials.ts";
 
 /** How often the waiting request takes over from a run that died. After that, the queue recovers the generation. */
 const TAKE_OVERS_MAX = 5;
@@ -28,6 +29,7 @@ type AwaitedEnd =
  * Runs the job in a runner and waits for its end. Takes over from a run that dies. If another worker holds the lease,
  * waits in the account. Returns `pending` when the time is up first.
  * @param job the lease of this caller, or null when another caller has it
+ * @param partials the partial pictures that the caller asks for. Only the first run sends them
  */
 export async function awaitEnd(
   env: Env,
@@ -35,13 +37,15 @@ export async function awaitEnd(
   accepted: GenerationRecord,
   job: Job | null,
   { SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS }: Config,
+  partials?: PartialsAsked,
 ): Promise<AwaitedEnd> {
   const until = Date.now() + SYNC_WAIT_SECONDS * 1000 + WAIT_GRACE_MS;
   // At the deadline the account ends the generation even if the runner hangs, so ask the account from then on.
   const runUntil = Date.now() + Math.min(SYNC_WAIT_SECONDS, RUN_DEADLINE_SECONDS) * 1000;
   let next = job;
   for (let takeOvers = 0; next !== null; takeOvers++) {
-    const outcome = await runInRunner(env, userId, next, runUntil - Date.now());
+    const asked = takeOvers === 0 ? partials : undefined;
+    const outcome = await runInRunner(env, userId, next, runUntil - Date.now(), asked);
     if (outcome?.kind === "settled") return { kind: "ended", ...pick(outcome) };
     const pause = RETRY_AFTER_MS * 2 ** takeOvers;
     const mayGoOn = takeOvers < TAKE_OVERS_MAX && Date.now() + pause < runUntil;
@@ -80,10 +84,14 @@ async function runInRunner(
   userId: string,
   job: Job,
   milliseconds: number,
+  asked: PartialsAsked | undefined,
 ): Promise<FinishOutcome | { kind: "died" } | null> {
   const runner = env.GENERATION_RUNNER.get(env.GENERATION_RUNNER.newUniqueId());
   try {
-    return await withTimeout(milliseconds, Promise.resolve<FinishOutcome | null>(runner.run(userId, job)));
+    return await withTimeout(
+      milliseconds,
+      Promise.resolve<FinishOutcome | null>(runner.run(userId, job, asked)),
+    );
   } catch (error) {
     if (error instanceof TimeoutError) return null;
     log("runner_failed", { user_id: userId, generation_id: job.generationId, error: describe(error) });

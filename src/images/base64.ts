@@ -6,6 +6,15 @@ export function base64Length(bytes: number): number {
   return 4 * Math.ceil(bytes / 3);
 }
 
+/** Encodes bytes as base64, in ASCII pieces. */
+export function* encodeBytes(bytes: Uint8Array): Generator<Uint8Array, void> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    const piece = bytes.subarray(at, at + PIECE_BYTES);
+    const { buffer, byteOffset, byteLength } = piece;
+    yield Buffer.from(Buffer.from(buffer, byteOffset, byteLength).toString("base64"), "latin1");
+  }
+}
+
 /** Encodes a stream as base64, in ASCII pieces. Cancels the stream when its reader stops early. */
 export async function* encodeBase64(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const reader = body.getReader({ mode: "byob" });

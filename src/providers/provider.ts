@@ -79,6 +79,26 @@ type ProviderTask = {
   save(state: string): Promise<void>;
 };
 
+/** Receives pictures of an image that is not finished. They are shown to a waiting client, never stored or charged. */
+export interface PartialPictures {
+  /** How many to make of each image: 1 to 3. */
+  readonly count: number;
+  /**
+   * Whether there is room for the next picture. Ask before one is made or read: only one is in memory at a time. Waits
+   * for a limited time until the one before has been sent.
+   */
+  hasRoom(): Promise<boolean>;
+  /**
+   * Sends a picture in the background, without an error. Drops what is not a whole PNG, JPEG or WebP of at most
+   * {@link PARTIAL_BYTES_MAX}.
+   * @param index from 0, for each image
+   */
+  send(index: number, picture: Uint8Array): void;
+}
+
+/** Several times a partial picture of 1024 x 1024. */
+export const PARTIAL_BYTES_MAX = 8 * 1024 * 1024;
+
 export interface Provider {
   /** The supported formats. A request for another one is refused before any charge. */
   readonly formats: readonly OutputFormat[];
@@ -102,6 +122,8 @@ export interface Provider {
       onLimit?: (perMinute: number) => void;
       /** For providers that are polled. Others ignore it. */
       task?: ProviderTask;
+      /** Left out when nobody waits for partial pictures. Providers that make none ignore it. */
+      partials?: PartialPictures | undefined;
     },
   ): AsyncIterable<ProvidedImage>;
 }

@@ -215,7 +215,7 @@ const SDK: Trial[] = [
     },
   },
   {
-    what: "stream, n above one",
+    what: "stream with partial images, n above one",
     async run(account) {
       const stream = await openai(account).images.generate({
         model: MODEL,
@@ -226,11 +226,16 @@ const SDK: Trial[] = [
       });
       const events = [];
       for await (const event of stream) events.push([event.type, isPicture(event.b64_json)]);
-      expect(events).toEqual(Array(2).fill(["image_generation.completed", true]));
+      expect(events).toEqual(
+        ["partial_image", "partial_image", "completed", "completed"].map((type) => [
+          `image_generation.${type}`,
+          true,
+        ]),
+      );
     },
   },
   {
-    what: "stream an edit",
+    what: "stream an edit with partial images",
     async run(account) {
       const image = await toFile(PNG, "a.png");
       const stream = await openai(account).images.edit({
@@ -238,10 +243,13 @@ const SDK: Trial[] = [
         prompt: promptOf(),
         image,
         stream: true,
+        partial_images: 2,
       });
       const events = [];
       for await (const event of stream) events.push([event.type, isPicture(event.b64_json)]);
-      expect(events).toEqual([["image_edit.completed", true]]);
+      expect(events).toEqual(
+        ["partial_image", "partial_image", "completed"].map((type) => [`image_edit.${type}`, true]),
+      );
     },
   },
   {

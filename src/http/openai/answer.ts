@@ -6,6 +6,7 @@ import { TimeoutError, withTimeout } from "../../time.ts";
 import type { AppEnv } from "../env.ts";
 import { toApiError } from "../errors.ts";
 import { toOpenAIError } from "./errors.ts";
+import type { PartialInbox } from "./partials.ts";
 import {
   completedEvents,
   encodeParts,
@@ -13,6 +14,7 @@ import {
   imagesResponse,
   lengthOf,
   type Operation,
+  partialEvent,
 } from "./render.ts";
 import type { ImageFields } from "./schemas.ts";
 
@@ -45,9 +47,9 @@ export async function sendWhole(
 }
 
 /**
- * Answers with server-sent events: the images once they are there, comments until then.
+ * Answers with server-sent events: the images once they are there; partial pictures and comments until then.
  * @param id the generation's, where it is known before it ends
- * @throws what `work` throws, if it does so soon; later it becomes an event
+ * @throws what `work` throws, if it does so soon and before any partial picture; later it becomes an event
  */
 export async function sendStream(
   c: Context<AppEnv>,
@@ -56,18 +58,17 @@ export async function sendStream(
   fields: ImageFields,
   id: string | null,
   delivered: Delivered,
+  partials: PartialInbox,
 ): Promise<Response> {
-  const soon = await withTimeout(STATUS_WITHIN_MS, work).catch((error: unknown) => {
-    if (error instanceof TimeoutError) return null;
-    throw error;
-  });
+  const begun = partials.next().then(() => null);
+  const soon = await within(STATUS_WITHIN_MS, Promise.race([work, begun]));
   const known = soon?.id ?? id;
   if (known !== null) c.header("X-Generation-Id", known);
   c.header("Content-Type", "text/event-stream; charset=utf-8");
   // Proxies that gather answers before they pass them on are asked not to.
   c.header("X-Accel-Buffering", "no");
   const { readable, writable } = new IdentityTransformStream();
-  const stream = new EventStream(c, work, operation, fields);
+  const stream = new EventStream(c, work, operation, fields, partials);
   const sent = pump(c, stream.events(), writable).then((whole) =>
     whole && stream.shown !== null ? delivered(stream.shown) : undefined,
   );
@@ -82,40 +83,53 @@ class EventStream {
   readonly #work: Promise<GenerationRecord>;
   readonly #operation: Operation;
   readonly #fields: ImageFields;
+  readonly #partials: PartialInbox;
 
   constructor(
     c: Context<AppEnv>,
     work: Promise<GenerationRecord>,
     operation: Operation,
     fields: ImageFields,
+    partials: PartialInbox,
   ) {
     this.#c = c;
     this.#work = work;
     this.#operation = operation;
     this.#fields = fields;
+    this.#partials = partials;
   }
 
   async *events(): AsyncGenerator<Uint8Array, void> {
     try {
       for (;;) {
-        const generation = await withTimeout(KEEP_ALIVE_MS, this.#work).catch((error: unknown) => {
-          if (error instanceof TimeoutError) return null;
-          throw error;
-        });
-        if (generation !== null) {
-          const parts = completedEvents(this.#operation, generation, this.#fields, readConfig(this.#c.env));
+        const next = await within(KEEP_ALIVE_MS, Promise.race([this.#partials.next(), this.#work]));
+        if (next !== null && "bytes" in next) {
+          yield* partialEvent(this.#operation, next, this.#fields);
+          this.#partials.written();
+        } else if (next !== null) {
+          const parts = completedEvents(this.#operation, next, this.#fields, readConfig(this.#c.env));
           yield* encodeParts(parts, this.#c.env.IMAGES);
-          this.shown = generation;
+          this.shown = next;
           return;
-        }
-        yield KEEP_ALIVE;
+        } else yield KEEP_ALIVE;
       }
     } catch (error) {
       const told = toApiError(error, this.#c);
       log("stream_failed", { request_id: this.#c.get("requestId"), code: told.code });
       yield new TextEncoder().encode(errorEvent(toOpenAIError(told)));
+    } finally {
+      // Also when the client has left: the run then makes no further ones.
+      this.#partials.close();
     }
   }
+}
+
+/** What the promise resolves to, or null when that takes longer. */
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | null> {
+  return await withTimeout(milliseconds, promise).catch((error: unknown) => {
+    if (error instanceof TimeoutError) return null;
+    throw error;
+  });
 }
 
 /** Whether the answer was written to its end. Never rejects: what goes wrong breaks the answer off. */

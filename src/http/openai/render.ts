@@ -3,7 +3,8 @@ import { imageUrl } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import type { Model } from "../../catalogue/model.ts";
 import type { Config } from "../../config.ts";
-import { base64Length, encodeBase64 } from "../../images/base64.ts";
+import type { PartialPicture } from "../../generations/partials.ts";
+import { base64Length, encodeBase64, encodeBytes } from "../../images/base64.ts";
 import type { StoredImage } from "../../images/stored.ts";
 
 import { count, listOf, named } from "../fields.ts";
@@ -18,12 +19,13 @@ const usage = () =>
     credits: count.meta({ description: "The price. This service counts no tokens." }),
   });
 
-const shownFields = () => ({
+const pictureFields = () => ({
   size: z.string(),
   background: z.literal("opaque"),
   output_format: z.enum(["png", "jpeg", "webp"]),
-  usage: usage(),
 });
+
+const shownFields = () => ({ ...pictureFields(), usage: usage() });
 
 export const OpenAIModel = named("OpenAIModel", () =>
   z.strictObject({
@@ -49,8 +51,19 @@ export const OpenAIImages = named("OpenAIImages", () =>
   }),
 );
 
-/** The data of one server-sent event. */
-export const OpenAIImageEvent = named("OpenAIImageEvent", () =>
+/** A picture of an image that is not finished. */
+const OpenAIPartialEvent = named("OpenAIPartialEvent", () =>
+  z.strictObject({
+    type: z.enum(["image_generation.partial_image", "image_edit.partial_image"]),
+    b64_json: z.base64(),
+    partial_image_index: z.int().min(0).max(2).meta({ description: "From 0, for each image." }),
+    created_at: z.int().meta({ description: "Unix time in seconds." }),
+    quality: z.enum(["auto", "low", "medium", "high"]),
+    ...pictureFields(),
+  }),
+);
+
+const OpenAICompletedEvent = named("OpenAICompletedEvent", () =>
   z.strictObject({
     type: z.enum(["image_generation.completed", "image_edit.completed"]),
     b64_json: z.base64().optional(),
@@ -59,6 +72,11 @@ export const OpenAIImageEvent = named("OpenAIImageEvent", () =>
     quality: z.enum(["auto", "low", "medium", "high"]),
     ...shownFields(),
   }),
+);
+
+/** The data of one server-sent event, of any type. */
+export const OpenAIImageEvent = named("OpenAIImageEvent", () =>
+  z.union([OpenAICompletedEvent, OpenAIPartialEvent]),
 );
 
 const shownExample = {
@@ -144,6 +162,24 @@ export function completedEvents(
   });
 }
 
+/** OpenAI's event of a picture that is not finished, in pieces. */
+export function* partialEvent(
+  operation: Operation,
+  { index, header, bytes }: PartialPicture,
+  fields: ImageFields,
+): Generator<Uint8Array, void> {
+  const encoder = new TextEncoder();
+  const type = `${operation}.partial_image`;
+  yield encoder.encode(`event: ${type}\ndata: {"type":"${type}","b64_json":"`);
+  yield* encodeBytes(bytes);
+  const details = {
+    partial_image_index: index,
+    created_at: Math.floor(Date.now() / 1000),
+    ...shownOf(header, fields),
+  };
+  yield encoder.encode(`",${JSON.stringify(details).slice(1)}\n\n`);
+}
+
 /** The member that carries a picture: `b64_json`, or `url` where the caller asked for it. */
 function pictureOf(
   generation: GenerationRecord,
@@ -186,7 +222,10 @@ export async function* encodeParts(
   }
 }
 
-function shownOf(image: StoredImage | undefined, fields: ImageFields) {
+function shownOf(
+  image: Pick<StoredImage, "contentType" | "width" | "height"> | undefined,
+  fields: ImageFields,
+) {
   return {
     size: image ? `${image.width}x${image.height}` : "auto",
     quality: fields.quality ?? "auto",

@@ -6,6 +6,7 @@ import { models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import type { SdkHeaders } from "../../generations/fingerprint.ts";
 import { findOffered, offeredModels } from "../../generations/models.ts";
+import type { PartialPicture, PartialsAsked } from "../../generations/partials.ts";
 import { noteDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
 import { admitUpload, giveUpUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
@@ -35,6 +36,7 @@ import {
   tellAccepted,
 } from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
+import { PartialInbox } from "./partials.ts";
 import {
   BASE64_EXAMPLE,
   eventExample,
@@ -101,7 +103,7 @@ openai.post(
     id: "openaiCreateImage",
     summary: "Generate images, in OpenAI's dialect",
     description:
-      "With `stream: true` the answer is server-sent events: one `image_generation.completed` for each image.",
+      "With `stream: true` the answer is server-sent events: one `image_generation.completed` for each image. With `partial_images`, up to that many `image_generation.partial_image` come before it.",
     tag: "openai",
     security: "apiKey",
     headers: ["Idempotency-Key", "X-Stainless-Retry-Count", "X-Test-Scenario"],
@@ -125,7 +127,7 @@ openai.post(
     id: "openaiEditImage",
     summary: "Edit images, in OpenAI's dialect",
     description:
-      "A form with files, or JSON with data URLs in base64 or https URLs: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image.",
+      "A form with files, or JSON with data URLs in base64 or https URLs: up to 16 images of 50 MB each. With `stream: true` the answer is server-sent events: one `image_edit.completed` for each image. With `partial_images`, up to that many `image_edit.partial_image` come before it.",
     tag: "openai",
     security: "apiKey",
     headers: ["Idempotency-Key", "X-Stainless-Retry-Count", "X-Test-Scenario"],
@@ -232,7 +234,11 @@ async function answer(
   const { fields } = received;
   // Made once the body is here: ids sort by age, and a body may be held open for minutes.
   const id = newId("gen");
-  const work = make(c, call, id, received).then((outcome) => endedOf(c, outcome, id));
+  const inbox = new PartialInbox();
+  const count = fields.stream ? (fields.partial_images ?? 0) : 0;
+  const show = (picture: PartialPicture) => inbox.show(picture);
+  const partials = count > 0 ? { count, show } : undefined;
+  const work = make(c, call, id, received, partials).then((outcome) => endedOf(c, outcome, id));
   const delivered = async (generation: GenerationRecord) => {
     if (call.sdk !== null) await noteDelivered(call.caller.userId, generation.id, c.env);
   };
@@ -240,7 +246,7 @@ async function answer(
   // A stream that its reader has left hears no more of the work, which goes on.
   work.catch(() => null);
   const mayJoin = (call.sdk?.count ?? 0) > 0 || call.idempotencyKey !== null;
-  return await sendStream(c, work, operation, fields, mayJoin ? null : id, delivered);
+  return await sendStream(c, work, operation, fields, mayJoin ? null : id, delivered, inbox);
 }
 
 async function make(
@@ -248,6 +254,7 @@ async function make(
   { caller, config, idempotencyKey, sdk, test }: Call,
   id: string,
   { fields, references, names, uploadId }: Received,
+  partials: PartialsAsked | undefined,
 ): Promise<Submitted> {
   let submission: Submission;
   try {
@@ -256,7 +263,7 @@ async function make(
     submission = {
       ...{ id, input, mode: "sync", idempotencyKey, sdk },
       ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
-      ...{ references, names, uploadId, test },
+      ...{ references, names, uploadId, test, partials },
     };
   } catch (error) {
     const stored = references.flatMap((entry) => (entry.kind === "stored" ? [entry.reference] : []));

@@ -61,12 +61,11 @@ const asked = {
     .nullish()
     .meta({ description: "The newer name of `user`, which it takes precedence over." }),
   stream: z.boolean().nullish().meta({ description: "Answer with server-sent events.", default: false }),
-  partial_images: z
-    .int()
-    .min(0)
-    .max(3)
-    .nullish()
-    .meta({ description: "Accepted from clients that send it, and ignored: no partial images are sent." }),
+  partial_images: z.int().min(0).max(3).nullish().meta({
+    description:
+      "How many pictures of each unfinished image to send, with `stream: true`. There may be fewer: not every provider makes them, and those that a reader is too slow for are left out. They are not charged for.",
+    default: 0,
+  }),
   response_format: z
     .enum(["b64_json", "url"])
     .nullish()

@@ -1,6 +1,6 @@
-import { type ProvidedImage, ProviderError } from "../provider.ts";
+import { PARTIAL_BYTES_MAX, type PartialPictures, type ProvidedImage, ProviderError } from "../provider.ts";
 import { undelivered } from "../wire/failure.ts";
-import { type Progress as ImageProgress, readImage, readImageStream } from "../wire/image.ts";
+import { type Progress as ImageProgress, readImage, readImageStream, readSmall } from "../wire/image.ts";
 import { COLON, type JsonReader, OPEN_BRACE, OPEN_BRACKET, STRING } from "../wire/json.ts";
 import { type UpstreamError, wrappedIn } from "./failure.ts";
 
@@ -17,13 +17,20 @@ export type Progress = ImageProgress & { lost?: ProviderError };
 /** Fetches the image at a URL of the response. @throws {ProviderError} when it cannot be fetched */
 export type OpenUrl = (url: string) => Promise<ReadableStream<Uint8Array>>;
 
-type Reading = { json: JsonReader; imagesMax: number; progress: Progress; openUrl: OpenUrl };
+type Reading = {
+  json: JsonReader;
+  imagesMax: number;
+  progress: Progress;
+  openUrl: OpenUrl;
+  /** Left out when partial pictures are skipped. */
+  partials: PartialPictures | undefined;
+};
 
 /**
  * Reads the upstream's response, and yields each image as its first bytes arrive. The response is
  * `{"data":[{"b64_json":"…"},…],…}` with its fields in any order, or server-sent events with the same content
  * (`image_generation.completed`), which some gateways send unasked. An entry may have a `url` or a data URL instead.
- * Returns the response's error object, or null. Stops at the end of image `imagesMax`: nothing after it can revoke it.
+ * Partial pictures of such events go to `partials`. Returns the response's error object, or null. Stops at the end of image `imagesMax`: nothing after it can revoke it.
  * @throws {ProviderError} `undelivered` when the response breaks off, has another form, or lacks an image that it names
  */
 export async function* readAnswer(
@@ -31,8 +38,9 @@ export async function* readAnswer(
   imagesMax: number,
   progress: Progress,
   openUrl: OpenUrl,
+  partials?: PartialPictures,
 ): AsyncGenerator<ProvidedImage, UpstreamError | null> {
-  const reading = { json, imagesMax, progress, openUrl };
+  const reading = { json, imagesMax, progress, openUrl, partials };
   const isEvents = EVENT_STARTS.includes(String.fromCharCode(await json.start()));
   const error = isEvents ? yield* readEvents(reading) : yield* readWhole(reading);
   if (progress.images === imagesMax) return null;
@@ -62,7 +70,7 @@ const EVENT_STARTS = "edir:";
 
 /** Server-sent events (HTML, 9.2.6), each with its JSON in one line. */
 async function* readEvents(reading: Reading): AsyncGenerator<ProvidedImage, UpstreamError | null> {
-  const { json, imagesMax, progress } = reading;
+  const { json, imagesMax, progress, partials } = reading;
   let event = "";
   for (;;) {
     const field = await json.line(NAME_LENGTH_MAX, COLON);
@@ -72,7 +80,7 @@ async function* readEvents(reading: Reading): AsyncGenerator<ProvidedImage, Upst
       continue;
     }
     const first = await json.peekInLine();
-    if (field.text === "data" && first === OPEN_BRACE && !isPartial(event)) {
+    if (field.text === "data" && first === OPEN_BRACE && (partials || !isPartial(event))) {
       const error = yield* readMembers(reading, event);
       if (error !== null || progress.images === imagesMax) return error;
       await json.line(0);
@@ -87,6 +95,20 @@ async function* readEvents(reading: Reading): AsyncGenerator<ProvidedImage, Upst
 /** A preview. Another event brings the complete image. */
 const isPartial = (type: string | null) => type?.endsWith(".partial_image") ?? false;
 
+/** What is known of a partial picture before the end of its event. */
+type Partial = { index: number | null; picture: Uint8Array | null };
+
+/** Reads one member of a partial picture's event. */
+async function readPartialField({ json, partials }: Reading, key: string | null, partial: Partial) {
+  const first = await json.peek();
+  if (key === "b64_json" && first === STRING && partial.picture === null && (await partials?.hasRoom())) {
+    const picture = await json.picture(false);
+    if (typeof picture === "function") partial.picture = await readSmall(picture, PARTIAL_BYTES_MAX);
+  } else if (key === "partial_image_index" && ![STRING, OPEN_BRACE, OPEN_BRACKET].includes(first)) {
+    partial.index = Number(await json.scalar());
+  } else await json.skip();
+}
+
 /**
  * Reads one object: the whole response (`event` null), or the content of one event, which may be a single image. May
  * return before the end of the object once all images have arrived.
@@ -97,6 +119,7 @@ async function* readMembers(
 ): AsyncGenerator<ProvidedImage, UpstreamError | null> {
   const { json, imagesMax, progress } = reading;
   const entry: Entry = { taken: null, url: null };
+  const partial: Partial = { index: null, picture: null };
   let error: UpstreamError | null = null;
   let dataSeen = false;
   let type = event;
@@ -108,10 +131,13 @@ async function* readMembers(
       yield* readData(reading);
     } else if (event !== null && key === "type" && (await json.peek()) === STRING) {
       type = await json.text(NAME_LENGTH_MAX);
-    } else if (event !== null && !isPartial(type)) yield* readField(reading, key, entry);
+    } else if (isPartial(type)) await readPartialField(reading, key, partial);
+    else if (event !== null) yield* readField(reading, key, entry);
     else await json.skip();
     if (progress.images === imagesMax) return null;
   }
+  const { index, picture } = partial;
+  if (index !== null && picture !== null) reading.partials?.send(index, picture);
   yield* readUrl(reading, entry);
   return error;
 }

@@ -40,17 +40,14 @@ export type OpenAIOptions = {
 export function createOpenAI(options: OpenAIOptions): Provider {
   return {
     formats: ["png", "jpeg", "webp"],
-    generate: (request, { references, signal, onLimit }) =>
-      generate(options, request, references, signal, onLimit),
+    generate: (request, call) => generate(options, request, call),
   };
 }
 
 async function* generate(
   options: OpenAIOptions,
   request: ImageRequest,
-  references: readonly Reference[],
-  signal: AbortSignal,
-  onLimit: ((perMinute: number) => void) | undefined,
+  { references, signal, onLimit, partials }: Parameters<Provider["generate"]>[1],
 ): AsyncGenerator<ProvidedImage, void> {
   const call = startCall();
   const { baseUrl, idleMs = IDLE_MS } = options;
@@ -59,14 +56,20 @@ async function* generate(
   let ended = false;
   let source: ByteSource | null = null;
   try {
-    const response = await respond(call, send(options, request, references, stopped), stopped);
+    const response = await respond(
+      call,
+      send(options, request, references, partials?.count ?? 0, stopped),
+      stopped,
+    );
     call.requestId = printable(response.headers.get("x-request-id"), /^[!-~]{1,128}$/);
     const perMinute = /^\d{1,6}$/.exec(response.headers.get("x-ratelimit-limit-images") ?? "");
     if (perMinute) onLimit?.(Number(perMinute[0]));
     source = sourceOf(response, { idleMs, signal: stopped });
     const json = new JsonReader(source?.next ?? (async () => null));
     const openUrl = (url: string) => openPicture(url, { baseUrl, idleMs, signal: stopped });
-    const error = response.ok ? yield* readAnswer(json, request.n, call, openUrl) : await readRefusal(json);
+    const error = response.ok
+      ? yield* readAnswer(json, request.n, call, openUrl, partials)
+      : await readRefusal(json);
     if (error !== null || !response.ok) throw refusal(response, error, call);
     ended = true;
   } catch (error) {
@@ -83,15 +86,16 @@ async function send(
   { apiKey, baseUrl }: OpenAIOptions,
   request: ImageRequest,
   references: readonly Reference[],
+  partials: number,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { path, headers, body } = buildRequest(request, references, signal);
+  const { path, headers, body } = buildRequest(request, references, partials, signal);
   const init: RequestInit = {
     method: "POST",
     // OpenAI logs this id, which helps when no response, and so none of its own ids, reaches us.
     headers: {
       ...headers,
-      accept: "application/json",
+      accept: partials > 0 ? "text/event-stream" : "application/json",
       authorization: `Bearer ${apiKey}`,
       "x-client-request-id": request.generationId,
     },

@@ -11,13 +11,15 @@ type UpstreamRequest = {
 /**
  * Builds the call: JSON to `/images/generations`, or, with references, a form to `/images/edits`. The form is streamed
  * from storage. Stops sending when `signal` aborts.
+ * @param partials how many partial pictures of each image to ask for. With any, the answer is an event stream
  */
 export function buildRequest(
   request: ImageRequest,
   references: readonly Reference[],
+  partials: number,
   signal: AbortSignal,
 ): UpstreamRequest {
-  const fields = fieldsOf(request);
+  const fields = { ...fieldsOf(request), ...(partials > 0 && { stream: true, partial_images: partials }) };
   if (references.length === 0) {
     const headers = { "content-type": "application/json" };
     return { path: "/images/generations", headers, body: JSON.stringify(fields) };

@@ -1,12 +1,12 @@
 import { type Size, sizeOfNames } from "../../catalogue/sizes.ts";
 import {
   type ImageRequest,
+  type PartialPictures,
   type ProvidedImage,
   type Provider,
   ProviderError,
-  type Reference,
 } from "../provider.ts";
-import { composeScene } from "./compose.ts";
+import { composeScene, type SceneRequest } from "./compose.ts";
 import { createPainter } from "./paint.ts";
 import { encodePng } from "./png.ts";
 
@@ -14,7 +14,9 @@ import { encodePng } from "./png.ts";
 export const EDGE_PIXELS_MAX = 12_288;
 const AUTO_SIZE = { width: 1024, height: 1024 };
 
-type GenerateOptions = { references: readonly Reference[]; signal: AbortSignal };
+type GenerateOptions = Parameters<Provider["generate"]>[1];
+/** The longest edges of partial pictures, from the first. */
+const PARTIAL_EDGES = [128, 256, 512];
 
 /**
  * The built-in provider: it draws a landscape in the Worker, from the words of the prompt. The same prompt, size,
@@ -35,9 +37,31 @@ async function* generate(request: ImageRequest, options: GenerateOptions): Async
     check();
     const seed = await seedOf([request.prompt, request.background, references, String(index)]);
     const quality = request.renderQuality === "auto" ? "medium" : request.renderQuality;
-    const scene = composeScene({ ...size, prompt: request.prompt, quality, seed });
+    const { prompt } = request;
+    if (options.partials)
+      await drawPartials({ ...size, prompt, quality: "low", seed }, options.partials, check);
+    const scene = composeScene({ ...size, prompt, quality, seed });
     yield { body: encodePng(size, createPainter(scene), check) };
   }
+}
+
+/** Draws the same scene small and with little detail, a larger one each time: much cheaper than the image. */
+async function drawPartials(
+  scene: SceneRequest,
+  partials: PartialPictures,
+  check: () => void,
+): Promise<void> {
+  for (const [index, edge] of PARTIAL_EDGES.slice(0, partials.count).entries()) {
+    if (!(await partials.hasRoom())) continue;
+    const scale = Math.min(1, edge / Math.max(scene.width, scene.height));
+    const size = { width: shrink(scene.width, scale), height: shrink(scene.height, scale) };
+    const body = encodePng(size, createPainter(composeScene({ ...scene, ...size })), check);
+    partials.send(index, new Uint8Array(await new Response(body).arrayBuffer()));
+  }
+}
+
+function shrink(edge: number, scale: number): number {
+  return Math.max(1, Math.round(edge * scale));
 }
 
 /** The size of a request: in pixels, or else by its ratio and tier. */

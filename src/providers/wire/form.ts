@@ -8,7 +8,7 @@ const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "web
  * @param nameOf returns the field name of the reference at an index, from 0
  */
 export function formParts(
-  fields: Readonly<Record<string, string | number>>,
+  fields: Readonly<Record<string, string | number | boolean>>,
   references: readonly Reference[],
   nameOf: (index: number) => string,
 ): { parts: BodyPart[]; contentType: string } {

@@ -43,3 +43,22 @@ export async function* readImageStream(
     await reader.cancel().catch(() => null);
   }
 }
+
+/** The whole picture, if it has at most that many bytes, else null. Reads it to its end in either case. */
+export async function readSmall(piece: Pieces, bytesMax: number): Promise<Uint8Array | null> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (let bytes = await piece(); bytes !== null; bytes = await piece()) {
+    length += bytes.length;
+    if (length <= bytesMax) pieces.push(bytes);
+    else pieces.length = 0;
+  }
+  if (length > bytesMax) return null;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const bytes of pieces) {
+    whole.set(bytes, at);
+    at += bytes.length;
+  }
+  return whole;
+}

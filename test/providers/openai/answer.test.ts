@@ -51,6 +51,27 @@ it.each([
 });
 
 it.each([
+  ['event: image_edit.partial_image\ndata: {"b64_json":"REVG","partial_image_index":1}', [[1, "DEF"]]],
+  ['data: {"type":"image_edit.partial_image","partial_image_index":0,"b64_json":"REVG"}', [[0, "DEF"]]],
+  ['event: image_edit.partial_image\ndata: {"b64_json":"REVG"}', []],
+  ['event: image_edit.partial_image\ndata: {"b64_json":"REVG","partial_image_index":"1"}', []],
+  ['event: image_edit.partial_image\ndata: {"b64_json":null,"partial_image_index":[1]}', []],
+  ['event: image_edit.partial_image\ndata: {"url":"https://x","partial_image_index":1}', []],
+])("passes on the partial picture of %s", async (event, expected) => {
+  const text = `${event}\n\nevent: image_edit.completed\ndata: {"b64_json":"QUJD"}\n\n`;
+  for (const hasRoom of [true, false]) {
+    const sent: unknown[] = [];
+    const send = (index: number, picture: Uint8Array) => sent.push([index, String.fromCharCode(...picture)]);
+    const partials = { count: 3, hasRoom: async () => hasRoom, send };
+    const progress = { images: 0, broken: null };
+    const answer = readAnswer(new JsonReader(chunks(text, 7)), 1, progress, openUrl, partials);
+    const images: string[] = [];
+    for await (const { body } of answer) images.push(await new Response(body).text());
+    expect([images, sent]).toEqual([["ABC"], hasRoom ? expected : []]);
+  }
+});
+
+it.each([
   ["", [], "ends early|expected {"],
   ["null", [], "expected {"],
   ["<html>", [], "expected {"],

@@ -5,8 +5,19 @@ import { ERROR_BYTES_MAX } from "../../../src/providers/wire/call.ts";
 
 const url = inject("openaiDouble");
 
-type Result = { images: Uint8Array[]; error: unknown; lines: Record<string, unknown>[] };
-type Options = { baseUrl?: string; apiKey?: string; signal?: AbortSignal; references?: Reference[] };
+type Result = {
+  images: Uint8Array[];
+  error: unknown;
+  lines: Record<string, unknown>[];
+  partials: [index: number, picture: Uint8Array][];
+};
+type Options = {
+  baseUrl?: string;
+  apiKey?: string;
+  signal?: AbortSignal;
+  references?: Reference[];
+  partials?: number;
+};
 
 const plain: ImageRequest = {
   generationId: "gen_plain",
@@ -338,6 +349,29 @@ it.each([
   expect(thrown).toMatchObject({ failure: { reason } });
 });
 
+it.each([
+  [1, []],
+  [2, [reference("image/png", 100)]],
+])("asks for %i partial pictures of each image, and passes them on", async (count, references) => {
+  const generationId = `gen_${crypto.randomUUID()}`;
+  const { images, error, partials } = await run(
+    { generationId, n: 2, prompt: "[bytes:9000]" },
+    { references, partials: count },
+  );
+  expect([error, images.map(({ length }) => length)]).toEqual([null, [9000, 9000]]);
+  expect(partials.map(([index]) => index)).toEqual(count === 1 ? [0, 0] : [0, 1, 0, 1]);
+  for (const [, picture] of partials) expect([...picture.subarray(0, 4)]).toEqual(START.png);
+  expect(await callOf(generationId)).toMatchObject({
+    headers: { accept: "text/event-stream" },
+    fields: { stream: true, partial_images: count },
+  });
+});
+
+it("reads the images of a server that does not stream", async () => {
+  const { images, error, partials } = await run({ n: 2, prompt: "[fault:odd-json]" }, { partials: 3 });
+  expect([images.length, error, partials]).toEqual([2, null, []]);
+});
+
 it("reports an unreachable base URL as unavailable", async () => {
   const { error } = await run({}, { baseUrl: "http://127.0.0.1:9/v1" });
   expect(error).toMatchObject({ failure: unavailable });
@@ -348,7 +382,7 @@ it("accepts a base URL with a trailing slash", async () => {
 });
 
 async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs = 1_500): Promise<Result> {
-  const result: Result = { images: [], error: null, lines: [] };
+  const result: Result = { images: [], error: null, lines: [], partials: [] };
   const provider = createOpenAI({
     name: "openai",
     apiKey: options.apiKey ?? "sk-test",
@@ -357,10 +391,13 @@ async function run(request: Partial<ImageRequest>, options: Options = {}, idleMs
     idleMs,
   });
   const signal = options.signal ?? new AbortController().signal;
+  const count = options.partials ?? 0;
+  const send = (index: number, picture: Uint8Array) => result.partials.push([index, picture]);
+  const partials = count > 0 ? { count, hasRoom: async () => true, send } : undefined;
   try {
     const images = provider.generate(
       { ...plain, ...request },
-      { references: options.references ?? [], signal },
+      { references: options.references ?? [], signal, partials },
     );
     for await (const { body } of images)
       result.images.push(new Uint8Array(await new Response(body).arrayBuffer()));

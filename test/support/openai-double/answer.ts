@@ -24,6 +24,10 @@ export async function* answer(
     yield* events(accepted, imageBytes, firstSeed);
     return "whole";
   }
+  if (accepted.stream && fault === null) {
+    yield* askedEvents(accepted, accepted.stream, imageBytes, firstSeed);
+    return "whole";
+  }
   if (fault === "byte-order-mark") yield Buffer.from("\ufeff\r\n");
   const odd = fault === "odd-json";
   const count = countOf(accepted.n, fault);
@@ -112,6 +116,34 @@ function* events(accepted: Accepted, imageBytes: number, firstSeed: number): Gen
     yield Buffer.from(index === 0 ? `","type":"${type}"}\n\n` : `","usage":{}}\r\n\r\n`);
   }
   yield Buffer.from("data: [DONE]\n\n");
+}
+
+/** The events of `stream: true`: partial pictures of a quarter of the bytes, then the image. */
+function* askedEvents(
+  { format, width, height, quality, background, n }: Accepted,
+  { operation, partials }: NonNullable<Accepted["stream"]>,
+  imageBytes: number,
+  firstSeed: number,
+): Generator<Buffer> {
+  const details = {
+    ...{ created_at: 1_776_729_600, size: `${width}x${height}`, quality, background },
+    output_format: format,
+  };
+  for (let index = 0; index < n; index++) {
+    const spec = { format, width, height, seed: firstSeed + index };
+    for (let partial = 0; partial < partials; partial++) {
+      const small = { ...spec, bytes: imageBytes / 4, seed: firstSeed + index + 50 + 10 * partial };
+      const rest = { ...details, partial_image_index: partial };
+      yield* oneEvent(`${operation}.partial_image`, small, rest);
+    }
+    yield* oneEvent(`${operation}.completed`, { ...spec, bytes: imageBytes }, { ...details, usage: {} });
+  }
+}
+
+function* oneEvent(type: string, spec: ImageSpec, details: object): Generator<Buffer> {
+  yield Buffer.from(`event: ${type}\ndata: {"type":"${type}","b64_json":"`);
+  yield* base64(drawImage(spec));
+  yield Buffer.from(`",${JSON.stringify(details).slice(1)}\n\n`);
 }
 
 function* cutShort(pieces: Iterable<Buffer>, bytes: number): Generator<Buffer> {

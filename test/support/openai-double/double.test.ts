@@ -44,6 +44,7 @@ it.each([
   [{ output_format: "gif" }, "invalid_value", "output_format"],
   [{ output_compression: 50 }, "invalid_value", "output_compression"],
   [{ output_format: "jpeg", output_compression: 101 }, "invalid_value", "output_compression"],
+  [{ stream: true, partial_images: 4 }, "integer_out_of_range", "partial_images"],
   [{ safety_identifier: "x".repeat(129) }, "string_above_max_length", "safety_identifier"],
   [{ model: "dall-e-3" }, "model_not_found", null],
 ])("refuses %j as upstream does", async (fields, code, param) => {

@@ -174,7 +174,10 @@ async function perform(
   const seed = state.seed * 101;
   state.seed++;
   response.writeHead(200, {
-    "content-type": fault === "event-stream" ? "text/event-stream" : "application/json",
+    "content-type":
+      fault === "event-stream" || (accepted.stream && fault === null)
+        ? "text/event-stream"
+        : "application/json",
     ...(fault === "gzip" && { "content-encoding": "gzip" }),
     "x-ratelimit-limit-requests": "250",
     "x-ratelimit-remaining-requests": "249",

@@ -23,15 +23,16 @@ export type Accepted = {
   format: "png" | "jpeg" | "webp";
   background: string;
   safetyIdentifier: string | null;
+  /** Left out without `stream: true`. `partials`: how many partial pictures of each image. */
+  stream?: { operation: "image_generation" | "image_edit"; partials: number };
 };
 
 const JSON_BYTES_MAX = 1 << 20;
 const FILE_BYTES_MAX = 50 * 1024 * 1024;
 const FILES_MAX = 16;
-/** Streaming is left out: the double does not speak it, and says so rather than answer in another form. */
 const PARAMETERS = [
   ["model", "prompt", "n", "size", "quality", "background", "moderation"],
-  ["output_format", "output_compression", "safety_identifier", "user"],
+  ["output_format", "output_compression", "safety_identifier", "user", "stream", "partial_images"],
 ].flat();
 
 /** Reads a request of either form, holding no file: files are counted and hashed as they pass. */
@@ -71,8 +72,8 @@ async function parseForm(request: IncomingMessage): Promise<ParsedRequest> {
   const parsed: ParsedRequest = { fields: {}, uploads: [], refusal: null };
   const parser = busboy({ headers: request.headers });
   parser.on("field", (name, value) => {
-    parsed.fields[name] =
-      /^(n|output_compression)$/.test(name) && /^\d+$/.test(value) ? Number(value) : value;
+    const isNumber = /^(n|output_compression|partial_images)$/.test(name) && /^\d+$/.test(value);
+    parsed.fields[name] = isNumber ? Number(value) : name === "stream" ? value === "true" : value;
   });
   parser.on("file", (field, stream, { filename, mimeType }) => {
     const upload = { field, filename: filename ?? "", contentType: mimeType, bytes: 0, sha256: "" };
@@ -121,7 +122,7 @@ export function validate(parsed: ParsedRequest, edits: boolean): Accepted | Refu
   const { fields, uploads } = parsed;
   const unknown = Object.keys(fields).find((name) => !PARAMETERS.includes(name));
   if (unknown !== undefined) return invalid(`Unknown parameter: '${unknown}'.`, unknown, "unknown_parameter");
-  return checkModel(fields) ?? checkUploads(uploads, edits) ?? checkValues(fields) ?? accept(fields);
+  return checkModel(fields) ?? checkUploads(uploads, edits) ?? checkValues(fields) ?? accept(fields, edits);
 }
 
 function checkModel({ model }: Record<string, unknown>): Refusal | null {
@@ -171,6 +172,10 @@ function checkValues(fields: Record<string, unknown>): Refusal | null {
   if (compression !== undefined && (format === "png" || !within(compression, 0, 100))) {
     return invalid("Invalid 'output_compression'.", "output_compression", "invalid_value");
   }
+  const { stream = false, partial_images: partials = 0 } = fields;
+  if (typeof stream !== "boolean") return invalid("Invalid 'stream'.", "stream", "invalid_type");
+  if (!within(partials, 0, 3))
+    return invalid("Invalid 'partial_images'.", "partial_images", "integer_out_of_range");
   return checkSize(fields["size"]) ?? checkIdentifier(fields["safety_identifier"]);
 }
 
@@ -202,7 +207,7 @@ function checkIdentifier(value: unknown): Refusal | null {
   return invalid("Invalid 'safety_identifier'.", "safety_identifier", "string_above_max_length");
 }
 
-function accept(fields: Record<string, unknown>): Accepted {
+function accept(fields: Record<string, unknown>, isEdit: boolean): Accepted {
   const [width = 1024, height = 1024] =
     fields["size"] === "auto"
       ? []
@@ -220,6 +225,12 @@ function accept(fields: Record<string, unknown>): Accepted {
     format: format === "jpeg" || format === "webp" ? format : "png",
     background: "opaque",
     safetyIdentifier: identifier === undefined ? null : String(identifier),
+    ...(fields["stream"] === true && {
+      stream: {
+        operation: isEdit ? "image_edit" : "image_generation",
+        partials: Number(fields["partial_images"] ?? 0),
+      },
+    }),
   };
 }
 

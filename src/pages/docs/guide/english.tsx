@@ -196,7 +196,7 @@ export const english: Guide = {
     rotate: "Replaces that secret. The old one stays valid for 24 hours.",
     cancel: "Cancels a queued generation and refunds it.",
     events: "Server-sent events: each change of its status, until it ends.",
-    openai: "The base URL for OpenAI clients: images, edits and models.",
+    openai: "The base URL for OpenAI clients: images, edits, streams with partial images, and models.",
   },
   reference: "API reference: every endpoint and field",
   needsKey: "yes",

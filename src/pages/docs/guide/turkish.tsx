@@ -203,7 +203,8 @@ export const turkish: Guide = {
     rotate: "Bu anahtarı yeniler. Eskisi 24 saat daha geçerlidir.",
     cancel: "Sırada bekleyen bir oluşturmayı iptal eder ve kredisini iade eder.",
     events: "Sunucu olayları (SSE): bitene kadar durumun her değişikliği.",
-    openai: "OpenAI istemcileri için temel adres: görseller, düzenlemeler ve modeller.",
+    openai:
+      "OpenAI istemcileri için temel adres: görseller, düzenlemeler, kısmi görselli akışlar ve modeller.",
   },
   reference: "API başvurusu: her adres, alan alan (İngilizce)",
   needsKey: "evet",
