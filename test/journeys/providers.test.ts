@@ -7,9 +7,11 @@ import { findModel, models, priceOf } from "../../src/catalogue/models.ts";
 import { gates } from "../../src/dispatch/routes.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { GenerationRunner } from "../../src/generations/runner.ts";
+import { DATA_URL_REFERENCE_BYTES_MAX } from "../../src/providers/workers-ai/models.ts";
 import { png } from "../images/samples.ts";
 import { call, creditsOf, newUser, respond, type Settings, type TestUser } from "../support/http.ts";
 import { holdQueue } from "../support/queue.ts";
+import { invalid, refusal } from "../support/shapes.ts";
 import { type WorkersAIDouble, workersAIDouble } from "../support/workers-ai-double.ts";
 
 /** Every route of every model through the whole service, each with its provider's double. */
@@ -224,6 +226,19 @@ describe("a reference", () => {
       expect(await referencesSeen(provider, fields.prompt)).toBe(1);
     },
   );
+});
+
+describe("references of more bytes than the only provider takes", () => {
+  it("are refused before any charge", async () => {
+    const { send } = deploy(settingsOf("workers-ai"));
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fieldsOf("flux-2-pro", 1))) form.append(name, String(value));
+    const large = new Uint8Array(DATA_URL_REFERENCE_BYTES_MAX + 1);
+    large.set(png(300, 300));
+    form.append("reference_image", new File([large], "a.png"));
+    expect(refusal(await send(form))).toEqual(invalid("model", "fewer or smaller references"));
+    expect([await creditsOf(user), ai.calls]).toEqual([CREDITS, []]);
+  });
 });
 
 const PAIRS = models.flatMap(({ id, routes: [first, ...others] }) =>
