@@ -1,4 +1,4 @@
-/** The built Worker on the local runtime, with the provider's double and a memory inspector. */
+/** The built Worker on the local runtime, with the double of a provider and a memory inspector. */
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { join } from "node:path";
@@ -18,8 +18,9 @@ const ADMIN_TOKEN = "bench-admin-token-of-32-characters";
 const NAME = "hub";
 
 /**
- * `urls`: where the references are fetched from, instead of a form that has them.
- * @typedef {{ images: number, imageBytes: number, references: number, referenceBytes: number, urls?: string }} Work
+ * `fields`: the model, and what else is asked of it. `urls`: where the references are fetched from, instead of a form
+ * that has them.
+ * @typedef {{ fields: Record<string, string>, images: number, imageBytes: number, references: number, referenceBytes: number, urls?: string }} Work
  * @typedef {{ generate: (work: Work) => Promise<void>, liveBytes: () => Promise<number>,
  *   peakResidentBytes: () => number, stop: () => Promise<void> }} Hub
  */
@@ -27,15 +28,14 @@ const NAME = "hub";
 /**
  * @param {string} directory where the Worker was built, and where its state goes
  * @param {string} state
- * @param {string} providerUrl
+ * @param {Record<string, string>} provider the settings of the provider
  * @returns {Promise<Hub>}
  */
-export async function startHub(directory, state, providerUrl) {
+export async function startHub(directory, state, provider) {
   const { workerOptions } = readWorkerOptions(join(root, "wrangler.toml"));
   const bindings = {
     IMAGE_PROVIDER: "openai",
-    OPENAI_API_KEY: "sk-test",
-    OPENAI_BASE_URL: providerUrl,
+    ...provider,
     ADMIN_TOKEN,
     ALLOW_INSECURE_URLS: "true",
   };
@@ -108,13 +108,10 @@ async function openAccount(origin) {
  * @param {string} key
  * @param {Work} work
  */
-async function generate(origin, key, { images, imageBytes, references, referenceBytes, urls }) {
-  const fields = {
-    model: "gpt-image-2",
-    prompt: `bench [bytes:${imageBytes}]`,
-    n: images,
-    size: "2048x2048",
-  };
+async function generate(origin, key, work) {
+  const { images, imageBytes, references, referenceBytes, urls } = work;
+  // A double that is polled has the image at the first poll.
+  const fields = { ...work.fields, prompt: `bench [bytes:${imageBytes}] [latency:1]`, n: images };
   const body =
     urls === undefined
       ? formOf(fields, references, referenceBytes)

@@ -4,15 +4,39 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startDouble } from "../test/support/openai-double/index.ts";
+import { startDouble as startBlackForestLabs } from "../test/support/bfl-double/index.ts";
+import { startDouble as startFal } from "../test/support/fal-double/index.ts";
+import { startDouble as startGoogle } from "../test/support/google-double/index.ts";
+import { startDouble as startOpenAI } from "../test/support/openai-double/index.ts";
 import { servePictures, startHub } from "./hub.mjs";
 
 const MB = 1_000_000;
 const MIB = 1024 * 1024;
 /** A part of an upload to R2, the smallest that it accepts: held until it is full. */
 const PART_BYTES = 5 * MIB;
-/** The parts that a request holds at a time: two URLs are fetched side by side. */
-const PARTS_HELD = { images: 1, references: 1, URLs: 2 };
+/** Each provider's double, the settings of a deployment that calls only it, and the fields of a request that it gets. */
+const PROVIDERS = {
+  OpenAI: {
+    start: startOpenAI,
+    settingsFor: (/** @type {string} */ url) => ({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: url }),
+    fields: { model: "gpt-image-2", size: "2048x2048" },
+  },
+  Google: {
+    start: startGoogle,
+    settingsFor: (/** @type {string} */ url) => ({ GEMINI_API_KEY: "AIza-test", GEMINI_BASE_URL: url }),
+    fields: { model: "gemini-nano-banana-2.1" },
+  },
+  "Black Forest Labs": {
+    start: startBlackForestLabs,
+    settingsFor: (/** @type {string} */ url) => ({ BFL_API_KEY: "bfl-test", BFL_BASE_URL: url }),
+    fields: { model: "flux-2-pro" },
+  },
+  fal: {
+    start: startFal,
+    settingsFor: (/** @type {string} */ url) => ({ FAL_KEY: "fal:test", FAL_BASE_URL: url }),
+    fields: { model: "flux-2-pro" },
+  },
+};
 /**
  * How much more memory than its parts a request may need at the median than the smallest of its family, however large
  * its data. The peak is shown but not checked, because it includes garbage.
@@ -28,8 +52,11 @@ const SIDE_BY_SIDE = 8;
 const UPLOADED_BYTES_MAX = 1_300 * MB;
 
 /**
- * @typedef {{ name: string, family: "images" | "references" | "URLs", work: import("./hub.mjs").Work }} Case
- * @typedef {{ family: Case["family"], name: string, requests: number, idle: number, samples: number,
+ * `parts`: how many a request holds at a time.
+ * @typedef {keyof typeof PROVIDERS} Provider
+ * @typedef {{ name: string, family: string, parts: number, provider: Provider,
+ *   work: import("./hub.mjs").Work }} Case
+ * @typedef {{ family: string, parts: number, name: string, requests: number, idle: number, samples: number,
  *   median: number, peak: number, resident: number, seconds: number }} Row
  */
 
@@ -37,6 +64,12 @@ const CASES = [
   images(1, 1),
   images(4, 4),
   images(4, 15),
+  images(1, 1, "Google"),
+  images(4, 15, "Google"),
+  images(1, 1, "Black Forest Labs"),
+  images(4, 15, "Black Forest Labs"),
+  images(1, 1, "fal"),
+  images(4, 15, "fal"),
   references(16, 1),
   references(16, 10),
   references(16, 50),
@@ -46,6 +79,9 @@ const CASES = [
 const SMOKE = [
   images(1, 1),
   images(4, 15),
+  images(4, 15, "Google"),
+  images(4, 15, "Black Forest Labs"),
+  images(4, 15, "fal"),
   references(16, 1),
   references(16, 30),
   fetched(16, 1),
@@ -61,61 +97,64 @@ console.log(report);
 if (!smoke) writeFileSync(join(fileURLToPath(import.meta.url), "../memory.md"), document(report));
 process.exitCode = verdicts.every(({ holds }) => holds) ? 0 : 1;
 
-/** @param {number} count @param {number} size in MB @returns {Case} */
-function images(count, size) {
-  const work = { images: count, imageBytes: size * MB, references: 0, referenceBytes: 0 };
-  return { name: `text to ${count} × ${size} MB`, family: "images", work };
+/** @param {number} count @param {number} size in MB @param {Provider} [provider] @returns {Case} */
+function images(count, size, provider = "OpenAI") {
+  const { fields } = PROVIDERS[provider];
+  const work = { fields, images: count, imageBytes: size * MB, references: 0, referenceBytes: 0 };
+  const from = provider === "OpenAI" ? "" : ` from ${provider}`;
+  return { name: `text to ${count} × ${size} MB${from}`, family: `images${from}`, parts: 1, provider, work };
 }
 
 /** @param {number} count @param {number} size in MB @returns {Case} */
 function references(count, size) {
-  const work = { images: 1, imageBytes: MB, references: count, referenceBytes: size * MB };
-  return { name: `${count} × ${size} MB references to 1 × 1 MB`, family: "references", work };
+  const { fields } = PROVIDERS.OpenAI;
+  const work = { fields, images: 1, imageBytes: MB, references: count, referenceBytes: size * MB };
+  const name = `${count} × ${size} MB references to 1 × 1 MB`;
+  return { name, family: "references", parts: 1, provider: "OpenAI", work };
 }
 
 /** @param {number} count @param {number} size in MB @returns {Case} */
 function fetched(count, size) {
-  const { work } = references(count, size);
-  return { name: `${count} × ${size} MB by URL to 1 × 1 MB`, family: "URLs", work: { ...work, urls: "" } };
+  const { work, provider } = references(count, size);
+  const name = `${count} × ${size} MB by URL to 1 × 1 MB`;
+  // Two URLs are fetched side by side.
+  return { name, family: "URLs", parts: 2, provider, work: { ...work, urls: "" } };
 }
 
 /** @returns {Promise<Row[]>} */
 async function measureAll() {
-  const double = await startDouble();
-  try {
-    /** @type {Row[]} */
-    const measured = [];
-    for (const requests of smoke ? [1] : [1, SIDE_BY_SIDE]) {
-      for (const one of smoke ? SMOKE : CASES) {
-        const { references, referenceBytes } = one.work;
-        if (requests * references * referenceBytes > UPLOADED_BYTES_MAX) continue;
-        const row = await measure(one, requests, double.url);
-        console.log(
-          `${row.requests} × ${row.name}: ${mib(row.median)} MiB, at most ${mib(row.peak)} (${row.seconds.toFixed(1)} s)`,
-        );
-        measured.push(row);
-      }
+  /** @type {Row[]} */
+  const measured = [];
+  for (const requests of smoke ? [1] : [1, SIDE_BY_SIDE]) {
+    for (const one of smoke ? SMOKE : CASES) {
+      const { references, referenceBytes } = one.work;
+      if (requests * references * referenceBytes > UPLOADED_BYTES_MAX) continue;
+      const row = await measure(one, requests);
+      console.log(
+        `${row.requests} × ${row.name}: ${mib(row.median)} MiB, at most ${mib(row.peak)} (${row.seconds.toFixed(1)} s)`,
+      );
+      measured.push(row);
     }
-    return measured;
-  } finally {
-    await double.close();
   }
+  return measured;
 }
 
 /**
- * Measures one case in its own runtime: warms up, then samples while the requests run.
+ * Measures one case with its own runtime and double: warms up, then samples while the requests run.
  * @param {Case} one
  * @param {number} requests
- * @param {string} providerUrl
  * @returns {Promise<Row>}
  */
-async function measure({ name, family, work }, requests, providerUrl) {
-  const hub = await startHub(directory, join(directory, `state-${requests}-${name}`), providerUrl);
+async function measure({ name, family, parts, provider, work }, requests) {
+  const { start, settingsFor } = PROVIDERS[provider];
+  const double = await start();
+  const state = join(directory, `state-${requests}-${name}`);
+  const hub = await startHub(directory, state, settingsFor(double.url));
   const pictures = await servePictures(work.referenceBytes);
   const asked = work.urls === undefined ? work : { ...work, urls: pictures.url };
   try {
     const few = Math.min(work.references, 1);
-    await hub.generate({ images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
+    await hub.generate({ ...work, images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
     const idle = await hub.liveBytes();
     const began = performance.now();
     /** @type {number[]} */
@@ -127,7 +166,7 @@ async function measure({ name, family, work }, requests, providerUrl) {
     samples.sort((a, b) => a - b);
     const [median = Number.NaN, peak = Number.NaN] = [samples[samples.length >> 1], samples.at(-1)];
     return {
-      ...{ family, name, requests, idle, samples: samples.length },
+      ...{ family, parts, name, requests, idle, samples: samples.length },
       median: (median - idle) / requests,
       peak: (peak - idle) / requests,
       resident: hub.peakResidentBytes(),
@@ -136,6 +175,7 @@ async function measure({ name, family, work }, requests, providerUrl) {
   } finally {
     pictures.close();
     await hub.stop();
+    await double.close();
   }
 }
 
@@ -162,7 +202,7 @@ async function watch(work, liveBytes) {
 
 /**
  * Compares the cases of a family: the memory of a request must not grow with the size of its data.
- * @param {Case["family"]} family
+ * @param {string} family
  */
 function judge(family) {
   const members = rows.filter((row) => row.family === family);
@@ -173,7 +213,7 @@ function judge(family) {
   };
   const medians = members.map(({ median }) => median);
   const [least, most] = [Math.min(...medians), Math.max(...medians)];
-  const parts = PARTS_HELD[family] * PART_BYTES;
+  const parts = Math.max(...members.map((row) => row.parts)) * PART_BYTES;
   const [growthMax, liveMax] = [parts + GROWTH_BYTES_MAX, parts + LIVE_BYTES_MAX];
   const holds = most - least <= growthMax && most <= liveMax;
   const rule = `the medians may differ by at most ${mib(growthMax)}, and be at most ${mib(liveMax)}`;
@@ -235,7 +275,7 @@ function document(measured) {
 
 Generated by \`npm run bench:memory\` on: ${machine}.
 
-The built Worker runs on workerd with its Durable Objects, D1, R2 and queue on disk, and a double of the provider that speaks its wire format over HTTP. Each row has its own runtime, warmed up by one small request. Requests are repeated until there are ${SAMPLES_MIN} samples. A sample collects garbage through the inspector and reads the remaining memory: V8's heap and the memory of its array buffers, in the one isolate that the whole Worker runs in. The memory of a request is the sampled memory minus the idle memory, divided by the concurrent requests; the table has the median and the peak of the samples. A sample also counts garbage that appeared after the collection, so the peak is an upper bound. On Cloudflare, an isolate has 128 MB for all its requests; local workerd does not enforce that. Peak RSS is for the whole process, including local R2 and D1, request buffers and uncollected garbage. The 16 × 50 MB form is measured only alone. 1 MB is 1,000,000 bytes, 1 MiB is 1,048,576.
+The built Worker runs on workerd with its Durable Objects, D1, R2 and queue on disk, and a double of the provider that speaks its wire format over HTTP: OpenAI's, unless the row names another. Each row has its own runtime, warmed up by one small request. Requests are repeated until there are ${SAMPLES_MIN} samples. A sample collects garbage through the inspector and reads the remaining memory: V8's heap and the memory of its array buffers, in the one isolate that the whole Worker runs in. The memory of a request is the sampled memory minus the idle memory, divided by the concurrent requests; the table has the median and the peak of the samples. A sample also counts garbage that appeared after the collection, so the peak is an upper bound. On Cloudflare, an isolate has 128 MB for all its requests; local workerd does not enforce that. Peak RSS is for the whole process, including local R2 and D1, request buffers and uncollected garbage. The 16 × 50 MB form is measured only alone. 1 MB is 1,000,000 bytes, 1 MiB is 1,048,576.
 
 ${measured}
 `;

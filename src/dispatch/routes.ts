@@ -7,7 +7,7 @@ import { createBlackForestLabs } from "../providers/black-forest-labs/index.ts";
 import { createFal } from "../providers/fal/index.ts";
 import { createGoogle } from "../providers/google/index.ts";
 import { createOpenAI } from "../providers/openai/index.ts";
-import type { Provider } from "../providers/provider.ts";
+import type { Provider, ReferenceSize } from "../providers/provider.ts";
 import { sketch } from "../providers/sketch/index.ts";
 import { scripted } from "../providers/sketch/scripted.ts";
 import { createWorkersAI } from "../providers/workers-ai/index.ts";
@@ -97,11 +97,11 @@ export function routesFor(modelId: string, config: Config, test?: TestScenario):
   });
 }
 
-/** The routes whose providers can express the request. @param references how many it has */
+/** The routes whose providers can express the request, with these references. */
 export function routesThatAccept(
   routes: readonly Route[],
   options: ImageOptions,
-  references: number,
+  references: readonly ReferenceSize[],
 ): readonly Route[] {
   return routes.filter(
     ({ provider, providerModel }) => provider.accepts?.(options, references, providerModel) ?? true,

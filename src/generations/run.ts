@@ -86,11 +86,13 @@ async function makeAll(
   signal: AbortSignal,
 ): Promise<{ kind: "result"; result: RunResult } | { kind: "waits"; until: number | null }> {
   const { generationId, request, workUntil } = job;
-  const usable = routesThatAccept(routes, request, request.references.length);
-  if (usable.length === 0) throw new Error(`No route is configured for ${request.model}.`);
+  if (routes.length === 0) throw new Error(`No route is configured for ${request.model}.`);
+  const usable = routesThatAccept(routes, request, request.references);
   const isFirst = job.fence === 1 || job.mayCall;
   // A first run has stored nothing yet; a later one keeps what the runs before it stored.
   const images = isFirst ? [] : [...(await storedImages(env.IMAGES, generationId))];
+  if (usable.length === 0 && images.length < request.n)
+    return { kind: "result", result: { images, ...endOf(refusalOf(routes, request), request) } };
   let isAllowed = job.mayCall;
   const allowCall = async () => {
     const mayCall = isAllowed || (await openAccount().renew(generationId, job.fence, 1)) === "yours";
@@ -197,6 +199,16 @@ async function keepLease(job: Job, openAccount: () => JobAccount, work: AbortCon
   } catch (error) {
     log("renew_failed", { generation_id: job.generationId, error: describe(error) });
   }
+}
+
+/**
+ * Why none of the routes can express a request that was accepted: its references are too large, and their sizes were not
+ * known then, or the routes have changed.
+ */
+function refusalOf(routes: readonly Route[], request: GenerationRequest): CallFailure {
+  const isOfReferences = routesThatAccept(routes, request, []).length > 0;
+  log("no_route_accepts", { model: request.model, routes: routes.length });
+  return { reason: isOfReferences ? "unreadable" : "invalid" };
 }
 
 /** The failure code of a generation that ends with this failure. */

@@ -114,7 +114,7 @@ async function decide(
   const priced = await readRequest(input, submission, config);
   if (priced.kind === "invalid") return priced;
   const { request: asked, credits } = priced;
-  const routes = findRoutes(asked, submission.references.length, config);
+  const routes = findRoutes(asked, submission.references, config);
   if ("kind" in routes) return routes;
   const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
   const context = { submission, credits };
@@ -267,19 +267,23 @@ async function parkOrQueue(
   }
 }
 
-/** The routes that can serve the request. Refuses, before any charge, one that no configured provider can express. */
+/**
+ * The routes that can serve the request. Refuses, before any charge, one that no configured provider can express. The
+ * sizes of references that did not come with the request are known only when it runs.
+ */
 function findRoutes(
   asked: AskedRequest,
-  references: number,
+  references: Submission["references"],
   config: Config,
 ): readonly Route[] | InvalidField | { kind: "unavailable" } {
   const configured = routesFor(asked.model, config, asked.test);
   if (configured.length === 0) return { kind: "unavailable" };
-  const routes = routesThatAccept(configured, asked, references);
+  const sizes = references.map((entry) => ({ bytes: entry.kind === "stored" ? entry.reference.bytes : 0 }));
+  const routes = routesThatAccept(configured, asked, sizes);
   if (routes.length > 0) return routes;
   const message =
     `model ${asked.model} is served here by a provider that takes fewer options. ` +
-    "Leave out size, output_format and background, send fewer references, or use another model.";
+    "Leave out size, output_format and background, send fewer or smaller references, or use another model.";
   return { kind: "invalid", param: "model", message };
 }
 

@@ -24,6 +24,9 @@ export type Reference = {
   open(): Promise<ReadableStream<Uint8Array>>;
 };
 
+/** What is known of a reference before it is read. 0 bytes: its size is not known yet. */
+export type ReferenceSize = Pick<Reference, "bytes">;
+
 /** One image as it arrives. The code that stores it detects format, width and height from the bytes. */
 export type ProvidedImage = { body: ReadableStream<Uint8Array> };
 
@@ -103,10 +106,10 @@ export interface Provider {
   /** The supported formats. A request for another one is refused before any charge. */
   readonly formats: readonly OutputFormat[];
   /**
-   * Whether its inputs can express the request, with this number of references. Without this method, they can express
-   * every request of its models.
+   * Whether its inputs can express the request, with these references. Without this method, they can express every
+   * request of its models.
    */
-  accepts?(options: ImageOptions, references: number, providerModel: string): boolean;
+  accepts?(options: ImageOptions, references: readonly ReferenceSize[], providerModel: string): boolean;
   /**
    * Generates up to `request.n` images, and yields each as soon as its first bytes arrive. Read a body to its end (or
    * cancel it) before you request the next image. Ends early when the provider has no more: a complete response with

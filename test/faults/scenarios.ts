@@ -20,11 +20,14 @@ import { sketch } from "../../src/providers/sketch/index.ts";
 import { SCENARIO } from "../../src/scenario.ts";
 import { withTimeout } from "../../src/time.ts";
 import { png } from "../images/samples.ts";
+import { submissionsOf } from "../support/polled.ts";
 import { newUser } from "../support/user.ts";
 import { dieNow, type Fault, Scene, setScene, step, withoutActor } from "./steps.ts";
 
 const CREDITS = 100;
 const PRICE = 8;
+/** The price of `flux-2-pro`. */
+const POLLED_PRICE = 36;
 /** Long enough for every lease, retry and cleanup; shorter than the account keeps generations. */
 const QUIET_AFTER_MS = 12 * 3_600_000;
 const ROUNDS_MAX = 60;
@@ -51,6 +54,8 @@ export type Scenario = {
   isListed?: true;
   /** Calls with a test key: delivers one image of those requested, and charges nothing. */
   isTest?: true;
+  /** Buys the images of `flux-2-pro` from the double of Black Forest Labs, which is polled. `calls` is not used. */
+  isPolled?: true;
   /** The steps of each provider call. Further calls return what is requested. */
   calls: readonly (readonly Line[])[];
   /** Status of the response, and what is left of {@link CREDITS}, without a fault. */
@@ -180,6 +185,25 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     left: 100,
   },
+  {
+    name: "sync from a provider that is polled",
+    images: 2,
+    isPolled: true,
+    gateFailures: 0,
+    calls: [],
+    status: 200,
+    left: 28,
+  },
+  {
+    name: "async from a provider that is polled",
+    images: 2,
+    async: true,
+    isPolled: true,
+    gateFailures: 0,
+    calls: [],
+    status: 202,
+    left: 28,
+  },
 ];
 
 export type Played = {
@@ -205,17 +229,17 @@ export async function play(scenario: Scenario, fault: Fault | null): Promise<Pla
     await storage.deleteAlarm();
     await instance.alarm();
   });
-  const calls = perform(scenario);
+  const calls = perform(scenario, user.key);
   const variables = configure(scenario);
-  if (scenario.gateFailures !== undefined) await prepareGate(scenario.gateFailures);
+  if (scenario.gateFailures !== undefined) await prepareGate(scenario, scenario.gateFailures);
   const scene = new Scene(fault);
   scene.gateForgets = scenario.gateForgets === true;
   setScene(scene);
   try {
     const responding = scene.play("api", () => request(scenario, user.key, variables)).catch(() => null);
-    await untilQuiet(scene, user.id, variables);
+    await untilQuiet(scenario, scene, user.id, variables);
     const answer = await withTimeout(RESPONSE_MS, responding);
-    return { scene, userId: user.id, key: user.key, response: answer, calls: calls() };
+    return { scene, userId: user.id, key: user.key, response: answer, calls: await calls() };
   } finally {
     playedUntil = Date.now() + GATE_STATUS_OLD_MS;
     setScene(null);
@@ -223,31 +247,33 @@ export async function play(scenario: Scenario, fault: Fault | null): Promise<Pla
 }
 
 /** Sets the Worker's variables for the scenario. Objects that are created later see them; other code gets those returned. */
-function configure({ gateFailures }: Scenario): Env {
+function configure({ gateFailures, isPolled }: Scenario): Env {
   const isGated = gateFailures !== undefined;
   Object.assign(env, { IMAGE_PROVIDER: isGated ? "openai" : "sketch", OPENAI_API_KEY: "sk-test" });
+  Object.assign(env, { BFL_BASE_URL: inject("bflDouble"), BFL_API_KEY: isPolled ? "bfl-test" : "" });
   return { ...env };
 }
 
-const openGate = () => env.PROVIDER_GATE.getByName("openai");
+const openGate = ({ isPolled }: Scenario) =>
+  env.PROVIDER_GATE.getByName(isPolled ? "black-forest-labs" : "openai");
 
 /** Removes the memory and the storage of the gate. */
-async function emptyGate(): Promise<void> {
-  await runInDurableObject(openGate(), async (_, { storage }) => {
+async function emptyGate(scenario: Scenario): Promise<void> {
+  await runInDurableObject(openGate(scenario), async (_, { storage }) => {
     await storage.deleteAlarm();
     await storage.deleteAll();
   });
-  await evictDurableObject(openGate());
+  await evictDurableObject(openGate(scenario));
 }
 
 /** Creates a new gate that has seen so many failures in a row. */
-async function prepareGate(failures: number): Promise<void> {
-  await emptyGate();
+async function prepareGate(scenario: Scenario, failures: number): Promise<void> {
+  await emptyGate(scenario);
   for (let failure = 0; failure < failures; failure++) {
     const id = `before ${failure}`;
     const ask: Ask = { id, userId: id, flow: id, images: 1, deadline: Date.now() + 1, isAgain: false };
-    await openGate().take(ask, 0, false);
-    await openGate().report(id, { kind: "failed", reason: "unavailable", retryAfterMs: null });
+    await openGate(scenario).take(ask, 0, false);
+    await openGate(scenario).report(id, { kind: "failed", reason: "unavailable", retryAfterMs: null });
   }
 }
 
@@ -258,7 +284,9 @@ async function empty(bucket: R2Bucket): Promise<void> {
 
 async function request(scenario: Scenario, key: string, variables: Env) {
   const { images: n, references = [] } = scenario;
-  const fields = { model: "gpt-image-2", prompt: "a lighthouse", n, async: scenario.async === true };
+  const model = scenario.isPolled ? "flux-2-pro" : "gpt-image-2";
+  const prompt = scenario.isPolled ? promptOf(key) : "a lighthouse";
+  const fields = { model, prompt, n, async: scenario.async === true };
   const headers = new Headers({ Authorization: `Bearer ${key}` });
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
@@ -305,9 +333,24 @@ async function requestListed(fields: object, key: string, variables: Env) {
 
 const { fetch: fetchUnwatched } = globalThis;
 
-/** Replaces both providers by the scenario's. Returns a function that counts its calls. */
-function perform({ calls, images, isListed }: Scenario): () => number {
+/** By which the double knows the images of this run; small, so that they are stored in one piece. */
+const promptOf = (key: string) => `a lighthouse ${key.slice(-8)} [bytes:2000]`;
+
+/**
+ * Replaces both providers by the scenario's; that which is polled is its double. Returns a function that counts the
+ * calls, or the images that the double was asked for.
+ */
+function perform(
+  { calls, images, isListed, isPolled }: Scenario,
+  key: string,
+): () => number | Promise<number> {
   let called = 0;
+  if (isPolled) {
+    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) =>
+      step(polledKind(String(input), init), () => fetchUnwatched(input, init)),
+    );
+    return () => withoutActor(async () => (await submissionsOf(inject("bflDouble"), promptOf(key))).length);
+  }
   const nextLines = async (n: number) => {
     let lines: readonly Line[] = [];
     await step("provider call", () => {
@@ -340,6 +383,12 @@ function perform({ calls, images, isListed }: Scenario): () => number {
   return () => called;
 }
 
+function polledKind(url: string, init: RequestInit | undefined): string {
+  if (url.endsWith("/_calls")) return "fetch";
+  if (init?.method === "POST") return "provider submission";
+  return url.includes("/_pictures/") ? "provider picture" : "provider poll";
+}
+
 /** The answer of an OpenAI that turns a call away, or is down. */
 function refusal(failure: ProviderFailure): Response {
   const wait = "retryAfterMs" in failure ? failure.retryAfterMs : null;
@@ -349,15 +398,15 @@ function refusal(failure: ProviderFailure): Response {
 
 /** The gate loses its memory. */
 async function killGate(): Promise<void> {
-  await withoutActor(() => evictDurableObject(openGate()));
+  await withoutActor(() => evictDurableObject(env.PROVIDER_GATE.getByName("openai")));
 }
 
-async function untilQuiet(scene: Scene, userId: string, variables: Env): Promise<void> {
+async function untilQuiet(scenario: Scenario, scene: Scene, userId: string, variables: Env): Promise<void> {
   const until = Date.now() + QUIET_AFTER_MS;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await vi.waitUntil(() => scene.running.size === 0, { timeout: 4_000, interval: 1 });
     if (scene.messages.length > 0) await deliver(scene, variables);
-    else if (!(await nextAlarm(scene, userId, until))) return;
+    else if (!(await nextAlarm(scenario, scene, userId, until))) return;
   }
   throw new Error(`The scenario does not end: ${scene.steps.slice(-20).join("; ")}`);
 }
@@ -380,7 +429,7 @@ async function deliver(scene: Scene, variables: Env): Promise<void> {
 }
 
 /** Moves the clock to the next alarm, the account's or the gate's, and runs it. */
-async function nextAlarm(scene: Scene, userId: string, until: number): Promise<boolean> {
+async function nextAlarm(scenario: Scenario, scene: Scene, userId: string, until: number): Promise<boolean> {
   const openAccount = () => env.ACCOUNT.getByName(userId);
   const ofAccount = await runInDurableObject(openAccount(), (_, { storage }) => storage.getAlarm());
   const ofGate = scene.gateAlarm;
@@ -389,8 +438,8 @@ async function nextAlarm(scene: Scene, userId: string, until: number): Promise<b
   vi.setSystemTime(Math.max(at, Date.now()));
   if (at === ofGate) {
     scene.gateAlarm = null;
-    if (scene.gateForgets) await emptyGate();
-    else await runAlarm<ProviderGate>(scene, "gate alarm", openGate);
+    if (scene.gateForgets) await emptyGate(scenario);
+    else await runAlarm<ProviderGate>(scene, "gate alarm", () => openGate(scenario));
     scene.gateForgets = false;
   } else await runAlarm<Account>(scene, "alarm", openAccount);
   return true;
@@ -437,29 +486,48 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
   expect(all.length, "one request creates at most one generation").toBeLessThanOrEqual(1);
   expect(audited.generations, "every accepted generation has ended").toEqual(all);
   const [made] = all;
-  const price = scenario.isTest ? 0 : PRICE;
+  const price = priceOf(scenario);
   const used = made ? price * made.images.length : 0;
   expect(audited.balance, "only delivered images are paid").toBe(CREDITS - used);
   const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
   const charges = entries.filter(({ kind }) => kind === "charge").map(({ credits }) => credits);
   expect(charges, "charged once").toEqual(made && price > 0 ? [-price * scenario.images] : []);
   if (made) expect(made.creditsCharged - made.creditsRefunded, "charged = used + refunded").toBe(used);
-  expect(played.calls, "provider calls").toBeLessThanOrEqual(3);
+  auditCalls(scenario, played);
   const from = { userId: userId.slice(0, -1), generationId: "" };
   expect((await reconcile(env, from, false, Date.now())).differences, "the log equals the ledger").toEqual(
     [],
   );
   await auditStorage(played, made);
-  if (scenario.gateFailures !== undefined) await auditGate();
+  if (scenario.gateFailures !== undefined) await auditGate(scenario);
   await auditAnswer(scenario, played, made);
   if (scene.struck === null)
     expect([response?.status, audited.balance]).toEqual([scenario.status, scenario.left]);
 }
 
+function priceOf({ isTest, isPolled }: Scenario): number {
+  if (isTest) return 0;
+  return isPolled ? POLLED_PRICE : PRICE;
+}
+
+/**
+ * Checks that nothing is bought too often. Of a polled provider, the images whose tasks are saved are never bought
+ * again, whatever dies. Only an image whose download fails is.
+ */
+function auditCalls({ isPolled, images }: Scenario, { calls, scene }: Played): void {
+  expect(calls, "calls, or images bought").toBeLessThanOrEqual(isPolled ? 2 * images : 3);
+  if (!isPolled) return;
+  const { steps, struck } = scene;
+  const saved = steps.findIndex((step) => /^(runner|consumer): provider poll$/.test(step));
+  const isLate = struck !== null && saved >= 0 && struck.at >= saved;
+  if (struck === null || (isLate && !struck.step.endsWith("provider picture")))
+    expect(calls, "images bought, once their tasks are saved").toBe(images);
+}
+
 /** Nothing waits at the gate, in its memory or in its storage. */
-async function auditGate(): Promise<void> {
-  expect((await openGate().view()).waiting, "nothing waits in memory").toBe(0);
-  const rows = await runInDurableObject(openGate(), (_, { storage }) =>
+async function auditGate(scenario: Scenario): Promise<void> {
+  expect((await openGate(scenario).view()).waiting, "nothing waits in memory").toBe(0);
+  const rows = await runInDurableObject(openGate(scenario), (_, { storage }) =>
     storage.sql.exec("SELECT * FROM waiting").toArray(),
   );
   expect(rows, "nothing waits in storage").toEqual([]);

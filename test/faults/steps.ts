@@ -41,7 +41,8 @@ export class Scene {
   gateForgets = false;
   /** Active parts. A call that only waits is not active. */
   readonly running = new Set<Actor>();
-  struck: { actor: string; step: string } | null = null;
+  /** The step that failed; `at`: its place among the steps. */
+  struck: { actor: string; step: string; at: number } | null = null;
   readonly #fault: Fault | null;
 
   constructor(fault: Fault | null) {
@@ -53,7 +54,7 @@ export class Scene {
     const step = `${actor.name}: ${kind}`;
     const at = this.steps.push(step) - 1;
     if (at !== this.#fault?.at) return null;
-    this.struck = { actor: actor.name, step };
+    this.struck = { actor: actor.name, step, at };
     return this.#fault.crash;
   }
 

@@ -129,6 +129,36 @@ const LOST = { reason: "undelivered" } as const;
 /** An image whose second half is missing. */
 const CUT = A.subarray(0, A.length - 12);
 
+describe("a request that no configured route can express", () => {
+  const reference = { key: "r", contentType: "image/png", bytes: 5, sha256: "" } as const;
+  it.each([
+    ["at all", 0, { failure: "generationFailed", permanent: true }],
+    ["at all, with references", -1, { failure: "generationFailed", permanent: true }],
+    ["with references of these sizes", 4, { failure: "unreadableReference" }],
+    ["with as large references, but can", 5, { failure: null }],
+  ])("%s ends at once", async (_, bytesMax, end) => {
+    const job = jobOf(1);
+    if (bytesMax !== 0) job.request.references = [{ ...reference }];
+    const provider = scripted([A]);
+    provider.accepts = (_options, references) =>
+      bytesMax > 0 && references.every(({ bytes }) => bytes <= bytesMax);
+    const account = accountDouble();
+    await settled(run(job, account.open, via(provider), env));
+    expect(account.seen.results).toMatchObject([end]);
+    expect(provider.requests).toHaveLength(end.failure === null ? 1 : 0);
+  });
+
+  it("keeps the images that an earlier run has stored", async () => {
+    const job = jobOf(2);
+    await runScripted(job, [[A]]);
+    const provider = { ...scripted(), accepts: () => false };
+    const account = accountDouble();
+    await settled(run({ ...job, fence: 2, mayCall: false }, account.open, via(provider), env));
+    const result = { images: [{ width: 1 }], failure: "generationFailed", permanent: true };
+    expect(account.seen.results).toMatchObject([result]);
+  });
+});
+
 describe("the result that a run reports", () => {
   it.each<[what: string, n: number, Step[][], widths: number[], failure: string | null, asked: number[][]]>([
     ["all the images", 2, [[A, B]], [1, 2], null, [[2, 0]]],

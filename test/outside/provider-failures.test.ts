@@ -1,7 +1,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { answerOf, FAULT_ROWS, type FaultRow, IMAGES_ASKED, PRICE } from "../journeys/provider-faults.ts";
+import {
+  BLACK_FOREST_LABS_FAULTS,
+  FAL_FAULTS,
+  GOOGLE_FAULTS,
+  type WireFault,
+  WORKERS_AI_FAULTS,
+} from "../providers/faults.ts";
 
 const file = join(import.meta.dirname, "../../docs/provider-failures.md");
 
@@ -31,6 +39,10 @@ function renderDocument(): string {
   const table = renderTable([head, ...rows]);
   return `# Provider failures
 
+What a caller gets when a provider fails. A failure has the same effect whichever provider it comes from: OpenAI's table shows the effect, and the tables of the other providers show which failure each of their faults is.
+
+## OpenAI
+
 Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each with \`PROVIDER_ATTEMPTS\` 3, run against a double of the provider: once sync, and once async with reference images. \`test/journeys/provider-faults.test.ts\` tests the service against this table, and \`UPDATE_DOCS=1 npm test -- test/outside/provider-failures.test.ts\` generates this page from it.
 
 - The status is that of a sync call. An async call has already returned 202; its generation ends as \`succeeded\`, or as \`failed\` with the same code. The client may retry a 500; a 400 needs a different request. A 500 that would happen again (\`misconfigured\`, \`invalid\`) has \`x-should-retry: false\` at \`/openai/v1\`, so that the official SDKs do not retry it.
@@ -46,7 +58,63 @@ Each row is a generation of ${IMAGES_ASKED} images at ${PRICE} credits each with
 - No response and no log line contains a key, a prompt or text of the upstream.
 
 ${table}
+
+## The other providers
+
+Each row is a call of one image to the double of the provider. \`test/providers/<provider>/wire.test.ts\` tests the adapters against these tables, and \`test/journeys/providers.test.ts\` tests each route of each model through the whole service. The result is that of a generation whose calls all fail in this way, sync and with one route; what is not delivered is refunded. A model with several routes calls the next one at once where the table says so, and the fault costs the caller nothing.
+
+- An image is a call, or a task, of its own. When one of several fails, the images of the others are delivered, and a further call requests only the missing ones.
+- Black Forest Labs and fal are polled. The tasks are saved in the account before the first poll, so a run that takes over from one that died polls on, and buys no image again. A poll that fails is repeated up to 20 times in a row; a task that is lost is \`undelivered\`.
+- Google and Workers AI answer a request that they cannot read with the same status whether or not a reference is the reason. With references, such a request is \`unreadable\`: the caller gets 400 \`unreadableReference\`.
+
+${WIRES.map(([name, faults]) => `### ${name}\n\n${renderWire(faults)}`).join("\n\n")}
 `;
+}
+
+const WIRES: [name: string, faults: readonly WireFault[]][] = [
+  ["Google", GOOGLE_FAULTS],
+  ["Black Forest Labs", BLACK_FOREST_LABS_FAULTS],
+  ["fal", FAL_FAULTS],
+  ["Workers AI", WORKERS_AI_FAULTS],
+];
+
+function renderWire(faults: readonly WireFault[]): string {
+  const head = ["Fault", "What upstream sent", "Failure", "Status and code to the client", "Called again"];
+  const rows = faults.map(([fault, failure, status, code]) => [
+    fault,
+    [status ?? "no response", ...(code === null ? [] : [`\`${code}\``])].join(" "),
+    `\`${failure.reason}\``,
+    ...effectOf(failure),
+  ]);
+  return renderTable([head, ...rows]);
+}
+
+/** What the client gets when every call fails in this way, and whether there are further calls. */
+function effectOf(failure: ProviderFailure): [answer: string, again: string] {
+  switch (failure.reason) {
+    case "refused":
+      return ["400 `contentPolicyViolation`", "never"];
+    case "unreadable":
+      return ["400 `unreadableReference`", "never"];
+    case "invalid":
+      return ["500 `generationFailed`", "never"];
+    case "misconfigured":
+      return ["500 `generationFailed`", "next route"];
+    case "unavailable":
+      return ["500 `generationFailed`", "next route; up to 3 calls in all"];
+    case "timeout":
+    case "undelivered":
+      return ["500 `generationFailed`", "next route; up to 2 calls in all"];
+    case "limited":
+      return [
+        "500 `generationFailed` at the deadline",
+        `next route; when its turn comes${waitText(failure)}`,
+      ];
+  }
+}
+
+function waitText({ retryAfterMs }: Extract<ProviderFailure, { reason: "limited" }>): string {
+  return retryAfterMs === null ? "" : `, after ${retryAfterMs / 1000} s`;
 }
 
 /** Formats a table with aligned columns. */

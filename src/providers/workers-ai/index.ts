@@ -36,8 +36,9 @@ const BASE_URL = "https://api.cloudflare.com";
  * Returns one image a call, so `n` images are `n` calls at once, never repeated. The image of a third-party model is
  * fetched from its URL at once: how long it lives is not documented.
  *
- * A reference may be smaller than the service allows: under 512×512 pixels for FLUX.2 [klein], and 4 MiB in all for
- * third-party models, whose input is held in memory. A larger one is `unreadable` before any call.
+ * References have lower limits than those of the service. For FLUX.2 [klein], each has less than 512×512 pixels: a
+ * larger one is `unreadable` before any call. For third-party models, whose input is held in memory, they have at most
+ * 4 MiB in all: a request with more is not accepted.
  *
  * Sources: `ai-api.ts` of `cloudflare/workerd` (the binding), and `cloudflare/cloudflare-docs` (models and errors).
  */

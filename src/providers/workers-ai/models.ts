@@ -1,5 +1,5 @@
 import type { ImageOptions } from "../../catalogue/options.ts";
-import { ProviderError, type Reference } from "../provider.ts";
+import { ProviderError, type Reference, type ReferenceSize } from "../provider.ts";
 import { streamParts } from "../wire/body.ts";
 import { formParts } from "../wire/form.ts";
 import { dataUrlOf, pixelsOf } from "../wire/reference.ts";
@@ -47,9 +47,14 @@ export function findModel(name: string): BoundModel | undefined {
 }
 
 /** Whether the model's input can express the request. No input has a compression or a moderation level. */
-export function expresses(model: BoundModel, options: ImageOptions, references: number): boolean {
+export function expresses(
+  model: BoundModel,
+  options: ImageOptions,
+  references: readonly ReferenceSize[],
+): boolean {
   return (
-    references <= model.referencesMax &&
+    references.length <= model.referencesMax &&
+    (!model.isThirdParty || bytesOf(references) <= DATA_URL_REFERENCE_BYTES_MAX) &&
     options.outputCompression === null &&
     options.moderation === "auto" &&
     (model.hasQuality || options.renderQuality === "auto") &&
@@ -150,8 +155,8 @@ function thirdParty({
     ...model,
     isThirdParty: true,
     async prepare(options, references) {
-      const bytes = references.reduce((total, reference) => total + reference.bytes, 0);
-      if (bytes > DATA_URL_REFERENCE_BYTES_MAX) throw unreadable("the references are too large");
+      if (bytesOf(references) > DATA_URL_REFERENCE_BYTES_MAX)
+        throw unreadable("the references are too large");
       const urls: string[] = [];
       for (const reference of references) urls.push(await dataUrlOf(reference));
       const input = {
@@ -162,6 +167,10 @@ function thirdParty({
       return () => input;
     },
   };
+}
+
+function bytesOf(references: readonly ReferenceSize[]): number {
+  return references.reduce((total, { bytes }) => total + bytes, 0);
 }
 
 function unreadable(detail: string): ProviderError {

@@ -11,6 +11,14 @@ import {
   sha256Of,
   submissionsOf,
 } from "../../support/polled.ts";
+import {
+  BLACK_FOREST_LABS_FAULTS,
+  misconfigured,
+  tasksLimited,
+  timeout,
+  unavailable,
+  undelivered,
+} from "../faults.ts";
 
 const url = inject("bflDouble");
 
@@ -97,50 +105,7 @@ it("fails as unavailable when a reference cannot be opened", async () => {
   });
 });
 
-const unavailable = { reason: "unavailable", retryAfterMs: null };
-const limited = { reason: "limited", by: "concurrency", retryAfterMs: null };
-const timeout = { reason: "timeout" };
-const undelivered = { reason: "undelivered" };
-const misconfigured = { reason: "misconfigured" };
-
-it.each([
-  ["400", { reason: "invalid" }, 400, null],
-  ["401", misconfigured, 401, null],
-  ["402", misconfigured, 402, null],
-  ["403", misconfigured, 403, null],
-  ["404", misconfigured, 404, null],
-  ["413", { reason: "invalid" }, 413, null],
-  ["422", { reason: "invalid" }, 422, null],
-  ["422-image", { reason: "unreadable" }, 422, null],
-  ["429", limited, 429, null],
-  ["429-wait", { ...limited, retryAfterMs: 2000 }, 429, null],
-  ["500", unavailable, 500, null],
-  ["502-html", unavailable, 502, null],
-  ["503", unavailable, 503, null],
-  ["504", timeout, 504, null],
-  ["redirect", misconfigured, 307, null],
-  ["submit-reset", unavailable, null, null],
-  ["submit-cut", undelivered, 200, null],
-  ["no-task", undelivered, 200, null],
-  ["foreign-host", undelivered, 200, null],
-  ["request-moderated", { reason: "refused" }, 200, "request_moderated"],
-  ["content-moderated", { reason: "refused" }, 200, "content_moderated"],
-  ["moderated-503", { reason: "refused" }, 503, "content_moderated"],
-  ["error", unavailable, 200, "error"],
-  ["failed", unavailable, 200, "failed"],
-  ["task-not-found", undelivered, 200, "task_not_found"],
-  ["no-sample", undelivered, 200, "ready"],
-  ["poll-401", misconfigured, 401, null],
-  ["poll-403", misconfigured, 403, null],
-  ["poll-404", undelivered, 404, null],
-  ["poll-redirect", misconfigured, 307, null],
-  ["poll-down", undelivered, 500, null],
-  ["expired", undelivered, 200, null],
-  ["gone", undelivered, 200, null],
-  ["picture-redirect", undelivered, 200, null],
-  ["picture-reset", undelivered, 200, null],
-  ["picture-stall", undelivered, 200, null],
-] as const)("tells %s apart", async (fault, failure, status, code) => {
+it.each(BLACK_FOREST_LABS_FAULTS)("tells %s apart", async (fault, failure, status, code) => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const { images, error, lines } = await run({ generationId, prompt: `secret words [fault:${fault}]` });
   expect(images).toEqual([]);
@@ -230,7 +195,7 @@ it("yields the images of the accepted tasks before it throws the refusal of anot
   const prompt = `full ${crypto.randomUUID()} [fault:429*2]`;
   const { images, error, lines } = await run({ n: 3, prompt }, { task });
   expect([images.length, task.states.length]).toEqual([1, 1]);
-  expect(error).toMatchObject({ failure: limited });
+  expect(error).toMatchObject({ failure: tasksLimited });
   expect(lines).toMatchObject([{ outcome: "limited", status: 429, images: 1 }]);
 });
 

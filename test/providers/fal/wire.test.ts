@@ -11,6 +11,7 @@ import {
   sha256Of,
   submissionsOf,
 } from "../../support/polled.ts";
+import { FAL_FAULTS, refused, timeout, unavailable, undelivered } from "../faults.ts";
 
 const url = inject("falDouble");
 const NANO = "google/nano-banana-2.1";
@@ -81,67 +82,11 @@ it("streams references as data URIs to the edit app, in order and unchanged", as
 
 it("accepts what both families of apps can express", () => {
   const provider = createFal({ apiKey: "fal:test", baseUrl: url, log: () => undefined });
-  expect(provider.accepts?.(plain, 0, plain.providerModel)).toBe(true);
-  expect(provider.accepts?.({ ...plain, outputFormat: "webp" }, 0, plain.providerModel)).toBe(false);
+  expect(provider.accepts?.(plain, [], plain.providerModel)).toBe(true);
+  expect(provider.accepts?.({ ...plain, outputFormat: "webp" }, [], plain.providerModel)).toBe(false);
 });
 
-const unavailable = { reason: "unavailable", retryAfterMs: null };
-const limited = { reason: "limited", by: "rate", retryAfterMs: null };
-const timeout = { reason: "timeout" };
-const undelivered = { reason: "undelivered" };
-const misconfigured = { reason: "misconfigured" };
-const refused = { reason: "refused" };
-const unreadable = { reason: "unreadable" };
-const invalid = { reason: "invalid" };
-
-it.each([
-  ["400", invalid, 400, null],
-  ["401", misconfigured, 401, null],
-  ["402", misconfigured, 402, null],
-  ["403", misconfigured, 403, null],
-  ["404", misconfigured, 404, null],
-  ["413", invalid, 413, null],
-  ["422", invalid, 422, "value_error"],
-  ["422-image", unreadable, 422, "image_load_error"],
-  ["422-policy", refused, 422, "content_policy_violation"],
-  ["429", limited, 429, null],
-  ["429-wait", { ...limited, retryAfterMs: 2000 }, 429, null],
-  ["500", unavailable, 500, null],
-  ["502-html", unavailable, 502, null],
-  ["503", unavailable, 503, null],
-  ["504", timeout, 504, null],
-  ["redirect", misconfigured, 307, null],
-  ["submit-reset", unavailable, null, null],
-  ["submit-cut", undelivered, 200, null],
-  ["no-task", undelivered, 200, null],
-  ["foreign-host", undelivered, 200, null],
-  ["foreign-result", undelivered, 200, null],
-  ["policy", refused, 422, "content_policy_violation"],
-  ["nsfw", refused, 200, "nsfw"],
-  ["nsfw-detected", refused, 200, "nsfw"],
-  ["image-load", unreadable, 422, "image_load_error"],
-  ["image-large", unreadable, 422, "image_too_large"],
-  ["value", invalid, 422, "value_error"],
-  ["value-retryable", unavailable, 422, "value_error"],
-  ["internal", unavailable, 500, "internal_server_error"],
-  ["generation-timeout", unavailable, 504, "generation_timeout"],
-  ["downstream", unavailable, 400, "downstream_service_error"],
-  ["runner", unavailable, 503, "runner_disconnected"],
-  ["request-timeout", unavailable, 504, "request_timeout"],
-  ["cancelled", unavailable, 499, "client_cancelled"],
-  ["plain-500", unavailable, 500, null],
-  ["no-images", undelivered, 200, null],
-  ["poll-401", misconfigured, 401, null],
-  ["poll-404", undelivered, 404, null],
-  ["poll-redirect", misconfigured, 307, null],
-  ["poll-down", undelivered, 500, null],
-  ["result-403", misconfigured, 403, null],
-  ["result-404", undelivered, 404, null],
-  ["result-down", undelivered, 500, null],
-  ["expired", undelivered, 200, null],
-  ["gone", undelivered, 200, null],
-  ["picture-reset", undelivered, 200, null],
-] as const)("tells %s apart", async (fault, failure, status, code) => {
+it.each(FAL_FAULTS)("tells %s apart", async (fault, failure, status, code) => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const { images, error, lines } = await run({ generationId, prompt: `secret words [fault:${fault}]` });
   expect(images).toEqual([]);

@@ -4,6 +4,7 @@ import { createGoogle } from "../../../src/providers/google/index.ts";
 import { type ImageRequest, ProviderError, type Reference } from "../../../src/providers/provider.ts";
 import { ERROR_BYTES_MAX } from "../../../src/providers/wire/call.ts";
 import type { Call } from "../../support/google-double/index.ts";
+import { GOOGLE_FAULTS, misconfigured, refused, unavailable, undelivered } from "../faults.ts";
 
 const url = inject("googleDouble");
 
@@ -114,64 +115,7 @@ it("fails as unavailable when a reference cannot be opened", async () => {
   expect(error).toMatchObject({ failure: { reason: "unavailable" } });
 });
 
-const unavailable = { reason: "unavailable", retryAfterMs: null };
-const limited = { reason: "limited", by: "rate", retryAfterMs: null };
-const undelivered = { reason: "undelivered" };
-const refused = { reason: "refused" };
-const misconfigured = { reason: "misconfigured" };
-
-it.each([
-  ["block-safety", refused, 200, "SAFETY"],
-  ["block-other", refused, 200, "OTHER"],
-  ["block-blocklist", refused, 200, "BLOCKLIST"],
-  ["block-prohibited-content", refused, 200, "PROHIBITED_CONTENT"],
-  ["block-image-safety", refused, 200, "IMAGE_SAFETY"],
-  ["finish-safety", refused, 200, "SAFETY"],
-  ["finish-image-safety", refused, 200, "IMAGE_SAFETY"],
-  ["finish-prohibited-content", refused, 200, "PROHIBITED_CONTENT"],
-  ["finish-image-prohibited-content", refused, 200, "IMAGE_PROHIBITED_CONTENT"],
-  ["finish-blocklist", refused, 200, "BLOCKLIST"],
-  ["finish-spii", refused, 200, "SPII"],
-  ["finish-recitation", refused, 200, "RECITATION"],
-  ["finish-image-recitation", refused, 200, "IMAGE_RECITATION"],
-  ["finish-no-image", undelivered, 200, "NO_IMAGE"],
-  ["finish-image-other", undelivered, 200, "IMAGE_OTHER"],
-  ["finish-other", undelivered, 200, "OTHER"],
-  ["finish-malformed-response", undelivered, 200, "MALFORMED_RESPONSE"],
-  ["finish-max-tokens", undelivered, 200, "MAX_TOKENS"],
-  ["finish-language", undelivered, 200, "LANGUAGE"],
-  ["finish-pup-limited-disabled", misconfigured, 200, "PUP_LIMITED_DISABLED"],
-  ["finish-escalation", misconfigured, 200, "ESCALATION"],
-  ["text-only", undelivered, 200, "STOP"],
-  ["empty-answer", undelivered, 200, null],
-  ["html-in-200", undelivered, 200, null],
-  ["truncated", undelivered, 200, null],
-  ["stall-body", undelivered, 200, null],
-  ["reset-body", undelivered, 200, null],
-  ["bad-base64", undelivered, 200, null],
-  ["empty-image", undelivered, 200, null],
-  ["bad-size", { reason: "invalid" }, 400, "INVALID_ARGUMENT"],
-  ["bad-image", { reason: "invalid" }, 400, "INVALID_ARGUMENT"],
-  ["413-html", { reason: "invalid" }, 413, null],
-  ["key-invalid", misconfigured, 400, "API_KEY_INVALID"],
-  ["region", misconfigured, 400, "FAILED_PRECONDITION"],
-  ["unauthenticated", misconfigured, 401, "UNAUTHENTICATED"],
-  ["key-leaked", misconfigured, 403, "PERMISSION_DENIED"],
-  ["model-gone", misconfigured, 404, "NOT_FOUND"],
-  ["redirect", misconfigured, 307, null],
-  ["quota-day", misconfigured, 429, "RESOURCE_EXHAUSTED"],
-  ["quota-none", misconfigured, 429, "RESOURCE_EXHAUSTED"],
-  ["prepaid", misconfigured, 429, "RESOURCE_EXHAUSTED"],
-  ["spending-cap", misconfigured, 429, "RESOURCE_EXHAUSTED"],
-  ["quota-minute", { ...limited, retryAfterMs: 34_400 }, 429, "RESOURCE_EXHAUSTED"],
-  ["quota-unnamed", limited, 429, "RESOURCE_EXHAUSTED"],
-  ["internal", unavailable, 500, "INTERNAL"],
-  ["502-html", unavailable, 502, null],
-  ["400-html", unavailable, 400, null],
-  ["overloaded", unavailable, 503, "UNAVAILABLE"],
-  ["deadline", { reason: "timeout" }, 504, "DEADLINE_EXCEEDED"],
-  ["reset-headers", unavailable, null, null],
-] as const)("tells %s apart", async (fault, failure, status, code) => {
+it.each(GOOGLE_FAULTS)("tells %s apart", async (fault, failure, status, code) => {
   const generationId = `gen_${crypto.randomUUID()}`;
   const { images, error, lines } = await run({ generationId, prompt: `secret words [fault:${fault}]` });
   expect(images).toEqual([]);

@@ -7,6 +7,7 @@ import {
 } from "../../../src/providers/workers-ai/models.ts";
 import { png } from "../../images/samples.ts";
 import { type WorkersAIDouble, workersAIDouble } from "../../support/workers-ai-double.ts";
+import { refused, unavailable, undelivered, WORKERS_AI_FAULTS } from "../faults.ts";
 
 const SCHNELL = "@cf/black-forest-labs/flux-1-schnell";
 const KLEIN = "@cf/black-forest-labs/flux-2-klein-4b";
@@ -137,6 +138,9 @@ it.each([
   [KLEIN, { renderQuality: "low" }, 0, false],
   [GPT, { size: "auto", renderQuality: "low" }, 16, true],
   [GPT, {}, 17, false],
+  [GPT, {}, 4, true, DATA_URL_REFERENCE_BYTES_MAX / 4],
+  [GPT, {}, 4, false, DATA_URL_REFERENCE_BYTES_MAX / 4 + 1],
+  [KLEIN, {}, 4, true, DATA_URL_REFERENCE_BYTES_MAX],
   [GPT, { size: { width: 1024, height: 1536 } }, 0, true],
   [GPT, { size: { width: 1280, height: 720 } }, 0, false],
   [GPT, { moderation: "low" }, 0, false],
@@ -151,8 +155,9 @@ it.each([
   ["google/imagen-4", {}, 0, false],
 ] as const)(
   "says whether %s can express %j with %i references: %s",
-  (model, options, references, accepted) => {
+  (model, options, count, accepted, bytes = 1) => {
     const provider = createWorkersAI({ ai: workersAIDouble(), log: () => undefined });
+    const references = Array.from({ length: count }, () => ({ bytes }));
     expect(provider.accepts?.({ ...plain, ...options }, references, model)).toBe(accepted);
   },
 );
@@ -162,49 +167,7 @@ it("fails as misconfigured for a model that it does not know", async () => {
   expect(reasonOf(error)).toBe("misconfigured");
 });
 
-const unavailable = { reason: "unavailable", retryAfterMs: null };
-const undelivered = { reason: "undelivered" };
-const refused = { reason: "refused" };
-const invalid = { reason: "invalid" };
-const misconfigured = { reason: "misconfigured" };
-const timeout = { reason: "timeout" };
-const limited = { reason: "limited", by: "rate", retryAfterMs: null };
-
-it.each([
-  ["flagged", refused, 400, "3030"],
-  ["flagged-in-200", refused, 200, "3030"],
-  ["moderation-blocked", refused, 400, "2001"],
-  ["content-policy", refused, 400, null],
-  ["bad-input", invalid, 400, "3030"],
-  ["incomplete", invalid, 400, "3003"],
-  ["no-model", misconfigured, 400, "5007"],
-  ["too-large", invalid, 413, "3006"],
-  ["timeout", timeout, 408, "3007"],
-  ["aborted", timeout, 408, "3008"],
-  ["blocked", misconfigured, 403, "3023"],
-  ["terms", misconfigured, 403, "5016"],
-  ["model-id", misconfigured, 404, "3042"],
-  ["daily-limit", misconfigured, 429, "3036"],
-  ["capacity", unavailable, 429, "3040"],
-  ["gateway-400", invalid, 400, "2001"],
-  ["gateway-401", misconfigured, 401, "10000"],
-  ["gateway-402", misconfigured, 402, "2021"],
-  ["gateway-429", limited, 429, "2003"],
-  ["gateway-500", unavailable, 500, "2002"],
-  ["gateway-504", timeout, 504, "2002"],
-  ["spend-limit", misconfigured, 429, "2022"],
-  ["502-html", unavailable, 502, null],
-  ["400-html", unavailable, 400, null],
-  ["html-in-200", undelivered, 200, null],
-  ["no-image", undelivered, 200, null],
-  ["state-failed", undelivered, 200, null],
-  ["truncated", undelivered, 200, null],
-  ["stall-body", undelivered, 200, null],
-  ["reset-body", undelivered, 200, null],
-  ["bad-base64", undelivered, 200, null],
-  ["empty-image", undelivered, 200, null],
-  ["throw", unavailable, null, null],
-] as const)("tells %s apart", async (fault, failure, status, code) => {
+it.each(WORKERS_AI_FAULTS)("tells %s apart", async (fault, failure, status, code) => {
   for (const providerModel of [SCHNELL, GPT]) {
     const generationId = `gen_${crypto.randomUUID()}`;
     const request = { providerModel, generationId, prompt: `secret words [fault:${fault}]` };
