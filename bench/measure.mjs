@@ -154,7 +154,7 @@ async function measure({ name, family, parts, provider, work }, requests) {
   const asked = work.urls === undefined ? work : { ...work, urls: pictures.url };
   try {
     const few = Math.min(work.references, 1);
-    await hub.generate({ ...work, images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
+    await hub.generate({ ...asked, images: 1, imageBytes: 20_000, references: few, referenceBytes: 20_000 });
     const idle = await hub.liveBytes();
     const began = performance.now();
     /** @type {number[]} */
