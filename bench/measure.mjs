@@ -83,9 +83,9 @@ const SMOKE = [
   images(4, 15, "Black Forest Labs"),
   images(4, 15, "fal"),
   references(16, 1),
-  references(16, 30),
+  references(16, 10),
   fetched(16, 1),
-  fetched(16, 30),
+  fetched(16, 10),
 ];
 
 const [directory = "", mode] = process.argv.slice(2);
