@@ -390,27 +390,31 @@ const TABLE = [
   { what: "outage from minute 30 to 40", setting: { queues: 4, outage: { from: 30, to: 40 } }, loads: [200] },
 ];
 
-/** @returns {string} the table of docs/scale.md */
-export function renderScale() {
-  const lines = TABLE.flatMap(({ what, setting, loads }) =>
-    loads.map((perMinute) => {
-      const result = simulate({ ...setting, perMinute });
-      const { arrived, refused, accepted, served, failed, calls, over, median, p95, lightMedian } = result;
-      const quota = setting.quota ?? 0;
-      const used = quota === 0 ? "" : percent(result.begunInTime / (quota * 60 * HOURS));
-      const light = setting.heavy === undefined ? "" : duration(lightMedian);
-      const cells = [
-        ...[perMinute.toLocaleString("en"), percent(refused / arrived), percent(served / accepted)],
-        ...[percent(failed / accepted), used, percent(over / calls), duration(median)],
-        ...[duration(p95), light],
-      ];
-      return `| ${[what, ...cells].join(" | ")} |`;
-    }),
-  );
+/** The rows of the table in docs/scale.md, each with its load in generations a minute. */
+export const ROWS = TABLE.flatMap(({ what, setting, loads }) =>
+  loads.map((perMinute) => ({ perMinute, render: () => renderRow(what, { ...setting, perMinute }) })),
+);
+
+/** @param {string} what @param {Parameters<typeof simulate>[0]} setting */
+function renderRow(what, setting) {
+  const result = simulate(setting);
+  const { arrived, refused, accepted, served, failed, calls, over, median, p95, lightMedian } = result;
+  const quota = setting.quota ?? 0;
+  const used = quota === 0 ? "" : percent(result.begunInTime / (quota * 60 * HOURS));
+  const light = setting.heavy === undefined ? "" : duration(lightMedian);
+  const cells = [
+    ...[setting.perMinute.toLocaleString("en"), percent(refused / arrived), percent(served / accepted)],
+    ...[percent(failed / accepted), used, percent(over / calls), duration(median)],
+    ...[duration(p95), light],
+  ];
+  return `| ${[what, ...cells].join(" | ")} |`;
+}
+
+function renderTable() {
   return [
     "| | arrive, a minute | refused before the charge | of accepted: served | refunded | of the quota used | calls turned away | median wait | 95th percentile | median wait of other users |",
     "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ...lines,
+    ...ROWS.map(({ render }) => render()),
   ].join("\n");
 }
 
@@ -426,7 +430,7 @@ function duration(seconds) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const file = join(fileURLToPath(import.meta.url), "../../docs/scale.md");
-  const table = renderScale();
+  const table = renderTable();
   console.log(table);
   const page = readFileSync(file, "utf8");
   writeFileSync(file, page.replace(/(<!-- simulated -->\n\n)[\s\S]*?(\n\n<!-- end -->)/, `$1${table}$2`));
