@@ -14,7 +14,7 @@ import { provide } from "../support/tiny-provider.ts";
 /** Overload: refusals are the documented ones, and every accepted generation ends. */
 const PATH = "/api/v1/images/generations";
 const PRICE = 8;
-const OF_ONE_USER = 2_000;
+const OF_ONE_USER = 500;
 const PAID_FOR = 40;
 /** The test runs one process with one database, which handles this many requests in seconds. */
 const USERS = 60;
@@ -55,7 +55,7 @@ async function expectEnds(user: TestUser, taken: number, credits: number): Promi
 
 describe("overload", () => {
   it(
-    "of one user: 2,000 requests on a balance for 40",
+    "of one user: 500 requests on a balance for 40",
     async () => {
       const provider = provide();
       const user = await newUser(PRICE * PAID_FOR);
