@@ -75,17 +75,20 @@ const Hero = () => (
 const Prices = ({ models }: { models: readonly Model[] }) => (
   <section class="wrap" aria-labelledby="prices">
     <h2 id="prices">Prices</h2>
-    <Table label="Prices" head={["Model", ...TIERS.map(([tier, words]) => `${tier}, ${words}`)]}>
+    <Table label="Prices" head={["Model", ...TIERS]}>
       {models.map((model) => (
         <tr>
           <th scope="row">{model.name}</th>
-          {TIERS.map(([tier]) => (
+          {TIERS.map((tier) => (
             <td>{model.credits[tier] === undefined ? "–" : formatCredits(priceOf(model, tier, 1))}</td>
           ))}
         </tr>
       ))}
     </Table>
-    <p class="hint">Per image, in any aspect ratio. Failed images are free.</p>
+    <p class="hint">
+      Per image, in any aspect ratio. 1K is about 1 megapixel, 2K about 4, 4K 8 and more. Failed images are
+      free.
+    </p>
   </section>
 );
 
@@ -112,11 +115,7 @@ const Integration = ({ sample }: { sample: string }) => (
   </section>
 );
 
-const TIERS = [
-  ["1K", "about 1 megapixel"],
-  ["2K", "about 4 megapixels"],
-  ["4K", "8 megapixels and more"],
-] as const;
+const TIERS = ["1K", "2K", "4K"] as const;
 
 const Picture = ({ file, prompt, eager = false }: { file: string; prompt: string; eager?: boolean }) => (
   <figure>

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { BrowserContext, Page } from "playwright-core";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import * as z from "zod";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -32,10 +32,8 @@ export async function expectAccessible(page: Page): Promise<void> {
   expect(found, page.url()).toEqual([]);
 }
 
-/** Checks that nothing is wider than the window. */
+/** Checks that nothing is wider than the window, once the page has taken its styles and its new size. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
-  const overflow = await page.evaluate(
-    "document.documentElement.scrollWidth - document.documentElement.clientWidth",
-  );
-  expect(overflow, page.url()).toBe(0);
+  const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+  await vi.waitFor(async () => expect(await page.evaluate(overflow), page.url()).toBe(0), { timeout: 5_000 });
 }
