@@ -40,7 +40,7 @@ beforeAll(async () => {
   await new Promise((resolve) => probe.close(resolve));
   service = spawn(process.execPath, [join(root, "scripts/start.mjs")], {
     cwd: directory,
-    // The settings of whoever runs the test must not change the responses.
+    // The settings of the environment must not change the responses.
     env: {
       ...{ PATH: process.env["PATH"], HOME: directory, PORT: String(port) },
       ...{ IMAGE_PROVIDER: "sketch", ALLOW_INSECURE_URLS: "true", STATE_DIR: join(directory, "state") },

@@ -54,7 +54,7 @@ const KEY_FAULTS = /API[ _]KEY/i;
 /** The texts for an image that cannot be decoded, has an unsupported type, or makes the request too large. */
 const IMAGE_FAULTS =
   /unable to process input image|provided image is not valid|unsupported mime ?type|request payload size exceeds/i;
-/** A quota that waiting for a minute does not mend: none left for the day, none at all, no money, or a spending limit. */
+/** A quota that is not free again within a minute: none left for the day, none at all, no money, or a spending limit. */
 const SPENT = /PerDay|prepayment credits|spending cap|limit: 0\b/i;
 
 /** The gateway timed out; the upstream may have continued. 522 and 524 are Cloudflare's. */
