@@ -22,8 +22,8 @@
  *   credits: number, creditsMin: number, n: number, prompt: string, webhook: boolean, outcome: Outcome,
  * }} Asked a request for images. `credits`: its price. `creditsMin`: the price that a 402 may name, because a form is
  * refused for the cheapest price before it is read. `webhook`: whether it has a `webhook_url`
- * @typedef {{ id: string, result: "canceled" | "refused" | "unknown" }} Cancel what a client was told when it canceled a
- * generation; `unknown` when the response was lost
+ * @typedef {{ id: string, result: "canceled" | "refused" | "unknown" }} Cancel the response to a
+ * client that canceled a generation; `unknown` when it was lost
  * @typedef {{ signed: boolean, status: number | null, event: { type: string, data: Generation } }} Webhook a call that
  * the receiver got, with the status that it sent
  * @typedef {{ attempt: number, response_status: number | null, next_attempt_at: string | null }} Delivery

@@ -13,7 +13,7 @@ import { randomFrom } from "./random.mjs";
  * key, until they get a response
  * @typedef {Pick<Book, "user_id" | "complaints" | "granted" | "requests" | "cancels" | "seen"> & {
  *   key: string, purse: Purse, webhookUrl: string, webhookSecret: string, pending: string[], tally: Map<string, number>,
- * }} Client what one user was told; `pending` are accepted generations whose end the client has not seen
+ * }} Client what one user has seen; `pending` are accepted generations whose end the client has not seen
  * @typedef {ReturnType<typeof makeGate>} Gate
  * @typedef {{ origin: string, adminToken: string, seed: number, receiverUrl: string }} Settings
  */
