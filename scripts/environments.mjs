@@ -8,8 +8,9 @@ import { fileURLToPath } from "node:url";
 import { unstable_readConfig as readConfig } from "wrangler";
 
 /**
- * @typedef {{ name?: string | undefined, d1_databases: { database_name?: string | undefined }[],
- *   r2_buckets: { bucket_name?: string | undefined }[],
+ * @typedef {{ name?: string | undefined,
+ *   d1_databases: { binding: string, database_name?: string | undefined }[],
+ *   r2_buckets: { binding: string, bucket_name?: string | undefined }[],
  *   queues: { producers?: { queue: string }[] | undefined,
  *     consumers?: { queue: string, dead_letter_queue?: string | undefined }[] | undefined } }} Environment
  */

@@ -1,14 +1,13 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { isInstalled, root } from "../../scripts/lib.mjs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../../scripts/lib.mjs";
 import { models, priceOf } from "../../src/catalogue/models.ts";
 import { supportedSizes } from "../../src/catalogue/shape.ts";
 import { formatSize, sizeOf, TIER_LIMITS, tiers } from "../../src/catalogue/sizes.ts";
+import { type RunningService, startService } from "../support/service.ts";
 
 /** The address of the service in the documents. */
 const DOCUMENTED_ORIGIN = "http://127.0.0.1:8787";
@@ -17,39 +16,14 @@ const RUN = new RegExp(`(.*?)${MARK}(\\d+)\\n`, "gs");
 
 type Example = { command: string; answer: string | null };
 
-let directory: string;
-let origin: string;
-let service: ChildProcess;
-let output = "";
+let service: RunningService;
 
 beforeAll(async () => {
-  if (!isInstalled()) throw new Error("Run the tests by npm test, which installs the dependencies first.");
-  directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-"));
-  const port = await freePort();
-  origin = `http://127.0.0.1:${port}`;
-  service = spawn(process.execPath, [join(root, "scripts/start.mjs")], {
-    cwd: directory,
-    // No setting of whoever runs the test may change what the examples answer.
-    env: {
-      PATH: process.env["PATH"],
-      HOME: directory,
-      IMAGE_PROVIDER: "sketch",
-      PORT: String(port),
-      STATE_DIR: join(directory, "state"),
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  service.stdout?.on("data", (text) => {
-    output += text;
-  });
-  await vi.waitUntil(() => /^Ready on /m.test(output) || service.exitCode !== null, { timeout: 60_000 });
-  expect(output).toMatch(/^Ready on /m);
+  service = await startService();
 });
 
 afterAll(async () => {
-  const ended = new Promise((resolve) => service.on("close", resolve));
-  if (service.kill("SIGTERM")) await ended;
-  rmSync(directory, { recursive: true, force: true });
+  await service.stop();
 });
 
 describe.each(["README.md", "docs/operations.md"])("the examples of %s", (document) => {
@@ -71,7 +45,10 @@ describe.each(["README.md", "docs/operations.md"])("the examples of %s", (docume
       expect(runs[index]?.status).toBe(0);
       const printed = runs[index]?.printed ?? "";
       if (answer === null) expect(printed).toBe("");
-      else expect(mask(JSON.parse(printed), origin)).toEqual(mask(JSON.parse(answer), DOCUMENTED_ORIGIN));
+      else
+        expect(mask(JSON.parse(printed), service.origin)).toEqual(
+          mask(JSON.parse(answer), DOCUMENTED_ORIGIN),
+        );
     },
   );
 });
@@ -79,13 +56,13 @@ describe.each(["README.md", "docs/operations.md"])("the examples of %s", (docume
 it("the test suite of docs/test-keys.md passes", async () => {
   const text = readFileSync(join(root, "docs/test-keys.md"), "utf8");
   const [, suite = ""] = /^```js\n(.*?)^```$/ms.exec(text) ?? [];
-  const file = join(directory, "hub.test.mjs");
+  const file = join(service.directory, "hub.test.mjs");
   writeFileSync(file, suite);
   const { stdout } = await promisify(execFile)(process.execPath, ["--test", file], {
     env: {
       ...process.env,
-      GIH_URL: origin,
-      GIH_TEST_KEY: readFileSync(join(directory, "state/demo-test-key"), "utf8"),
+      GIH_URL: service.origin,
+      GIH_TEST_KEY: readFileSync(join(service.stateDirectory, "demo-test-key"), "utf8"),
     },
   });
   expect(stdout).toMatch(/^(# |ℹ )pass 7$/m);
@@ -155,12 +132,12 @@ function readExamples(document: string): Example[] {
 async function runInOneShell(examples: Example[]): Promise<{ printed: string; status: number }[]> {
   const script = examples.map(({ command }) => `${command}\nprintf '${MARK}%s\\n' "$?"`).join("\n");
   const { stdout } = await promisify(execFile)("bash", ["-c", script], {
-    cwd: mkdtempSync(join(directory, "shell-")),
+    cwd: mkdtempSync(join(service.directory, "shell-")),
     env: {
       ...process.env,
-      GIH_URL: origin,
-      GIH_KEY: readFileSync(join(directory, "state/demo-key"), "utf8"),
-      ADMIN_TOKEN: readFileSync(join(directory, "state/admin-token"), "utf8"),
+      GIH_URL: service.origin,
+      GIH_KEY: readFileSync(join(service.stateDirectory, "demo-key"), "utf8"),
+      ADMIN_TOKEN: readFileSync(join(service.stateDirectory, "admin-token"), "utf8"),
     },
     timeout: 60_000,
   });
@@ -199,13 +176,4 @@ function readTableRows(document: string): string[][] {
         .slice(1, -1)
         .map((cell) => cell.trim()),
     );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("The probe has no port.");
-  return address.port;
 }

@@ -165,8 +165,8 @@ it.each([
 it("lists the resources that development and production share", () => {
   const environment = (suffix: string) => ({
     name: `hub${suffix}`,
-    d1_databases: [{ database_name: `data${suffix}` }],
-    r2_buckets: [{ bucket_name: `images${suffix}` }],
+    d1_databases: [{ binding: "DB", database_name: `data${suffix}` }],
+    r2_buckets: [{ binding: "IMAGES", bucket_name: `images${suffix}` }],
     queues: {
       producers: [{ queue: `work${suffix}` }],
       consumers: [{ queue: `work${suffix}`, dead_letter_queue: `dead${suffix}` }],

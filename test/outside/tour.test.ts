@@ -1,19 +1,16 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { isInstalled, root } from "../../scripts/lib.mjs";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { root } from "../../scripts/lib.mjs";
+import { listen, type RunningService, startService } from "../support/service.ts";
 
 const run = promisify(execFile);
 const tour = join(root, "docs/tour.sh");
 
-let directory: string;
-let service: ChildProcess;
-let output = "";
+let service: RunningService;
 /** The types of the webhooks that arrived. */
 const received: string[] = [];
 
@@ -24,49 +21,18 @@ const receiver = createServer(async (request, response) => {
   response.writeHead(204).end();
 });
 
-/** Listens on a free port. */
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("The server has no port.");
-  return address.port;
-}
-
 beforeAll(async () => {
-  if (!isInstalled()) throw new Error("Run the tests by npm test, which installs the dependencies first.");
-  directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-"));
-  const probe = createServer();
-  const port = await listen(probe);
-  await new Promise((resolve) => probe.close(resolve));
-  service = spawn(process.execPath, [join(root, "scripts/start.mjs")], {
-    cwd: directory,
-    // The settings of the environment must not change the responses.
-    env: {
-      ...{ PATH: process.env["PATH"], HOME: directory, PORT: String(port) },
-      ...{ IMAGE_PROVIDER: "sketch", ALLOW_INSECURE_URLS: "true", STATE_DIR: join(directory, "state") },
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  for (const stream of [service.stdout, service.stderr]) {
-    stream?.on("data", (text) => {
-      output += text;
-    });
-  }
-  await vi.waitUntil(() => /^Ready on /m.test(output) || service.exitCode !== null, { timeout: 110_000 });
-  expect(output).toMatch(/^Ready on /m);
+  service = await startService({ ALLOW_INSECURE_URLS: "true" });
 });
 
 afterAll(async () => {
-  const ended = once(service, "close");
-  if (service.kill("SIGTERM")) await ended;
   receiver.close();
-  rmSync(directory, { recursive: true, force: true });
+  await service.stop();
 });
 
 function environment(more: Record<string, string> = {}) {
-  const key = /gih_live_\w+/.exec(output)?.[0] ?? "";
-  const url = /^Ready on (\S+)/m.exec(output)?.[1] ?? "";
-  return { env: { ...process.env, GIH_WEBHOOK_URL: "", GIH_URL: url, GIH_KEY: key, ...more } };
+  const key = readFileSync(join(service.stateDirectory, "demo-key"), "utf8");
+  return { env: { ...process.env, GIH_WEBHOOK_URL: "", GIH_URL: service.origin, GIH_KEY: key, ...more } };
 }
 
 it("runs to its end on a fresh service, and again with a receiver of webhooks", async () => {
