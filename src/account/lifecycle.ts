@@ -27,6 +27,9 @@ export type GenerationStatus = "queued" | "processing" | "succeeded" | "failed" 
 
 export type FailureCode = "generationFailed" | "contentPolicyViolation" | "unreadableReference";
 
+/** A caller's labels for a generation, by name. */
+export type Metadata = Readonly<Record<string, string>>;
+
 /** A request with resolved size, tier and price, as it is stored. */
 export type GenerationRequest = ImageOptions & {
   model: string;
@@ -48,6 +51,10 @@ export type GenerationRequest = ImageOptions & {
   origin: string;
   /** Where the end of the generation is reported. */
   webhookUrl?: string;
+  /** The most that the caller agreed to pay. The price was checked against it before the charge. */
+  maxCredits?: number;
+  /** The caller's own labels; left out when there are none. */
+  metadata?: Metadata;
   /** Of a test key: its scenario, and the price that is not charged. A live request has no such member. */
   test?: TestScenario & { credits: number };
 };

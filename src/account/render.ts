@@ -41,6 +41,7 @@ export function renderGeneration(record: GenerationRecord, config: Config) {
       credits_charged: record.creditsCharged,
       credits_refunded: record.creditsRefunded,
     },
+    ...(record.metadata === undefined ? {} : { metadata: record.metadata }),
     ...(record.error === null
       ? {}
       : { error: { message: FAILURE_MESSAGES[record.error], code: record.error } }),

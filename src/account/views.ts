@@ -1,6 +1,6 @@
 import type { creditEntries, generations, LoggedRequest } from "../db/log-schema.ts";
 import type { StoredImage } from "../images/stored.ts";
-import type { FailureCode, Generation, GenerationRequest, GenerationStatus } from "./lifecycle.ts";
+import type { FailureCode, Generation, GenerationRequest, GenerationStatus, Metadata } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 
 /** A generation as clients may see it, read from the Account or from the log. */
@@ -17,6 +17,8 @@ export type GenerationRecord = {
   creditsRefunded: number;
   /** Of a test key: the price that was not charged. A live generation has no such member. */
   test?: { credits: number };
+  /** The caller's own labels; left out when there are none. */
+  metadata?: Metadata;
   error: FailureCode | null;
   /** The estimated time of a queued generation's turn; null when unknown. Only the account knows it. */
   slotAt?: number | null;
@@ -45,6 +47,7 @@ export function recordOf(generation: Generation): GenerationRecord {
     creditsCharged: generation.charged,
     creditsRefunded: generation.refunded,
     ...testOf(request),
+    ...metadataOf(request),
     error: generation.error,
     ...(generation.status === "queued" ? { slotAt: generation.slotAt } : {}),
     ...(generation.permanent ? { permanent: true } : {}),
@@ -55,6 +58,10 @@ export function recordOf(generation: Generation): GenerationRecord {
 
 function testOf({ test }: { test?: { credits: number } }): Pick<GenerationRecord, "test"> {
   return test === undefined ? {} : { test: { credits: test.credits } };
+}
+
+function metadataOf({ metadata }: { metadata?: Metadata }): Pick<GenerationRecord, "metadata"> {
+  return metadata === undefined ? {} : { metadata };
 }
 
 /** The record of a row in the log. */
@@ -70,6 +77,7 @@ export function recordOfRow(row: typeof generations.$inferSelect): GenerationRec
     creditsCharged: row.creditsCharged,
     creditsRefunded: row.creditsRefunded,
     ...testOf(row.request),
+    ...metadataOf(row.request),
     error: row.error,
     images: row.images,
     origin: row.request.origin,
@@ -114,6 +122,7 @@ function loggedRequestOf(request: GenerationRequest): LoggedRequest {
     outputFormat: request.outputFormat,
     references: request.references.length,
     origin: request.origin,
+    ...metadataOf(request),
     ...testOf(request),
   };
 }

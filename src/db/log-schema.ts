@@ -21,6 +21,8 @@ export type LoggedRequest = {
   outputFormat: string;
   references: number;
   origin: string;
+  /** The caller's own labels; left out when there are none. */
+  metadata?: Readonly<Record<string, string>>;
   /** Of a test key: the price that was not charged. */
   test?: { credits: number };
 };

@@ -65,12 +65,15 @@ async function scopedToKey(keyId: string, fingerprint: string): Promise<string> 
 async function fingerprintOf(request: AskedRequest, sources: readonly string[]): Promise<string> {
   const { model, prompt, aspectRatio, tier, size, renderQuality, n, outputFormat, outputCompression } =
     request;
-  const { background, moderation, endUser, webhookUrl, test } = request;
+  const { background, moderation, endUser, webhookUrl, maxCredits, metadata, test } = request;
   const fields = [
     ...[model, prompt, aspectRatio, tier, size === "auto" ? size : [size.width, size.height]],
     ...[renderQuality, n, outputFormat, outputCompression, background, moderation, endUser],
     sources,
     ...(webhookUrl === undefined ? [] : [{ webhookUrl }]),
+    ...(maxCredits === undefined ? [] : [{ maxCredits }]),
+    // In the order of names: callers may send the same labels in any order.
+    ...(metadata === undefined ? [] : [{ metadata: Object.entries(metadata).sort(byName) }]),
     ...(test === undefined ? [] : [{ outcome: test.outcome, delaySeconds: test.delaySeconds }]),
   ];
   return `v1:${await sha256Hex(JSON.stringify(fields))}`;
@@ -89,4 +92,8 @@ async function unversionedFingerprintOf(request: AskedRequest, sources: readonly
     references: sources,
   };
   return await sha256Hex(JSON.stringify(fields));
+}
+
+function byName([a]: readonly [string, string], [b]: readonly [string, string]): number {
+  return a < b ? -1 : 1;
 }

@@ -6,6 +6,8 @@ import { URL_LENGTH_MAX } from "../references/addresses.ts";
 
 /** A request to generate images, with the native API's field names. The OpenAI API and the pages produce it too. */
 
+/** More than any price. */
+const CREDITS_MAX = 1_000_000_000;
 /** Of the model that takes the longest prompts. */
 export const PROMPT_CODE_POINTS_MAX = Math.max(...models.map(({ promptMax }) => promptMax));
 const USER_CODE_POINTS_MAX = 128;
@@ -26,6 +28,35 @@ function promptFault(text: string): string | null {
   if (!text.isWellFormed()) return "prompt must be well-formed Unicode: it has half of a surrogate pair.";
   const tooLong = `prompt must be at most ${PROMPT_CODE_POINTS_MAX} characters.`;
   return exceedsCodePoints(text, PROMPT_CODE_POINTS_MAX) ? tooLong : null;
+}
+
+/** The labels of a generation: {@link metadata} has their limits. */
+const METADATA_ENTRIES_MAX = 16;
+const METADATA_NAME_MAX = 64;
+const METADATA_VALUE_MAX = 512;
+
+/** A caller's own labels for a generation. They are stored and shown with it, and no provider gets them. */
+export const metadata = z
+  .record(z.string(), z.string())
+  .superRefine((labels, context) => {
+    const fault = metadataFault(labels);
+    if (fault) context.addIssue({ code: "custom", message: fault });
+  })
+  .meta({ maxProperties: METADATA_ENTRIES_MAX });
+
+function metadataFault(labels: Readonly<Record<string, string>>): string | null {
+  const entries = Object.entries(labels);
+  if (entries.length > METADATA_ENTRIES_MAX)
+    return `metadata must have at most ${METADATA_ENTRIES_MAX} entries.`;
+  for (const [name, value] of entries) {
+    if (!name.isWellFormed() || !value.isWellFormed())
+      return "metadata must be well-formed Unicode: it has half of a surrogate pair.";
+    if (name === "" || exceedsCodePoints(name, METADATA_NAME_MAX))
+      return `A name in metadata must be 1 to ${METADATA_NAME_MAX} characters.`;
+    if (exceedsCodePoints(value, METADATA_VALUE_MAX))
+      return `metadata.${name} must be at most ${METADATA_VALUE_MAX} characters.`;
+  }
+  return null;
 }
 
 /** The values that some model supports, for the API's documentation: {@link readRequest} checks those of one model. */
@@ -100,6 +131,14 @@ export const GenerationInput = z.strictObject({
     .enum(["auto", "low"])
     .default("auto")
     .meta({ description: "How strictly the provider filters content." }),
+  max_credits: z.int().min(1).max(CREDITS_MAX).optional().meta({
+    description: "The most that the generation may cost. A higher price is refused, and nothing is charged.",
+  }),
+  metadata: metadata.optional().meta({
+    description:
+      "Your own labels: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text.",
+    examples: [{ project: "website" }],
+  }),
   webhook_url: z
     .string()
     .optional()

@@ -1,6 +1,6 @@
-import { and, desc, eq, gt, lt, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, lt, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { isLive, KEEP_MS } from "../account/lifecycle.ts";
+import { isLive, KEEP_MS, type Metadata } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
 import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
 import { generations, generationsOf, testGenerations } from "../db/log-schema.ts";
@@ -72,8 +72,16 @@ async function fromLog<T>(read: () => PromiseLike<T>): Promise<T> {
 }
 
 /**
+ * How many of a user's logged generations one page looks at when it filters by metadata, which no index has. So a page
+ * takes as long with a million generations as with a thousand, and may end before it is full.
+ */
+export const METADATA_ROWS_MAX = 1_000;
+
+/**
  * One page of a user's generations, newest first: those in the log, and those of the last day in the account, read in
  * parallel. If both have a generation, the log's row is used, because there it has ended.
+ * @returns `next`: the `beforeId` of the next page. With a filter by metadata a page may have fewer than `limit`
+ * records, or none, and still a next page: see {@link METADATA_ROWS_MAX}.
  * @throws {LogUnavailableError}
  */
 export async function listGenerations(
@@ -82,14 +90,38 @@ export async function listGenerations(
   beforeId: string | null,
   limit: number,
   env: Pick<Env, "LOG" | "ACCOUNT">,
-): Promise<{ records: (GenerationRecord | GenerationDetail)[]; hasMore: boolean }> {
+): Promise<{ records: (GenerationRecord | GenerationDetail)[]; next: string | null }> {
+  const sinceId = filter.metadata && (await lastOfWindow(env.LOG, userId, filter, beforeId));
+  const bounded = sinceId === undefined ? filter : { ...filter, sinceId };
   const [logged, recent] = await Promise.all([
-    listLogged(env.LOG, userId, filter, beforeId, limit + 1),
-    env.ACCOUNT.getByName(userId).generations(filter, beforeId, limit + 1),
+    listLogged(env.LOG, userId, bounded, beforeId, limit + 1),
+    env.ACCOUNT.getByName(userId).generations(bounded, beforeId, limit + 1),
   ]);
   const byId = new Map([...recent, ...logged].map((record) => [record.id, record]));
-  const records = [...byId.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
-  return { records: records.slice(0, limit), hasMore: records.length > limit };
+  const found = [...byId.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
+  const records = found.slice(0, limit);
+  const next = found.length > limit ? records.at(-1)?.id : sinceId;
+  return { records, next: next ?? null };
+}
+
+/** The id of the last of {@link METADATA_ROWS_MAX} logged generations; undefined when there are fewer. */
+async function lastOfWindow(
+  d1: D1Database,
+  userId: string,
+  { livemode = true }: GenerationFilter,
+  beforeId: string | null,
+): Promise<string | undefined> {
+  const table = generationsOf(livemode);
+  const [last] = await fromLog(() =>
+    drizzle(d1)
+      .select({ id: table.id })
+      .from(table)
+      .where(and(eq(table.userId, userId), beforeId === null ? undefined : lt(table.id, beforeId)))
+      .orderBy(desc(table.id))
+      .limit(1)
+      .offset(METADATA_ROWS_MAX - 1),
+  );
+  return last?.id;
 }
 
 /**
@@ -104,12 +136,12 @@ export async function listDetails(
   limit: number,
   env: Pick<Env, "LOG" | "ACCOUNT">,
 ): Promise<{ generations: GenerationDetail[]; hasMore: boolean }> {
-  const { records, hasMore } = await listGenerations(userId, filter, beforeId, limit, env);
+  const { records, next } = await listGenerations(userId, filter, beforeId, limit, env);
   const account = env.ACCOUNT.getByName(userId);
   const details = await Promise.all(
     records.map((record) => ("request" in record ? record : account.detail(record.id))),
   );
-  return { generations: details.filter((detail) => detail !== null), hasMore };
+  return { generations: details.filter((detail) => detail !== null), hasMore: next !== null };
 }
 
 /** The log's rows that match the filter. Only ended generations are in the log. */
@@ -120,7 +152,7 @@ async function listLogged(
   beforeId: string | null,
   limit: number,
 ): Promise<GenerationDetail[]> {
-  const { livemode = true, status, model, createdAfter, createdBefore } = filter;
+  const { livemode = true, status, model, createdAfter, createdBefore, metadata, sinceId } = filter;
   const table = generationsOf(livemode);
   if (status === "queued" || status === "processing") return [];
   const rows = await fromLog(() =>
@@ -135,12 +167,21 @@ async function listLogged(
           model === null ? undefined : eq(table.model, model),
           createdAfter === null ? undefined : gt(table.createdAt, createdAfter),
           createdBefore === null ? undefined : lt(table.createdAt, createdBefore),
+          sinceId === undefined ? undefined : gte(table.id, sinceId),
+          metadata === undefined ? undefined : hasLabels(table, metadata),
         ),
       )
       .orderBy(desc(table.id))
       .limit(limit),
   );
   return rows.map(detailOfRow);
+}
+
+/** Whether the row has all of these labels. */
+function hasLabels(table: typeof generations, labels: Metadata): SQL {
+  return sql`NOT EXISTS (SELECT 1 FROM json_each(${JSON.stringify(labels)}) AS label WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(${table.request}, '$.metadata') AS own
+    WHERE own.key = label.key AND own.value = label.value))`;
 }
 
 /** The generation that a request of the filter's mode with this key created within the last day, if it matches. */
@@ -160,6 +201,7 @@ function matches(record: GenerationRecord, filter: GenerationFilter): boolean {
     (filter.status === null || record.status === filter.status) &&
     (filter.model === null || record.model === filter.model) &&
     (filter.createdAfter === null || record.createdAt > filter.createdAfter) &&
-    (filter.createdBefore === null || record.createdAt < filter.createdBefore)
+    (filter.createdBefore === null || record.createdAt < filter.createdBefore) &&
+    Object.entries(filter.metadata ?? {}).every(([name, value]) => record.metadata?.[name] === value)
   );
 }

@@ -54,6 +54,10 @@ export async function readRequest(
   const { aspectRatio, tier, size, renderQuality, n, credits } = shape;
   if (test?.outcome?.kind === "partial" && test.outcome.images >= n)
     return invalid(SCENARIO, `${SCENARIO}: partial must be less than n.`);
+  const { max_credits: maxCredits, metadata = {} } = input;
+  if (maxCredits !== undefined && credits > maxCredits) {
+    return invalid("max_credits", `This takes ${credits} credits, and max_credits is ${maxCredits}.`);
+  }
   const request: AskedRequest = {
     model: model.id,
     providerModel: model.provider_model,
@@ -72,6 +76,8 @@ export async function readRequest(
     endUser: input.user === undefined ? null : await sha256Hex(`${userId}\n${input.user}`),
     origin,
     ...(input.webhook_url === undefined ? {} : { webhookUrl: input.webhook_url }),
+    ...(maxCredits === undefined ? {} : { maxCredits }),
+    ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
     ...(test === null ? {} : { test: { ...test, credits } }),
   };
   return { kind: "priced", request, credits };

@@ -159,6 +159,7 @@ function article(type: string): string {
     case "int":
       return "a whole number";
     case "object":
+    case "record":
       return "a JSON object";
     default:
       return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;

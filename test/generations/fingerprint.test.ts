@@ -92,4 +92,16 @@ describe("the fingerprint of a request", () => {
     );
     expect(new Set(fingerprints).size).toBe(3);
   });
+
+  it("depends on metadata, in any order, and on max_credits", async () => {
+    const requests = [
+      ...[{}, { max_credits: 8 }, { max_credits: 9 }, { metadata: { a: "1", b: "2" } }],
+      ...[{ metadata: { a: "1" } }, { metadata: { b: "2", a: "1" } }, { metadata: {} }],
+    ];
+    const fingerprints = await Promise.all(
+      requests.map(async (fields) => (await fingerprintsOf(await requestOf(fields), "k", null))[0]),
+    );
+    expect(new Set(fingerprints).size).toBe(5);
+    expect([fingerprints[5], fingerprints[6]]).toEqual([fingerprints[3], fingerprints[0]]);
+  });
 });

@@ -1,4 +1,10 @@
-import { type FailureCode, type Generation, type GenerationStatus, isLive } from "../lifecycle.ts";
+import {
+  type FailureCode,
+  type Generation,
+  type GenerationStatus,
+  isLive,
+  type Metadata,
+} from "../lifecycle.ts";
 import { readJsonColumns, readTask } from "./json.ts";
 
 type GenerationRow = {
@@ -44,6 +50,10 @@ export type GenerationFilter = {
   model: string | null;
   createdAfter: number | null;
   createdBefore: number | null;
+  /** Only generations with all of these labels. Left out: all. */
+  metadata?: Metadata;
+  /** Only this id and newer ones. Left out: all. */
+  sinceId?: string;
 };
 
 /** Reads and writes generations. Writes belong inside the object's transaction. */
@@ -100,9 +110,14 @@ export class GenerationStore {
          WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR status = ?2)
            AND (?3 IS NULL OR json_extract(request, '$.model') = ?3)
            AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5) AND livemode = ?6
-         ORDER BY id DESC LIMIT ?7`,
+           AND (?7 IS NULL OR id >= ?7)
+           AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) AS label WHERE NOT EXISTS (
+             SELECT 1 FROM json_each(request, '$.metadata') AS own
+             WHERE own.key = label.key AND own.value = label.value)))
+         ORDER BY id DESC LIMIT ?9`,
         ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore],
-        ...[filter.livemode === false ? 0 : 1, limit],
+        ...[filter.livemode === false ? 0 : 1, filter.sinceId ?? null],
+        ...[filter.metadata === undefined ? null : JSON.stringify(filter.metadata), limit],
       )
       .toArray()
       .map(toGeneration);

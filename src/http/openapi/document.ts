@@ -240,6 +240,8 @@ function queryParameters(query: z.ZodType | undefined): Json[] {
     required: required.includes(name),
     description,
     schema,
+    // `metadata[name]=value`.
+    ...(schema["type"] === "object" ? { style: "deepObject", explode: true } : {}),
   }));
 }
 

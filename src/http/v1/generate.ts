@@ -23,6 +23,7 @@ import { contract, GENERATION_HEADERS, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
+import { parseJson } from "../json.ts";
 import { type Preferences, readPreferences, tellApplied } from "../prefer.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import {
@@ -204,7 +205,12 @@ function fromText(name: string, text: string): unknown {
   switch (name) {
     case "n":
     case "output_compression":
+    case "max_credits":
       return /^\d{1,9}$/.test(text) ? Number(text) : text;
+    case "metadata": {
+      const json = parseJson(text);
+      return json.kind === "json" ? json.value : text;
+    }
     case "async":
       return text === "true" ? true : text === "false" ? false : text;
     default:

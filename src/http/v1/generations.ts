@@ -5,6 +5,7 @@ import { estimatedWaitSeconds, renderGeneration, type WaitingRecord } from "../.
 import { findModel, models } from "../../catalogue/models.ts";
 import { readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
+import { metadata } from "../../generations/input.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
 import { awaitInAccount } from "../../generations/wait.ts";
 import { isGenerationId } from "../../id.ts";
@@ -59,6 +60,10 @@ export const Generation = named("Generation", () => {
     completed_at: time.optional(),
     images: z.array(image),
     usage,
+    metadata: z
+      .record(z.string(), z.string())
+      .optional()
+      .meta({ description: "The `metadata` of the request, if it had any." }),
     error: z.strictObject({ message: z.string(), code: failureCode }).optional(),
     estimated_wait_seconds: z.int().min(0).nullable().optional().meta({
       description:
@@ -142,30 +147,56 @@ function countOf(name: string, most: number) {
  * page is as quick to find as the first.
  */
 const GenerationsQuery = z
-  .strictObject({
-    limit: countOf("limit", LISTED_MAX).default(LISTED).meta(limitMeta(LISTED_MAX, LISTED)),
-    cursor: z
-      .string()
-      .refine(isGenerationId, { message: "cursor must be the next_cursor of an earlier answer." })
-      .optional()
-      .meta({ description: CURSOR_DESCRIPTION }),
-    status: z.enum(STATUSES).optional().meta({ description: "Only generations with this status." }),
-    model: z.string().optional().meta({ description: "Only generations of this model." }),
-    created_after: timestamp.optional().meta({ description: "Only generations created after this time." }),
-    created_before: timestamp.optional().meta({ description: "Only generations created before this time." }),
-    idempotency_key: z
-      .string()
-      .optional()
-      .meta({ description: "Only the generation that was created with this idempotency key." }),
-  })
-  .transform(({ cursor, status, model, created_after, created_before, ...rest }) => ({
+  .preprocess(
+    gatherMetadata,
+    z.strictObject({
+      limit: countOf("limit", LISTED_MAX).default(LISTED).meta(limitMeta(LISTED_MAX, LISTED)),
+      cursor: z
+        .string()
+        .refine(isGenerationId, { message: "cursor must be the next_cursor of an earlier answer." })
+        .optional()
+        .meta({ description: CURSOR_DESCRIPTION }),
+      status: z.enum(STATUSES).optional().meta({ description: "Only generations with this status." }),
+      model: z.string().optional().meta({ description: "Only generations of this model." }),
+      created_after: timestamp.optional().meta({ description: "Only generations created after this time." }),
+      created_before: timestamp
+        .optional()
+        .meta({ description: "Only generations created before this time." }),
+      idempotency_key: z
+        .string()
+        .optional()
+        .meta({ description: "Only the generation that was created with this idempotency key." }),
+      metadata: metadata.optional().meta({
+        description:
+          "Only generations with these labels: `metadata[project]=website`. A page looks at up to 1,000 generations, so it may have fewer than `limit`, or none, and `has_more` be true.",
+        examples: [{ project: "website" }],
+      }),
+    }),
+  )
+  .transform(({ cursor, status, model, created_after, created_before, metadata, ...rest }) => ({
     ...rest,
+    ...(metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }),
     cursor: cursor ?? null,
     status: status ?? null,
     model: model === undefined ? null : (findModel(model)?.id ?? model),
     createdAfter: created_after ?? null,
     createdBefore: created_before ?? null,
   }));
+
+/** The parameters of a query, with `metadata[name]=value` as members of `metadata`. */
+function gatherMetadata(query: unknown): unknown {
+  if (typeof query !== "object" || query === null) return query;
+  const named = Object.entries(query).map(([parameter, value]) => {
+    return { parameter, value, label: /^metadata\[(.*)\]$/s.exec(parameter)?.[1] };
+  });
+  const labels = named.flatMap(({ label, value }) => (label === undefined ? [] : [[label, value]]));
+  if (labels.length === 0) return query;
+  const rest = named.filter(({ label }) => label === undefined);
+  return {
+    ...Object.fromEntries(rest.map(({ parameter, value }) => [parameter, value])),
+    metadata: Object.fromEntries(labels),
+  };
+}
 
 export const generations = new Hono<AppEnv>();
 
@@ -196,12 +227,12 @@ generations.get(
       const data = record ? [renderGeneration(record, config)] : [];
       return c.json({ object: "list", data, has_more: false, next_cursor: null });
     }
-    const { records, hasMore } = await listGenerations(userId, filter, cursor, limit, c.env);
+    const { records, next } = await listGenerations(userId, filter, cursor, limit, c.env);
     return c.json({
       object: "list",
       data: records.map((record) => renderGeneration(record, config)),
-      has_more: hasMore,
-      next_cursor: hasMore ? (records.at(-1)?.id ?? null) : null,
+      has_more: next !== null,
+      next_cursor: next,
     });
   },
 );
