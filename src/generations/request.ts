@@ -5,8 +5,10 @@ import { priceCaps } from "../catalogue/models.ts";
 import type { OutputFormat } from "../catalogue/options.ts";
 import { resolveShape } from "../catalogue/resolve.ts";
 import type { Config } from "../config.ts";
-import { routesFor } from "../dispatch/routes.ts";
+import { type Route, routesFor, routesThatAccept } from "../dispatch/routes.ts";
 import { sha256Hex } from "../hash.ts";
+import { mayCallInsecureUrls } from "../origin.ts";
+import { checkUrl } from "../references/addresses.ts";
 import type { ReferenceEntry, ReferenceNames } from "../references/entries.ts";
 import { SCENARIO, type TestScenario } from "../scenario.ts";
 import type { GenerationInput } from "./input.ts";
@@ -27,19 +29,31 @@ export type RequestContext = {
 /** What is asked for, without the references, which may have yet to be fetched. */
 export type AskedRequest = Omit<GenerationRequest, "references">;
 
-export type PricedRequest = { kind: "priced"; request: AskedRequest; credits: number };
+export type PricedRequest = {
+  kind: "priced";
+  request: AskedRequest;
+  /** For all its images. */
+  credits: number;
+  /** The providers that can serve it, at least one. */
+  routes: readonly Route[];
+};
+
+/** Why a request cannot be priced. */
+export type Unpriced = InvalidField | { kind: "unavailable" };
 
 export type InvalidField = { kind: "invalid"; param: string; message: string };
 
 /**
- * Validates and prices a request: returns the request to store and its price, or the invalid field. The native API, the
- * OpenAI API and the pages all call it.
+ * Validates and prices a request: returns the request to store and its price, or why it cannot be served. It fetches no
+ * reference and asks no account. The native API, its estimates, the OpenAI API and the pages all call it.
  */
 export async function readRequest(
   input: GenerationInput,
   { userId, references, names, origin, test }: RequestContext,
   config: Config,
-): Promise<PricedRequest | InvalidField> {
+): Promise<PricedRequest | Unpriced> {
+  const badUrl = checkWebhookUrl(input, config);
+  if (badUrl) return badUrl;
   const model = findOffered(input.model, config);
   if (!model) return invalid("model", `model must be ${idsOf(offeredModels(config))}.`);
   if (references.length > model.reference_image_limit) {
@@ -80,7 +94,8 @@ export async function readRequest(
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
     ...(test === null ? {} : { test: { ...test, credits } }),
   };
-  return { kind: "priced", request, credits };
+  const routes = findRoutes(request, references, config);
+  return "kind" in routes ? routes : { kind: "priced", request, credits, routes };
 }
 
 function tooManyReferences(model: Model, field: string, config: Config): string {
@@ -108,6 +123,33 @@ function readFormat(
       ? `output_format cannot be ${named} here: leave it out, for ${[...made].join(" or ")}.`
       : `output_format must be one of ${formats.join(", ")}: ${maker} makes no other.`;
   return invalid("output_format", rule);
+}
+
+function checkWebhookUrl({ webhook_url: url }: GenerationInput, config: Config): InvalidField | null {
+  if (url === undefined) return null;
+  const checked = checkUrl(url, mayCallInsecureUrls(config));
+  if (checked.kind === "allowed") return null;
+  return invalid("webhook_url", `webhook_url ${checked.reason}.`);
+}
+
+/**
+ * The routes that can serve the request. Refuses, before any charge, one that no configured provider can express. The
+ * sizes of references that did not come with the request are known only when it runs.
+ */
+function findRoutes(
+  asked: AskedRequest,
+  references: RequestContext["references"],
+  config: Config,
+): readonly Route[] | InvalidField | { kind: "unavailable" } {
+  const configured = routesFor(asked.model, config, asked.test);
+  if (configured.length === 0) return { kind: "unavailable" };
+  const sizes = references.map((entry) => ({ bytes: entry.kind === "stored" ? entry.reference.bytes : 0 }));
+  const routes = routesThatAccept(configured, asked, sizes);
+  if (routes.length > 0) return routes;
+  const message =
+    `model ${asked.model} is served here by a provider that takes fewer options. ` +
+    "Leave out size, output_format and background, send fewer or smaller references, or use another model.";
+  return invalid("model", message);
 }
 
 function idsOf(list: readonly Model[]): string {

@@ -11,11 +11,9 @@ import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { gateStatus, park } from "../dispatch/client.ts";
 import { flowOf } from "../dispatch/fair-queue.ts";
-import { type Route, routesFor, routesThatAccept } from "../dispatch/routes.ts";
+import type { Route } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
-import { mayCallInsecureUrls } from "../origin.ts";
 import { queueOf } from "../queue.ts";
-import { checkUrl } from "../references/addresses.ts";
 import { sourceOf } from "../references/entries.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import { sleep } from "../time.ts";
@@ -24,7 +22,7 @@ import type { GenerationInput } from "./input.ts";
 import type { PartialsAsked } from "./partials.ts";
 import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
-import { type AskedRequest, type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
 import { giveUpUpload } from "./uploads.ts";
 import { awaitEnd, awaitInAccount } from "./wait.ts";
 
@@ -109,13 +107,9 @@ async function decide(
   config: Config,
 ): Promise<Decided> {
   const { id, userId, input, mode, keyId, idempotencyKey, sdk } = submission;
-  const fault = checkWebhookUrl(input, config);
-  if (fault) return fault;
   const priced = await readRequest(input, submission, config);
-  if (priced.kind === "invalid") return priced;
-  const { request: asked, credits } = priced;
-  const routes = findRoutes(asked, submission.references, config);
-  if ("kind" in routes) return routes;
+  if (priced.kind !== "priced") return priced;
+  const { request: asked, credits, routes } = priced;
   const repetition = await repetitionOf(idempotencyKey, sdk, asked, submission.references.map(sourceOf));
   const context = { submission, credits };
   if (areOutside(submission.references)) {
@@ -185,13 +179,6 @@ async function findRepeated(
     log("repeat_lookup_failed", { user_id: userId, generation_id: command.id, error: describe(error) });
     return null;
   }
-}
-
-function checkWebhookUrl({ webhook_url: url }: GenerationInput, config: Config): InvalidField | null {
-  if (url === undefined) return null;
-  const checked = checkUrl(url, mayCallInsecureUrls(config));
-  if (checked.kind === "allowed") return null;
-  return { kind: "invalid", param: "webhook_url", message: `webhook_url ${checked.reason}.` };
 }
 
 async function settle(
@@ -265,26 +252,6 @@ async function parkOrQueue(
     // The account's alarm queues it later.
     log("queue_send_failed", { user_id: userId, generation_id: generationId, error: describe(error) });
   }
-}
-
-/**
- * The routes that can serve the request. Refuses, before any charge, one that no configured provider can express. The
- * sizes of references that did not come with the request are known only when it runs.
- */
-function findRoutes(
-  asked: AskedRequest,
-  references: Submission["references"],
-  config: Config,
-): readonly Route[] | InvalidField | { kind: "unavailable" } {
-  const configured = routesFor(asked.model, config, asked.test);
-  if (configured.length === 0) return { kind: "unavailable" };
-  const sizes = references.map((entry) => ({ bytes: entry.kind === "stored" ? entry.reference.bytes : 0 }));
-  const routes = routesThatAccept(configured, asked, sizes);
-  if (routes.length > 0) return routes;
-  const message =
-    `model ${asked.model} is served here by a provider that takes fewer options. ` +
-    "Leave out size, output_format and background, send fewer or smaller references, or use another model.";
-  return { kind: "invalid", param: "model", message };
 }
 
 /** Retries with the same id when the account does not respond: the account charges an id once. */

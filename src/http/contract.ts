@@ -34,10 +34,12 @@ export type Body<Schema extends z.ZodType = z.ZodType> = {
   schema: Schema;
   example: z.input<Schema>;
   /**
-   * The field of a form that carries files. The handler reads the form itself, as a stream; where JSON may carry the
-   * files as data URLs, it reads that too. All other JSON is read and validated by the contract: `c.req.valid("json")`.
+   * The field of a form that carries files. The handler reads the form itself, as a stream. JSON is read and validated
+   * by the contract: `c.req.valid("json")`.
    */
-  files?: { field: string; required: boolean; dataUrls?: true };
+  files?: { field: string; required: boolean };
+  /** Whether JSON may carry images as data URLs. The handler then reads all JSON itself, as a stream. */
+  dataUrls?: true;
 };
 
 export type Answer = {
@@ -82,6 +84,8 @@ export type Contract = {
   query?: z.ZodType;
   headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count" | "X-Test-Scenario")[];
   body?: Body;
+  /** Whether the account does not count such requests, though they have a body. The platform then limits them as reads. */
+  isUncounted?: true;
   /** Whether the body is one image, as it is or in a form. The handler reads it as a stream. */
   image?: true;
   answers: Readonly<Record<number, Answer>>;
@@ -120,10 +124,10 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
 ): MiddlewareHandler<AppEnv, string, Validated<Query, Json>> {
   const { query, body, headers = [] } = given;
   const checkQuery = query && validator("query", query);
-  const checkJson = body && body.files?.dataUrls !== true && validator("json", body.schema);
+  const checkJson = body && body.dataUrls !== true && validator("json", body.schema);
   const authenticates = given.security === "apiKey";
   // The account counts the requests that bring something: generations and references.
-  const isCounted = body !== undefined || given.image === true;
+  const isCounted = (body !== undefined || given.image === true) && given.isUncounted !== true;
   const enforce = createMiddleware<AppEnv>(async (c, next) => {
     if (checkQuery) {
       refuseRepeatedParameters(c.req.url);

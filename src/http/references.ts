@@ -3,7 +3,7 @@ import { invalidReference } from "../generations/references.ts";
 import { referenceKey } from "../images/references.ts";
 import { mayCallInsecureUrls } from "../origin.ts";
 import { type ReferenceEntry, type ReferenceNames, readEntries } from "../references/entries.ts";
-import { discardReferences, type StoredReference, storeReference } from "../references/store.ts";
+import { discardReferences, type StoredReference, storeReference, tooLarge } from "../references/store.ts";
 import { readJsonWithDataUrls } from "./dataUrls.ts";
 import { ApiError, invalidRequest } from "./errors.ts";
 import {
@@ -63,6 +63,29 @@ export async function receiveDataUrls(
     };
     return readJsonWithDataUrls(request, limits, onFile, names);
   });
+}
+
+/**
+ * The same without storing anything: each image is only counted. Its content is not looked at.
+ * @returns stand-ins for the references that {@link receiveDataUrls} would have stored
+ */
+export async function countDataUrls(
+  request: Request,
+  filesMax: number,
+  names: ReferenceNames,
+): Promise<ReceivedJson> {
+  const references: StoredReference[] = [];
+  const count = async ({ content }: UploadedFile): Promise<FileRefusal | null> => {
+    let bytes = 0;
+    for await (const chunk of content) {
+      bytes += chunk.length;
+      if (bytes > MULTIPART_LIMITS.fileBytesMax) return `${tooLarge(MULTIPART_LIMITS.fileBytesMax)}.`;
+    }
+    references.push({ key: "", contentType: "image/png", bytes, width: 0, height: 0, sha256: "" });
+    return null;
+  };
+  const body = await readJsonWithDataUrls(request, { ...MULTIPART_LIMITS, filesMax }, count, names);
+  return isRefusal(body) ? body : { ...body, references };
 }
 
 async function storing<Read extends { kind: string }>(

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type { Quota } from "../account/limits.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Refusal } from "../generations/refusal.ts";
+import type { Unpriced } from "../generations/request.ts";
 import type { Submitted } from "../generations/submit.ts";
 import type { UploadRefusal } from "../generations/uploads.ts";
 import { AS_USUAL, readScenario, SCENARIO, type TestScenario } from "../scenario.ts";
@@ -105,6 +106,16 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
   }
 }
 
+/** The answer to a request that cannot be priced. */
+export function refusePricing(outcome: Unpriced): ApiError {
+  switch (outcome.kind) {
+    case "invalid":
+      return invalidRequest(outcome.message, outcome.param);
+    case "unavailable":
+      return unavailable();
+  }
+}
+
 /** The answer where no generation can be shown. */
 export function refuseOutcome(
   c: Context<AppEnv>,
@@ -119,7 +130,7 @@ export function refuseOutcome(
       return new ApiError("internalError", message, { extra: { generation_id: id } });
     }
     case "invalid":
-      return invalidRequest(outcome.message, outcome.param);
+      return refusePricing(outcome);
     case "mismatch":
     case "limited":
     case "insufficient":

@@ -15,7 +15,7 @@ async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): P
     test: null,
   };
   const priced = await readRequest(GenerationInput.parse(asked), context, readConfig({}));
-  if (priced.kind === "invalid") throw new Error(priced.message);
+  if (priced.kind !== "priced") throw new Error(JSON.stringify(priced));
   return { ...priced.request, ...changes };
 }
 

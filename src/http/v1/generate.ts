@@ -37,7 +37,7 @@ import {
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
 import { Generation, pollAfterSeconds, QUEUED_EXAMPLE, SUCCEEDED_EXAMPLE } from "./generations.ts";
 
-const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
+export const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_image_limit));
 
 /** The longest wait that `Prefer` may ask for, if the configuration allows it. */
 const WAIT_SECONDS_MAX = 800;
@@ -94,7 +94,8 @@ generate.post(
     body: {
       schema: GenerationBody,
       example: { model: "gpt-image-2", prompt: "A lighthouse at dusk", size: "1024x1024", n: 1 },
-      files: { field: FORM_NAMES.field, required: false, dataUrls: true },
+      files: { field: FORM_NAMES.field, required: false },
+      dataUrls: true,
     },
     answers: {
       200: json(
