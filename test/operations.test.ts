@@ -58,6 +58,12 @@ async function get(key: string, path: string): Promise<Response> {
   );
 }
 
+async function postJson(key: string, path: string, json: object): Promise<Response> {
+  const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(json) };
+  return await send(new Request(`https://hub.example${path}`, init));
+}
+
 const ASKED = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
 
 async function generate(key: string, body: BodyInit): Promise<{ id: string; images: { url: string }[] }> {
@@ -93,7 +99,7 @@ const SYNC = {
   "object.finish": 1,
   "d1.batch": 1,
   "d1.rows": 2,
-  "object.rows": 7,
+  "object.rows": 8,
   "object.alarms": 1,
 };
 
@@ -106,6 +112,18 @@ describe("what each request asks of the platform", () => {
       "ledger entries",
       (key) => get(key, "/api/v1/credits/entries"),
       { "d1.query": 1, "object.statement": 1 },
+    ],
+    ["usage", (key) => get(key, "/api/v1/usage"), { "d1.query": 1, "object.usage": 1 }],
+    ["the key itself", (key) => get(key, "/api/v1/key"), { "d1.query": 2, "object.spentByKeys": 1 }],
+    [
+      "an estimate",
+      (key) => postJson(key, "/api/v1/images/estimate", ASKED),
+      { "d1.query": 1, "object.balance": 1 },
+    ],
+    [
+      "a list by metadata",
+      (key) => get(key, "/api/v1/generations?metadata[a]=b"),
+      { "d1.query": 3, "object.generations": 1 },
     ],
     ["credit grants", (key) => get(key, "/api/v1/credits/grants"), { "d1.query": 1, "object.grants": 1 }],
     [
@@ -145,7 +163,18 @@ describe("what each request asks of the platform", () => {
 
   it("a sync generation by a test key: the same round trips, and fewer rows", async () => {
     const { key } = await idleUser(100, "test");
-    expect(await counted(() => generateJson(key))).toEqual({ ...SYNC, "d1.rows": 1, "object.rows": 4 });
+    expect(await counted(() => generateJson(key))).toEqual({ ...SYNC, "d1.rows": 1, "object.rows": 5 });
+  });
+
+  it("a sync generation by a key with scopes, models and a limit: nothing more", async () => {
+    const { id, key } = await idleUser();
+    await env.DB.prepare(
+      `UPDATE api_keys SET scopes = '["generate"]', models = '["gpt-image-2"]', credit_limit = 100,
+         credit_limit_period = 'month' WHERE user_id = ?`,
+    )
+      .bind(id)
+      .run();
+    expect(await counted(() => generateJson(key))).toEqual(SYNC);
   });
 
   it("a stream with partial images: nothing more than the image itself", async () => {
@@ -201,7 +230,7 @@ describe("what each request asks of the platform", () => {
       "object.cancel": 1,
       "d1.batch": 1,
       "d1.rows": 3,
-      "object.rows": 5,
+      "object.rows": 6,
     });
     expect(await counted(cancel)).toEqual({ "d1.query": 1, "object.cancel": 1 });
   });
@@ -235,7 +264,7 @@ describe("what each request asks of the platform", () => {
       "object.finish": 1,
       "d1.batch": 1,
       "d1.rows": 2,
-      "object.rows": 5,
+      "object.rows": 6,
     });
     expect(await counted(() => deliver(id, generation.id))).toEqual({ "object.begin": 1 });
     expect(await counted(() => get(key, path))).toEqual({ "d1.query": 1, "object.detail": 1 });
@@ -260,7 +289,7 @@ describe("what each request asks of the platform", () => {
 });
 
 describe("what the whole life of a sync generation writes", () => {
-  it("10 rows in the account, alarms included, and 2 in the log", async () => {
+  it("11 rows in the account, alarms included, and 2 in the log", async () => {
     const { id, key } = await idleUser();
     const account = env.ACCOUNT.getByName(id);
     const now = Date.now();
@@ -272,7 +301,7 @@ describe("what the whole life of a sync generation writes", () => {
     }
     expect(written).toEqual([SYNC, { "object.alarms": 1 }, { "object.rows": 1 }]);
     const sum = (kind: string) => written.reduce((total, operations) => total + (operations[kind] ?? 0), 0);
-    expect(sum("object.rows") + sum("object.alarms")).toBe(10);
+    expect(sum("object.rows") + sum("object.alarms")).toBe(11);
     expect(sum("d1.rows")).toBe(2);
     expect(await runDurableObjectAlarm(account)).toBe(false);
   });
@@ -299,7 +328,7 @@ describe("what a webhook adds to a sync generation", () => {
 });
 
 describe("what the whole life of an async generation writes whose provider takes 68 s", () => {
-  it("12 rows and 2 alarms in the account, and 2 rows in the log", async () => {
+  it("13 rows and 2 alarms in the account, and 2 rows in the log", async () => {
     const { id, key } = await idleUser();
     const account = env.ACCOUNT.getByName(id);
     await runInDurableObject(account, (instance) => {
@@ -335,7 +364,7 @@ describe("what the whole life of an async generation writes whose provider takes
       },
       begun: { "object.rows": 2 },
       renewed: { "object.rows": 2 },
-      finished: { "d1.batch": 1, "d1.rows": 2, "object.rows": 3 },
+      finished: { "d1.batch": 1, "d1.rows": 2, "object.rows": 4 },
       alarms: [{ "object.alarms": 1 }, { "object.rows": 1 }],
     });
     expect(await runDurableObjectAlarm(account)).toBe(false);

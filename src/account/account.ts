@@ -1,8 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
 import { readConfig } from "../config.ts";
+import type { CreditLimit } from "../db/schema.ts";
 import { describe, log } from "../log.ts";
-import { limitUse, mayRepeat, refuseUpload, type SubmitRefusal } from "./admission.ts";
+import {
+  allowance,
+  type LimitedKey,
+  limitUse,
+  mayRepeat,
+  refuseUpload,
+  type SubmitRefusal,
+} from "./admission.ts";
 import { applyCleanup, cleanupTasks } from "./cleanup.ts";
+import { DAY_MS, periodAt } from "./key-limit.ts";
 import { bookGrant, type ChargeOutcome, charge, expire, type Grant, invariant, refund } from "./ledger.ts";
 import {
   accept,
@@ -51,6 +60,7 @@ import { type GenerationFilter, GenerationStore } from "./store/generations.ts";
 import { type EntriesSum, type Entry, LedgerStore } from "./store/ledger.ts";
 import { ReferenceStore, type UploadedReference } from "./store/references.ts";
 import { RefusedCallStore } from "./store/refused-calls.ts";
+import { type UsageQuery, type UsageRow, UsageStore } from "./store/usage.ts";
 import type { WebhookSecrets } from "./store/webhooks.ts";
 import { closeUpload, NO_UPLOADS, openUpload, type Uploads, uploadWaitSeconds } from "./uploads.ts";
 import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./views.ts";
@@ -86,6 +96,7 @@ type Due = { queue: string[]; ended: string[]; references: readonly UploadedRefe
 export class Account extends DurableObject<Env> {
   readonly #ledger: LedgerStore;
   readonly #generations: GenerationStore;
+  readonly #usage: UsageStore;
   readonly #repeats: Repeats;
   readonly #references: UploadedReferences;
   readonly #webhooks: Webhooks;
@@ -104,6 +115,7 @@ export class Account extends DurableObject<Env> {
     const { sql } = state.storage;
     this.#ledger = new LedgerStore(sql);
     this.#generations = new GenerationStore(sql);
+    this.#usage = new UsageStore(sql);
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
     this.#references = new UploadedReferences(new ReferenceStore(sql));
     this.#webhooks = new Webhooks({
@@ -151,8 +163,9 @@ export class Account extends DurableObject<Env> {
     if (repeated) return { kind: mayRepeat(repeated, upload?.bytes ?? null) ? "admitted" : "conflict" };
     const call = upload?.call ?? null;
     if (this.#repeats.mayJoin(sdkCount, call, now)) return { kind: "admitted" };
-    const stores = { generations: this.#generations, ledger: this.#ledger };
-    const refusal = refuseUpload(credits, uploads, this.#limitSettings(), stores, livemode, now);
+    const stores = { generations: this.#generations, ledger: this.#ledger, usage: this.#usage };
+    const payer = { livemode, key: upload?.key ?? null };
+    const refusal = refuseUpload(credits, uploads, this.#limitSettings(), stores, payer, now);
     if (refusal === null) return { kind: "admitted" };
     if (call) this.#repeats.noteRefused(call.orderId, call.sdkCall, now);
     return refusal;
@@ -230,8 +243,8 @@ export class Account extends DurableObject<Env> {
   /**
    * Charges for a generation and accepts it, or refuses it and charges nothing. A sync generation is leased to the
    * caller, who gets its job. The same id returns the same answer; the same idempotency key, or an SDK's retry, returns
-   * the generation that the first request created. The order of checks: idempotency, retries, rate, concurrency,
-   * credits.
+   * the generation that the first request created. The order of checks: idempotency, retries, rate, concurrency, the
+   * key's limit, credits.
    */
   async submit(command: SubmitCommand): Promise<SubmitOutcome> {
     const { id, uploadId } = command;
@@ -297,6 +310,9 @@ export class Account extends DurableObject<Env> {
     const use = limitUse(this.#generations, settings, isLive(command.request), now);
     const verdict = checkLimits(settings, use, now);
     if (verdict.kind === "limited") return verdict;
+    const left = allowance(limitedKeyOf(command), this.#usage, now);
+    if (left !== null && left.available < command.credits)
+      return { kind: "key_limited", ...left, quota: verdict.quota };
     const charged = this.#pay(command);
     if (charged.kind === "insufficient") return { ...charged, quota: verdict.quota };
     this.#ledger.post(charged.postings, now, command.keyId);
@@ -486,6 +502,22 @@ export class Account extends DurableObject<Env> {
     });
     await this.#deliver.exportEntries(id, CLEANUP_IN_ANSWER_MS);
     return outcome;
+  }
+
+  /** What was spent, in at most `limit` rows. Equals the ledger at every moment, unfinished generations included. */
+  usage(query: UsageQuery, limit: number): UsageRow[] {
+    return this.#usage.report(query, limit);
+  }
+
+  /** What each of these keys has spent: in the current period of its limit, or in all if it has none. */
+  spentByKeys(
+    keys: readonly { keyId: string; limit: CreditLimit | null }[],
+  ): { credits: number; resetsAt: number | null }[] {
+    const now = Date.now();
+    return keys.map(({ keyId, limit }) => {
+      const { startsAt, endsAt } = periodAt(limit?.period ?? "total", now);
+      return { credits: this.#usage.spent(keyId, startsAt / DAY_MS), resetsAt: endsAt };
+    });
   }
 
   balance(): Balance {
@@ -781,6 +813,10 @@ export class Account extends DurableObject<Env> {
     const time = nextWakeUp(pending, now);
     if (time !== null) this.#armFor(Math.max(time, notBefore));
   }
+}
+
+function limitedKeyOf({ keyId = null, keyLimit = null }: SubmitCommand): LimitedKey | null {
+  return keyId === null || keyLimit === null ? null : { keyId, limit: keyLimit };
 }
 
 function modeOf(livemode: boolean | undefined): "live" | "test" {

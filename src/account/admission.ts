@@ -1,8 +1,11 @@
+import type { CreditLimit } from "../db/schema.ts";
 import { lowestGenerationId } from "../id.ts";
+import { allowanceOf, DAY_MS, type KeyAllowance, periodAt } from "./key-limit.ts";
 import type { Generation } from "./lifecycle.ts";
 import { checkLimits, type LimitSettings, type LimitUse, type Quota, WINDOW_MS } from "./limits.ts";
 import type { GenerationStore } from "./store/generations.ts";
 import type { LedgerStore } from "./store/ledger.ts";
+import type { UsageStore } from "./store/usage.ts";
 import { currentUploads, type Uploads } from "./uploads.ts";
 
 /** An id is made at most this long before its acceptance: bounds the rows that are read for the rate limit. */
@@ -13,6 +16,8 @@ const FORM_BYTES_BESIDE_FILES_MAX = 4 * 1024 * 1024;
 /** Why a generation, or an upload for one, is refused. Nothing was charged. */
 export type SubmitRefusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  /** The limit of the API key: the account may have more credits. */
+  | { kind: "key_limited"; available: number; resetsAt: number | null; quota: Quota }
   | { kind: "insufficient"; available: number; quota: Quota }
   /** The command says that the provider is too busy. */
   | { kind: "busy" };
@@ -38,6 +43,16 @@ export function limitUse(
   };
 }
 
+/** A key that pays, and what it may spend. */
+export type LimitedKey = { keyId: string; limit: CreditLimit };
+
+/** What is left of the key's limit, or null where it has none. Runs inside the transaction that charges. */
+export function allowance(key: LimitedKey | null, usage: UsageStore, now: number): KeyAllowance | null {
+  if (key === null) return null;
+  const { startsAt } = periodAt(key.limit.period, now);
+  return allowanceOf(key.limit, usage.spent(key.keyId, startsAt / DAY_MS), now);
+}
+
 /**
  * Why one more upload for at least this price may not begin. Uploads under way count as accepted generations.
  * @param uploads those of the mode
@@ -46,8 +61,8 @@ export function refuseUpload(
   credits: number,
   uploads: Uploads,
   settings: LimitSettings,
-  { generations, ledger }: { generations: GenerationStore; ledger: LedgerStore },
-  livemode: boolean,
+  { generations, ledger, usage }: { generations: GenerationStore; ledger: LedgerStore; usage: UsageStore },
+  { livemode, key }: { livemode: boolean; key: LimitedKey | null },
   now: number,
 ): SubmitRefusal | null {
   const { open } = currentUploads(uploads, now);
@@ -60,6 +75,9 @@ export function refuseUpload(
   };
   const verdict = checkLimits(settings, use, now);
   if (verdict.kind === "limited") return verdict;
+  const left = allowance(key, usage, now);
+  if (left !== null && left.available < credits)
+    return { kind: "key_limited", ...left, quota: verdict.quota };
   // The credits that the uploads under way will need are not available. Charges meanwhile may have taken them, too.
   const available = Math.max(0, ledger.balance() - credits * opened.length);
   return available >= credits ? null : { kind: "insufficient", available, quota: verdict.quota };

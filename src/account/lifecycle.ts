@@ -6,6 +6,7 @@
 import type { Tier } from "../catalogue/model.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import { tierOf } from "../catalogue/sizes.ts";
+import type { CreditLimit } from "../db/schema.ts";
 import type { StoredImage } from "../images/stored.ts";
 import type { TestScenario } from "../scenario.ts";
 import { type Allocation, invariant, type RefundCause } from "./ledger.ts";
@@ -94,6 +95,8 @@ export type SubmitCommand = {
   versionedFingerprint?: string;
   /** The API key that pays, or null for the pages. */
   keyId?: string | null;
+  /** What that key may spend. Left out: no limit but the balance. */
+  keyLimit?: CreditLimit | null;
   /** Whether the provider is too busy for a new generation. A repeated request still gets its generation. */
   isTooBusy?: boolean;
   /** Whether the caller leaves it to the provider's gate to send the message to the queue. */

@@ -1,4 +1,4 @@
-import type { SubmitRefusal } from "./admission.ts";
+import type { LimitedKey, SubmitRefusal } from "./admission.ts";
 import type { Grant } from "./ledger.ts";
 import type { Job, SdkCall } from "./lifecycle.ts";
 import type { Quota } from "./limits.ts";
@@ -17,6 +17,8 @@ export type UploadRequest = {
   livemode?: boolean;
   /** The declared length of the body, or null. */
   bytes: number | null;
+  /** The key that will pay, if it has a limit. */
+  key?: LimitedKey | null;
   /** Identifies the call, in case it is refused; null when no SDK makes it. */
   call: { orderId: string; sdkCall: SdkCall } | null;
 };

@@ -125,6 +125,41 @@ const STEPS: readonly string[] = [
 
   // 6. The call of a polled provider that a worker waits for, as JSON.
   "ALTER TABLE generations ADD COLUMN task TEXT;",
+
+  // 7. What each key spent on each day, by model: of ended generations, by the UTC day of their charge. One row is
+  // written for each generation, when it ends. A trigger does it, so that the release before counts too, after a
+  // rollback. What was charged before this step is counted from the entries; its model is known for a day only.
+  `CREATE TABLE usage (
+    key_id TEXT NOT NULL, -- empty for the pages
+    day INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    livemode INTEGER NOT NULL,
+    generations INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    credits INTEGER NOT NULL, -- charged, less refunded
+    PRIMARY KEY (key_id, day, model)
+  ) WITHOUT ROWID;
+  INSERT INTO usage
+    SELECT coalesce(e.key_id, ''), coalesce(g.created_at, e.created_at) / 86400000,
+      coalesce(json_extract(g.request, '$.model'), ''), e.livemode,
+      e.is_first, CASE e.is_first WHEN 1 THEN coalesce(json_array_length(g.images), 0) ELSE 0 END, -e.credits
+    FROM (SELECT *, kind = 'charge' AND NOT EXISTS (
+        SELECT 1 FROM entries p WHERE p.seq = entries.seq - 1 AND p.kind = 'charge'
+          AND p.generation_id = entries.generation_id) AS is_first
+      FROM entries WHERE kind IN ('charge', 'refund')) AS e
+    LEFT JOIN generations g ON g.id = e.generation_id
+    WHERE g.id IS NULL OR g.ended_at IS NOT NULL
+    ON CONFLICT DO UPDATE SET generations = generations + excluded.generations,
+      images = images + excluded.images, credits = credits + excluded.credits;
+  CREATE TRIGGER count_usage AFTER UPDATE OF ended_at ON generations
+    WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL
+  BEGIN
+    INSERT INTO usage VALUES (coalesce(NEW.key_id, ''), NEW.created_at / 86400000,
+      json_extract(NEW.request, '$.model'), NEW.livemode, 1, json_array_length(NEW.images),
+      NEW.charged - NEW.refunded)
+    ON CONFLICT DO UPDATE SET generations = generations + 1, images = images + excluded.images,
+      credits = credits + excluded.credits;
+  END;`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

@@ -110,6 +110,16 @@ export const signupMailboxes = sqliteTable("signup_mailboxes", {
 export const keyModes = ["live", "test"] as const;
 export type KeyMode = (typeof keyModes)[number];
 
+/** What a key may do: `read` is every GET, `generate` is everything else. */
+export const keyScopes = ["generate", "read"] as const;
+export type KeyScope = (typeof keyScopes)[number];
+
+/** When the limit of a key starts again: at midnight UTC, on the first of a month, or never. */
+export const limitPeriods = ["day", "month", "total"] as const;
+
+/** The most credits that a key may spend in a period. */
+export type CreditLimit = { credits: number; period: (typeof limitPeriods)[number] };
+
 export const apiKeys = sqliteTable(
   "api_keys",
   {
@@ -127,6 +137,13 @@ export const apiKeys = sqliteTable(
     expiresAt: integer("expires_at"),
     revokedAt: integer("revoked_at"),
     createdAt: integer("created_at").notNull(),
+    /** JSON: a list of {@link keyScopes}; null: all of them. */
+    scopes: text({ mode: "json" }).$type<unknown>(),
+    /** JSON: a list of ids of models; null: all models. */
+    models: text({ mode: "json" }).$type<unknown>(),
+    /** With its period, or both null: no limit. */
+    creditLimit: integer("credit_limit"),
+    creditLimitPeriod: text("credit_limit_period"),
     /** Exact to the day (UTC): the first request of a day writes it. */
     lastUsedAt: integer("last_used_at"),
   },

@@ -9,7 +9,7 @@ import { fetchReference } from "../references/fetch.ts";
 import type { StoredReference } from "../references/store.ts";
 import type { TestScenario } from "../scenario.ts";
 import type { SdkHeaders } from "./fingerprint.ts";
-import type { InvalidField } from "./request.ts";
+import type { InvalidField, PayingKey } from "./request.ts";
 import { admitUpload, type UploadRefusal } from "./uploads.ts";
 
 type References = GenerationRequest["references"];
@@ -26,6 +26,8 @@ type Gathering = {
   idempotencyKey: string | null;
   sdk: SdkHeaders | null;
   test: TestScenario | null;
+  /** The key that will pay, or null for the pages. */
+  key: PayingKey | null;
   /** The price of the generation. */
   credits: number;
 };
@@ -49,13 +51,13 @@ export async function gatherReferences(
   env: Env,
   config: Config,
 ): Promise<Gathered> {
-  const { userId, references: entries, names, idempotencyKey, sdk, test, credits } = gathering;
+  const { userId, references: entries, names, idempotencyKey, sdk, test, key, credits } = gathering;
   const livemode = test === null;
   const found = await findUploaded(userId, entries, livemode, env);
   if (found.kind !== "found") return asInvalid(found, names);
   if (upload.id === null && entries.some(({ kind }) => kind === "url")) {
     const id = newId("upload");
-    const request = { id, bodyBytes: null, idempotencyKey, sdk, livemode, credits };
+    const request = { id, bodyBytes: null, idempotencyKey, sdk, livemode, key, credits };
     const admission = await admitUpload(userId, request, env, config);
     if (admission.kind !== "admitted") return admission;
     upload.id = id;

@@ -6,6 +6,8 @@ export type Mismatch = { kind: "mismatch" };
 /** Nothing was charged. */
 export type Refusal =
   | { kind: "limited"; by: "rate" | "concurrency"; retryAfterSeconds: number; quota: Quota }
+  /** The limit of the API key. `resetsAt`: milliseconds since 1970, or null for never. */
+  | { kind: "key_limited"; required: number; available: number; resetsAt: number | null; quota: Quota }
   | { kind: "insufficient"; required: number; available: number; quota: Quota }
   /** Too many uploads at once, or too many that no generation paid for. */
   | { kind: "uploads_limited"; retryAfterSeconds: number }

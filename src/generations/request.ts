@@ -5,6 +5,7 @@ import { priceCaps } from "../catalogue/models.ts";
 import type { OutputFormat } from "../catalogue/options.ts";
 import { resolveShape } from "../catalogue/resolve.ts";
 import type { Config } from "../config.ts";
+import type { CreditLimit } from "../db/schema.ts";
 import { type Route, routesFor, routesThatAccept } from "../dispatch/routes.ts";
 import { sha256Hex } from "../hash.ts";
 import { mayCallInsecureUrls } from "../origin.ts";
@@ -14,9 +15,19 @@ import { SCENARIO, type TestScenario } from "../scenario.ts";
 import type { GenerationInput } from "./input.ts";
 import { findOffered, offeredModels } from "./models.ts";
 
+/** The API key that pays for a request, and what it may be used for. */
+export type PayingKey = {
+  keyId: string;
+  /** Ids of models; null: all. */
+  models: readonly string[] | null;
+  creditLimit: CreditLimit | null;
+};
+
 /** The context of a request, beside the client's fields. */
 export type RequestContext = {
   userId: string;
+  /** Null for the pages. */
+  key: PayingKey | null;
   references: readonly ReferenceEntry[];
   /** How error messages name them. */
   names: ReferenceNames;
@@ -39,7 +50,11 @@ export type PricedRequest = {
 };
 
 /** Why a request cannot be priced. */
-export type Unpriced = InvalidField | { kind: "unavailable" };
+export type Unpriced =
+  | InvalidField
+  /** The key may not use the model. */
+  | { kind: "forbidden"; param: string; message: string }
+  | { kind: "unavailable" };
 
 export type InvalidField = { kind: "invalid"; param: string; message: string };
 
@@ -49,13 +64,18 @@ export type InvalidField = { kind: "invalid"; param: string; message: string };
  */
 export async function readRequest(
   input: GenerationInput,
-  { userId, references, names, origin, test }: RequestContext,
+  { userId, key, references, names, origin, test }: RequestContext,
   config: Config,
 ): Promise<PricedRequest | Unpriced> {
   const badUrl = checkWebhookUrl(input, config);
   if (badUrl) return badUrl;
   const model = findOffered(input.model, config);
   if (!model) return invalid("model", `model must be ${idsOf(offeredModels(config))}.`);
+  const allowed = key?.models ?? null;
+  if (allowed !== null && !allowed.includes(model.id)) {
+    const message = `This API key may not use ${model.id}, only ${allowed.join(" or ")}.`;
+    return { kind: "forbidden", param: "model", message };
+  }
   if (references.length > model.reference_image_limit) {
     return invalid(names.field, tooManyReferences(model, names.field, config));
   }

@@ -22,7 +22,7 @@ import type { GenerationInput } from "./input.ts";
 import type { PartialsAsked } from "./partials.ts";
 import { areOutside, GONE, gatherReferences, invalidReference, type RequestUpload } from "./references.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
-import { type InvalidField, type RequestContext, readRequest } from "./request.ts";
+import { type RequestContext, readRequest, type Unpriced } from "./request.ts";
 import { giveUpUpload } from "./uploads.ts";
 import { awaitEnd, awaitInAccount } from "./wait.ts";
 
@@ -37,8 +37,6 @@ export type Submission = RequestContext & {
   idempotencyKey: string | null;
   /** Null when no SDK makes the call. */
   sdk: SdkHeaders | null;
-  /** The API key that pays, or null for the pages. */
-  keyId: string | null;
   /** For a sync submission whose response can show partial pictures. */
   partials?: PartialsAsked | undefined;
   /** The upload that brought references with the request, or null. It is given up unless a generation is accepted. */
@@ -49,7 +47,7 @@ export type Submission = RequestContext & {
 export type Submitted =
   | { kind: "ended"; generation: GenerationRecord; balance: Balance; replayed: boolean; quota: Quota | null }
   | { kind: "pending"; generation: GenerationRecord; replayed: boolean; quota: Quota | null }
-  | InvalidField
+  | Unpriced
   | Mismatch
   | Refusal
   /** The account may have charged. Reading the id tells, once the account responds again. */
@@ -95,7 +93,7 @@ export async function submit(submission: Submission, env: Env, config: Config): 
 /** What the account decided, or what kept it from deciding. Its references belong to an accepted generation. */
 type Decided =
   | Extract<SubmitOutcome, { kind: "accepted" | "repeated" }>
-  | InvalidField
+  | Unpriced
   | Mismatch
   | Refusal
   | { kind: "unknown" };
@@ -106,7 +104,7 @@ async function decide(
   env: Env,
   config: Config,
 ): Promise<Decided> {
-  const { id, userId, input, mode, keyId, idempotencyKey, sdk } = submission;
+  const { id, userId, input, mode, key, idempotencyKey, sdk } = submission;
   const priced = await readRequest(input, submission, config);
   if (priced.kind !== "priced") return priced;
   const { request: asked, credits, routes } = priced;
@@ -124,7 +122,8 @@ async function decide(
   const request = { ...asked, references: gathered.references };
   const price = isLive(request) ? credits : 0;
   const command = {
-    ...{ id, mode, request, credits: price, keyId, uploadId: upload.id },
+    ...{ id, mode, request, credits: price, uploadId: upload.id },
+    ...{ keyId: key?.keyId ?? null, keyLimit: key?.creditLimit ?? null },
     ...{ ...place.command, ...repetition },
   };
   const outcome = await submitToAccount(env, userId, command);
@@ -142,6 +141,7 @@ function understand(
 ): Decided {
   switch (outcome.kind) {
     case "insufficient":
+    case "key_limited":
       return { ...outcome, required: credits };
     case "conflict":
       return { kind: "mismatch" };

@@ -6,6 +6,7 @@ import { discardReferences } from "../references/store.ts";
 import { type SdkHeaders, scopedIdempotencyKey, unreadFingerprint } from "./fingerprint.ts";
 import { lowestPrice } from "./models.ts";
 import type { Mismatch, Refusal } from "./refusal.ts";
+import type { PayingKey } from "./request.ts";
 
 /** An upload of reference images, before its body is read. */
 export type Upload = {
@@ -15,6 +16,8 @@ export type Upload = {
   idempotencyKey: string | null;
   sdk: SdkHeaders | null;
   livemode: boolean;
+  /** The key that will pay, or null for the pages. */
+  key: PayingKey | null;
   /** The price of the generation, where it is known before the upload. */
   credits?: number;
 };
@@ -29,7 +32,7 @@ export type UploadRefusal = Refusal | Mismatch;
  */
 export async function admitUpload(
   userId: string,
-  { id, bodyBytes, idempotencyKey, sdk, livemode, credits }: Upload,
+  { id, bodyBytes, idempotencyKey, sdk, livemode, key, credits }: Upload,
   env: Env,
   config: Config,
 ): Promise<{ kind: "admitted" } | UploadRefusal> {
@@ -39,11 +42,13 @@ export async function admitUpload(
   const call = sdkCall && { orderId: newId("gen"), sdkCall };
   try {
     const account = env.ACCOUNT.getByName(userId);
-    const upload = { id, bytes: bodyBytes, call, livemode };
+    const limited = key?.creditLimit ? { keyId: key.keyId, limit: key.creditLimit } : null;
+    const upload = { id, bytes: bodyBytes, call, livemode, key: limited };
     const scopedKey = idempotencyKey === null ? null : scopedIdempotencyKey(idempotencyKey, livemode);
     const admission = await account.admit(required, scopedKey, sdk?.count ?? 0, upload);
     switch (admission.kind) {
       case "insufficient":
+      case "key_limited":
         return { ...admission, required };
       case "conflict":
         return { kind: "mismatch" };

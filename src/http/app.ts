@@ -18,8 +18,10 @@ import { estimate } from "./v1/estimate.ts";
 import { events } from "./v1/events.ts";
 import { generate } from "./v1/generate.ts";
 import { generations } from "./v1/generations.ts";
+import { key } from "./v1/key.ts";
 import { modelRoutes } from "./v1/models.ts";
 import { references } from "./v1/references.ts";
+import { usage } from "./v1/usage.ts";
 import { webhooks } from "./v1/webhooks.ts";
 
 /** Paths for programs. All others are pages. */
@@ -79,6 +81,8 @@ app.use(`${OPENAI_BASE}/*`, cors);
 
 app.route(NATIVE_BASE, modelRoutes);
 app.route(NATIVE_BASE, credits);
+app.route(NATIVE_BASE, key);
+app.route(NATIVE_BASE, usage);
 app.route(NATIVE_BASE, generate);
 app.route(NATIVE_BASE, estimate);
 app.route(NATIVE_BASE, generations);

@@ -1,9 +1,10 @@
 import type { Context } from "hono";
 import { hashKey, isWellFormed, readBearer } from "../keys/format.ts";
 import { type Caller, type KeyLookup, lookUpKey, recordKeyUse } from "../keys/lookup.ts";
+import type { KeyScope } from "../keys/terms.ts";
 import { describe, log } from "../log.ts";
 import type { AppEnv } from "./env.ts";
-import { ApiError, type ErrorCode, unavailable } from "./errors.ts";
+import { ApiError, type ErrorCode, forbidden, unavailable } from "./errors.ts";
 import { limitFailures, limitReads } from "./guards.ts";
 
 /** The caller of a route whose contract asks for an API key. */
@@ -25,6 +26,14 @@ export async function authenticate(c: Context<AppEnv>, isCounted: boolean): Prom
     if (!isCounted) await limitReads(c, hash);
     return admit(c, await lookUp(c, hash));
   });
+}
+
+/**
+ * @param scope what the key must be allowed to do
+ * @throws {ApiError} 403
+ */
+export function requireScope({ scopes }: Caller, scope: KeyScope): void {
+  if (!scopes.includes(scope)) throw forbidden(`This API key lacks the scope ${scope}.`);
 }
 
 async function lookUp(c: Context<AppEnv>, hash: string): Promise<KeyLookup> {

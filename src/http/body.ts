@@ -147,6 +147,7 @@ function explain(issue: z.core.$ZodIssue): { param: string | null; message: stri
 
 const FORMATS: ReadonlyMap<string, string> = new Map([
   ["email", "an e-mail address"],
+  ["date", "a day, such as 2030-01-31"],
   ["datetime", "an ISO 8601 time with a zone, such as 2030-01-31T12:00:00Z"],
 ]);
 

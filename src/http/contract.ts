@@ -3,8 +3,9 @@ import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import type * as z from "zod";
 import { readConfig } from "../config.ts";
+import type { KeyScope } from "../keys/terms.ts";
 import { SCENARIO } from "../scenario.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, requireScope } from "./authenticate.ts";
 import { isJson, readJsonText, refuseInvalid, refuseRepeatedParameters, validateWithInput } from "./body.ts";
 import type { AppEnv } from "./env.ts";
 import { readIdempotencyKey, readTestScenario } from "./submission.ts";
@@ -80,6 +81,8 @@ export type Contract = {
   tag: Tag;
   /** Who may call. The operator's token is checked for all of `/api/admin` at once. */
   security: "apiKey" | "operator" | null;
+  /** The scope that the key must have. Left out: `read` for GET, `generate` for all else; null: none. */
+  scope?: KeyScope | null;
   /** Validated before the key is looked up: `c.req.valid("query")`. */
   query?: z.ZodType;
   headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count" | "X-Test-Scenario")[];
@@ -133,7 +136,12 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
       refuseRepeatedParameters(c.req.url);
       await checkQuery(c, nothing);
     }
-    if (authenticates) c.set("caller", await authenticate(c, isCounted));
+    if (authenticates) {
+      const caller = await authenticate(c, isCounted);
+      c.set("caller", caller);
+      const scope = scopeOf(given.scope, c.req.method);
+      if (scope !== null) requireScope(caller, scope);
+    }
     // A server that is not configured says so before it looks at a body.
     if (body) readConfig(c.env);
     if (headers.includes("Idempotency-Key")) readIdempotencyKey(c);
@@ -147,6 +155,11 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
   });
   contracts.set(enforce, given);
   return enforce;
+}
+
+/** The scope that a request needs, or null. */
+export function scopeOf(scope: Contract["scope"], method: string): KeyScope | null {
+  return scope === undefined ? (/^(get|head)$/i.test(method) ? "read" : "generate") : scope;
 }
 
 function validator(target: "query" | "json", schema: z.ZodType): MiddlewareHandler<AppEnv> {

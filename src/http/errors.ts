@@ -6,7 +6,7 @@ import { LogUnavailableError } from "../generations/read.ts";
 import { describe, log } from "../log.ts";
 import { isSchemaTooNew } from "../schema-steps.ts";
 import type { AppEnv } from "./env.ts";
-import { idOf, named } from "./fields.ts";
+import { idOf, named, time } from "./fields.ts";
 
 /** Each code a caller can get, and its status. */
 export const STATUS = {
@@ -17,6 +17,8 @@ export const STATUS = {
   invalidApiKey: 401,
   expiredApiKey: 401,
   insufficientCredits: 402,
+  keyLimitExceeded: 402,
+  forbidden: 403,
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,
@@ -41,6 +43,9 @@ export const NativeError = named("NativeError", () =>
       request_id: idOf("req"),
       required: z.int().optional(),
       available: z.int().optional(),
+      resets_at: time.nullable().optional().meta({
+        description: "When the limit of the key starts again. Null: never.",
+      }),
       generation_id: idOf("gen").optional(),
       status: z.string().optional().meta({ description: "Of a generation that cannot be canceled." }),
     }),
@@ -51,7 +56,7 @@ type ErrorDetails = {
   /** The field to blame. */
   param?: string | null;
   /** Further members of the answer's `error`. */
-  extra?: Record<string, string | number>;
+  extra?: Record<string, string | number | null>;
   headers?: Record<string, string>;
   /** Whether the same request will fail again, though its status suggests a retry. */
   permanent?: boolean;
@@ -71,6 +76,11 @@ export class ApiError extends Error {
 
 export function invalidRequest(message: string, param: string | null = null): ApiError {
   return new ApiError("invalid_request", message, { param });
+}
+
+/** The key may not do this: another one may. */
+export function forbidden(message: string, param: string | null = null): ApiError {
+  return new ApiError("forbidden", message, { param });
 }
 
 export function notFound(): ApiError {

@@ -8,7 +8,8 @@ import type { UploadRefusal } from "../generations/uploads.ts";
 import { AS_USUAL, readScenario, SCENARIO, type TestScenario } from "../scenario.ts";
 import { callerOf } from "./authenticate.ts";
 import type { AppEnv } from "./env.ts";
-import { ApiError, invalidRequest, unavailable } from "./errors.ts";
+import { ApiError, forbidden, invalidRequest, unavailable } from "./errors.ts";
+import { isoTimeOrNull } from "./fields.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
 /** @throws {ApiError} 400 for a key that is not 1 to 255 visible ASCII characters, bare or quoted */
@@ -89,6 +90,14 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
         headers: { "Retry-After": String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX)) },
       });
     }
+    case "key_limited": {
+      tellQuota(c, refusal.quota);
+      const { required, available, resetsAt } = refusal;
+      const resets_at = isoTimeOrNull(resetsAt);
+      const until = resets_at === null ? "" : `, until ${resets_at}`;
+      const message = `This takes ${required} credits and the API key may spend ${available} more${until}.`;
+      return new ApiError("keyLimitExceeded", message, { extra: { required, available, resets_at } });
+    }
     case "insufficient": {
       tellQuota(c, refusal.quota);
       const { required, available } = refusal;
@@ -111,6 +120,8 @@ export function refusePricing(outcome: Unpriced): ApiError {
   switch (outcome.kind) {
     case "invalid":
       return invalidRequest(outcome.message, outcome.param);
+    case "forbidden":
+      return forbidden(outcome.message, outcome.param);
     case "unavailable":
       return unavailable();
   }
@@ -130,9 +141,11 @@ export function refuseOutcome(
       return new ApiError("internalError", message, { extra: { generation_id: id } });
     }
     case "invalid":
+    case "forbidden":
       return refusePricing(outcome);
     case "mismatch":
     case "limited":
+    case "key_limited":
     case "insufficient":
     case "uploads_limited":
     case "busy":

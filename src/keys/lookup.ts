@@ -2,6 +2,7 @@ import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { prepared } from "../db/prepared.ts";
 import { type AccountType, apiKeys, type KeyMode, users } from "../db/schema.ts";
+import { type KeyTerms, readTerms, type TermsRow } from "./terms.ts";
 
 /** The user and the key of a request. */
 export type Caller = {
@@ -10,7 +11,7 @@ export type Caller = {
   /** False for a test key. */
   livemode: boolean;
   accountType: AccountType;
-};
+} & KeyTerms;
 
 export type KeyLookup =
   /** `firstUseToday`: the key has no recorded use today (UTC). */
@@ -47,6 +48,10 @@ const KEY = {
   expiresAt: apiKeys.expiresAt,
   revokedAt: apiKeys.revokedAt,
   lastUsedAt: apiKeys.lastUsedAt,
+  scopes: apiKeys.scopes,
+  models: apiKeys.models,
+  creditLimit: apiKeys.creditLimit,
+  creditLimitPeriod: apiKeys.creditLimitPeriod,
 };
 
 const keyOf = prepared((db) =>
@@ -58,12 +63,13 @@ const keyOf = prepared((db) =>
     .prepare(),
 );
 
-type KeyRow = Omit<Caller, "livemode"> & {
-  mode: KeyMode;
-  expiresAt: number | null;
-  revokedAt: number | null;
-  lastUsedAt: number | null;
-};
+type KeyRow = Omit<Caller, "livemode" | keyof KeyTerms> &
+  TermsRow & {
+    mode: KeyMode;
+    expiresAt: number | null;
+    revokedAt: number | null;
+    lastUsedAt: number | null;
+  };
 
 function classify(key: KeyRow | undefined, now: number): KeyLookup {
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
@@ -71,7 +77,7 @@ function classify(key: KeyRow | undefined, now: number): KeyLookup {
   const { keyId, userId, mode, accountType, lastUsedAt } = key;
   return {
     kind: "caller",
-    caller: { userId, keyId, livemode: mode === "live", accountType },
+    caller: { userId, keyId, livemode: mode === "live", accountType, ...readTerms(key) },
     firstUseToday: lastUsedAt === null || dayOf(lastUsedAt) < dayOf(now),
   };
 }

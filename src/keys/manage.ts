@@ -2,10 +2,13 @@ import { and, count, desc, eq, gt, isNull, lt, or, type SQL, sql } from "drizzle
 import { drizzle } from "drizzle-orm/d1";
 import { apiKeys, type KeyMode, keyModes } from "../db/schema.ts";
 import { displayOf, hashKey, makeKey } from "./format.ts";
+import { type KeyTerms, keyScopes, readTerms, type TermsRow, termsRow } from "./terms.ts";
 
 export { type KeyMode, keyModes };
 
-export type ApiKey = Omit<typeof apiKeys.$inferSelect, "hash">;
+type KeyRow = typeof apiKeys.$inferSelect;
+
+export type ApiKey = Omit<KeyRow, "hash" | keyof TermsRow> & KeyTerms;
 
 /** The most keys on one page of {@link listKeys}. */
 export const KEYS_LISTED_MAX = 200;
@@ -22,7 +25,8 @@ export type NewKey = {
   mode: KeyMode;
   /** Milliseconds since 1970, or null. */
   expiresAt: number | null;
-};
+  /** Left out: the key may do everything that its user may. */
+} & Partial<KeyTerms>;
 
 export type IssueOutcome =
   /** `secret` is the whole key. It is shown this once and stored nowhere. */
@@ -37,7 +41,7 @@ export type IssueOutcome =
 /** Creates a key and stores its hash, unless the user has too many. */
 export async function issueKey(
   d1: D1Database,
-  { id, userId, name, mode, expiresAt }: NewKey,
+  { id, userId, name, mode, expiresAt, scopes = keyScopes, models = null, creditLimit = null }: NewKey,
   now: number,
 ): Promise<IssueOutcome> {
   const db = drizzle(d1);
@@ -48,21 +52,39 @@ export async function issueKey(
     .select({ keys: count() })
     .from(apiKeys)
     .where(and(eq(apiKeys.userId, userId), isActive(now)));
+  const terms = { scopes, models, creditLimit };
+  const columns = {
+    scopes: null,
+    models: null,
+    creditLimit: null,
+    creditLimitPeriod: null,
+    ...termsRow(terms),
+  };
   // One statement, so that parallel calls cannot exceed the limit together.
   const stored = await db.run(sql`
-    INSERT INTO ${apiKeys} (id, user_id, name, hash, mode, display, expires_at, created_at)
-    SELECT ${id}, ${userId}, ${name}, ${hash}, ${mode}, ${display}, ${expiresAt}, ${now}
+    INSERT INTO ${apiKeys} (id, user_id, name, hash, mode, display, expires_at, created_at,
+      scopes, models, credit_limit, credit_limit_period)
+    SELECT ${id}, ${userId}, ${name}, ${hash}, ${mode}, ${display}, ${expiresAt}, ${now},
+      ${jsonOrNull(columns.scopes)}, ${jsonOrNull(columns.models)},
+      ${columns.creditLimit}, ${columns.creditLimitPeriod}
     WHERE (${active}) < ${ACTIVE_KEYS_MAX}
     ON CONFLICT (id) DO NOTHING`);
   if (stored.meta.changes > 0) {
     const unused = { revokedAt: null, createdAt: now, lastUsedAt: null };
-    const key = { id, userId, name, mode, display, expiresAt, ...unused };
+    const key = { id, userId, name, mode, display, expiresAt, ...terms, ...unused };
     return { kind: "issued", key, secret };
   }
   const [row] = await db.select().from(apiKeys).where(eq(apiKeys.id, id));
   if (!row) return { kind: "too_many" };
-  const { hash: _, ...key } = row;
-  return key.userId === userId ? { kind: "exists", key } : { kind: "taken" };
+  return row.userId === userId ? { kind: "exists", key: toApiKey(row) } : { kind: "taken" };
+}
+
+function jsonOrNull(value: unknown): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+function toApiKey({ hash: _, scopes, models, creditLimit, creditLimitPeriod, ...key }: KeyRow): ApiKey {
+  return { ...key, ...readTerms({ scopes, models, creditLimit, creditLimitPeriod }) };
 }
 
 const CURSOR = /^([01])(key_\w{1,64})$/;
@@ -96,7 +118,7 @@ export async function listKeys(
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    keys: shown.map(({ key: { hash: _, ...key } }) => key),
+    keys: shown.map(({ key }) => toApiKey(key)),
     next: rows.length > limit && last ? `${last.dead}${last.key.id}` : null,
   };
 }
@@ -114,9 +136,26 @@ export async function findKey(
     .select()
     .from(apiKeys)
     .where(and(eq(apiKeys.id, id), eq(apiKeys.userId, userId)));
-  if (!row) return null;
-  const { hash: _, ...key } = row;
-  return key;
+  return row ? toApiKey(row) : null;
+}
+
+/**
+ * Changes a key's name and terms, from its next request on. What is left out stays.
+ * @param key with a `userId`, only a key of that user; an operator leaves it out
+ * @returns the key, or null when there is no such key
+ */
+export async function changeKey(
+  d1: D1Database,
+  { id, userId }: { id: string; userId?: string },
+  { name, ...terms }: Partial<Pick<ApiKey, "name"> & KeyTerms>,
+): Promise<ApiKey | null> {
+  const owned = userId === undefined ? undefined : eq(apiKeys.userId, userId);
+  const [row] = await drizzle(d1)
+    .update(apiKeys)
+    .set({ ...(name === undefined ? {} : { name }), ...termsRow(terms) })
+    .where(and(eq(apiKeys.id, id), owned))
+    .returning();
+  return row ? toApiKey(row) : null;
 }
 
 /**

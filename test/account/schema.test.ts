@@ -81,6 +81,21 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
     expect([(await ofMode(true)).length, await ofMode(false)], "all are live").toEqual([8, []]);
   });
 
+  it("counts the usage of before from its entries", async () => {
+    const account = await accountOf(fixture);
+    const by = { day: false, key: true, model: false };
+    const query = { livemode: true, firstDay: 0, lastDay: 1_000_000, by };
+    const { entries } = await account.statement(Number.MAX_SAFE_INTEGER, 100);
+    const charged = entries.filter(({ kind }) => kind === "charge" || kind === "refund");
+    const ids = new Set(charged.map(({ generationId }) => generationId));
+    const [row, ...others] = await account.usage(query, 10);
+    expect(others).toEqual([]);
+    expect(row).toMatchObject({
+      ...{ keyId: "", generations: ids.size },
+      credits: -charged.reduce((sum, { credits }) => sum + credits, 0),
+    });
+  });
+
   it("continues its work and keeps its credits", async () => {
     const account = await accountOf(fixture);
     // New work.

@@ -9,6 +9,7 @@ async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): P
   const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1, ...fields };
   const context = {
     userId: "u",
+    key: null,
     references: [],
     names: FORM_NAMES,
     origin: "https://hub.example",

@@ -32,7 +32,7 @@ type Changes = Partial<z.input<typeof GenerationInput>> & Pick<Partial<Submissio
 
 function submissionOf(userId: string, { mode = "sync", ...fields }: Changes = {}): Submission {
   return {
-    ...{ id: newId("gen"), userId, mode, idempotencyKey: null, sdk: null, keyId: null, uploadId: null },
+    ...{ id: newId("gen"), userId, mode, idempotencyKey: null, sdk: null, key: null, uploadId: null },
     input: GenerationInput.parse({
       ...{ model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024", n: 1 },
       ...fields,
@@ -333,7 +333,14 @@ describe("an async generation", () => {
   });
 });
 
-const UPLOAD = { id: "upload_1", bodyBytes: null, idempotencyKey: null, sdk: null, livemode: true };
+const UPLOAD = {
+  id: "upload_1",
+  bodyBytes: null,
+  idempotencyKey: null,
+  sdk: null,
+  livemode: true,
+  key: null,
+};
 
 const ONLY_OPENAI = { IMAGE_PROVIDER: "openai", OPENAI_API_KEY: "sk-test" } as const;
 

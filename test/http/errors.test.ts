@@ -12,7 +12,7 @@ import {
   operate,
   type TestUser,
 } from "../support/http.ts";
-import { refusal } from "../support/shapes.ts";
+import { IssuedKey, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const GENERATE = "/api/v1/images/generations";
@@ -55,6 +55,19 @@ const codes: Record<string, (user: TestUser) => Promise<{ answer: Answer; status
     answer: await call("POST", GENERATE, { key, json: { ...plain, n: 2 } }),
     has: { required: 16, available: 8 },
   }),
+  keyLimitExceeded: async ({ id }) => {
+    const body = { name: "poor", credit_limit: { credits: 7, period: "total" } };
+    const { api_key: key } = IssuedKey.parse((await operate("POST", `/users/${id}/api_keys`, body)).body);
+    return {
+      ...{ status: 402, answer: await call("POST", GENERATE, { key, json: plain }) },
+      has: { required: 8, available: 7, resets_at: null },
+    };
+  },
+  forbidden: async ({ id }) => {
+    const body = { name: "reader", scopes: ["read"] };
+    const { api_key: key } = IssuedKey.parse((await operate("POST", `/users/${id}/api_keys`, body)).body);
+    return { status: 403, answer: await call("POST", GENERATE, { key, json: plain }) };
+  },
   notFound: async ({ key }) => ({
     status: 404,
     answer: await call("GET", "/api/v1/generations/gen_1", { key }),
@@ -160,7 +173,7 @@ describe("a method that a path does not support", () => {
     ["GET", "/users/u", "PATCH"],
     ["PUT", "/users/u/credits", "GET, HEAD, POST"],
     ["DELETE", "/users/u/api_keys", "GET, HEAD, POST"],
-    ["GET", "/api_keys/k", "DELETE"],
+    ["GET", "/api_keys/k", "DELETE, PATCH"],
   ])("%s /api/admin%s, of an operator", async (method, path, allow) => {
     const answer = await operate(method, path);
     expect([answer.status, answer.headers.get("Allow")]).toEqual([405, allow]);

@@ -4,12 +4,14 @@ import { newId } from "../../id.ts";
 import {
   ACTIVE_KEYS_MAX,
   type ApiKey,
+  changeKey,
   isKeysCursor,
   issueKey,
   KEY_NAME_LENGTH_MAX,
   KEYS_LISTED_MAX,
   keyModes,
   listKeys,
+  type NewKey,
   revokeKey,
 } from "../../keys/manage.ts";
 import { contract, json } from "../contract.ts";
@@ -27,6 +29,7 @@ import {
   time,
   timestamp,
 } from "../fields.ts";
+import { readTermsInput, renderTerms, TERMS_EXAMPLE, termsFields, termsInput } from "../key-terms.ts";
 import { audit, withUser } from "./operator.ts";
 
 const KeyBody = z.strictObject({
@@ -45,7 +48,14 @@ const KeyBody = z.strictObject({
     .nullable()
     .optional()
     .meta({ description: "A time in the future. Null, the default, is never." }),
+  ...termsInput,
 });
+
+const KeyChanges = z
+  .strictObject({ name: KeyBody.shape.name.optional(), ...termsInput })
+  .refine((changes) => Object.values(changes).some((value) => value !== undefined), {
+    message: "Name at least one field to change.",
+  });
 
 /** `cursor` is the `next_cursor` of the page before. */
 const KeysQuery = z.strictObject({
@@ -71,6 +81,7 @@ const ApiKeyAnswer = named("ApiKey", () =>
     name: z.string(),
     mode: z.enum(keyModes),
     display: z.string().meta({ description: "The last characters of the key, behind its prefix." }),
+    ...termsFields(),
     created_at: time,
     expires_at: time.nullable(),
     revoked_at: time.nullable(),
@@ -91,6 +102,7 @@ const example: z.input<typeof ApiKeyAnswer> = {
   name: "Website",
   mode: "live",
   display: "gih_live_x9Kf",
+  ...TERMS_EXAMPLE,
   created_at: "2026-04-30T07:56:00.000Z",
   expires_at: null,
   revoked_at: null,
@@ -117,20 +129,23 @@ keys.post(
   }),
   async (c) => {
     const { user } = c.var;
-    const { name, mode, expires_at: expiresAt = null } = c.req.valid("json");
-    const issued = await issueKey(
-      c.env.DB,
-      { id: newId("key"), userId: user.id, name, mode, expiresAt },
-      Date.now(),
-    );
+    const { name, mode, expires_at: expiresAt = null, ...terms } = c.req.valid("json");
+    const key: NewKey = {
+      id: newId("key"),
+      userId: user.id,
+      name,
+      mode,
+      expiresAt,
+      ...readTermsInput(terms),
+    };
+    const issued = await issueKey(c.env.DB, key, Date.now());
     if (issued.kind === "too_many") {
       const message = `A user may have at most ${ACTIVE_KEYS_MAX} active keys. Revoke one first.`;
       throw new ApiError("conflict", message);
     }
     if (issued.kind !== "issued") throw new Error("A new key's id is in use.");
-    const { key, secret } = issued;
     audit(c, "create_key", { user_id: user.id, key_id: key.id, mode, expires_at: key.expiresAt });
-    return c.json({ ...renderKey(key), api_key: secret }, 201);
+    return c.json({ ...renderKey(issued.key), api_key: issued.secret }, 201);
   },
 );
 
@@ -164,6 +179,28 @@ keys.get(
   },
 );
 
+keys.patch(
+  "/api_keys/:id",
+  contract({
+    id: "changeApiKey",
+    summary: "Change an API key",
+    description: "From the key's next request on. What is left out stays as it is.",
+    tag: "operator",
+    security: "operator",
+    body: { schema: KeyChanges, example: { credit_limit: { credits: 500, period: "month" } } },
+    answers: { 200: json("The changed key.", ApiKeyAnswer, example) },
+  }),
+  async (c) => {
+    const { name, ...terms } = c.req.valid("json");
+    const id = c.req.param("id");
+    const changes = { ...(name === undefined ? {} : { name }), ...readTermsInput(terms) };
+    const key = await changeKey(c.env.DB, { id }, changes);
+    if (!key) throw notFound();
+    audit(c, "change_key", { user_id: key.userId, key_id: id, fields: Object.keys(changes).join() });
+    return c.json(renderKey(key));
+  },
+);
+
 keys.delete(
   "/api_keys/:id",
   contract({
@@ -189,6 +226,7 @@ function renderKey(key: ApiKey): z.input<typeof ApiKeyAnswer> {
     name: key.name,
     mode: key.mode,
     display: key.display,
+    ...renderTerms(key),
     created_at: isoTime(key.createdAt),
     expires_at: isoTimeOrNull(key.expiresAt),
     revoked_at: isoTimeOrNull(key.revokedAt),

@@ -31,6 +31,8 @@ const DIALECT = {
   invalidApiKey: { type: "invalid_request_error", code: "invalid_api_key", retry: false },
   expiredApiKey: { type: "invalid_request_error", code: "expired_api_key", retry: false },
   insufficientCredits: { type: "insufficient_quota", code: "credit_balance_exhausted", retry: false },
+  keyLimitExceeded: { type: "insufficient_quota", code: "key_limit_exceeded", retry: false },
+  forbidden: { type: "invalid_request_error", code: "insufficient_permissions", retry: false },
   notFound: { type: "invalid_request_error", code: "not_found", retry: false },
   methodNotAllowed: { type: "invalid_request_error", code: "method_not_allowed", retry: false },
   conflict: { type: "invalid_request_error", code: "conflict", retry: false },

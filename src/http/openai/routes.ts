@@ -72,6 +72,7 @@ openai.get(
     summary: "List models, in OpenAI's dialect",
     tag: "openai",
     security: "apiKey",
+    scope: null,
     answers: { 200: json("All models.", OpenAIModelList, { object: "list", data: [modelExample] }) },
   }),
   (c) => c.json({ object: "list", data: offeredModels(readConfig(c.env)).map(renderModel) }),
@@ -84,6 +85,7 @@ openai.get(
     summary: "Retrieve a model, in OpenAI's dialect",
     tag: "openai",
     security: "apiKey",
+    scope: null,
     answers: { 200: json("The model.", OpenAIModel, modelExample) },
   }),
   (c) => c.json(renderModel(mustFindModel(c.req.param("id"), readConfig(c.env)))),
@@ -150,7 +152,7 @@ openai.post(
     // Before hundreds of megabytes are uploaded that there are no credits for.
     const uploadId = newId("upload");
     const { livemode } = caller;
-    const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk, livemode };
+    const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk, livemode, key: caller };
     const admission = await admitUpload(caller.userId, upload, c.env, config);
     if (admission.kind !== "admitted") throw refuse(c, admission);
     return await answer(c, call, "image_edit", await receiveEdit(c, caller.userId, config, uploadId));
@@ -263,7 +265,7 @@ async function make(
     mustFindModel(input.model, config);
     submission = {
       ...{ id, input, mode: "sync", idempotencyKey, sdk },
-      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+      ...{ userId: caller.userId, key: caller, origin: publicOrigin(config, c.req.url) },
       ...{ references, names, uploadId, test, partials },
     };
   } catch (error) {

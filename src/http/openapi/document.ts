@@ -88,10 +88,18 @@ const ERRORS: ReadonlyMap<number, { description: string; code: ErrorCode; messag
     [
       402,
       {
-        description: "The account has too few credits.",
+        description: "The account has too few credits, or the API key has reached its own limit.",
         code: "insufficientCredits",
         message: "This takes 8 credits and the account has 2.",
         extra: { required: 8, available: 2 },
+      },
+    ],
+    [
+      403,
+      {
+        description: "The API key lacks the scope, or may not use the model.",
+        code: "forbidden",
+        message: "This API key lacks the scope generate.",
       },
     ],
     [

@@ -1,5 +1,5 @@
 import { app } from "../app.ts";
-import { type Contract, contractOf } from "../contract.ts";
+import { type Contract, contractOf, scopeOf } from "../contract.ts";
 
 /** Every route of the API with a contract, in the order of the router: for the document, the pages and the tests. */
 
@@ -20,13 +20,14 @@ export const routes: readonly Route[] = app.routes.flatMap(({ method, path, hand
       ...contract,
       method: method.toLowerCase(),
       path: path.replaceAll(/:(\w+)/g, "{$1}"),
-      errors: errorsOf(contract, path),
+      errors: errorsOf(contract, method, path),
     },
   ];
 });
 
 function errorsOf(
-  { security, query, body, image, headers = [], errors = [] }: Contract,
+  { security, scope, query, body, image, headers = [], errors = [] }: Contract,
+  method: string,
   path: string,
 ): number[] {
   const statuses = new Set([500, ...errors]);
@@ -34,6 +35,7 @@ function errorsOf(
     for (const status of isGiven ? more : []) statuses.add(status);
   };
   add(security !== null, 401, 429, 503);
+  add(security === "apiKey" && scopeOf(scope, method) !== null, 403);
   // Without a token the operator's routes do not exist.
   add(security === "operator" || path.includes(":"), 404);
   add(query !== undefined || body !== undefined || image === true, 400);

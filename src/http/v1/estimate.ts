@@ -28,7 +28,8 @@ const Estimate = named("Estimate", () =>
     credits: count.meta({ description: "The price of all images. A test key is not charged for it." }),
     balance: CreditBalance,
     affordable: z.boolean().meta({
-      description: "Whether the balance suffices for it now. A test key can always afford it.",
+      description:
+        "Whether the balance and the limit of the key suffice for it now. A test key can always afford it.",
     }),
   }),
 );
@@ -63,7 +64,13 @@ estimate.post(
   async (c) => {
     const caller = callerOf(c);
     const { request, credits } = await price(c);
-    const balance = await c.env.ACCOUNT.getByName(caller.userId).balance();
+    const account = c.env.ACCOUNT.getByName(caller.userId);
+    const { keyId, creditLimit: limit } = caller;
+    const [balance, [spent]] = await Promise.all([
+      account.balance(),
+      limit === null ? [] : account.spentByKeys([{ keyId, limit }]),
+    ]);
+    const left = limit === null || !spent ? balance.credits : limit.credits - spent.credits;
     const { model, aspectRatio, tier, size, n } = request;
     return c.json({
       object: "estimate",
@@ -74,20 +81,26 @@ estimate.post(
       n,
       credits,
       balance: { object: "credit_balance", ...renderBalance(balance, caller.accountType) },
-      affordable: !caller.livemode || balance.credits >= credits,
+      affordable: !caller.livemode || credits <= Math.min(balance.credits, left),
     });
   },
 );
 
 /** Reads the request as a real one is read. @throws {ApiError} what the real one would be refused with */
 async function price(c: Context<AppEnv>): Promise<PricedRequest> {
-  const { userId } = callerOf(c);
+  const caller = callerOf(c);
   const config = readConfig(c.env);
   if (!isJson(c)) throw unsupportedMediaType("application/json");
   const { value, references: counted } = accepted(await countDataUrls(c.req.raw, REFERENCES_MAX, JSON_NAMES));
   const body = parse(GenerationBody, value);
   const references = listedReferences(body.reference_images ?? [], counted, JSON_NAMES, config);
-  const context = { userId, references, names: JSON_NAMES, origin: publicOrigin(config, c.req.url) };
+  const context = {
+    userId: caller.userId,
+    key: caller,
+    references,
+    names: JSON_NAMES,
+    origin: publicOrigin(config, c.req.url),
+  };
   const priced = await readRequest(body, { ...context, test: readTestScenario(c) }, config);
   if (priced.kind !== "priced") throw refusePricing(priced);
   return priced;

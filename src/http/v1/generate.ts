@@ -128,7 +128,7 @@ generate.post(
       ...{ id, input, idempotencyKey, sdk: null },
       // A call that waits for a limited time may end as an async one, so it is one from the start.
       ...{ mode: isAsync || waitSeconds !== null ? "async" : "sync", waitSeconds: waitSeconds ?? 0 },
-      ...{ userId: caller.userId, keyId: caller.keyId, origin: publicOrigin(config, c.req.url) },
+      ...{ userId: caller.userId, key: caller, origin: publicOrigin(config, c.req.url) },
       ...{ references, names, uploadId, test: readTestScenario(c) },
     };
     const outcome = await submit(submission, c.env, config);
@@ -149,15 +149,16 @@ const FILES_ONLY = "reference_images is for JSON bodies: a form sends files, as 
 /** The body, in either form it may have. References that came with it are stored by then, under the upload's id. */
 async function readSubmission(
   c: Context<AppEnv>,
-  { userId, livemode }: Caller,
+  caller: Caller,
   idempotencyKey: string | null,
   config: Config,
 ): Promise<Received> {
+  const { userId, livemode } = caller;
   const id = newId("upload");
   let uploadId: string | null = null;
   // Before 800 MB are uploaded that there are no credits for.
   const admit = async () => {
-    const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null, livemode };
+    const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null, livemode, key: caller };
     const admission = await admitUpload(userId, upload, c.env, config);
     if (admission.kind !== "admitted") throw refuse(c, admission);
     uploadId = id;

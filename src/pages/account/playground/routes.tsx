@@ -67,7 +67,7 @@ playground.post("/", async (c) => {
   if ("errors" in input) return await again(input.errors, 422);
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
-    ...{ userId: signedIn.userId, keyId: null, sdk: null, origin: siteOrigin(c) },
+    ...{ userId: signedIn.userId, key: null, sdk: null, origin: siteOrigin(c) },
     ...{ references: [], names: FORM_NAMES, uploadId: null, test: null },
   };
   const outcome = await submit(submission, c.env, readConfig(c.env));
@@ -82,6 +82,9 @@ playground.post("/", async (c) => {
       const message = `Not enough credits: this costs ${formatNumber(required)}, and you have ${formatNumber(available)}.`;
       return await again({ form: message }, 402);
     }
+    // The pages pay without a key.
+    case "forbidden":
+    case "key_limited":
     case "busy":
     case "unavailable":
       return await again(
