@@ -3,7 +3,6 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest";
 import * as z from "zod";
 import { consume } from "../../src/generations/consume.ts";
-import { usageByDay } from "../../src/generations/usage.ts";
 import { png } from "../images/samples.ts";
 import {
   type Answer,
@@ -138,10 +137,11 @@ describe("a test key", () => {
     expect(await creditsOf(user)).toBe(100);
     expect(await creditsOf({ key: testKey })).toBe(100);
     expect(await entriesOf()).toEqual(before);
-    expect(await usageByDay(env.LOG, user.id, 0)).toEqual([]);
+    const usage = async () => (await call("GET", "/api/v1/usage", user)).body;
+    expect(await usage()).toEqual({ object: "list", data: [] });
     const live = await call("POST", NATIVE, { key: user.key, json: ASKED });
     expect(live.body).toMatchObject({ livemode: true, usage: { credits: 8 }, balance: { credits: 92 } });
-    expect(await usageByDay(env.LOG, user.id, 0)).toMatchObject([{ credits: 8, images: 1 }]);
+    expect(await usage()).toMatchObject({ data: [{ credits: 8, images: 1 }] });
   });
 
   it("has only PNG, whatever the provider of live keys makes", async () => {

@@ -1,12 +1,13 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { models, priceOf } from "../../src/catalogue/models.ts";
 import { newId } from "../../src/id.ts";
 import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { call } from "../support/http.ts";
+import { holdQueue } from "../support/queue.ts";
 import { provide } from "../support/tiny-provider.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
@@ -72,6 +73,8 @@ describe("private pages", () => {
     expect((await visitor.get("/account/playground/preview")).status).toBe(401);
   });
 });
+
+afterEach(() => vi.restoreAllMocks());
 
 describe("API keys", () => {
   it("are shown once, work, and stop working when revoked", async () => {
@@ -197,6 +200,61 @@ describe("API keys", () => {
     expect(page).toContain(`id="${errorId}"`);
   });
 
+  it("have terms, which can be changed, and show what they spent", async () => {
+    holdQueue();
+    const { visitor } = await member(200);
+    const terms = { terms: "1", scope_generate: "on", "model_gpt-image-2": "on", limit: "20", period: "day" };
+    const fields = { name: "shop", expires: "never", ...terms };
+    const [key = ""] = KEY.exec(await (await visitor.post("/account/keys", fields)).text()) ?? [];
+    const generate = () =>
+      call("POST", "/api/v1/images/generations", {
+        key,
+        json: { model: "gpt-image-2", prompt: "x", async: true },
+      });
+    expect([(await generate()).status, (await generate()).status, (await generate()).status]).toEqual([
+      202, 202, 402,
+    ]);
+    expect((await call("GET", "/api/v1/credits", { key })).status).toBe(403);
+    const list = await visitor.get("/account/keys");
+    const [change = ""] = await hrefs(list.clone(), /\/account\/keys\/key_\w+(?=")/g);
+    const words = "Spent 16 of 20 credits today · only: Generate images · only gpt-image-2";
+    expect(await list.text()).toContain(words);
+    const form = await (await visitor.get(change)).text();
+    expect(form).toMatch(/name="limit"[^>]*value="20"/);
+    expect(form).toMatch(/name="scope_generate" checked/);
+    expect(form).not.toMatch(/name="scope_read" checked/);
+    const changed = {
+      name: "store",
+      terms: "1",
+      scope_generate: "on",
+      scope_read: "on",
+      limit: "",
+      period: "day",
+    };
+    expect((await visitor.post(change, changed)).status).toBe(303);
+    expect((await generate()).status).toBe(202);
+    expect((await call("GET", "/api/v1/key", { key })).body).toMatchObject({
+      ...{ name: "store", scopes: ["generate", "read"], models: null, credit_limit: null, credits_used: 24 },
+    });
+    expect(await (await visitor.get("/account/keys")).text()).toContain("Spent 24 credits");
+    for (const wrong of [
+      { limit: "0" },
+      { limit: "1000000001" },
+      { limit: "x" },
+      { period: "week" },
+      { name: " " },
+    ]) {
+      expect((await visitor.post(change, { ...changed, ...wrong })).status).toBe(422);
+      expect((await visitor.post("/account/keys", { ...fields, ...wrong })).status).toBe(422);
+    }
+    expect((await visitor.post(change, { name: "a", terms: "1", limit: "", period: "day" })).status).toBe(
+      422,
+    );
+    const stranger = await member(0);
+    expect((await stranger.visitor.get(change)).status).toBe(404);
+    expect((await stranger.visitor.post(change, changed)).status).toBe(404);
+  });
+
   it("may have a name of 100 characters, which is escaped", async () => {
     const { visitor } = await member(0);
     const { page } = await createKey(visitor, `<script>alert(1)</script>${"x".repeat(75)}`);
@@ -216,6 +274,50 @@ describe("API keys", () => {
     expect((await createKey(visitor, "one more")).page).toContain(
       `You already have ${ACTIVE_KEYS_MAX} active keys`,
     );
+  });
+});
+
+describe("the usage on the credits page", () => {
+  it("is plotted by model or key, with a table and a file", async () => {
+    holdQueue();
+    const { visitor, userId } = await member(200);
+    const { key } = await createKey(visitor, "=shop");
+    const json = { model: "gpt-image-2", prompt: "x", n: 2, async: true };
+    expect((await call("POST", "/api/v1/images/generations", { key, json })).status).toBe(202);
+    await env.ACCOUNT.getByName(userId).submit(aCommand(newId("gen"), "async", aRequest(), 8));
+    const page = async (view: string) => await (await visitor.get(`/account/credits?usage=${view}`)).text();
+    expect(await page("model")).toContain("</span> gpt-image-2: 24 credits");
+    expect(await page("model")).toContain("Credits used in the last 30 days: 24 in total.");
+    const byKey = await page("key");
+    expect(byKey).toContain("</span> =shop: 16 credits");
+    expect(byKey).toContain("</span> Playground: 8 credits");
+    expect(byKey).toMatch(/24 credits \(=shop: 16, Playground: 8\)<\/title>/);
+    expect(byKey).toMatch(/<td>=shop<\/td><td class="number">16<\/td>/);
+    const file = await visitor.get("/account/credits/usage.csv");
+    expect(file.headers.get("content-type")).toBe("text/csv; charset=utf-8");
+    const [head, ...rows] = (await file.text()).split("\r\n");
+    expect(head).toBe("day,key,api_key_id,model,generations,images,credits");
+    expect(rows.map((row) => row.replace(/key_\w+/, "id").slice(11)).sort()).toEqual([
+      ...["", "'=shop,id,gpt-image-2,1,0,16", "Playground,,gpt-image-2,1,0,8"],
+    ]);
+  });
+
+  it("shows the five largest keys, and the rest as one", async () => {
+    holdQueue();
+    const { visitor, userId } = await member(1_000);
+    for (let at = 1; at <= 7; at++) {
+      const command = aCommand(newId("gen"), "async", aRequest({ n: 1 }), 8 * at);
+      await env.ACCOUNT.getByName(userId).submit({ ...command, keyId: `key_${at}` });
+    }
+    const page = await (await visitor.get("/account/credits?usage=key")).text();
+    const legend = Array.from(page.matchAll(/<\/span> ([^<]+): (\d+) credits/g), ([, name, credits]) => [
+      name,
+      credits,
+    ]);
+    expect(legend).toEqual([
+      ...[7, 6, 5, 4, 3].map((at) => [`key_${at}`, String(8 * at)]),
+      ["2 others", "24"],
+    ]);
   });
 });
 

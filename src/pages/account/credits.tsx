@@ -2,26 +2,24 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
-import { usageByDay } from "../../generations/usage.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatNumber } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Day, Empty, NoCredits, scrolls, Time } from "../parts.tsx";
-import { UsageChart } from "./chart.tsx";
+import { readUsage, UsagePanel, usageFile } from "./usage.tsx";
 
 export const credits = new Hono<PagesEnv>();
 
+credits.route("/", usageFile);
+
 const ENTRIES_SHOWN = 50;
-const DAYS_SHOWN = 30;
-const DAY_MS = 86_400_000;
 
 credits.get("/", async (c) => {
   const signedIn = c.get("signedIn");
-  const today = Math.floor(Date.now() / DAY_MS);
   const before = readBefore(c.req.query("before"));
-  const [{ balance, grants, entries, hasMore }, days] = await Promise.all([
+  const [{ balance, grants, entries, hasMore }, usage] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
-    usageByDay(c.env.LOG, signedIn.userId, (today - DAYS_SHOWN + 1) * DAY_MS),
+    readUsage(c.env, signedIn.userId, c.req.query("usage")),
   ]);
   return c.html(
     <AccountPage title="Credits" at="/account/credits" signedIn={signedIn}>
@@ -32,10 +30,7 @@ credits.get("/", async (c) => {
         </p>
       </div>
       <NoCredits credits={balance.credits} email={signedIn.email} />
-      <section class="panel" aria-labelledby="usage">
-        <h2 id="usage">Daily usage</h2>
-        <UsageChart days={days} count={DAYS_SHOWN} today={today} />
-      </section>
+      <UsagePanel usage={usage} />
       <section aria-labelledby="grants">
         <h2 id="grants">Credit grants</h2>
         <Grants grants={grants} now={Date.now()} />

@@ -6,6 +6,7 @@ import { isKeyId, newId } from "../../id.ts";
 import {
   ACTIVE_KEYS_MAX,
   type ApiKey,
+  changeKey,
   findKey,
   issueKey,
   KEY_NAME_LENGTH_MAX,
@@ -19,6 +20,7 @@ import { type FormErrors, parseForm, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Code, Day, Empty, Field, FieldError, FormError } from "../parts.tsx";
 import { curlSample } from "../samples.ts";
+import { ALL_TERMS, readTermsForm, TermsFields, termsWords } from "./key-terms.tsx";
 
 export const keys = new Hono<PagesEnv>();
 
@@ -44,9 +46,26 @@ keys.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const now = Date.now();
   const cursor = c.req.query("after") ?? null;
-  const list = await listKeys(c.env.DB, signedIn.userId, { limit: KEYS_SHOWN, cursor, now });
+  const list = await readKeys(c.env, signedIn.userId, cursor, now);
   return c.html(<KeysPage signedIn={signedIn} list={list} now={now} />);
 });
+
+/** A key, and the credits that it has spent in the period of its limit, or in all. */
+type ShownKey = { apiKey: ApiKey; spent: number };
+
+async function readKeys(env: Env, userId: string, cursor: string | null, now: number) {
+  const { keys, next } = await listKeys(env.DB, userId, { limit: KEYS_SHOWN, cursor, now });
+  const limits = keys.map(({ id, creditLimit }) => ({ keyId: id, limit: creditLimit }));
+  const spent = await env.ACCOUNT.getByName(userId).spentByKeys(limits);
+  const shown = keys.map((apiKey, at): ShownKey => ({ apiKey, spent: spent[at]?.credits ?? 0 }));
+  return { keys: shown, next };
+}
+
+const KeyName = z
+  .string({ error: NAME_MISSING })
+  .trim()
+  .min(1, NAME_MISSING)
+  .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`);
 
 const KeyForm = z.object({
   /** Rendered with the form, so that sending the same form twice creates one key. */
@@ -54,11 +73,7 @@ const KeyForm = z.object({
     .string()
     .refine(isKeyId)
     .catch(() => newId("key")),
-  name: z
-    .string({ error: NAME_MISSING })
-    .trim()
-    .min(1, NAME_MISSING)
-    .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`),
+  name: KeyName,
   /** A form that a page of an older release rendered has none. */
   mode: z.enum(keyModes, { error: "Choose Live or Test." }).default("live"),
   expires: z.enum(
@@ -72,16 +87,19 @@ keys.post("/", async (c) => {
   const fields = await readForm(c);
   const now = Date.now();
   const again = async (errors: FormErrors) => {
-    const list = await listKeys(c.env.DB, signedIn.userId, { limit: KEYS_SHOWN, cursor: null, now });
+    const list = await readKeys(c.env, signedIn.userId, null, now);
     const name = fields.get("name");
     return c.html(<KeysPage signedIn={signedIn} list={list} now={now} name={name} errors={errors} />, 422);
   };
   const form = parseForm(KeyForm, fields);
   if (form.kind === "invalid") return await again(form.errors);
+  const terms = readTermsForm(fields);
+  if (terms.kind === "invalid") return await again(terms.errors);
   const { id, name, mode, expires } = form.data;
   const days = LIFETIMES.find(({ value }) => value === expires)?.days ?? null;
   const expiresAt = days === null ? null : now + days * DAY_MS;
-  const issued = await issueKey(c.env.DB, { id, userId: signedIn.userId, name, mode, expiresAt }, now);
+  const key = { id, userId: signedIn.userId, name, mode, expiresAt, ...terms.data };
+  const issued = await issueKey(c.env.DB, key, now);
   switch (issued.kind) {
     case "issued": {
       const { key, secret } = issued;
@@ -98,6 +116,29 @@ keys.post("/", async (c) => {
         form: `You already have ${ACTIVE_KEYS_MAX} active keys. Revoke one that you do not need.`,
       });
   }
+});
+
+keys.get("/:id", async (c) => {
+  const signedIn = c.get("signedIn");
+  const key = await findKey(c.env.DB, { id: c.req.param("id"), userId: signedIn.userId });
+  if (!key) throw new PageError(404, "This key does not exist.");
+  return c.html(<ChangePage signedIn={signedIn} apiKey={key} />);
+});
+
+keys.post("/:id", async (c) => {
+  const signedIn = c.get("signedIn");
+  const own = { id: c.req.param("id"), userId: signedIn.userId };
+  const key = await findKey(c.env.DB, own);
+  if (!key) throw new PageError(404, "This key does not exist.");
+  const fields = await readForm(c);
+  const form = parseForm(z.object({ name: KeyName }), fields);
+  const terms = readTermsForm(fields);
+  if (form.kind === "invalid" || terms.kind === "invalid") {
+    const errors = form.kind === "invalid" ? form.errors : terms.kind === "invalid" ? terms.errors : {};
+    return c.html(<ChangePage signedIn={signedIn} apiKey={key} errors={errors} />, 422);
+  }
+  await changeKey(c.env.DB, own, { ...form.data, ...terms.data });
+  return c.redirect("/account/keys", 303);
 });
 
 keys.get("/:id/revoke", async (c) => {
@@ -143,7 +184,7 @@ function maskedKey({ display }: ApiKey): string {
 
 const KeysPage: FC<{
   signedIn: SignedIn;
-  list: { keys: readonly ApiKey[]; next: string | null };
+  list: { keys: readonly ShownKey[]; next: string | null };
   now: number;
   name?: string | undefined;
   errors?: FormErrors;
@@ -163,7 +204,7 @@ const KeysPage: FC<{
     ) : (
       <ul class="keys" aria-label="Your keys">
         {list.keys.map((key) => (
-          <KeyRow apiKey={key} now={now} />
+          <KeyRow {...key} now={now} />
         ))}
       </ul>
     )}
@@ -189,10 +230,53 @@ const NewKeyForm: FC<{ name: string | undefined; errors: FormErrors | undefined 
     />
     <Choice name="mode" label="Mode" options={MODES} errors={errors} />
     <Choice name="expires" label="Expires" options={LIFETIMES} errors={errors} />
+    <details class="limits" open={hasTermsError(errors)}>
+      <summary>Limit what it may do and spend</summary>
+      <TermsFields terms={ALL_TERMS} errors={errors} />
+    </details>
     <button class="button" type="submit">
       Create key
     </button>
   </form>
+);
+
+function hasTermsError(errors: FormErrors | undefined): boolean {
+  return ["scopes", "limit", "period"].some((name) => errors?.[name] !== undefined);
+}
+
+const ChangePage: FC<{ signedIn: SignedIn; apiKey: ApiKey; errors?: FormErrors }> = ({
+  signedIn,
+  apiKey,
+  errors,
+}) => (
+  <AccountPage title="Change a key" at="/account/keys" signedIn={signedIn}>
+    <div class="narrow">
+      <h1>Change “{apiKey.name}”</h1>
+      <p>
+        Changes apply from the next request of <code>{maskedKey(apiKey)}</code> on.
+      </p>
+      <form method="post" novalidate>
+        <Field
+          name="name"
+          label="Name"
+          value={apiKey.name}
+          errors={errors}
+          autocomplete="off"
+          maxlength={KEY_NAME_LENGTH_MAX}
+          required
+        />
+        <TermsFields terms={apiKey} errors={errors} />
+        <p class="actions">
+          <button class="button" type="submit">
+            Save
+          </button>
+          <a class="button quiet" href="/account/keys">
+            Cancel
+          </a>
+        </p>
+      </form>
+    </div>
+  </AccountPage>
 );
 
 const Choice: FC<{
@@ -217,7 +301,7 @@ const Choice: FC<{
   </div>
 );
 
-const KeyRow: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
+const KeyRow: FC<ShownKey & { now: number }> = ({ apiKey, spent, now }) => {
   const { name, mode, lastUsedAt, createdAt, expiresAt } = apiKey;
   return (
     <li class={isActive(apiKey, now) ? undefined : "faded"}>
@@ -243,6 +327,7 @@ const KeyRow: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
             </>
           )}
         </p>
+        <p class="hint">{termsWords(apiKey, spent)}</p>
       </div>
       <KeyStatus apiKey={apiKey} now={now} />
     </li>
@@ -253,9 +338,14 @@ const KeyStatus: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
   if (apiKey.revokedAt !== null) return <span class="status canceled">Revoked</span>;
   if (!isActive(apiKey, now)) return <span class="status canceled">Expired</span>;
   return (
-    <a href={`/account/keys/${apiKey.id}/revoke`}>
-      Revoke<span class="unseen"> {apiKey.name}</span>
-    </a>
+    <span class="links">
+      <a href={`/account/keys/${apiKey.id}`}>
+        Change<span class="unseen"> {apiKey.name}</span>
+      </a>
+      <a href={`/account/keys/${apiKey.id}/revoke`}>
+        Revoke<span class="unseen"> {apiKey.name}</span>
+      </a>
+    </span>
   );
 };
 
