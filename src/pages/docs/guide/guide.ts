@@ -79,7 +79,10 @@ export type Guide = {
     | "entries"
     | "grants"
     | "cancel"
-    | "events",
+    | "events"
+    | "estimate"
+    | "usage"
+    | "key",
     string
   >;
   /** The text of the link to the API reference. */
@@ -96,6 +99,8 @@ export type Guide = {
     | "n"
     | "async"
     | "output_format"
+    | "max_credits"
+    | "metadata"
     | "webhook_url"
     | "reference_image",
     Child
