@@ -49,12 +49,14 @@ import type {
   LeaseOutcome,
   ReferenceRefusal,
   RepeatOutcome,
+  ReverseOutcome,
   SubmitOutcome,
   UploadRequest,
   WorkOutcome,
 } from "./outcomes.ts";
 import { UploadedReferences } from "./references.ts";
 import { Repeats } from "./repeats.ts";
+import { Reversals } from "./reversals.ts";
 import { migrate } from "./schema.ts";
 import { type GenerationFilter, GenerationStore } from "./store/generations.ts";
 import { type EntriesSum, type Entry, LedgerStore } from "./store/ledger.ts";
@@ -99,6 +101,7 @@ export class Account extends DurableObject<Env> {
   readonly #usage: UsageStore;
   readonly #repeats: Repeats;
   readonly #references: UploadedReferences;
+  readonly #reversals: Reversals;
   readonly #webhooks: Webhooks;
   readonly #waiters = new Waiters<Ended | null>();
   /** Generations that the current transaction has ended. Their waiters are answered after the commit. */
@@ -117,6 +120,7 @@ export class Account extends DurableObject<Env> {
     this.#generations = new GenerationStore(sql);
     this.#usage = new UsageStore(sql);
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
+    this.#reversals = new Reversals(sql, this.#ledger);
     this.#references = new UploadedReferences(new ReferenceStore(sql));
     this.#webhooks = new Webhooks({
       sql,
@@ -520,6 +524,25 @@ export class Account extends DurableObject<Env> {
     });
   }
 
+  /**
+   * Takes credits of a grant back, as far as they are left; never below zero. What returns to the grant later, after a
+   * failed generation, pays the shortfall. The same id again with no more credits takes nothing; with more credits, it
+   * takes the difference.
+   * @param id unique in the account
+   * @param credits to take back in all under this id; null, and more than the grant has, is the whole grant
+   */
+  async reverse(id: string, grantId: string, credits: number | null): Promise<ReverseOutcome> {
+    const outcome = this.#commit((now): ReverseOutcome => {
+      this.#expireCredits(now);
+      const reversed = this.#reversals.reverse(id, grantId, credits, now);
+      if (reversed.kind === "unknown" || reversed.kind === "conflict") return reversed;
+      this.#armFor(now + EXPORT_AGAIN_MS);
+      return { ...reversed, grant: this.#mustFindGrant(grantId), balance: this.#balance() };
+    });
+    await this.#deliver.exportEntries(id, CLEANUP_IN_ANSWER_MS);
+    return outcome;
+  }
+
   balance(): Balance {
     return this.#commit((now) => {
       this.#expireCredits(now);
@@ -692,6 +715,7 @@ export class Account extends DurableObject<Env> {
       const find = (id: string) => this.#mustFindGrant(id);
       const postings = refund(balance, generation.allocations, credits, cause, generation.id, now, find);
       this.#ledger.post(postings, now, generation.keyId);
+      this.#reversals.collect(now);
     }
     this.#generations.update(generation, end.generation);
     const ended = { generation: recordOf(end.generation), balance: this.#balance() };

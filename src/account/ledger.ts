@@ -21,7 +21,8 @@ export type Grant = {
   createdAt: number;
 };
 
-type EntryKind = "grant" | "charge" | "refund" | "expiry";
+/** `reversal`: credits of a grant that were taken back, as after a refund of its price. */
+type EntryKind = "grant" | "charge" | "refund" | "expiry" | "reversal";
 
 /** One entry of the ledger, and the grant as the entry leaves it. */
 export type Posting = {
@@ -147,6 +148,19 @@ export function refund(
     });
   }
   return postings;
+}
+
+/** The posting that takes credits back from what a grant has left. */
+export function takeBack(balance: number, grant: Grant, credits: number): Posting {
+  mustBeCredits(credits);
+  invariant(credits <= grant.remaining, "no more is taken back than a grant has left");
+  return {
+    kind: "reversal",
+    credits: -credits,
+    balanceAfter: balance - credits,
+    generationId: null,
+    grant: { ...grant, remaining: grant.remaining - credits },
+  };
 }
 
 /** The postings for grants that have expired with something left. */

@@ -77,6 +77,22 @@ export type GrantOutcome =
   /** The expiry of a new grant is not in the future. */
   | { kind: "expired" };
 
+export type ReverseOutcome =
+  /** `repeated`: an earlier call with this id asked for as many credits or more. */
+  | {
+      kind: "reversed" | "repeated";
+      /** What was taken back under this id so far. */
+      taken: number;
+      /** What could not be taken back yet, because it was spent or has expired. */
+      shortfall: number;
+      grant: Grant;
+      balance: Balance;
+    }
+  /** There is no grant with this id. */
+  | { kind: "unknown" }
+  /** The id was used for another grant. */
+  | { kind: "conflict" };
+
 /**
  * Sums over the ledger, a page of ended generations, and the part of both that the log should have. `held` is what the
  * grants have left.

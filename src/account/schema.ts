@@ -160,6 +160,14 @@ const STEPS: readonly string[] = [
     ON CONFLICT DO UPDATE SET generations = generations + 1, images = images + excluded.images,
       credits = credits + excluded.credits;
   END;`,
+
+  // 8. Credits of a grant that are taken back. Few rows, so no index.
+  `CREATE TABLE reversals (
+    id TEXT PRIMARY KEY,
+    grant_id TEXT NOT NULL,
+    credits INTEGER NOT NULL, -- to take back in all
+    taken INTEGER NOT NULL CHECK (taken BETWEEN 0 AND credits)
+  ) WITHOUT ROWID;`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

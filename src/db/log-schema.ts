@@ -70,7 +70,7 @@ export const creditEntries = sqliteTable(
     userId: text("user_id").notNull(),
     /** Counts from 1 in each account. */
     seq: integer().notNull(),
-    kind: text({ enum: ["grant", "charge", "refund", "expiry"] }).notNull(),
+    kind: text({ enum: ["grant", "charge", "refund", "expiry", "reversal"] }).notNull(),
     /** Signed. */
     credits: integer().notNull(),
     balanceAfter: integer("balance_after").notNull(),

@@ -149,9 +149,10 @@ describe("POST /api/admin/users/:id/credits", () => {
     [{ credits: 5, id: "a b" }, "id", "id must be 1 to 128 visible ASCII characters."],
     [{ credits: 5, id: "é" }, "id", "id must be 1 to 128 visible ASCII characters."],
     [{ credits: 5, id: "a\n" }, "id", "id must be 1 to 128 visible ASCII characters."],
-    [{ credits: 5, id: "signup" }, "id", "id must not be signup or begin with refund_."],
-    [{ credits: 5, id: "refund_" }, "id", "id must not be signup or begin with refund_."],
-    [{ credits: 5, id: "refund_gen_1" }, "id", "id must not be signup or begin with refund_."],
+    [{ credits: 5, id: "signup" }, "id", "id must not be signup or begin with refund_ or stripe_cs_."],
+    [{ credits: 5, id: "refund_" }, "id", "id must not be signup or begin with refund_ or stripe_cs_."],
+    [{ credits: 5, id: "stripe_cs_1" }, "id", "id must not be signup or begin with refund_ or stripe_cs_."],
+    [{ credits: 5, id: "refund_gen_1" }, "id", "id must not be signup or begin with refund_ or stripe_cs_."],
     [{ credits: 5, id: null }, "id", "id must be a string."],
     [{ credits: 5, expires_at: "tomorrow" }, "expires_at", "expires_at must be an ISO 8601 time"],
     [{ credits: 5, expires_at: "2099-01-31" }, "expires_at", "expires_at must be an ISO 8601 time"],
@@ -265,5 +266,36 @@ describe("GET /api/admin/users/:id/credits", () => {
   ])("refuses ?%s", async (query, param, message) => {
     const { id } = await newUser();
     expect(refusal(await operate("GET", `/users/${id}/credits?${query}`))).toEqual(invalid(param, message));
+  });
+});
+
+describe("POST /api/admin/users/:id/grants/:grant_id/reverse", () => {
+  const reverse = (userId: string, grantId: string) =>
+    operate("POST", `/users/${userId}/grants/${encodeURIComponent(grantId)}/reverse`);
+
+  it("takes back what is left, once, and lists it", async () => {
+    const user = await newUser();
+    await grant(user.id, { credits: 30, id: "a/b" });
+    await grant(user.id, { credits: 5, id: "other" });
+    for (const _ of ["once", "again"]) {
+      const { status, body } = await reverse(user.id, "a/b");
+      expect(status).toBe(200);
+      expect(body).toMatchObject({
+        grant: { id: "a/b", credits: 30, remaining: 0 },
+        taken: 30,
+        shortfall: 0,
+        balance: { credits: 5 },
+      });
+    }
+    const { body } = await operate("GET", `/users/${user.id}/credits`);
+    expect(body).toMatchObject({
+      entries: { data: [{ kind: "reversal", credits: -30, balance_after: 5, grant_id: "a/b" }, {}, {}] },
+    });
+  });
+
+  it("finds neither an unknown grant nor an unknown user", async () => {
+    const user = await newUser();
+    expect((await reverse(user.id, "nothing")).status).toBe(404);
+    expect((await reverse("user_nobody", "nothing")).status).toBe(404);
   });
 });

@@ -3,8 +3,8 @@ import * as z from "zod";
 import { newId } from "../../id.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { ApiError, invalidRequest } from "../errors.ts";
-import { named, timestamp } from "../fields.ts";
+import { ApiError, invalidRequest, notFound } from "../errors.ts";
+import { count, named, timestamp } from "../fields.ts";
 import {
   BALANCE_EXAMPLE,
   CreditBalance,
@@ -23,12 +23,14 @@ const CREDITS_MAX = 1_000_000_000;
 const REASON_LENGTH_MAX = 200;
 
 /** Ids that the ledger gives itself, so that no grant of an operator's can stand in their place. */
-const OWN_GRANT_IDS = /^(signup$|refund_)/;
+const OWN_GRANT_IDS = /^(signup$|refund_|stripe_cs_)/;
 
 const grantId = z
   .string()
   .regex(/^[\x21-\x7e]{1,128}$/, { message: "id must be 1 to 128 visible ASCII characters." })
-  .refine((id) => !OWN_GRANT_IDS.test(id), { message: "id must not be signup or begin with refund_." })
+  .refine((id) => !OWN_GRANT_IDS.test(id), {
+    message: "id must not be signup or begin with refund_ or stripe_cs_.",
+  })
   .meta({ description: "Your id of the grant. Repeating a request with the same id adds the credits once." });
 
 const CreditsBody = z.strictObject({
@@ -43,6 +45,15 @@ const CreditsBody = z.strictObject({
 });
 
 const Granted = named("Granted", () => z.strictObject({ grant: CreditGrant, balance: CreditBalance }));
+
+const Reversed = named("Reversed", () =>
+  z.strictObject({
+    grant: CreditGrant,
+    taken: count.meta({ description: "The credits that were taken back so far." }),
+    shortfall: count.meta({ description: "The credits that were spent or have expired." }),
+    balance: CreditBalance,
+  }),
+);
 
 const Statement = named("Statement", () =>
   z.strictObject({
@@ -111,6 +122,43 @@ credits.post(
           outcome.kind === "granted" ? 201 : 200,
         );
     }
+  },
+);
+
+credits.post(
+  "/users/:id/grants/:grant_id/reverse",
+  withUser,
+  contract({
+    id: "reverseGrant",
+    summary: "Take a grant back",
+    description:
+      "Takes back what the grant has left. What returns to it later, after a failed generation, is taken back too. " +
+      "Repeating the request takes nothing more.",
+    tag: "operator",
+    security: "operator",
+    answers: {
+      200: json("What was taken back.", Reversed, {
+        grant: { ...GRANT_EXAMPLE, remaining: 0 },
+        taken: 104,
+        shortfall: 8,
+        balance: { ...balanceExample, credits: 0 },
+      }),
+    },
+  }),
+  async (c) => {
+    const { user } = c.var;
+    const grantId = c.req.param("grant_id");
+    const account = c.env.ACCOUNT.getByName(user.id);
+    const outcome = await account.reverse(`operator_${grantId}`, grantId, null);
+    if (outcome.kind === "unknown" || outcome.kind === "conflict") throw notFound();
+    const { grant, taken, shortfall, balance } = outcome;
+    audit(c, "reverse_grant", { user_id: user.id, grant_id: grantId, taken, shortfall });
+    return c.json({
+      grant: renderGrant(grant),
+      taken,
+      shortfall,
+      balance: { object: "credit_balance", ...renderBalance(balance, user.accountType) },
+    });
   },
 );
 

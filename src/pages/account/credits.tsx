@@ -103,6 +103,7 @@ const KIND_WORDS = {
   charge: "Charge",
   refund: "Refund",
   expiry: "Expired",
+  reversal: "Taken back",
 } as const;
 
 const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
