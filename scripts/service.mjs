@@ -6,6 +6,7 @@ import { Failure, install, root } from "./lib.mjs";
 import { ensureDemoAccount } from "./service/demo-account.mjs";
 import { startRuntime } from "./service/runtime.mjs";
 import { ensureSecret, lock, migrate } from "./service/state.mjs";
+import { startStripeDouble } from "./service/stripe-double.mjs";
 
 const PORT_DEFAULT = 8787;
 const ADMIN_TOKEN_LENGTH_MIN = 32;
@@ -62,9 +63,14 @@ export async function startService(settings, { stop, say }) {
       throw new Failure(`ADMIN_TOKEN must have at least ${ADMIN_TOKEN_LENGTH_MIN} characters.`);
     }
     const authSecret = process.env["AUTH_SECRET"] || ensureSecret(stateDirectory, "auth-secret");
-    const runtime = startRuntime(settings, { ADMIN_TOKEN: adminToken, AUTH_SECRET: authSecret });
+    // A public service must not offer test money.
+    const isOwn = process.env["STRIPE_SECRET_KEY"] || process.env["PUBLIC_BASE_URL"];
+    const stripe = isOwn ? null : await startShop(settings);
+    const secrets = { ADMIN_TOKEN: adminToken, AUTH_SECRET: authSecret, ...stripe?.variables };
+    const runtime = startRuntime(settings, secrets);
     const end = async () => {
       await runtime.stop();
+      await stripe?.close();
       unlock();
     };
     stop.addEventListener("abort", () => void end(), { once: true });
@@ -81,6 +87,22 @@ export async function startService(settings, { stop, say }) {
     unlock();
     throw error;
   }
+}
+
+/**
+ * Starts the double of Stripe, so that credits can be bought with test money.
+ * @param {Settings} settings
+ */
+async function startShop({ origin }) {
+  const double = await startStripeDouble({ webhookUrl: `${origin}/api/stripe/webhook` });
+  return {
+    variables: {
+      STRIPE_SECRET_KEY: double.secretKey,
+      STRIPE_WEBHOOK_SECRET: double.webhookSecret,
+      STRIPE_BASE_URL: double.origin,
+    },
+    close: double.close,
+  };
 }
 
 /** @param {number} port */

@@ -58,6 +58,11 @@ const Config = z.object({
   GITHUB_CLIENT_SECRET: z.string().optional(),
   GOOGLE_CLIENT_ID: z.string().optional(),
   GOOGLE_CLIENT_SECRET: z.string().optional(),
+  /** Both are needed to sell credits. */
+  STRIPE_SECRET_KEY: z.string().optional(),
+  STRIPE_WEBHOOK_SECRET: z.string().optional(),
+  /** Another server with Stripe's wire format. Counts in development only. */
+  STRIPE_BASE_URL: httpUrl.optional(),
   /** Granted to a new user once. */
   SIGNUP_CREDITS: z.coerce.number().int().min(0).max(SIGNUP_CREDITS_MAX).default(0),
   /** An HTTP API that accepts `{from, to, subject, text}` with a bearer token. */

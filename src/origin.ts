@@ -19,11 +19,14 @@ export function isLoopback(url: string): boolean {
 }
 
 /**
- * Whether URLs of callers may be http, or name a loopback host: `ALLOW_INSECURE_URLS`, which counts in development only,
- * that is while `PUBLIC_BASE_URL` is no public address. `.test` never is one (RFC 6761, section 6.2).
+ * Whether URLs of callers may be http, or name a loopback host: `ALLOW_INSECURE_URLS`, which counts in development only.
  */
-export function mayCallInsecureUrls({ ALLOW_INSECURE_URLS, PUBLIC_BASE_URL }: Config): boolean {
-  if (!ALLOW_INSECURE_URLS) return false;
+export function mayCallInsecureUrls(config: Config): boolean {
+  return config.ALLOW_INSECURE_URLS && isDevelopment(config);
+}
+
+/** Whether `PUBLIC_BASE_URL` is no public address. `.test` never is one (RFC 6761, section 6.2). */
+export function isDevelopment({ PUBLIC_BASE_URL }: Config): boolean {
   return (
     PUBLIC_BASE_URL === undefined ||
     isLoopback(PUBLIC_BASE_URL) ||

@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, "..");
 const double = "test/support/openai-double/setup.ts";
 const otherDoubles = ["google", "bfl", "fal"].map((name) => `test/support/${name}-double/setup.ts`);
 const pictures = "test/support/picture-server.ts";
+const stripe = "test/support/stripe-double/setup.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
@@ -45,7 +46,7 @@ export default defineConfig(async () => {
             name: "workerd",
             include: ["test/**/*.test.ts"],
             exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
-            globalSetup: [double, ...otherDoubles, pictures, receiver],
+            globalSetup: [double, ...otherDoubles, pictures, receiver, stripe],
             provide: {
               fuzz: {
                 requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),

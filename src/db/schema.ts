@@ -107,6 +107,43 @@ export const signupMailboxes = sqliteTable("signup_mailboxes", {
   userId: text("user_id").notNull(),
 });
 
+/**
+ * Purchases of credit packs. A row is written before its buyer is sent to pay, with a copy of the pack. Events of the
+ * payment provider only add facts to it: see billing/events.ts. Money is in the smallest unit of the currency.
+ */
+export const purchases = sqliteTable(
+  "purchases",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id").notNull(),
+    packId: text("pack_id").notNull(),
+    packName: text("pack_name").notNull(),
+    credits: integer().notNull(),
+    amount: integer().notNull(),
+    currency: text().notNull(),
+    expiresAfterDays: integer("expires_after_days"),
+    createdAt: integer("created_at").notNull(),
+    /** The Checkout session in which it is paid; null until Stripe has opened it. */
+    sessionId: text("session_id").unique(),
+    paymentIntent: text("payment_intent"),
+    /** The buyer finished, and the payment is still under way. */
+    pendingAt: integer("pending_at"),
+    /** The payment failed, or the session expired. */
+    failedAt: integer("failed_at"),
+    paidAt: integer("paid_at"),
+    /** The highest total that an event told. */
+    refunded: integer().notNull().default(0),
+    disputed: integer().notNull().default(0),
+    /** The credits that were taken back, and those that were spent before. */
+    creditsReversed: integer("credits_reversed").notNull().default(0),
+    shortfall: integer().notNull().default(0),
+  },
+  (t) => [
+    index("purchases_user").on(t.userId, t.id),
+    index("purchases_payment").on(t.paymentIntent).where(sql`${t.paymentIntent} IS NOT NULL`),
+  ],
+);
+
 export const keyModes = ["live", "test"] as const;
 export type KeyMode = (typeof keyModes)[number];
 

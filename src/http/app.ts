@@ -13,6 +13,7 @@ import { renderOpenAIError } from "./openai/errors.ts";
 import { openai } from "./openai/routes.ts";
 import { NATIVE_BASE, OPENAI_BASE, pathOf, rightBase } from "./paths.ts";
 import { service } from "./service.ts";
+import { stripe } from "./stripe.ts";
 import { credits } from "./v1/credits.ts";
 import { estimate } from "./v1/estimate.ts";
 import { events } from "./v1/events.ts";
@@ -91,6 +92,7 @@ app.route(NATIVE_BASE, webhooks);
 app.route(NATIVE_BASE, events);
 app.route("/api/admin", admin);
 app.route(OPENAI_BASE, openai);
+app.route("/api/stripe", stripe);
 app.route("/images", images);
 app.route("/", service);
 

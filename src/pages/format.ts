@@ -30,6 +30,12 @@ export function formatNumber(value: number): string {
   return NUMBER.format(value);
 }
 
+/** "$5.00". @param amount in the smallest unit of the currency, such as cents */
+export function formatMoney(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 0));
+}
+
 /** "1 credit", "8 credits" */
 export function formatCredits(credits: number): string {
   return counted(credits, "credit");

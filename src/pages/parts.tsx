@@ -140,13 +140,22 @@ export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Con
 
 export const Empty: FC<{ children?: Child }> = ({ children }) => <div class="empty">{children}</div>;
 
-/** Tells users without credits how to get some, as this site does not sell them. */
-export const NoCredits: FC<{ credits: number; email: string }> = ({ credits, email }) =>
+/** Tells users without credits how to get some. @param sells whether this site sells packs */
+export const NoCredits: FC<{ credits: number; email: string; sells: boolean }> = ({
+  credits,
+  email,
+  sells,
+}) =>
   credits > 0 ? null : (
     <div class="notice">
       <p>
-        <strong>You have no credits.</strong> Contact support to add credits to {email}. Meanwhile, create an
-        API key or read <a href="/docs">the documentation</a>.
+        <strong>You have no credits.</strong>{" "}
+        {sells ? (
+          <a href="/account/credits#packs">Buy a credit pack</a>
+        ) : (
+          `Contact support to add credits to ${email}`
+        )}{" "}
+        to generate images. Meanwhile, create an API key or read <a href="/docs">the documentation</a>.
       </p>
     </div>
   );

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { secureHeaders } from "hono/secure-headers";
 import { socialProviders } from "../auth/settings.ts";
+import { checkoutOrigin, stripeSettings } from "../billing/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { account } from "./account/routes.tsx";
@@ -100,7 +101,8 @@ function isHtml(response: Response): boolean {
   return response.headers.get("Content-Type")?.startsWith("text/html") ?? false;
 }
 
-/** Allows this site, the host of the images, and the sign-in pages of GitHub and Google as targets of forms. */
+/** Allows this site, the host of the images, and the sign-in pages of GitHub and Google and the payment page
+ * as targets of forms. */
 const secure = secureHeaders({
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
@@ -133,6 +135,13 @@ function pictureSources(c: Context): string {
 }
 
 function formTargets(c: Context): string {
-  const { github, google } = socialProviders(readConfig(c.env));
-  return `'self'${github ? " https://github.com" : ""}${google ? " https://accounts.google.com" : ""}`;
+  const config = readConfig(c.env);
+  const { github, google } = socialProviders(config);
+  const stripe = stripeSettings(config);
+  return [
+    "'self'",
+    ...(github ? ["https://github.com"] : []),
+    ...(google ? ["https://accounts.google.com"] : []),
+    ...(stripe ? [checkoutOrigin(stripe)] : []),
+  ].join(" ");
 }

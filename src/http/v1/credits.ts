@@ -3,6 +3,9 @@ import * as z from "zod";
 import type { Grant } from "../../account/ledger.ts";
 import type { Balance } from "../../account/outcomes.ts";
 import type { Entry } from "../../account/store/ledger.ts";
+import type { Pack } from "../../billing/packs.ts";
+import { packsOnSale } from "../../billing/settings.ts";
+import { readConfig } from "../../config.ts";
 import { type AccountType, accountTypes } from "../../users/users.ts";
 import { callerOf } from "../authenticate.ts";
 import { contract, json } from "../contract.ts";
@@ -68,6 +71,26 @@ const CreditEntry = named("CreditEntry", () =>
 );
 
 export const CreditEntryPage = named("CreditEntryPage", () => listOf(CreditEntry).extend(page));
+
+const CreditPack = named("CreditPack", () =>
+  z.strictObject({
+    object: z.literal("credit_pack"),
+    id: z.string(),
+    name: z.string(),
+    credits: z.int().min(1),
+    price: z.strictObject({
+      amount: z.int().min(1).meta({ description: "In the smallest unit of the currency, such as cents." }),
+      currency: z.string().meta({ description: "ISO 4217, in lower case." }),
+    }),
+    expires_after_days: z
+      .int()
+      .min(1)
+      .nullable()
+      .meta({ description: "From the payment until the credits expire. Null is never." }),
+  }),
+);
+
+const CreditPackList = named("CreditPackList", () => listOf(CreditPack));
 
 export const GRANT_EXAMPLE: z.input<typeof CreditGrant> = {
   object: "credit_grant",
@@ -144,6 +167,34 @@ credits.get(
 );
 
 credits.get(
+  "/credits/packs",
+  contract({
+    id: "listCreditPacks",
+    summary: "List the credit packs on sale",
+    description: "A signed-in user buys them on the credits page. The list is empty where none are sold.",
+    tag: "credits",
+    security: null,
+    answers: {
+      200: json("All packs.", CreditPackList, {
+        object: "list",
+        data: [
+          {
+            object: "credit_pack",
+            id: "starter",
+            name: "Starter",
+            credits: 5000,
+            price: { amount: 500, currency: "usd" },
+            expires_after_days: 365,
+          },
+        ],
+      }),
+    },
+    errors: [503],
+  }),
+  (c) => c.json({ object: "list", data: packsOnSale(readConfig(c.env)).map(renderPack) }),
+);
+
+credits.get(
   "/credits/entries",
   contract({
     id: "listCreditEntries",
@@ -200,6 +251,17 @@ export function renderBalance(balance: Balance, accountType: AccountType) {
     credits: balance.credits,
     account_type: accountType,
     next_expiration: isoTimeOrNull(balance.nextExpiration),
+  };
+}
+
+function renderPack(pack: Pack): z.input<typeof CreditPack> {
+  return {
+    object: "credit_pack",
+    id: pack.id,
+    name: pack.name,
+    credits: pack.credits,
+    price: { amount: pack.amount, currency: pack.currency },
+    expires_after_days: pack.expiresAfterDays,
   };
 }
 

@@ -2,34 +2,53 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
+import { listPurchases } from "../../billing/purchases.ts";
+import { readConfig } from "../../config.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatNumber } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
-import { Day, Empty, NoCredits, scrolls, Time } from "../parts.tsx";
+import { Day, Empty, scrolls, Time } from "../parts.tsx";
+import { buying, isAwaited, Packs, Purchases, Returned } from "./buying.tsx";
 import { readUsage, UsagePanel, usageFile } from "./usage.tsx";
 
 export const credits = new Hono<PagesEnv>();
 
 credits.route("/", usageFile);
+credits.route("/", buying);
 
+/** Of a browser without scripts. */
+const RELOAD_SECONDS = 3;
 const ENTRIES_SHOWN = 50;
 
 credits.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const before = readBefore(c.req.query("before"));
-  const [{ balance, grants, entries, hasMore }, usage] = await Promise.all([
+  const [{ balance, grants, entries, hasMore }, usage, purchases] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
     readUsage(c.env, signedIn.userId, c.req.query("usage")),
+    listPurchases(c.env.DB, signedIn.userId),
   ]);
+  const config = readConfig(c.env);
+  const returned = purchases.find(({ id }) => id === c.req.query("purchase"));
+  const isCanceled = c.req.query("canceled") !== undefined;
+  const reloads = returned !== undefined && isAwaited(returned, isCanceled, Date.now());
   return c.html(
-    <AccountPage title="Credits" at="/account/credits" signedIn={signedIn}>
+    <AccountPage
+      title="Credits"
+      at="/account/credits"
+      signedIn={signedIn}
+      scripts={reloads ? ["reload.js"] : []}
+      refresh={reloads ? RELOAD_SECONDS : undefined}
+    >
       <div class="title-row">
         <h1>Credits</h1>
         <p class="figure small" data-balance>
           {formatNumber(balance.credits)} <span>left</span>
         </p>
       </div>
-      <NoCredits credits={balance.credits} email={signedIn.email} />
+      {returned ? <Returned purchase={returned} isCanceled={isCanceled} /> : null}
+      <Packs config={config} email={signedIn.email} />
+      <Purchases purchases={purchases} />
       <UsagePanel usage={usage} />
       <section aria-labelledby="grants">
         <h2 id="grants">Credit grants</h2>

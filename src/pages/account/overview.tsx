@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { GenerationDetail } from "../../account/views.ts";
+import { packsOnSale } from "../../billing/settings.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { listDetails } from "../../generations/read.ts";
 import type { PagesEnv } from "../env.ts";
@@ -21,6 +22,7 @@ overview.get("/", async (c) => {
     account.statement(1, 0),
     listDetails(signedIn.userId, EVERYTHING, null, RECENT_SHOWN, c.env),
   ]);
+  const config = readConfig(c.env);
   const welcome = c.req.query("welcome") !== undefined;
   return c.html(
     <AccountPage title="Overview" at="/account" signedIn={signedIn}>
@@ -31,7 +33,7 @@ overview.get("/", async (c) => {
           {balance.credits > 0 ? " Generate an image here, or create an API key." : null}
         </p>
       ) : null}
-      <NoCredits credits={balance.credits} email={signedIn.email} />
+      <NoCredits credits={balance.credits} email={signedIn.email} sells={packsOnSale(config).length > 0} />
       <div class="tiles">
         <section class="panel" aria-labelledby="balance">
           <h2 id="balance">Balance</h2>
@@ -53,7 +55,7 @@ overview.get("/", async (c) => {
           </p>
         </section>
       </div>
-      <Recent generations={recent.generations} config={readConfig(c.env)} />
+      <Recent generations={recent.generations} config={config} />
     </AccountPage>,
   );
 });

@@ -142,10 +142,8 @@ describe("sign-up credits", () => {
   it.each([
     ["/account", "0"],
     ["/account/playground", "0"],
-    ["/account/credits", "0"],
     ["/account", "1"],
     ["/account/playground", "1"],
-    ["/account/credits", "1"],
   ])(
     "%s explains how to get credits only when the balance is 0 (granted: %s)",
     async (path, SIGNUP_CREDITS) => {

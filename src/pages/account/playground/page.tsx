@@ -14,6 +14,8 @@ type PlaygroundProps = {
   models: readonly Model[];
   form: PlaygroundForm;
   credits: number;
+  /** Whether this site sells credits. */
+  sells: boolean;
   /** The id of the newest generation that has not ended. */
   running: string | undefined;
   origin: string;
@@ -41,7 +43,7 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
           {formatCredits(credits)} left
         </p>
       </div>
-      <NoCredits credits={credits} email={signedIn.email} />
+      <NoCredits credits={credits} email={signedIn.email} sells={props.sells} />
       {notes.map((note) => (
         <div class="notice">
           <p>{note}</p>

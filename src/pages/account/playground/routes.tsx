@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { isLive } from "../../../account/lifecycle.ts";
+import { packsOnSale } from "../../../billing/settings.ts";
 import { findModel } from "../../../catalogue/models.ts";
 import { readConfig } from "../../../config.ts";
 import { offeredModels } from "../../../generations/models.ts";
@@ -36,17 +37,22 @@ playground.get("/", async (c) => {
     accountState(c.env, signedIn.userId),
     from === undefined ? null : findGeneration(signedIn.userId, from, null, Date.now(), c.env),
   ]);
-  const models = offeredModels(readConfig(c.env));
-  const page = { signedIn, models, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
+  const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
   const form = earlier ? formOf(earlier) : readPlaygroundForm(new Map());
   return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
 
-/** The credits of the account, and its newest live generation that has not ended. */
-async function accountState({ ACCOUNT }: Env, userId: string) {
-  const account = ACCOUNT.getByName(userId);
+/** What the page shows of the account and the deployment. `running` is the newest live generation that has not ended. */
+async function accountState(env: Env, userId: string) {
+  const account = env.ACCOUNT.getByName(userId);
+  const config = readConfig(env);
   const [{ credits }, unfinished] = await Promise.all([account.balance(), account.unfinished()]);
-  return { credits, running: unfinished.find(isLive)?.id };
+  return {
+    credits,
+    running: unfinished.find(isLive)?.id,
+    models: offeredModels(config),
+    sells: packsOnSale(config).length > 0,
+  };
 }
 
 playground.post("/", async (c) => {
@@ -59,8 +65,7 @@ playground.post("/", async (c) => {
   const again = async (errors: FormErrors, status: 402 | 422 | 429 | 503) => {
     if (json) return c.json({ errors }, status);
     const state = await accountState(c.env, signedIn.userId);
-    const models = offeredModels(readConfig(c.env));
-    const page = { signedIn, models, ...state, origin: siteOrigin(c), isFilled: true };
+    const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: true };
     return c.html(<PlaygroundPage {...page} form={form} errors={errors} attempt={attempt} />, status);
   };
   const input = readInput(form);

@@ -1,0 +1,81 @@
+import { log } from "../log.ts";
+import { creditsBack, type Fact } from "./events.ts";
+import { findByPayment, findBySession, noteFact, noteReversal, type Purchase } from "./purchases.ts";
+import type { StripeGateway } from "./stripe.ts";
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Applies what an event tells: notes the fact, then brings the account in line with all facts of the purchase. Each
+ * step may be repeated. A crash between them is repaired by the next event, which Stripe sends again until it is
+ * answered.
+ * @param now milliseconds since 1970
+ * @throws when D1, the account or Stripe fails
+ */
+export async function applyFact(env: Env, stripe: StripeGateway, fact: Fact, now: number): Promise<void> {
+  const purchase = await findOf(env, stripe, fact);
+  if (purchase === null) return log("purchase_unknown", { fact: fact.kind });
+  const ids = { purchase_id: purchase.id, user_id: purchase.userId, fact: fact.kind };
+  if (!isOfPack(fact, purchase)) return log("purchase_mismatch", ids);
+  const noted = await noteFact(env.DB, purchase, wholeOf(fact, purchase), now);
+  log("purchase_noted", ids);
+  await settle(env, noted);
+}
+
+/** The purchase that a fact is of. An early refund is found by its session, which Stripe knows. */
+async function findOf(env: Env, stripe: StripeGateway, fact: Fact): Promise<Purchase | null> {
+  switch (fact.kind) {
+    case "pending":
+    case "failed":
+    case "paid":
+      return await findBySession(env.DB, fact.session.id);
+    case "refunded":
+    case "disputed": {
+      const known = await findByPayment(env.DB, fact.paymentIntent);
+      if (known) return known;
+      const sessionId = await stripe.sessionOfPayment(fact.paymentIntent);
+      return sessionId === null ? null : await findBySession(env.DB, sessionId);
+    }
+  }
+}
+
+/** Whether the money is that of the purchase's pack. What the event claims to have been sold does not count. */
+function isOfPack(fact: Fact, { amount, currency }: Purchase): boolean {
+  switch (fact.kind) {
+    case "paid":
+      return fact.session.amount === amount && fact.session.currency === currency;
+    case "refunded":
+      return fact.currency === currency;
+    case "pending":
+    case "failed":
+    case "disputed":
+      return true;
+  }
+}
+
+/** A dispute in another currency is one of the whole amount: a bank converts it at its own rate. */
+function wholeOf(fact: Fact, { amount, currency }: Purchase): Fact {
+  return fact.kind === "disputed" && fact.currency !== currency ? { ...fact, amount, currency } : fact;
+}
+
+/** Brings the account in line with the purchase: grants what was paid, and takes back what was paid back. */
+async function settle(env: Env, purchase: Purchase): Promise<void> {
+  const { id, userId, sessionId, paidAt, expiresAfterDays, credits, packName } = purchase;
+  if (paidAt === null || sessionId === null) return;
+  const account = env.ACCOUNT.getByName(userId);
+  const grantId = `stripe_${sessionId}`;
+  const expiresAt = expiresAfterDays === null ? null : paidAt + expiresAfterDays * DAY_MS;
+  const granted = await account.grant(grantId, credits, expiresAt, `${packName} pack`);
+  if (granted.kind === "conflict" || granted.kind === "expired") {
+    throw new Error(`The grant of purchase ${id} is ${granted.kind}.`);
+  }
+  const back = creditsBack(purchase);
+  if (back === 0) return;
+  const reversed = await account.reverse(`refund_${sessionId}`, grantId, back);
+  if (reversed.kind === "unknown" || reversed.kind === "conflict") {
+    throw new Error(`The reversal of purchase ${id} is ${reversed.kind}.`);
+  }
+  const { taken, shortfall } = reversed;
+  await noteReversal(env.DB, id, { taken, shortfall });
+  if (shortfall > 0) log("purchase_shortfall", { purchase_id: id, user_id: userId, taken, shortfall });
+}

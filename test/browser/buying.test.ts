@@ -1,0 +1,99 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { launchBrowser, signUp } from "../../scripts/browser.mjs";
+import { expectAccessible, expectNoSidewaysScroll, openPage } from "./look.ts";
+
+const site = inject("site");
+const PHONE = { width: 390, height: 844 };
+const DESK = { width: 1440, height: 900 };
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let complaints: string[];
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+  context = await browser.newContext({ viewport: DESK });
+  ({ page, complaints } = await openPage(context));
+  await signUp(page, site, "buyer@example.com");
+});
+
+afterAll(async () => {
+  await browser.close();
+});
+
+/** Both widths and both color schemes. With SCREENS_DIR, a picture of each is left there. */
+async function expectPresentable(name: string) {
+  const directory = process.env["SCREENS_DIR"];
+  for (const size of [PHONE, DESK]) {
+    await page.setViewportSize(size);
+    await expectNoSidewaysScroll(page);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await expectAccessible(page);
+      if (directory)
+        await page.screenshot({
+          path: `${directory}/${name}-${size.width}-${colorScheme}.png`,
+          fullPage: true,
+        });
+    }
+  }
+}
+
+it("buys credits, draws a picture with them, and gets a refund of what is left", async () => {
+  await page.goto(`${site}/account/credits`);
+  await page.getByText("Payments on this site move no money.").waitFor();
+  await expectPresentable("packs");
+
+  await page.getByRole("button", { name: "Buy Starter" }).click();
+  await page.getByText("Test money. This page stands in for Stripe").waitFor();
+  await expectPresentable("payment");
+  await page.getByRole("button", { name: "Decline" }).click();
+  await page.getByRole("link", { name: "Back without paying" }).click();
+  await page.getByText("You left the payment page. Nothing was charged.").waitFor();
+  expect(await page.locator("[data-balance]").textContent()).toBe("200 left");
+
+  await page.getByRole("button", { name: "Buy Starter" }).click();
+  await page.getByRole("button", { name: "Pay", exact: true }).click();
+  await page.getByText("Thank you. 5,000 credits were added.").waitFor();
+  expect(await page.locator("[data-balance]").textContent()).toBe("5,200 left");
+  await expectPresentable("paid");
+  await page.goto(`${site}/account/settings`);
+  await page.getByText("PRO", { exact: true }).waitFor();
+
+  await page.goto(`${site}/account/playground`);
+  await page.getByLabel("Prompt").fill("a lighthouse");
+  await page.getByRole("button", { name: "Generate" }).click();
+  await page.getByText("5,192 credits left").waitFor();
+  await page.getByRole("img", { name: "a lighthouse" }).waitFor();
+
+  await page.goto(`${site}/account/credits`);
+  await page.getByRole("link", { name: "Receipt for Starter" }).click();
+  await page.getByRole("button", { name: "Refund the payment" }).click();
+  await page.getByText("Refunded: $5.00").waitFor();
+  await page.goto(`${site}/account/credits`);
+  await expect
+    .poll(async () => {
+      await page.reload();
+      return await page.locator("[data-balance]").textContent();
+    })
+    .toBe("192 left");
+  expect(await page.getByRole("row", { name: /Starter.*Refunded/ }).count()).toBe(1);
+  expect(await page.getByRole("row", { name: /Taken back.*5,000/ }).count()).toBe(1);
+  await expectPresentable("refunded");
+  expect(complaints).toEqual([]);
+});
+
+const left = async () => Number((await page.locator("[data-balance]").textContent())?.replace(/\D/g, ""));
+
+it("waits for a payment that comes later", async () => {
+  await page.goto(`${site}/account/credits`);
+  const before = await left();
+  await page.getByRole("button", { name: "Buy Standard" }).click();
+  await page.getByRole("button", { name: /Pay later/ }).click();
+  await page.getByText("Waiting for the payment. The credits are added when it arrives.").waitFor();
+  await page.getByText("Thank you. 21,000 credits were added.").waitFor();
+  expect(await left()).toBe(before + 21_000);
+  expect(complaints).toEqual([]);
+});
