@@ -27,7 +27,8 @@ export type Facts = {
   disputed: number;
 };
 
-type PurchaseStatus = "open" | "pending" | "failed" | "paid" | "refunded";
+export const purchaseStatuses = ["open", "pending", "failed", "paid", "refunded"] as const;
+type PurchaseStatus = (typeof purchaseStatuses)[number];
 
 const id = z.string().min(1).max(255);
 const amount = z.int().min(0);

@@ -6,7 +6,7 @@ import { PACKS } from "../../src/billing/packs.ts";
 import { findPurchase } from "../../src/billing/purchases.ts";
 import { users } from "../../src/db/schema.ts";
 import { aCommand, aRequest } from "../support/account.ts";
-import { call, newUser } from "../support/http.ts";
+import { call, newUser, operate } from "../support/http.ts";
 import {
   aPurchase,
   atPaymentPage,
@@ -293,6 +293,28 @@ it("lists the packs to everybody", async () => {
       price: { amount, currency },
       expires_after_days: expiresAfterDays,
     })),
+  });
+});
+
+it("shows the operator a user's purchases, newest first", async () => {
+  const { user, purchase } = await paidPurchase();
+  await giveBack(purchase.id, "refund", 250);
+  for (const event of await eventsOf(purchase.id)) await deliver(event);
+  await aPurchase(user.id);
+  const { body } = await operate("GET", `/users/${user.id}/purchases`);
+  expect(body).toMatchObject({
+    data: [
+      { status: "open", paid_at: null, stripe_payment_intent: null },
+      {
+        id: purchase.id,
+        status: "paid",
+        price: { amount: 1_000, currency: "usd" },
+        refunded_amount: 250,
+        credits_reversed: 25,
+        shortfall: 0,
+        stripe_session: purchase.sessionId,
+      },
+    ],
   });
 });
 

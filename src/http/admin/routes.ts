@@ -4,6 +4,7 @@ import { credits } from "./credits.ts";
 import { keys } from "./keys.ts";
 import { operatorOnly } from "./operator.ts";
 import { providers } from "./providers.ts";
+import { purchases } from "./purchases.ts";
 import { reconcile } from "./reconcile.ts";
 import { users } from "./users.ts";
 
@@ -11,4 +12,4 @@ import { users } from "./users.ts";
 export const admin = new Hono<AppEnv>();
 
 admin.use("*", operatorOnly);
-for (const resource of [users, credits, keys, providers, reconcile]) admin.route("/", resource);
+for (const resource of [users, credits, purchases, keys, providers, reconcile]) admin.route("/", resource);
