@@ -1,6 +1,6 @@
-import type { Config } from "../config.ts";
-import { isLoopback } from "../origin.ts";
-import { withTimeout } from "../time.ts";
+import type { Config } from "./config.ts";
+import { isLoopback } from "./origin.ts";
+import { withTimeout } from "./time.ts";
 
 export type Mail = { to: string; subject: string; text: string };
 

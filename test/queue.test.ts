@@ -59,7 +59,7 @@ it("tells which messages a queue did not take, and sends the others", async () =
   const ids = Array.from({ length: 100 }, () => newId("gen"));
   const { account, userId } = newUser();
   const unsent = await runInDurableObject(account, async (_, { storage }) => {
-    const outbox = new Outbox(userId, bound, new LedgerStore(storage.sql), () => undefined);
+    const outbox = new Outbox(userId, bound, new LedgerStore(storage.sql, () => {}), () => undefined);
     return await outbox.queue(ids, 1_000);
   });
   const theirs = ids.filter((id) => queueOf(bound, id) === broken);

@@ -37,6 +37,7 @@ import {
   type SubmitCommand,
 } from "./lifecycle.ts";
 import { checkLimits, type LimitSettings, quotaOf } from "./limits.ts";
+import { type NoticeSettings, Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import type {
   AdmitOutcome,
@@ -97,6 +98,7 @@ type Due = { queue: string[]; ended: string[]; references: readonly UploadedRefe
  */
 export class Account extends DurableObject<Env> {
   readonly #ledger: LedgerStore;
+  readonly #notices: Notices;
   readonly #generations: GenerationStore;
   readonly #usage: UsageStore;
   readonly #repeats: Repeats;
@@ -116,7 +118,14 @@ export class Account extends DurableObject<Env> {
     super(state, env);
     migrate(state.storage);
     const { sql } = state.storage;
-    this.#ledger = new LedgerStore(sql);
+    this.#notices = new Notices({
+      sql,
+      userId: () => this.#userId,
+      env: () => this.env,
+      commit: (work) => this.#commit(work),
+      armFor: (time) => this.#armFor(time),
+    });
+    this.#ledger = new LedgerStore(sql, (balance, now) => this.#notices.balanceChanged(balance, now));
     this.#generations = new GenerationStore(sql);
     this.#usage = new UsageStore(sql);
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
@@ -485,6 +494,18 @@ export class Account extends DurableObject<Env> {
     return this.#webhooks.rotate(livemode);
   }
 
+  /** What the user is mailed about. */
+  notices(): NoticeSettings {
+    return this.#notices.settings();
+  }
+
+  setNotices(settings: NoticeSettings): void {
+    this.#commit((now) => {
+      this.#expireCredits(now);
+      this.#notices.set(settings, this.#ledger.balance(), now);
+    });
+  }
+
   /** Adds credits. The same id, credits and expiry again adds nothing, even after that expiry. */
   async grant(
     id: string,
@@ -638,6 +659,7 @@ export class Account extends DurableObject<Env> {
         this.#sendToQueue(due.queue),
         this.#deliver.exportEntries("", DELIVERY_MS),
         this.#removeReferences(due.references, DELIVERY_MS),
+        this.#notices.sendDue(DELIVERY_MS),
         ...due.ended.map((id) => this.#cleanUp(id, DELIVERY_MS)),
       ]);
       this.#commit((now) => this.#armNext(now, now));
@@ -831,6 +853,7 @@ export class Account extends DurableObject<Env> {
       nextExpiry: this.#ledger.nextExpiry(),
       nextRemoval: this.#references.nextRemoval(),
       nextWebhook: this.#webhooks.nextDue(now),
+      nextNotice: this.#notices.nextDue(now),
       oldestEnd: this.#generations.oldestEnd(),
       hasUnloggedEntries: this.#ledger.pendingEntries(1).length > 0,
     };

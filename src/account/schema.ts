@@ -161,13 +161,22 @@ const STEPS: readonly string[] = [
       credits = credits + excluded.credits;
   END;`,
 
-  // 8. Credits of a grant that are taken back. Few rows, so no index.
+  // 8. Credits of a grant that are taken back, with few rows, so no index; what the user is mailed about, in one row.
   `CREATE TABLE reversals (
     id TEXT PRIMARY KEY,
     grant_id TEXT NOT NULL,
     credits INTEGER NOT NULL, -- to take back in all
     taken INTEGER NOT NULL CHECK (taken BETWEEN 0 AND credits)
-  ) WITHOUT ROWID;`,
+  ) WITHOUT ROWID;
+  CREATE TABLE notices (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    low_balance INTEGER,
+    expiring INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    expiring_until INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    retry_at INTEGER NOT NULL
+  );`,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

@@ -13,6 +13,8 @@ export type Pending = {
   nextRemoval: number | null;
   /** When the next webhook is sent or deleted. */
   nextWebhook: number | null;
+  /** When the next mail about credits is due. */
+  nextNotice: number | null;
   /** When the oldest generation without work left ended. */
   oldestEnd: number | null;
   /** Whether the log lacks entries. */
@@ -25,6 +27,7 @@ const REASONS: readonly ((pending: Pending, now: number) => number | null)[] = [
   ({ nextExpiry }) => nextExpiry,
   ({ nextRemoval }) => nextRemoval,
   ({ nextWebhook }) => nextWebhook,
+  ({ nextNotice }) => nextNotice,
   ({ oldestEnd }) => (oldestEnd === null ? null : oldestEnd + KEEP_MS),
   ({ hasUnloggedEntries }, now) => (hasUnloggedEntries ? now + EXPORT_AGAIN_MS : null),
 ];

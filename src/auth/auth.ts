@@ -6,9 +6,9 @@ import type { Config } from "../config.ts";
 import { accounts, sessions, users, verifications } from "../db/schema.ts";
 import { newId } from "../id.ts";
 import { describe, log } from "../log.ts";
+import { chooseMailer, type Mail, type Mailer, sendsRealMail } from "../mailer.ts";
 import { isLoopback } from "../origin.ts";
 import { grantDueCredits } from "../users/signup-credits.ts";
-import { chooseMailer, type Mail, type Mailer, sendsRealMail } from "./mailer.ts";
 import {
   CALLBACK_BASE_PATH,
   PASSWORD_LENGTH_MAX,

@@ -1,8 +1,8 @@
 import type { Context } from "hono";
-import { chooseMailer } from "../auth/mailer.ts";
 import type { Sessions, SignedIn } from "../auth/sessions.ts";
 import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
+import { chooseMailer } from "../mailer.ts";
 import { publicOrigin } from "../origin.ts";
 
 /** Hono's type parameter for the pages. `sessions` and `signedIn` are set on the account's pages only. */

@@ -13,6 +13,7 @@ export const Field: FC<{
   hint?: string;
   errors?: FormErrors | undefined;
   autocomplete?: string;
+  inputmode?: "numeric";
   required?: boolean;
   minlength?: number;
   maxlength?: number;

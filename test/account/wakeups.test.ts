@@ -9,6 +9,7 @@ const NOTHING: Pending = {
   nextRemoval: null,
   oldestEnd: null,
   nextWebhook: null,
+  nextNotice: null,
   hasUnloggedEntries: false,
 };
 
@@ -18,6 +19,7 @@ it.each<[string, Partial<Pending>, number | null]>([
   ["credits that expire", { nextExpiry: 7 }, 7],
   ["an uploaded reference to remove", { nextRemoval: 6 }, 6],
   ["a webhook", { nextWebhook: 6 }, 6],
+  ["a mail about credits", { nextNotice: 4 }, 4],
   ["an old generation to delete", { oldestEnd: 9 }, 9 + KEEP_MS],
   ["entries to export", { hasUnloggedEntries: true }, NOW + EXPORT_AGAIN_MS],
   ["the earliest of several", { nextDue: 8, nextExpiry: 3, hasUnloggedEntries: true }, 3],

@@ -61,6 +61,9 @@ it("buys credits, draws a picture with them, and gets a refund of what is left",
   await expectPresentable("paid");
   await page.goto(`${site}/account/settings`);
   await page.getByText("PRO", { exact: true }).waitFor();
+  await page.getByLabel("Tell me when my balance falls below").fill("500");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expectPresentable("settings");
 
   await page.goto(`${site}/account/playground`);
   await page.getByLabel("Prompt").fill("a lighthouse");

@@ -1,7 +1,7 @@
 import { type Grant, invariant, type Posting } from "../ledger.ts";
 
 /** The latest moment a Date can hold: stands for a grant that never expires. */
-const NEVER = 8_640_000_000_000_000;
+export const NEVER = 8_640_000_000_000_000;
 
 type GrantRow = {
   id: string;
@@ -40,9 +40,12 @@ export type Entry = {
 /** Reads and writes grants, entries and the export cursor. Writes belong inside the object's transaction. */
 export class LedgerStore {
   readonly #sql: SqlStorage;
+  readonly #balanceChanged: (balance: number, now: number) => void;
 
-  constructor(sql: SqlStorage) {
+  /** @param balanceChanged called after postings, in their transaction */
+  constructor(sql: SqlStorage, balanceChanged: (balance: number, now: number) => void) {
     this.#sql = sql;
+    this.#balanceChanged = balanceChanged;
   }
 
   /** The balance after the last entry. */
@@ -149,7 +152,9 @@ export class LedgerStore {
         ...[kind, credits, balanceAfter, generationId, grant.id, now, keyId],
       );
     }
-    invariant(this.balance() === this.grantedTotal(), "the balance equals what the grants have left");
+    const balance = this.balance();
+    invariant(balance === this.grantedTotal(), "the balance equals what the grants have left");
+    this.#balanceChanged(balance, now);
   }
 
   /** Entries before `beforeSeq`, newest first. */

@@ -1,5 +1,6 @@
 import { type Context, Hono } from "hono";
 import type { FC } from "hono/jsx";
+import type { NoticeSettings } from "../../account/notices.ts";
 import type { WebhookSecrets } from "../../account/store/webhooks.ts";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
@@ -8,6 +9,7 @@ import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Field, FormError, Section, Time } from "../parts.tsx";
+import { Notices, readNotices, saveNotices } from "./notices.tsx";
 import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
@@ -24,12 +26,13 @@ settings.get("/", async (c) => {
 async function readSettings(c: Context<PagesEnv>) {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
-  const [list, hasPassword, secrets] = await Promise.all([
+  const [list, hasPassword, secrets, notices] = await Promise.all([
     sessions.list(),
     sessions.hasPassword(signedIn.userId),
     readSecrets(c.env, signedIn.userId),
+    canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
   ]);
-  return { signedIn, list, hasPassword, secrets, canReset: canSendMail(c) };
+  return { signedIn, list, hasPassword, secrets, notices, canReset: canSendMail(c) };
 }
 
 settings.post("/password", async (c) => {
@@ -57,6 +60,14 @@ settings.post("/password", async (c) => {
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
 
+settings.post("/mails", async (c) => {
+  const errors = await saveNotices(c.env, c.get("signedIn").userId, await readForm(c));
+  if (errors === null) return c.redirect("/account/settings#mails", 303);
+  return c.html(<SettingsPage {...(await readSettings(c))} errors={errors} />, 422);
+});
+
+settings.get("/mails", (c) => c.redirect("/account/settings", 303));
+
 settings.post("/webhook-secret", async (c) => {
   await c.env.ACCOUNT.getByName(c.get("signedIn").userId).rotateWebhookSecret(true);
   return c.redirect("/account/settings#webhooks-title", 303);
@@ -76,6 +87,8 @@ type SettingsProps = {
   list: readonly SessionSummary[];
   hasPassword: boolean;
   secrets: WebhookSecrets | null;
+  /** Null where the service sends no mail. */
+  notices: NoticeSettings | null;
   canReset: boolean;
   done?: boolean;
   errors?: FormErrors;
@@ -106,6 +119,9 @@ const SettingsPage: FC<SettingsProps> = (props) => (
         <FormError errors={props.errors} />
         {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canReset} />}
       </Section>
+      {props.notices === null ? null : (
+        <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
+      )}
       {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
       <Section id="sessions-title" name="Active sessions">
         <ActiveSessions list={props.list} token={props.signedIn.token} />

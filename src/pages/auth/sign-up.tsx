@@ -1,8 +1,8 @@
 import { type Context, Hono } from "hono";
 import type { FC } from "hono/jsx";
-import { sendsRealMail } from "../../auth/mailer.ts";
 import { type SocialProvider, VERIFY_PATH } from "../../auth/settings.ts";
 import { readConfig } from "../../config.ts";
+import { sendsRealMail } from "../../mailer.ts";
 import { isLoopback } from "../../origin.ts";
 import { openRequestSessions, PageError, type PagesEnv, setCookies, siteOrigin } from "../env.ts";
 import { type FormErrors, passwordFault, readEmail, readForm } from "../forms.ts";
