@@ -735,7 +735,17 @@ export class Account extends DurableObject<Env> {
       const { credits, cause } = end.refund;
       const balance = this.#ledger.balance();
       const find = (id: string) => this.#mustFindGrant(id);
-      const postings = refund(balance, generation.allocations, credits, cause, generation.id, now, find);
+      const owes = (id: string) => this.#reversals.owes(id);
+      const postings = refund(
+        balance,
+        generation.allocations,
+        credits,
+        cause,
+        generation.id,
+        now,
+        find,
+        owes,
+      );
       this.#ledger.post(postings, now, generation.keyId);
       this.#reversals.collect(now);
     }

@@ -101,6 +101,7 @@ export function charge(
  * grant instead, unless that grant was itself made by such a refund. For cause `own` they return with their own expiry,
  * and expire at once if that has passed.
  * @param find returns the current grant of an id in `allocations`
+ * @param owes whether more is to be taken back from that grant: then its credits return to it, and are not renewed
  */
 export function refund(
   balance: number,
@@ -110,6 +111,7 @@ export function refund(
   generationId: string,
   now: number,
   find: (grantId: string) => Grant,
+  owes: (grantId: string) => boolean = () => false,
 ): Posting[] {
   mustBeCredits(credits);
   const postings: Posting[] = [];
@@ -127,7 +129,7 @@ export function refund(
     const grant = find(part.grantId);
     const expired = grant.expiresAt !== null && grant.expiresAt <= now;
     const expiresSoon = grant.expiresAt !== null && grant.expiresAt <= now + RENEW_WITHIN_MS;
-    if (cause === "fault" && expiresSoon && !isRenewed(grant)) {
+    if (cause === "fault" && expiresSoon && !isRenewed(grant) && !owes(grant.id)) {
       renewed += returned;
       continue;
     }

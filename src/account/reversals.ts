@@ -32,6 +32,12 @@ export class Reversals {
     return { kind: isRepeated ? "repeated" : "reversed", taken, shortfall: all - taken } as const;
   }
 
+  /** Whether more is to be taken back from the grant. */
+  owes(grantId: string): boolean {
+    const owed = "SELECT id FROM reversals WHERE grant_id = ? AND taken < credits LIMIT 1";
+    return this.#sql.exec(owed, grantId).toArray().length > 0;
+  }
+
   /** Takes back what is still owed, as far as the grants have it. Called when credits returned to a grant. */
   collect(now: number): void {
     const owed = this.#sql.exec<Row>("SELECT * FROM reversals WHERE taken < credits ORDER BY id").toArray();

@@ -73,6 +73,22 @@ it("takes what a canceled generation returns to a grant that was taken back", as
   ]);
 });
 
+it("takes what a failed generation returns, even when those credits would be renewed", async () => {
+  const { account } = newUser();
+  await account.grant("a", 100, Date.now() + 86_400_000, null);
+  await account.submit(aCommand("gen_1", "sync", aRequest(), 60));
+  expect(await account.reverse("refund", "a", null)).toMatchObject({ taken: 40, shortfall: 60 });
+  await account.finish("gen_1", 1, { images: [], failure: "generationFailed" });
+  expect(await account.reverse("refund", "a", null)).toMatchObject({ taken: 100, shortfall: 0 });
+  expect(await entriesOf(account)).toEqual([
+    ["grant", 100, 100],
+    ["charge", -60, 40],
+    ["reversal", -40, 0],
+    ["refund", 60, 60],
+    ["reversal", -60, 0],
+  ]);
+});
+
 it("refuses an unknown grant, and an id of another grant's", async () => {
   const { account } = newUser();
   await account.grant("a", 10, null, null);
