@@ -110,6 +110,9 @@ export const english: Guide = {
       Credits are prepaid. Credits that expire soonest are used first; <code>next_expiration</code> is the
       next expiration date. The balance is always exact.
     </>,
+    <>
+      You buy credit packs on the <a href="/account/credits">credits page</a>, if this site sells them.
+    </>,
   ],
   testKeys: ({ delaySecondsMax }) => [
     <>
@@ -183,6 +186,7 @@ export const english: Guide = {
     models: "Lists the models with their capabilities and prices.",
     model: "Returns one model.",
     credits: "Returns the balance.",
+    packs: "Lists the credit packs on sale.",
     entries: "Lists every change of the balance, newest first.",
     grants: "Lists your credit grants: what is left of each, and when it expires.",
     usage: "Reports generations, images and credits by day, key and model, as JSON or CSV.",

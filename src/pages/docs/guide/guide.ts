@@ -76,6 +76,7 @@ export type Guide = {
     | "secret"
     | "rotate"
     | "openai"
+    | "packs"
     | "entries"
     | "grants"
     | "cancel"

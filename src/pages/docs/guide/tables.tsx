@@ -14,6 +14,7 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["GET", "/api/v1/models", false, endpoints.models],
     ["GET", "/api/v1/models/:id", false, endpoints.model],
     ["GET", "/api/v1/credits", true, endpoints.credits],
+    ["GET", "/api/v1/credits/packs", false, endpoints.packs],
     ["GET", "/api/v1/credits/entries", true, endpoints.entries],
     ["GET", "/api/v1/credits/grants", true, endpoints.grants],
     ["GET", "/api/v1/usage", true, endpoints.usage],

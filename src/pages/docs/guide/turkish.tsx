@@ -116,6 +116,9 @@ export const turkish: Guide = {
       Krediler önceden ödenir. Süresi en erken dolacak olan önce kullanılır; sıradaki bitiş zamanını{" "}
       <code>next_expiration</code> söyler. Bakiye her an kesindir.
     </>,
+    <>
+      Bu sitede satılıyorsa, kredi paketlerini <a href="/account/credits">Krediler sayfasından</a> alırsınız.
+    </>,
   ],
   testKeys: ({ delaySecondsMax }) => [
     <>
@@ -190,6 +193,7 @@ export const turkish: Guide = {
     models: "Modelleri, yetenekleri ve fiyatlarıyla listeler.",
     model: "Bir modeli verir.",
     credits: "Bakiyeyi bildirir.",
+    packs: "Satıştaki kredi paketlerini listeler.",
     entries: "Bakiyenin her değişikliğini yeniden eskiye doğru listeler.",
     grants: "Yüklenen kredileri, her birinden kalanı ve son kullanma zamanını listeler.",
     generate: "Görsel oluşturur.",
