@@ -37,11 +37,19 @@ const METADATA_VALUE_MAX = 512;
 
 /** A caller's own labels for a generation. They are stored and shown with it, and no provider gets them. */
 export const metadata = z
-  .record(z.string(), z.string())
-  .superRefine((labels, context) => {
-    const fault = metadataFault(labels);
-    if (fault) context.addIssue({ code: "custom", message: fault });
-  })
+  .preprocess(
+    (labels, context) => {
+      // A record drops this name without an issue.
+      const isDropped = typeof labels === "object" && labels !== null && Object.hasOwn(labels, "__proto__");
+      if (isDropped)
+        context.addIssue({ code: "custom", message: "metadata must not have the name __proto__." });
+      return labels;
+    },
+    z.record(z.string(), z.string()).superRefine((labels, context) => {
+      const fault = metadataFault(labels);
+      if (fault) context.addIssue({ code: "custom", message: fault });
+    }),
+  )
   .meta({ maxProperties: METADATA_ENTRIES_MAX });
 
 function metadataFault(labels: Readonly<Record<string, string>>): string | null {
@@ -136,8 +144,7 @@ export const GenerationInput = z.strictObject({
   }),
   metadata: metadata.optional().meta({
     description:
-      "Your own labels: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text.",
-    examples: [{ project: "website" }],
+      'Your own labels, such as {"project": "website"}: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text.',
   }),
   webhook_url: z
     .string()

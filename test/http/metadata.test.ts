@@ -96,6 +96,7 @@ describe("metadata", () => {
     ["null", { a: null }, "metadata.a", "metadata.a must be a string."],
     ["a list", [], "metadata", "metadata must be a JSON object."],
     ["half of a surrogate pair", { a: "\ud83d" }, "metadata", /well-formed/],
+    ["__proto__", JSON.parse('{"__proto__":"x"}'), "metadata", /not have the name __proto__/],
   ])("may not have %s, which costs nothing", async (_, metadata, param, message) => {
     const { status, body } = await post({ metadata });
     expect([status, body]).toMatchObject([400, { error: { code: "invalid_request", param } }]);
