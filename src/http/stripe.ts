@@ -24,7 +24,7 @@ stripe.post(
     description:
       "For Stripe only: the header `Stripe-Signature` signs the body. Events may come twice and in any order. " +
       "Without Stripe's secrets this address is a 404.",
-    tag: "service",
+    tag: "operator",
     security: null,
     answers: {
       200: json("The event was applied, or tells nothing of a purchase.", EventReceived, { received: true }),

@@ -50,6 +50,7 @@ describe.each([
   "/tr/docs",
   "/docs/reference",
   "/docs/reference/api",
+  "/docs/reference/credits",
   "/docs/reference/openai",
   "/docs/reference/operator",
   "/sign-in",

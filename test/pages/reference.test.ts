@@ -5,7 +5,7 @@ import { Visitor } from "./visitor.ts";
 
 const PAGE_BYTES_MAX = 100_000;
 const INDEX = "/docs/reference";
-const PAGES = ["/api", "/openai", "/operator"].map((name) => INDEX + name);
+const PAGES = ["/api", "/openai", "/operator", "/credits"].map((name) => INDEX + name);
 
 const visitor = new Visitor();
 const read = async (path: string) => (await visitor.get(path)).text();

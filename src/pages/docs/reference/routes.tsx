@@ -16,8 +16,14 @@ const BASES = [
   {
     path: `${INDEX}/api`,
     name: "Native API",
-    lead: "Images, models, generations and credits, under /api/v1.",
-    has: (tag: string) => tag !== "openai" && tag !== "operator",
+    lead: "Images, models, generations and webhooks, under /api/v1.",
+    has: (tag: string) => !["credits", "openai", "operator"].includes(tag),
+  },
+  {
+    path: `${INDEX}/credits`,
+    name: "Credits",
+    lead: "The balance, the ledger and what is on sale, under /api/v1.",
+    has: (tag: string) => tag === "credits",
   },
   {
     path: `${INDEX}/openai`,
