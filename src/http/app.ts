@@ -42,7 +42,7 @@ export function createApp(): Hono<AppEnv> {
     await next();
     const { headers } = c.res;
     headers.set("X-Request-Id", c.get("requestId"));
-    if (/^\/(api|openai)\//.test(c.req.path)) {
+    if (/^\/(api|openai|mcp)(\/|$)/.test(c.req.path)) {
       // For one caller, one time, and of the declared type.
       headers.set("Cache-Control", "no-store");
       headers.set("X-Content-Type-Options", "nosniff");
