@@ -43,7 +43,7 @@ export const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_
 const WAIT_SECONDS_MAX = 800;
 
 /** The body of POST /api/v1/images/generations. */
-export const GenerationBody = GenerationInput.extend({
+const GenerationBody = GenerationInput.extend({
   async: z
     .boolean()
     .default(false)
@@ -76,7 +76,7 @@ export function checkCompression(body: GenerationInput, context: z.RefinementCtx
   }
 }
 
-export type GenerationBody = z.infer<typeof GenerationBody>;
+type GenerationBody = z.infer<typeof GenerationBody>;
 
 const GenerationWithBalance = named("GenerationWithBalance", () =>
   Generation.unwrap().extend({ balance: z.strictObject(balanceFields()) }),
