@@ -23,6 +23,10 @@ export type GenerationRequest = {
   background?: "auto" | "opaque" | (string & {}) | undefined;
   /** How strictly the provider filters content. */
   moderation?: "auto" | "low" | (string & {}) | undefined;
+  /** The most that the generation may cost. A higher price is refused, and nothing is charged. */
+  max_credits?: number | undefined;
+  /** Your own labels: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text. */
+  metadata?: Record<string, string> | undefined;
   /** An https URL that is called when the generation ends. It must not name a private, loopback or link-local address, or have a user name. */
   webhook_url?: string | undefined;
   /** Your id of your own user. The provider gets only a hash of it. */
@@ -42,6 +46,8 @@ export type GenerationFilter = {
   created_before?: string | undefined;
   /** Only the generation that was created with this idempotency key. */
   idempotency_key?: string | undefined;
+  /** Only generations with these labels: `metadata[project]=website`. A page looks at up to 1,000 generations, so it may have fewer than `limit`, or none, and `has_more` be true. */
+  metadata?: Record<string, string> | undefined;
 };
 
 export type Generation = {
@@ -75,6 +81,8 @@ export type Generation = {
     credits_charged: number;
     credits_refunded: number;
   };
+  /** The `metadata` of the request, if it had any. */
+  metadata?: Record<string, string> | undefined;
   error?: {
     message: string;
     code: "generationFailed" | "contentPolicyViolation" | "unreadableReference";
@@ -193,4 +201,4 @@ export type WebhookDelivery = {
 
 export type Image = Generation["images"][number];
 
-export type ErrorCode = "invalid_request" | "contentPolicyViolation" | "unreadableReference" | "missingApiKey" | "invalidApiKey" | "expiredApiKey" | "insufficientCredits" | "notFound" | "methodNotAllowed" | "conflict" | "notCancelable" | "payloadTooLarge" | "unsupportedMediaType" | "idempotencyMismatch" | "rateLimited" | "generationFailed" | "internalError" | "serviceUnavailable";
+export type ErrorCode = "invalid_request" | "contentPolicyViolation" | "unreadableReference" | "missingApiKey" | "invalidApiKey" | "expiredApiKey" | "insufficientCredits" | "keyLimitExceeded" | "forbidden" | "notFound" | "methodNotAllowed" | "conflict" | "notCancelable" | "payloadTooLarge" | "unsupportedMediaType" | "idempotencyMismatch" | "rateLimited" | "generationFailed" | "internalError" | "serviceUnavailable";

@@ -117,7 +117,12 @@ export function createClient({
     call(path, { method: "POST", signal: nativeSignal(signal) }, retries).then(read<T>);
   async function* listed<T>(path: string, query: object, options?: CallOptions) {
     const parameters = new URLSearchParams({ limit: String(PAGE_LIMIT) });
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, value);
+    for (const [name, value] of Object.entries(query)) {
+      if (typeof value === "string") parameters.set(name, value);
+      else
+        for (const [label, text] of Object.entries(value ?? {}))
+          parameters.set(`${name}[${label}]`, String(text));
+    }
     for (let cursor: string | null = ""; cursor !== null; ) {
       if (cursor !== "") parameters.set("cursor", cursor);
       const page: Page<T> = await get<Page<T>>(`${path}?${parameters}`, options);
@@ -222,7 +227,8 @@ function pathOf(id: string): string {
 function formOf(request: GenerationRequest, references: readonly File[]): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries({ ...request, async: true })) {
-    if (value !== undefined) form.append(name, String(value));
+    if (value !== undefined)
+      form.append(name, typeof value === "object" ? JSON.stringify(value) : String(value));
   }
   references.forEach((reference, index) => {
     form.append("reference_image", nativeFile(reference), `reference-${index + 1}`);

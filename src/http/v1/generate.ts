@@ -43,7 +43,7 @@ export const REFERENCES_MAX = Math.max(...models.map((model) => model.reference_
 const WAIT_SECONDS_MAX = 800;
 
 /** The body of POST /api/v1/images/generations. */
-const GenerationBody = GenerationInput.extend({
+export const GenerationBody = GenerationInput.extend({
   async: z
     .boolean()
     .default(false)
