@@ -18,6 +18,7 @@ const FOLDERS = new Map([
   ["pages", ["billing", "auth", "http", "generations", "references", "account", "keys", "catalogue"]],
   ["auth", ["db", "users"]],
   ["users", ["db"]],
+  ["mcp", ["http", "generations", "references", "account", "keys", "catalogue"]],
   ["billing", ["db"]],
   [
     "http",
@@ -37,7 +38,8 @@ const FOLDERS = new Map([
 
 /** Libraries that only some folders may import. */
 const LIBRARIES = new Map([
-  ["hono", ["src/http/", "src/pages/", ENTRY]],
+  ["hono", ["src/http/", "src/pages/", "src/mcp/", ENTRY]],
+  ["@modelcontextprotocol/server", ["src/mcp/"]],
   ["better-auth", ["src/auth/"]],
   ["stripe", ["src/billing/"]],
   [

@@ -18,6 +18,14 @@ async function loadSite(): Promise<App> {
   return createApp().route("/", pages);
 }
 
+let mcpServer: Promise<App> | undefined;
+
+/** Loads the MCP server, and the library that it needs, at its first request. */
+async function loadMcpServer(): Promise<App> {
+  const { mcp } = await import("./mcp/routes.ts");
+  return createApp().route("/mcp", mcp);
+}
+
 /** A batch of an unknown queue is retried after this time. After its last retry, it goes to the dead-letter queue. */
 const UNKNOWN_AGAIN_SECONDS = 60;
 
@@ -39,7 +47,12 @@ async function consumeBatch(batch: MessageBatch, env: Env): Promise<void> {
 
 export default {
   async fetch(request: Request, env: Env, context: ExecutionContext) {
-    if (isApiPath(pathOf(request))) return await app.fetch(request, env, context);
+    const path = pathOf(request);
+    if (isApiPath(path)) return await app.fetch(request, env, context);
+    if (path === "/mcp") {
+      mcpServer ??= loadMcpServer();
+      return await (await mcpServer).fetch(request, env, context);
+    }
     site ??= loadSite();
     return await (await site).fetch(request, env, context);
   },

@@ -11,7 +11,7 @@ import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
 import { renderOpenAIError } from "./openai/errors.ts";
 import { openai } from "./openai/routes.ts";
-import { NATIVE_BASE, OPENAI_BASE, pathOf, rightBase } from "./paths.ts";
+import { NATIVE_BASE, OPENAI_BASE, pathOf, rightBase, whatThereIs } from "./paths.ts";
 import { service } from "./service.ts";
 import { stripe } from "./stripe.ts";
 import { credits } from "./v1/credits.ts";
@@ -42,7 +42,7 @@ export function createApp(): Hono<AppEnv> {
     await next();
     const { headers } = c.res;
     headers.set("X-Request-Id", c.get("requestId"));
-    if (/^\/(api|openai)\//.test(c.req.path)) {
+    if (/^\/(api|openai|mcp)(\/|$)/.test(c.req.path)) {
       // For one caller, one time, and of the declared type.
       headers.set("Cache-Control", "no-store");
       headers.set("X-Content-Type-Options", "nosniff");
@@ -101,9 +101,9 @@ function rendererOf(c: Context<AppEnv>) {
   return c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
 }
 
-/** A 404 that names the right base URL when the address looks like a call of the API. */
+/** A 404 that says what there is, when the address looks like a call of the API or of OpenAI's. */
 function nothingAt(url: string): ApiError {
-  const hint = rightBase(url);
+  const hint = whatThereIs(url) ?? rightBase(url);
   const error = notFound();
   return hint === null ? error : new ApiError("notFound", `${error.message} ${hint}`);
 }

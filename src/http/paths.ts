@@ -18,6 +18,17 @@ export function pathOf(request: Request): string {
 const NATIVE_PATH = /\/(images\/generations|generations(\/[^/]+)?|models(\/[^/]+)?|credits)\/?$/;
 const OPENAI_PATH = /\/(images\/(generations|edits)|models(\/[^/]+)?)\/?$/;
 
+/** Parts of OpenAI's API that are not made here: clients that offer more than images ask for them. */
+const NOT_HERE =
+  /^\/openai\/v1\/(chat|completions|responses|embeddings|files|audio|moderations|assistants|threads|batches|uploads|videos|images\/variations)(\/|$)/;
+
+/** What there is instead of a part of OpenAI's API that is not made here; null for other addresses. */
+export function whatThereIs(url: string): string | null {
+  const [, part] = NOT_HERE.exec(new URL(url).pathname) ?? [];
+  if (part === undefined) return null;
+  return `This service makes images only, and has no ${part}. There are POST ${OPENAI_BASE}/images/generations, POST ${OPENAI_BASE}/images/edits and GET ${OPENAI_BASE}/models.`;
+}
+
 /** Where a call was probably meant to go that led nowhere, in words; null when it looks like none of ours. */
 export function rightBase(url: string): string | null {
   const { origin, pathname } = new URL(url);

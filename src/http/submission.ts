@@ -12,13 +12,15 @@ import { ApiError, forbidden, invalidRequest, unavailable } from "./errors.ts";
 import { isoTimeOrNull } from "./fields.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
+export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+
 /** @throws {ApiError} 400 for a key that is not 1 to 255 visible ASCII characters, bare or quoted */
 export function readIdempotencyKey(c: Context<AppEnv>): string | null {
   const header = c.req.header("Idempotency-Key");
   if (header === undefined) return null;
   const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header) ?? [];
   const key = quoted === undefined ? header : quoted.replaceAll(/\\(.)/g, "$1");
-  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+  if (!IDEMPOTENCY_KEY.test(key)) {
     throw invalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.", "Idempotency-Key");
   }
   return key;

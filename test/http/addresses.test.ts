@@ -46,7 +46,7 @@ describe("a slightly wrong base URL", () => {
     for (const base of bases) expect(answer.text).toContain(`${base} for`);
   });
 
-  it.each(["/api/v3/models.json", "/openai/v1/chat/completions", "/api/v1/v10/credit"])(
+  it.each(["/api/v3/models.json", "/openai/v1/chatter", "/api/v1/v10/credit"])(
     "gets no hint when no route is meant: %s",
     async (path) => {
       expect((await call("POST", path, { key: user.key })).body).toMatchObject({
@@ -54,6 +54,25 @@ describe("a slightly wrong base URL", () => {
       });
     },
   );
+});
+
+it.each([
+  ["/chat/completions", "chat"],
+  ["/responses", "responses"],
+  ["/images/variations", "images/variations"],
+  ["/embeddings", "embeddings"],
+  ["/files", "files"],
+])("a part of OpenAI's API that is not made here says what is: %s", async (path, part) => {
+  const answer = await call("POST", `/openai/v1${path}`, { key: user.key, json: {} });
+  expect([answer.status, answer.headers.get("X-Should-Retry")]).toEqual([404, "false"]);
+  expect(answer.body).toMatchObject({
+    error: {
+      message: expect.stringContaining(
+        `This service makes images only, and has no ${part}. There are POST /openai/v1/images/`,
+      ),
+      code: "not_found",
+    },
+  });
 });
 
 describe("scripts of another origin", () => {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
+import * as z from "zod";
 import { isInstalled, root } from "../../scripts/lib.mjs";
 
 const STARTED_WITHIN_MS = 110_000;
@@ -62,4 +63,22 @@ export async function startService(settings: Record<string, string> = {}): Promi
     rmSync(directory, { recursive: true });
   };
   return { origin: `http://127.0.0.1:${port}`, directory, stateDirectory, stop };
+}
+
+/** A key of a new user with these credits. */
+export async function newKey(
+  { origin, stateDirectory }: RunningService,
+  { credits = 1000, mode = "live" }: { credits?: number; mode?: "live" | "test" } = {},
+): Promise<string> {
+  const adminToken = readFileSync(join(stateDirectory, "admin-token"), "utf8");
+  const operate = async (path: string, body: unknown) => {
+    const headers = { authorization: `Bearer ${adminToken}`, "content-type": "application/json" };
+    const init = { method: "POST", headers, body: JSON.stringify(body) };
+    const response = await fetch(`${origin}/api/admin${path}`, init);
+    return z.record(z.string(), z.unknown()).parse(await response.json());
+  };
+  const { id } = await operate("/users", { email: `${crypto.randomUUID()}@example.com` });
+  if (credits > 0) await operate(`/users/${id}/credits`, { credits });
+  const { api_key: key } = await operate(`/users/${id}/api_keys`, { name: "test", mode });
+  return String(key);
 }

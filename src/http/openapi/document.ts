@@ -5,6 +5,7 @@ import { namedSchemas } from "../fields.ts";
 import { OpenAIErrorBody, toOpenAIError } from "../openai/errors.ts";
 import { REFERENCES_MAX } from "../openai/schemas.ts";
 import { type Route, routes } from "./routes.ts";
+import { type ObjectSchema, open, requestSchema, withoutPattern } from "./schemas.ts";
 
 /**
  * The OpenAPI 3.1 document: a walk over the contracts of the routes. Runs at build time, and when the reference pages are
@@ -361,37 +362,6 @@ function headersOf(names: readonly HeaderName[]): Json {
   );
 }
 
-const ObjectSchema = z.looseObject({
-  properties: z.record(z.string(), z.looseObject({ description: z.string().optional() })).optional(),
-  required: z.array(z.string()).optional(),
-});
-
-type ObjectSchema = z.output<typeof ObjectSchema>;
-
-const Documented = z.looseObject({ documentedAs: z.record(z.string(), z.unknown()) });
-
-/** What a request may contain. A schema's `documentedAs` stands in the place of what zod would say of it. */
-function requestSchema(schema: z.ZodType): ObjectSchema {
-  const { $schema: _, ...object } = z.toJSONSchema(schema, {
-    io: "input",
-    unrepresentable: "any",
-    override: ({ jsonSchema }) => {
-      withoutPattern(jsonSchema);
-      const { success, data } = Documented.safeParse(jsonSchema);
-      if (!success) return;
-      const { description } = jsonSchema;
-      for (const member of Object.keys(jsonSchema)) Reflect.deleteProperty(jsonSchema, member);
-      Object.assign(jsonSchema, { description, ...data.documentedAs });
-    },
-  });
-  return ObjectSchema.parse(object);
-}
-
-/** A format says enough: zod adds a pattern that repeats it at length. */
-function withoutPattern(schema: { format?: string; pattern?: string }): void {
-  if (schema.format !== undefined) delete schema.pattern;
-}
-
 function reference(schema: z.ZodType): Json {
   const named = namedSchemas.get(schema);
   if (named === undefined) throw new Error("The schema of an answer has no name.");
@@ -407,17 +377,4 @@ function answerSchemas(): Json {
   return Object.fromEntries(
     Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, open(schema)]),
   );
-}
-
-/** Allows new members in answers: adding one later does not break generated clients. */
-function open(schema: object): Json {
-  const members = Object.entries(schema).filter(
-    ([name, value]) => name !== "additionalProperties" || value !== false,
-  );
-  return Object.fromEntries(members.map(([name, value]) => [name, openValue(value)]));
-}
-
-function openValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(openValue);
-  return typeof value === "object" && value !== null ? open(value) : value;
 }

@@ -15,7 +15,7 @@ import { readTestScenario, refusePricing } from "../submission.ts";
 import { BALANCE_EXAMPLE, CreditBalance, renderBalance } from "./credits.ts";
 import { GenerationBody, REFERENCES_MAX } from "./generate.ts";
 
-const Estimate = named("Estimate", () =>
+export const Estimate = named("Estimate", () =>
   z.strictObject({
     object: z.literal("estimate"),
     model: z.string(),
@@ -61,30 +61,32 @@ estimate.post(
       }),
     },
   }),
-  async (c) => {
-    const caller = callerOf(c);
-    const { request, credits } = await price(c);
-    const account = c.env.ACCOUNT.getByName(caller.userId);
-    const { keyId, creditLimit: limit } = caller;
-    const [balance, [spent]] = await Promise.all([
-      account.balance(),
-      limit === null ? [] : account.spentByKeys([{ keyId, limit }]),
-    ]);
-    const left = limit === null || !spent ? balance.credits : limit.credits - spent.credits;
-    const { model, aspectRatio, tier, size, n } = request;
-    return c.json({
-      object: "estimate",
-      model,
-      aspect_ratio: aspectRatio,
-      quality: tier,
-      size: size === "auto" ? size : `${size.width}x${size.height}`,
-      n,
-      credits,
-      balance: { object: "credit_balance", ...renderBalance(balance, caller.accountType) },
-      affordable: !caller.livemode || credits <= Math.min(balance.credits, left),
-    });
-  },
+  async (c) => c.json(await renderEstimate(c, await price(c))),
 );
+
+/** The price of a request, and whether the caller can pay it now. */
+export async function renderEstimate(c: Context<AppEnv>, { request, credits }: PricedRequest) {
+  const caller = callerOf(c);
+  const account = c.env.ACCOUNT.getByName(caller.userId);
+  const { keyId, creditLimit: limit } = caller;
+  const [balance, [spent]] = await Promise.all([
+    account.balance(),
+    limit === null ? [] : account.spentByKeys([{ keyId, limit }]),
+  ]);
+  const left = limit === null || !spent ? balance.credits : limit.credits - spent.credits;
+  const { model, aspectRatio, tier, size, n } = request;
+  return {
+    object: "estimate",
+    model,
+    aspect_ratio: aspectRatio,
+    quality: tier,
+    size: size === "auto" ? size : `${size.width}x${size.height}`,
+    n,
+    credits,
+    balance: { object: "credit_balance", ...renderBalance(balance, caller.accountType) },
+    affordable: !caller.livemode || credits <= Math.min(balance.credits, left),
+  };
+}
 
 /** Reads the request as a real one is read. @throws {ApiError} what the real one would be refused with */
 async function price(c: Context<AppEnv>): Promise<PricedRequest> {

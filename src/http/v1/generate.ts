@@ -64,16 +64,19 @@ export const GenerationBody = GenerationInput.extend({
       "Reference images, each as the id of an uploaded reference, an https URL, or a data URL in base64.",
     maxItems: REFERENCES_MAX,
   }),
-}).superRefine((body, context) => {
+}).superRefine(checkCompression);
+
+/** A rule for fields that are valid by themselves: PNG has no compression level. */
+export function checkCompression(body: GenerationInput, context: z.RefinementCtx): void {
   const model = findModel(body.model);
   const format = body.output_format ?? model?.supported_output_formats[0];
   if (body.output_compression !== undefined && format === "png" && model?.hasCompression) {
     const message = "output_compression is for output_format jpeg and webp only.";
     context.addIssue({ code: "custom", path: ["output_compression"], message });
   }
-});
+}
 
-export type GenerationBody = z.infer<typeof GenerationBody>;
+type GenerationBody = z.infer<typeof GenerationBody>;
 
 const GenerationWithBalance = named("GenerationWithBalance", () =>
   Generation.unwrap().extend({ balance: z.strictObject(balanceFields()) }),

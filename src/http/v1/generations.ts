@@ -1,9 +1,10 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import * as z from "zod";
 import type { GenerationStatus } from "../../account/lifecycle.ts";
 import { estimatedWaitSeconds, renderGeneration, type WaitingRecord } from "../../account/render.ts";
+import type { GenerationRecord } from "../../account/views.ts";
 import { findModel, models } from "../../catalogue/models.ts";
-import { readConfig } from "../../config.ts";
+import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
 import { metadata } from "../../generations/input.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
@@ -27,7 +28,7 @@ import {
 } from "../fields.ts";
 import { readPreferences, tellApplied } from "../prefer.ts";
 
-const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
+export const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
 const tiers = models.flatMap((model) => model.supported_qualities);
 
 export const Generation = named("Generation", () => {
@@ -76,7 +77,7 @@ export const Generation = named("Generation", () => {
   });
 });
 
-const GenerationPage = named("GenerationPage", () => listOf(Generation).extend(page));
+export const GenerationPage = named("GenerationPage", () => listOf(Generation).extend(page));
 
 const ID = "gen_01KQGQ3RWJ8Z4V5C0T2N6M9BDE";
 
@@ -129,8 +130,8 @@ export const QUEUED_EXAMPLE: z.input<typeof Generation> = {
 
 /** The longest wait that `Prefer` may ask for. */
 const WAIT_SECONDS_MAX = 60;
-const LISTED = 20;
-const LISTED_MAX = 100;
+export const LISTED = 20;
+export const LISTED_MAX = 100;
 
 /** A whole number of a query, from 1 on. */
 function countOf(name: string, most: number) {
@@ -224,18 +225,22 @@ generations.get(
     const filter = { ...query, livemode };
     if (key !== undefined) {
       const record = await findByIdempotencyKey(key, filter, userId, c.env);
-      const data = record ? [renderGeneration(record, config)] : [];
-      return c.json({ object: "list", data, has_more: false, next_cursor: null });
+      return c.json(renderPage(record ? [record] : [], null, config));
     }
     const { records, next } = await listGenerations(userId, filter, cursor, limit, c.env);
-    return c.json({
-      object: "list",
-      data: records.map((record) => renderGeneration(record, config)),
-      has_more: next !== null,
-      next_cursor: next,
-    });
+    return c.json(renderPage(records, next, config));
   },
 );
+
+/** A page of generations in JSON. */
+export function renderPage(records: readonly GenerationRecord[], next: string | null, config: Config) {
+  return {
+    object: "list",
+    data: records.map((record) => renderGeneration(record, config)),
+    has_more: next !== null,
+    next_cursor: next,
+  };
+}
 
 generations.get(
   "/generations/:id",
@@ -280,24 +285,27 @@ generations.post(
     answers: { 200: json("The canceled generation.", Generation, CANCELED_EXAMPLE) },
     errors: [409],
   }),
-  async (c) => {
-    const config = readConfig(c.env);
-    const { userId, livemode } = callerOf(c);
-    const outcome = await cancelGeneration(userId, c.req.param("id"), livemode, c.env, config);
-    switch (outcome.kind) {
-      case "canceled":
-        c.set("generationId", outcome.generation.id);
-        return c.json(renderGeneration(outcome.generation, config));
-      case "refused": {
-        const { id, status } = outcome.generation;
-        c.set("generationId", id);
-        throw new ApiError("notCancelable", refusedCancelMessage(status), { extra: { status } });
-      }
-      case "unknown":
-        throw notFound();
-    }
-  },
+  async (c) => c.json(renderGeneration(await cancel(c, c.req.param("id")), readConfig(c.env))),
 );
+
+/** Cancels a generation of the caller. @throws {ApiError} 409 if it runs or has ended; 404 if there is none */
+export async function cancel(c: Context<AppEnv>, id: string): Promise<GenerationRecord> {
+  const { userId, livemode } = callerOf(c);
+  const outcome = await cancelGeneration(userId, id, livemode, c.env, readConfig(c.env));
+  switch (outcome.kind) {
+    case "canceled":
+      c.set("generationId", outcome.generation.id);
+      return outcome.generation;
+    case "refused": {
+      const { generation } = outcome;
+      c.set("generationId", generation.id);
+      const extra = { status: generation.status };
+      throw new ApiError("notCancelable", refusedCancelMessage(generation.status), { extra });
+    }
+    case "unknown":
+      throw notFound();
+  }
+}
 
 function refusedCancelMessage(status: GenerationStatus): string {
   return status === "queued"

@@ -55,7 +55,7 @@ const Model = named("Model", () =>
   }),
 );
 
-const ModelList = named("ModelList", () => listOf(Model));
+export const ModelList = named("ModelList", () => listOf(Model));
 
 /** The fields that the API shows. */
 function renderModel(model: CatalogueModel): Omit<z.infer<typeof Model>, "available"> {
@@ -84,6 +84,11 @@ function modelJson(model: CatalogueModel, config: Config): string {
   return `${start},"available":${isAvailable(model, config)}}`;
 }
 
+/** The list of models, in JSON. */
+export function modelsJson(config: Config): string {
+  return `{"object":"list","data":[${offeredModels(config).map((model) => modelJson(model, config))}]}`;
+}
+
 function jsonResponse(text: string): Response {
   return new Response(text, { headers: { "Content-Type": "application/json" } });
 }
@@ -99,11 +104,7 @@ modelRoutes.get(
     security: null,
     answers: { 200: json("All models.", ModelList, { object: "list", data: [EXAMPLE] }) },
   }),
-  (c) => {
-    const config = readConfig(c.env);
-    const data = offeredModels(config).map((model) => modelJson(model, config));
-    return jsonResponse(`{"object":"list","data":[${data.join()}]}`);
-  },
+  (c) => jsonResponse(modelsJson(readConfig(c.env))),
 );
 
 modelRoutes.get(

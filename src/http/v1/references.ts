@@ -36,7 +36,7 @@ import { declaredBytes } from "../submission.ts";
 /** References that are uploaded ahead of the generations that use them. */
 export const references = new Hono<AppEnv>();
 
-export const Reference = named("Reference", () =>
+const Reference = named("Reference", () =>
   z.strictObject({
     id: idOf("ref"),
     object: z.literal("reference"),

@@ -10,7 +10,7 @@ import type { AppEnv } from "../env.ts";
 import { ApiError, notFound } from "../errors.ts";
 import { isoTime, isoTimeOrNull, listOf, named, time } from "../fields.ts";
 
-export const WebhookSecret = named("WebhookSecret", () =>
+const WebhookSecret = named("WebhookSecret", () =>
   z.strictObject({
     object: z.literal("webhook_secret"),
     secret: z
@@ -43,7 +43,7 @@ const WebhookDelivery = named("WebhookDelivery", () =>
   }),
 );
 
-export const WebhookDeliveries = named("WebhookDeliveries", () => listOf(WebhookDelivery));
+const WebhookDeliveries = named("WebhookDeliveries", () => listOf(WebhookDelivery));
 
 const SECRET_EXAMPLE = {
   object: "webhook_secret",

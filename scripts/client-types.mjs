@@ -1,0 +1,114 @@
+/** The types of the TypeScript client, from the OpenAPI document. */
+
+/** The named types of answers: those that a method of the client returns. */
+const ANSWERS = [
+  "Generation",
+  "Model",
+  "CreditBalance",
+  "CreditEntry",
+  "CreditGrant",
+  "Reference",
+  "WebhookSecret",
+  "WebhookDelivery",
+];
+
+/** What the client sets or has an argument for. */
+const UNSENT = ["async", "response_format", "limit", "cursor"];
+
+/**
+ * @typedef {{
+ *   type?: string | string[], const?: string, enum?: string[], description?: string, items?: Schema, anyOf?: Schema[],
+ *   properties?: Record<string, Schema>, additionalProperties?: Schema | boolean, required?: string[], $ref?: string,
+ * }} Schema
+ */
+
+/**
+ * Returns a TypeScript module.
+ * @param {any} document the OpenAPI document
+ * @returns {string}
+ */
+export function renderTypes(document) {
+  const { schemas } = document.components;
+  const body = document.paths["/api/v1/images/generations"].post.requestBody;
+  const { parameters } = document.paths["/api/v1/generations"].get;
+  /** @type {Schema} */
+  const filter = { properties: {} };
+  for (const { name, description, schema } of parameters)
+    Object.assign(filter.properties ?? {}, { [name]: { ...schema, description } });
+  const codes = schemas.NativeError.properties.error.properties.code;
+  return [
+    "// Generated from public/openapi.json by `npm run openapi`. Do not edit.\n",
+    declare("GenerationRequest", withoutUnsent(body.content["application/json"].schema), true),
+    declare("GenerationFilter", withoutUnsent(filter), true),
+    ...ANSWERS.map((name) => declare(name, schemas[name], false)),
+    'export type Image = Generation["images"][number];\n',
+    declare("ErrorCode", codes, false),
+  ].join("\n");
+}
+
+/** @param {Schema} schema */
+function withoutUnsent(schema) {
+  const kept = Object.entries(schema.properties ?? {}).filter(([name]) => !UNSENT.includes(name));
+  return { ...schema, properties: Object.fromEntries(kept) };
+}
+
+/**
+ * @param {string} name
+ * @param {Schema} schema
+ * @param {boolean} isRequest
+ */
+function declare(name, schema, isRequest) {
+  return `export type ${name} = ${typeOf(schema, isRequest, "")};\n`;
+}
+
+/**
+ * @param {Schema} schema
+ * @param {boolean} isRequest a later release of the service may accept more values than this client knows
+ * @param {string} indent
+ * @returns {string}
+ */
+function typeOf(schema, isRequest, indent) {
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.enum) {
+    const values = schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+    return isRequest ? `${values} | (string & {})` : values;
+  }
+  const alternatives =
+    schema.anyOf ?? (Array.isArray(schema.type) ? schema.type.map((type) => ({ type })) : []);
+  if (alternatives.length > 0)
+    return alternatives.map((alternative) => typeOf(alternative, isRequest, indent)).join(" | ");
+  if (schema.properties) return objectOf(schema, isRequest, indent);
+  switch (schema.type) {
+    case "object": {
+      const values = typeof schema.additionalProperties === "object" ? schema.additionalProperties : {};
+      return `Record<string, ${typeOf(values, isRequest, indent)}>`;
+    }
+    case "array":
+      return `(${typeOf(schema.items ?? {}, isRequest, indent)})[]`.replace(/^\((\w+)\)/, "$1");
+    case "integer":
+    case "number":
+      return "number";
+    case "string":
+    case "boolean":
+    case "null":
+      return schema.type;
+    default:
+      throw new Error(`No type for ${JSON.stringify(schema)}`);
+  }
+}
+
+/**
+ * @param {Schema} schema
+ * @param {boolean} isRequest
+ * @param {string} indent
+ */
+function objectOf({ properties = {}, required = [] }, isRequest, indent) {
+  const inner = `${indent}  `;
+  const lines = Object.entries(properties).flatMap(([name, member]) => {
+    const type = typeOf(member, isRequest, inner);
+    const comment = member.description ? [`${inner}/** ${member.description} */`] : [];
+    const isRequired = required.includes(name);
+    return [...comment, `${inner}${name}${isRequired ? `: ${type}` : `?: ${type} | undefined`};`];
+  });
+  return `{\n${lines.join("\n")}\n${indent}}`;
+}
