@@ -6,7 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { install, main, projectNode, run, vitest } from "./lib.mjs";
 
-const PROJECTS = ["--project", "workerd", "--project", "openai", "--project", "outside"];
+const PROJECTS = [
+  "--project",
+  "workerd",
+  "--project",
+  "isolated",
+  "--project",
+  "openai",
+  "--project",
+  "outside",
+];
 
 await main(async (stop) => {
   await install({ stop, say: console.log });

@@ -12,10 +12,16 @@ const stripe = "test/support/stripe-double/setup.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
+/** Tests that store nothing that others see, replace no module and send nothing to the queue. */
+const units = [
+  "*.test.ts",
+  "{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
+].map((files) => `test/${files}`);
 
 /**
- * Four projects: tests in workerd, with real D1, R2, Queues and objects; the same with the provider's double behind
- * it; tests of the running service from outside; and tests of its pages in a browser, which `npm test` leaves out.
+ * Five projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects; the same
+ * with the provider's double behind it; tests of the running service from outside; and tests of its pages in a browser,
+ * which `npm test` leaves out.
  */
 export default defineConfig(async () => {
   const bindings = {
@@ -24,40 +30,52 @@ export default defineConfig(async () => {
     ADMIN_TOKEN: "test-admin-token-of-32-characters",
     PUBLIC_BASE_URL: "https://hub.test",
   };
+  const inWorkerd = {
+    globalSetup: [double, ...otherDoubles, pictures, receiver, stripe],
+    provide: {
+      fuzz: {
+        requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),
+        seed: Number(process.env["FUZZ_SEED"] ?? 1),
+      },
+      // No multiple of the ways to crash, so that the sample has all of them.
+      crashEvery: Number(process.env["CRASH_EVERY"] ?? 7),
+    },
+    // Enough for the largest tables on a loaded machine.
+    testTimeout: 30_000,
+    setupFiles: ["test/support/setup.ts"],
+  };
+  const withSketch = () =>
+    cloudflareTest({
+      wrangler: { configPath: join(root, "wrangler.toml") },
+      miniflare: { bindings: { ...bindings, AUTH_SECRET: "x".repeat(32) } },
+    });
   return {
     root,
     test: {
-      // Caches transformed modules on disk: each test file has its own worker, which would transform them again.
+      // Caches transformed modules on disk: a Worker would transform them again.
       fsModuleCache: true,
       // By default, vitest leaves one core free.
       maxWorkers: availableParallelism(),
       projects: [
         {
           root,
-          plugins: [
-            cloudflareTest({
-              wrangler: { configPath: join(root, "wrangler.toml") },
-              miniflare: {
-                bindings: { ...bindings, AUTH_SECRET: "x".repeat(32) },
-              },
-            }),
-          ],
+          plugins: [withSketch()],
           test: {
+            ...inWorkerd,
+            name: "units",
+            include: units,
+            // To start a Worker for each file takes longer than most of these files.
+            isolate: false,
+          },
+        },
+        {
+          root,
+          plugins: [withSketch()],
+          test: {
+            ...inWorkerd,
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/outside/**", "test/browser/**", ...withOpenAI],
-            globalSetup: [double, ...otherDoubles, pictures, receiver, stripe],
-            provide: {
-              fuzz: {
-                requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),
-                seed: Number(process.env["FUZZ_SEED"] ?? 1),
-              },
-              // No multiple of the ways to crash, so that the sample has all of them.
-              crashEvery: Number(process.env["CRASH_EVERY"] ?? 7),
-            },
-            // Enough for the largest tables on a loaded machine.
-            testTimeout: 30_000,
-            setupFiles: ["test/support/setup.ts"],
+            exclude: ["test/outside/**", "test/browser/**", ...withOpenAI, ...units],
           },
         },
         {

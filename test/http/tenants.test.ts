@@ -29,6 +29,9 @@ const ROUTES: Record<string, Ids> = {
   "GET /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/cancel": "page",
+  "GET /account/credits/purchases/:id/receipt": "page",
+  "GET /account/keys/:id": "page",
+  "POST /account/keys/:id": "page",
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
   "PATCH /api/admin/users/:id": "operator",
@@ -36,7 +39,10 @@ const ROUTES: Record<string, Ids> = {
   "GET /api/admin/users/:id/credits": "operator",
   "POST /api/admin/users/:id/api_keys": "operator",
   "GET /api/admin/users/:id/api_keys": "operator",
+  "PATCH /api/admin/api_keys/:id": "operator",
   "DELETE /api/admin/api_keys/:id": "operator",
+  "GET /api/admin/users/:id/purchases": "operator",
+  "POST /api/admin/users/:id/grants/:grant_id/reverse": "operator",
   "POST /api/admin/providers/:name": "operator",
 };
 

@@ -25,7 +25,7 @@ export type GenerationRequest = {
   moderation?: "auto" | "low" | (string & {}) | undefined;
   /** The most that the generation may cost. A higher price is refused, and nothing is charged. */
   max_credits?: number | undefined;
-  /** Your own labels: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text. */
+  /** Your own labels, such as {"project": "website"}: at most 16 texts of at most 512 characters, with names of at most 64. They are shown with the generation, and lists can be filtered by them. In a form, a JSON object as text. */
   metadata?: Record<string, string> | undefined;
   /** An https URL that is called when the generation ends. It must not name a private, loopback or link-local address, or have a user name. */
   webhook_url?: string | undefined;
