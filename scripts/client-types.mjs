@@ -7,6 +7,10 @@ const ANSWERS = [
   "CreditBalance",
   "CreditEntry",
   "CreditGrant",
+  "Estimate",
+  "OwnKey",
+  "CreditLimit",
+  "UsageReport",
   "Reference",
   "WebhookSecret",
   "WebhookDelivery",
@@ -30,20 +34,26 @@ const UNSENT = ["async", "response_format", "limit", "cursor"];
 export function renderTypes(document) {
   const { schemas } = document.components;
   const body = document.paths["/api/v1/images/generations"].post.requestBody;
-  const { parameters } = document.paths["/api/v1/generations"].get;
-  /** @type {Schema} */
-  const filter = { properties: {} };
-  for (const { name, description, schema } of parameters)
-    Object.assign(filter.properties ?? {}, { [name]: { ...schema, description } });
   const codes = schemas.NativeError.properties.error.properties.code;
   return [
     "// Generated from public/openapi.json by `npm run openapi`. Do not edit.\n",
     declare("GenerationRequest", withoutUnsent(body.content["application/json"].schema), true),
-    declare("GenerationFilter", withoutUnsent(filter), true),
+    declare("GenerationFilter", queryOf(document.paths["/api/v1/generations"].get), true),
+    declare("UsageFilter", queryOf(document.paths["/api/v1/usage"].get), true),
     ...ANSWERS.map((name) => declare(name, schemas[name], false)),
     'export type Image = Generation["images"][number];\n',
     declare("ErrorCode", codes, false),
   ].join("\n");
+}
+
+/**
+ * The parameters of an operation as one object.
+ * @param {{ parameters: { name: string, description: string, schema: Schema, in: string }[] }} operation
+ */
+function queryOf({ parameters }) {
+  const query = parameters.filter((parameter) => parameter.in === "query");
+  const properties = query.map(({ name, description, schema }) => [name, { ...schema, description }]);
+  return withoutUnsent({ properties: Object.fromEntries(properties) });
 }
 
 /** @param {Schema} schema */
@@ -68,6 +78,8 @@ function declare(name, schema, isRequest) {
  * @returns {string}
  */
 function typeOf(schema, isRequest, indent) {
+  // A reference to a named type, which is declared too.
+  if (schema.$ref) return schema.$ref.split("/").at(-1) ?? "";
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) {
     const values = schema.enum.map((value) => JSON.stringify(value)).join(" | ");

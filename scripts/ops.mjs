@@ -21,6 +21,8 @@ class Usage extends Failure {}
  * @typedef {Record<string, unknown>} Answer
  * @typedef {{ checked: Record<string, number>, differences: Answer[], repaired: number, has_more: boolean,
  *   next_cursor: string }} Page
+ * @typedef {{ model: string, quality: string, render_quality: string, generations: number, images: number,
+ *   credits: number, provider_cost_usd_micros: number | null }} Sold
  * @typedef {Record<string, string | undefined>} Options
  * @typedef {{ usage: string, what: string, asks?: string,
  *   work: (args: string[], options: Options) => Promise<Answer> }} Command `asks`: what to confirm before it runs
@@ -104,6 +106,11 @@ const COMMANDS = {
     asks: "Change this provider's state?",
     work: ([provider = "", state]) => send("POST", `/providers/${encodeURIComponent(provider)}`, { state }),
   },
+  margin: {
+    usage: "[--from TIME] [--to TIME]",
+    what: "credits sold and the providers' list prices, by model",
+    work: (_, { from, to }) => margin({ from, to }),
+  },
   reconcile: {
     usage: "[--repair]",
     what: "compare all accounts with the log and the images; exit code 1 if they differ",
@@ -151,6 +158,8 @@ function readArguments() {
         ...{ name: { type: "string" }, type: { type: "string" }, id: { type: "string" } },
         ...{ reason: { type: "string" }, expires: { type: "string" }, mode: { type: "string" } },
         period: { type: "string" },
+        from: { type: "string" },
+        to: { type: "string" },
         ...{ repair: { type: "boolean" }, json: { type: "boolean" }, yes: { type: "boolean" } },
         help: { type: "boolean" },
       },
@@ -190,6 +199,33 @@ async function idOf(user = "") {
   const [found] = data;
   if (found === undefined) throw new Failure(`There is no user with the address ${user}.`);
   return found.id;
+}
+
+/** Reads all pages, and adds them up. @param {Options} time */
+async function margin(time) {
+  const given = Object.entries(time).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]));
+  const query = new URLSearchParams(given);
+  /** @type {Map<string, Sold>} */
+  const sums = new Map();
+  for (let count = 0; count < PAGES_MAX; count++) {
+    /** @type {{ data: Sold[], has_more: boolean, next_cursor: string }} */
+    const page = await send("GET", `/margin?${query}`);
+    for (const row of page.data) {
+      const kind = `${row.model} ${row.quality} ${row.render_quality}`;
+      const sum = sums.get(kind);
+      const cost = row.provider_cost_usd_micros;
+      if (sum === undefined) sums.set(kind, { ...row });
+      else {
+        sum.generations += row.generations;
+        sum.images += row.images;
+        sum.credits += row.credits;
+        if (cost !== null) sum.provider_cost_usd_micros = (sum.provider_cost_usd_micros ?? 0) + cost;
+      }
+    }
+    if (!page.has_more) return { object: "list", data: [...sums.values()] };
+    query.set("cursor", page.next_cursor);
+  }
+  throw new Failure(`There are more than ${PAGES_MAX} pages. Continue with the API.`);
 }
 
 /** Reads all pages. @param {"GET" | "POST"} method */

@@ -241,6 +241,34 @@ describe("events", () => {
   });
 });
 
+describe("the cost", () => {
+  it("is estimated without a charge, and reported by day, key and model", async () => {
+    provide(png(1024, 1024));
+    const client = clientOf(user.key);
+    const estimate = await client.estimate({ ...ASKED, n: 1 });
+    expect(estimate).toMatchObject({ object: "estimate", credits: 8, affordable: true });
+    expect(await client.credits()).toMatchObject({ credits: 100 });
+    await client.generate(ASKED);
+    const key = await client.key();
+    expect(key).toMatchObject({ object: "api_key", credits_used: 8, credit_limit: null });
+    const day = new Date().toISOString().slice(0, 10);
+    const spent = { generations: 1, images: 1, credits: 8 };
+    expect(await client.usage()).toEqual([{ day, api_key_id: key.id, model: "gpt-image-2", ...spent }]);
+    expect(await client.usage({ group_by: "", from: undefined })).toEqual([spent]);
+  });
+});
+
+it("metadata is sent in JSON and in forms, and filters lists", async () => {
+  provide(png(1024, 1024));
+  const client = clientOf(user.key);
+  const labels = [{ project: "website" }, { project: "shop", "a b": "c&d" }] as const;
+  const first = await client.generate({ ...ASKED, metadata: labels[0] });
+  const second = await client.edit([new Blob([png(8, 8)])], { ...ASKED, metadata: labels[1] });
+  expect([first.metadata, second.metadata]).toEqual(labels);
+  for (const [index, { id }] of [first, second].entries())
+    expect(await all(client.list({ metadata: labels[index] }))).toMatchObject([{ id }]);
+});
+
 describe("lists", () => {
   it("are of the ledger and the generations", async () => {
     provide(png(1024, 1024));

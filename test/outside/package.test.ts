@@ -198,6 +198,10 @@ describe("the command line", () => {
     expect((await hub(["cancel", id])).err).toMatch(/^gpt-image-hub: notCancelable: .* \(req_\w+\)\n$/);
     expect((await hub(["models"])).out).toMatch(/^gpt-image-2\tGPT IMAGE 2\t1K 8, 2K 10, 4K 12 credits\t$/m);
     expect((await hub(["credits"])).out).toMatch(/^\d+ credits\n$/);
+    const estimate = await hub(["three ships", "-n", "3", "--estimate"]);
+    expect(estimate.out).toMatch(/^24 credits\t\d+ left\t3 × \w+\n$/);
+    const [usage] = (await hub(["usage"])).out.split("\n");
+    expect(usage).toMatch(/^20\S+\tkey_\w+\tgpt-image-2\t\d+ generations\t\d+ images\t\d+ credits$/);
     expect(JSON.parse((await hub(["credits", "--json"])).out)).toMatchObject({ object: "credit_balance" });
   });
 

@@ -50,6 +50,15 @@ export type GenerationFilter = {
   metadata?: Record<string, string> | undefined;
 };
 
+export type UsageFilter = {
+  /** The first day, in UTC. The default is 30 days in all, up to `to`. */
+  from?: string | undefined;
+  /** The last day, in UTC; today by default. At most 366 days in all. */
+  to?: string | undefined;
+  /** Any of `day`, `key` and `model`, with commas between them. Empty: one row for all. */
+  group_by?: string | undefined;
+};
+
 export type Generation = {
   object: "image_generation";
   id: string;
@@ -158,6 +167,65 @@ export type CreditGrant = {
   expires_at: string | null;
   reason: string | null;
   created_at: string;
+};
+
+export type Estimate = {
+  object: "estimate";
+  model: string;
+  aspect_ratio: string;
+  /** The resolution that the price is for. */
+  quality: "1K" | "2K" | "4K";
+  /** `WIDTHxHEIGHT`, or `auto` where the provider chooses the shape. */
+  size: string;
+  n: number;
+  /** The price of all images. A test key is not charged for it. */
+  credits: number;
+  balance: CreditBalance;
+  /** Whether the balance and the limit of the key suffice for it now. A test key can always afford it. */
+  affordable: boolean;
+};
+
+export type OwnKey = {
+  object: "api_key";
+  id: string;
+  name: string;
+  mode: "live" | "test";
+  /** `read` is every GET, `generate` all else. */
+  scopes: ("generate" | "read")[];
+  /** Null: all models. */
+  models: string[] | null;
+  /** Null: only the balance limits the key. */
+  credit_limit: CreditLimit | null;
+  /** What the key has spent in the current period of its limit, or in all without a limit. */
+  credits_used: number;
+  /** When the period ends. Null: never. */
+  resets_at: string | null;
+  created_at: string;
+  expires_at: string | null;
+  /** Exact to the day. */
+  last_used_at: string | null;
+};
+
+export type CreditLimit = {
+  credits: number;
+  period: "day" | "month" | "total";
+};
+
+export type UsageReport = {
+  object: "list";
+  data: ({
+    /** The UTC day of the charge. */
+    day?: string | undefined;
+    /** Null: the pages. */
+    api_key_id?: string | null | undefined;
+    /** Null: not known, for charges before usage was counted. */
+    model?: string | null | undefined;
+    generations: number;
+    /** Delivered images. */
+    images: number;
+    /** Charged, less refunded. */
+    credits: number;
+  })[];
 };
 
 export type Reference = {

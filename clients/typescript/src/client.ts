@@ -2,12 +2,16 @@ import type {
   CreditBalance,
   CreditEntry,
   CreditGrant,
+  Estimate,
   Generation,
   GenerationFilter,
   GenerationRequest,
   Image,
   Model,
+  OwnKey,
   Reference,
+  UsageFilter,
+  UsageReport,
   WebhookDelivery,
   WebhookSecret,
 } from "./api.ts";
@@ -55,6 +59,8 @@ export type WaitOptions = CallOptions & {
 export type Client = {
   /** Submits a generation, and returns when it is accepted and charged. @throws {HubError} */
   submit(request: GenerationRequest, options?: SubmitOptions): Promise<Generation>;
+  /** The price of a request, and whether it can be paid now. Nothing is charged, and no reference is fetched. */
+  estimate(request: GenerationRequest, options?: CallOptions): Promise<Estimate>;
   /** Waits for the end of a generation. @throws {GenerationError} if it did not succeed */
   wait(id: string, options?: WaitOptions): Promise<Generation>;
   /** Submits a generation and waits for its end. */
@@ -79,6 +85,10 @@ export type Client = {
   download(image: Image, options?: CallOptions): Promise<Uint8Array>;
   models(options?: CallOptions): Promise<Model[]>;
   credits(options?: CallOptions): Promise<CreditBalance>;
+  /** What the key of this client may do, and what it has spent. */
+  key(options?: CallOptions): Promise<OwnKey>;
+  /** Generations, images and credits by day, key and model, of the last 30 days by default. */
+  usage(filter?: UsageFilter, options?: CallOptions): Promise<UsageReport["data"]>;
   /** All changes of the balance, newest first. */
   entries(options?: CallOptions): AsyncGenerator<CreditEntry, void>;
   /** All grants, newest first. */
@@ -143,6 +153,11 @@ export function createClient({
         signal: nativeSignal(signal),
       }).then(read<Generation>);
     },
+    async estimate(request, { signal } = {}) {
+      const headers = { "Content-Type": "application/json" };
+      const init = { method: "POST", headers, body: JSON.stringify(request), signal: nativeSignal(signal) };
+      return await call("/images/estimate", init).then(read<Estimate>);
+    },
     async wait(id, { onProgress, signal } = {}) {
       for (;;) {
         const headers = { Prefer: `wait=${WAIT_SECONDS}` };
@@ -183,6 +198,13 @@ export function createClient({
     },
     models: async (options) => (await get<{ data: Model[] }>("/models", options)).data,
     credits: (options) => get<CreditBalance>("/credits", options),
+    key: (options) => get<OwnKey>("/key", options),
+    async usage(filter = {}, options = {}) {
+      const given = Object.entries(filter).filter(
+        (entry): entry is [string, string] => entry[1] !== undefined,
+      );
+      return (await get<UsageReport>(`/usage?${new URLSearchParams(given)}`, options)).data;
+    },
     entries: (options) => listed<CreditEntry>("/credits/entries", {}, options),
     grants: (options) => listed<CreditGrant>("/credits/grants", {}, options),
     async uploadReference(image, { signal } = {}) {

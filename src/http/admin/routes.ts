@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { AppEnv } from "../env.ts";
 import { credits } from "./credits.ts";
 import { keys } from "./keys.ts";
+import { margin } from "./margin.ts";
 import { operatorOnly } from "./operator.ts";
 import { providers } from "./providers.ts";
 import { purchases } from "./purchases.ts";
@@ -12,4 +13,5 @@ import { users } from "./users.ts";
 export const admin = new Hono<AppEnv>();
 
 admin.use("*", operatorOnly);
-for (const resource of [users, credits, purchases, keys, providers, reconcile]) admin.route("/", resource);
+for (const resource of [users, credits, purchases, keys, providers, reconcile, margin])
+  admin.route("/", resource);

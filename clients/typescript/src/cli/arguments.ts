@@ -17,6 +17,7 @@ Commands:
   cancel <id>            cancel a queued generation
   models                 list models and prices
   credits                show the balance
+  usage                  show generations, images and credits by day, key and model
   login                  store the URL of the service and an API key
 
 Options:
@@ -30,9 +31,11 @@ Options:
   -f, --format <format>  png, jpeg or webp. Default: that of --output, or the model's
       --ref <image>      a file, an https URL or the id of an uploaded reference; can be repeated
       --async            print the id, and do not wait
+      --estimate         print the price, and generate nothing
       --idempotency-key <key>  a repeated command with the same key is charged once
       --limit <count>    of list; default: 20
       --status <status>  of list
+      --from <day>, --to <day>  of usage, such as 2026-04-30; default: the last 30 days
       --url <url>        the service; default: GIH_URL, or that of login
       --json             print JSON, one object a line
       --no-preview       do not show images in the terminal
@@ -56,9 +59,12 @@ const OPTIONS = {
   format: { type: "string", short: "f" },
   ref: { type: "string", multiple: true },
   async: { type: "boolean" },
+  estimate: { type: "boolean" },
   "idempotency-key": { type: "string" },
   limit: { type: "string" },
   status: { type: "string" },
+  from: { type: "string" },
+  to: { type: "string" },
   url: { type: "string" },
   json: { type: "boolean" },
   "no-preview": { type: "boolean" },
@@ -72,7 +78,7 @@ function parse(args: string[]) {
   return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
 }
 
-const COMMANDS = ["generate", "get", "list", "cancel", "models", "credits", "login"] as const;
+const COMMANDS = ["generate", "get", "list", "cancel", "models", "credits", "usage", "login"] as const;
 
 export type Command = {
   name: (typeof COMMANDS)[number] | "help" | "version";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Generation, GenerationFilter } from "../api.ts";
+import type { Generation, GenerationFilter, GenerationRequest } from "../api.ts";
 import { type Client, createClient } from "../client.ts";
 import { type Command, countOf, HELP, type Options, readCommand, UsageError } from "./arguments.ts";
 import { formatOf, pathsFor, readReferences, save } from "./files.ts";
@@ -50,6 +50,8 @@ async function runWith(call: Call, name: Remote, operand: string): Promise<void>
       return await models(call);
     case "credits":
       return await credits(call);
+    case "usage":
+      return await usage(call);
   }
 }
 
@@ -66,15 +68,18 @@ async function generate({ client, options, signal }: Call, operand: string): Pro
   const prompt = operand === "-" ? await readInput() : operand;
   const n = countOf("-n", options.n);
   if (options.output === "-" && (n ?? 1) > 1) throw new UsageError("Standard output takes one image.");
+  const fields = {
+    ...{ model: options.model ?? MODEL, prompt, n, size: options.size, quality: options.quality },
+    ...{ aspect_ratio: options["aspect-ratio"], resolution: options.resolution },
+    output_format: options.format ?? formatOf(options.output),
+  };
+  // References do not change the price.
+  if (options.estimate) return await estimate({ client, options, signal }, fields);
   const { references, reference_images } = await readReferences(client, options.ref ?? [], signal);
   const progress = new Progress();
   let id: string | undefined;
   try {
-    const request = {
-      ...{ model: options.model ?? MODEL, prompt, n, reference_images },
-      ...{ size: options.size, aspect_ratio: options["aspect-ratio"], resolution: options.resolution },
-      ...{ quality: options.quality, output_format: options.format ?? formatOf(options.output) },
-    };
+    const request = { ...fields, reference_images };
     const idempotencyKey = options["idempotency-key"];
     const submitted = await client.submit(request, { references, idempotencyKey, signal });
     id = submitted.id;
@@ -92,6 +97,12 @@ async function generate({ client, options, signal }: Call, operand: string): Pro
     if (signal.aborted && id !== undefined)
       process.stderr.write(`The generation continues. Save it with: gpt-image-hub get ${id} -o image.png\n`);
   }
+}
+
+async function estimate({ client, options, signal }: Call, request: GenerationRequest): Promise<void> {
+  const price = await client.estimate(request, { signal });
+  if (options.json) return printJson(price);
+  print(`${price.credits} credits\t${price.balance.credits} left\t${price.n} × ${price.size}`);
 }
 
 /** Saves the images of a generation, and says what they are and cost. */
@@ -158,6 +169,17 @@ async function credits({ client, options, signal }: Call): Promise<void> {
   if (options.json) return printJson(balance);
   const expiry = balance.next_expiration === null ? "" : `\tthe next expire at ${balance.next_expiration}`;
   print(`${balance.credits} credits${expiry}`);
+}
+
+async function usage({ client, options, signal }: Call): Promise<void> {
+  for (const row of await client.usage({ from: options.from, to: options.to }, { signal })) {
+    if (options.json) printJson(row);
+    else {
+      const { day, api_key_id, model, generations, images, credits: spent } = row;
+      const labels = [day, api_key_id ?? "pages", model ?? "unknown model"];
+      print([...labels, `${generations} generations`, `${images} images`, `${spent} credits`].join("\t"));
+    }
+  }
 }
 
 /** Checks a key and stores it. */
