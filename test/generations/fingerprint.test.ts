@@ -15,7 +15,11 @@ async function requestOf(fields: object, changes: Partial<AskedRequest> = {}): P
     origin: "https://hub.example",
     test: null,
   };
-  const priced = await readRequest(GenerationInput.parse(asked), context, readConfig({}));
+  const priced = await readRequest(
+    GenerationInput.parse(asked),
+    context,
+    readConfig({ IMAGE_PROVIDER: "sketch" }),
+  );
   if (priced.kind !== "priced") throw new Error(JSON.stringify(priced));
   return { ...priced.request, ...changes };
 }
