@@ -37,7 +37,7 @@ export default defineConfig(async () => {
         requests: Number(process.env["FUZZ_REQUESTS"] ?? 300),
         seed: Number(process.env["FUZZ_SEED"] ?? 1),
       },
-      // No multiple of the ways to crash, so that the sample has all of them.
+      // Shares no divisor with the number of ways to crash, so that the sample has all of them.
       crashEvery: Number(process.env["CRASH_EVERY"] ?? 7),
     },
     // Enough for the largest tables on a loaded machine.
