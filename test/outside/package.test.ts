@@ -199,7 +199,7 @@ describe("the command line", () => {
     expect((await hub(["models"])).out).toMatch(/^gpt-image-2\tGPT IMAGE 2\t1K 8, 2K 10, 4K 12 credits\t$/m);
     expect((await hub(["credits"])).out).toMatch(/^\d+ credits\n$/);
     const estimate = await hub(["three ships", "-n", "3", "--estimate"]);
-    expect(estimate.out).toMatch(/^24 credits\t\d+ left\t3 × \w+\n$/);
+    expect(estimate.out).toMatch(/^24 credits\t\d+ left\t3 x \w+\n$/);
     const [usage] = (await hub(["usage"])).out.split("\n");
     expect(usage).toMatch(/^20\S+\tkey_\w+\tgpt-image-2\t\d+ generations\t\d+ images\t\d+ credits$/);
     expect(JSON.parse((await hub(["credits", "--json"])).out)).toMatchObject({ object: "credit_balance" });

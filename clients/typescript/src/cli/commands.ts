@@ -102,7 +102,7 @@ async function generate({ client, options, signal }: Call, operand: string): Pro
 async function estimate({ client, options, signal }: Call, request: GenerationRequest): Promise<void> {
   const price = await client.estimate(request, { signal });
   if (options.json) return printJson(price);
-  print(`${price.credits} credits\t${price.balance.credits} left\t${price.n} × ${price.size}`);
+  print(`${price.credits} credits\t${price.balance.credits} left\t${price.n} x ${price.size}`);
 }
 
 /** Saves the images of a generation, and says what they are and cost. */
