@@ -106,5 +106,5 @@ export async function storedReferences(): Promise<string[]> {
 
 /** Waits until the probe returns something: the queue and the alarm work in their own time. */
 export function eventually<T>(probe: () => T | Promise<T>) {
-  return vi.waitUntil(probe, { timeout: 15_000, interval: 50 });
+  return vi.waitUntil(probe, { timeout: 25_000, interval: 50 });
 }
