@@ -276,7 +276,7 @@ const estimateCost = tool({
   name: "estimate_cost",
   title: "Estimate the cost",
   description:
-    "Shows what generate_image would cost with the same arguments, and whether the balance suffices. It charges nothing and refuses what generate_image would refuse.",
+    "Shows what generate_image would cost with the same arguments, and whether the balance is enough. It charges nothing and refuses what generate_image would refuse.",
   annotations: READS,
   scope: "generate",
   input: GenerateInput,

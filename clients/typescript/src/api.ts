@@ -181,7 +181,7 @@ export type Estimate = {
   /** The price of all images. A test key is not charged for it. */
   credits: number;
   balance: CreditBalance;
-  /** Whether the balance and the limit of the key suffice for it now. A test key can always afford it. */
+  /** Whether the balance and the limit of the key are enough for it now. A test key can always afford it. */
   affordable: boolean;
 };
 

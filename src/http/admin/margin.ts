@@ -3,7 +3,8 @@ import * as z from "zod";
 import { listCost, MARGIN_ROWS, readMargin } from "../../billing/margin.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { CURSOR_DESCRIPTION, count, named, page, timestamp } from "../fields.ts";
+import { count, named, page, timestamp } from "../fields.ts";
+import { logCursor, renderLogCursor } from "./log-cursor.ts";
 
 const MarginQuery = z.strictObject({
   from: timestamp
@@ -12,18 +13,7 @@ const MarginQuery = z.strictObject({
   to: timestamp
     .default(Number.MAX_SAFE_INTEGER)
     .meta({ description: "The end of the time, not included. Now by default." }),
-  cursor: z
-    .string()
-    .regex(/^user_[0-9A-Z]{26}:gen_[0-9A-Z]{26}$/, {
-      message: "cursor must be the next_cursor of an earlier answer.",
-    })
-    .transform((text) => {
-      const [userId = "", generationId = ""] = text.split(":");
-      return { userId, generationId };
-    })
-    .optional()
-    .transform((place) => place ?? null)
-    .meta({ description: CURSOR_DESCRIPTION }),
+  cursor: logCursor,
 });
 
 const MarginReport = named("MarginReport", () =>
@@ -78,7 +68,6 @@ margin.get(
       ...{ generations: row.generations, images: row.images, credits: row.credits },
       provider_cost_usd_micros: listCost(row),
     }));
-    const next_cursor = next && `${next.userId}:${next.generationId}`;
-    return c.json({ object: "list", data, has_more: next !== null, next_cursor });
+    return c.json({ object: "list", data, has_more: next !== null, next_cursor: renderLogCursor(next) });
   },
 );

@@ -3,25 +3,12 @@ import * as z from "zod";
 import { reconcile as compare, type Discrepancy, type Page } from "../../generations/reconcile.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
-import { CURSOR_DESCRIPTION, count, named, page } from "../fields.ts";
+import { count, named, page } from "../fields.ts";
+import { logCursor, renderLogCursor } from "./log-cursor.ts";
 import { audit } from "./operator.ts";
 import { USER_ID_EXAMPLE } from "./users.ts";
 
-/** `cursor` is the `next_cursor` of the page before: a user, and the generation of theirs that it stopped at. */
-const ReconcileQuery = z.strictObject({
-  cursor: z
-    .string()
-    .regex(/^user_[0-9A-Z]{26}(:gen_[0-9A-Z]{26})?$/, {
-      message: "cursor must be the next_cursor of an earlier answer.",
-    })
-    .transform((text) => {
-      const [userId = "", generationId = ""] = text.split(":");
-      return { userId, generationId };
-    })
-    .optional()
-    .transform((place) => place ?? null)
-    .meta({ description: CURSOR_DESCRIPTION }),
-});
+const ReconcileQuery = z.strictObject({ cursor: logCursor });
 
 const Reconciliation = named("Reconciliation", () =>
   z.strictObject({
@@ -112,7 +99,7 @@ function renderReconciliation({
     differences: differences.map(renderDiscrepancy),
     repaired,
     has_more: next !== null,
-    next_cursor: next && [next.userId, next.generationId].filter((part) => part !== "").join(":"),
+    next_cursor: renderLogCursor(next),
   };
 }
 

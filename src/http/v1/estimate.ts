@@ -29,7 +29,7 @@ export const Estimate = named("Estimate", () =>
     balance: CreditBalance,
     affordable: z.boolean().meta({
       description:
-        "Whether the balance and the limit of the key suffice for it now. A test key can always afford it.",
+        "Whether the balance and the limit of the key are enough for it now. A test key can always afford it.",
     }),
   }),
 );
