@@ -6,16 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { install, main, projectNode, run, vitest } from "./lib.mjs";
 
-const PROJECTS = [
-  "--project",
-  "workerd",
-  "--project",
-  "isolated",
-  "--project",
-  "openai",
-  "--project",
-  "outside",
-];
+const PROJECTS = ["units", "workerd", "openai", "outside"].flatMap((name) => ["--project", name]);
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
