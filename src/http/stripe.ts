@@ -43,7 +43,7 @@ stripe.post(
     const signature = c.req.header("Stripe-Signature") ?? "";
     const event = await gateway.readEvent(body.text, signature, Date.now());
     if (event === null)
-      throw invalidRequest("Stripe-Signature does not sign this body now.", "Stripe-Signature");
+      throw invalidRequest("Stripe-Signature is invalid or older than five minutes.", "Stripe-Signature");
     const fact = readFact(event);
     if (fact !== null) await applyFact(c.env, gateway, fact, Date.now());
     return c.json({ received: true });
