@@ -1,29 +1,59 @@
 /**
- * `npm test`: runs all tests that need no browser, or the named files or projects. The last line is the count.
+ * `npm test`: runs all tests that need no browser, or the named files or projects. The last line is the count. With
+ * `CI=true`, a few failed files are run a second time: a test that passes then is reported as unstable, not as failed.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { install, main, projectNode, run, vitest } from "./lib.mjs";
+import { install, main, projectNode, root, run, vitest } from "./lib.mjs";
 
 const PROJECTS = ["units", "workerd", "openai", "outside"].flatMap((name) => ["--project", name]);
+
+/** More failed files than this are no accident: they are not run again. */
+const FILES_AGAIN_MAX = 3;
+
+/** @typedef {{ name: string, status: string, assertionResults: { status: string, fullName: string }[] }} FileResult */
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
   const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-test-"));
   try {
-    const report = join(directory, "report.json");
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
     const named = process.argv.slice(2);
+    const isFlag = named.map((name, index) => name.startsWith("-") || named[index - 1] === "--project");
+    const flags = named.filter((_, index) => isFlag[index]);
     const projects = named.includes("--project") ? [] : PROJECTS;
     // A failed test shows the log lines of its Worker; a passed one shows none.
     const quiet = named.some((name) => name.startsWith("--silent")) ? [] : ["--silent=passed-only"];
-    const args = ["run", "--config", "test/vitest.config.ts", ...reporters, ...quiet, ...projects, ...named];
     const environment = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: "1" } : process.env;
-    const { code } = await run(projectNode, [vitest, ...args], { stop, filter: isOfTests(), environment });
-    const { passed, failed } = countTests(report);
-    console.log(`${passed} passed, ${failed} failed`);
-    return passed + failed === 0 ? 1 : code;
+    /** @param {string} reportName @param {string[]} names */
+    const runVitest = async (reportName, names) => {
+      const report = join(directory, reportName);
+      const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+      const args = [
+        "run",
+        "--config",
+        "test/vitest.config.ts",
+        ...reporters,
+        ...quiet,
+        ...projects,
+        ...names,
+      ];
+      const { code } = await run(projectNode, [vitest, ...args], { stop, filter: isOfTests(), environment });
+      return { code, files: readReport(report) };
+    };
+    let { code, files } = await runVitest("report.json", named);
+    const failed = files.filter(({ status }) => status === "failed");
+    if (process.env["CI"] === "true" && failed.length > 0 && failed.length <= FILES_AGAIN_MAX) {
+      const names = failed.map(({ name }) => name.slice(root.length + 1));
+      console.log(`Running again: ${names.join(", ")}`);
+      const again = await runVitest("again.json", [...flags, ...names]);
+      code = again.code;
+      for (const test of failedTests(failed)) console.log(`Failed at first: ${test}`);
+      files = [...files.filter((file) => !failed.includes(file)), ...again.files];
+    }
+    const count = countTests(files);
+    console.log(`${count.passed} passed, ${count.failed} failed`);
+    return count.passed + count.failed === 0 ? 1 : code;
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -44,14 +74,22 @@ function isOfTests() {
   };
 }
 
+/** @param {FileResult[]} files */
+function failedTests(files) {
+  return files.flatMap(({ name, assertionResults }) => {
+    const failures = assertionResults.filter(({ status }) => status === "failed");
+    return failures.length === 0 ? [name] : failures.map(({ fullName }) => `${name}: ${fullName}`);
+  });
+}
+
 /**
  * A file that could not run counts as one failed test.
- * @param {string} report vitest's JSON
+ * @param {FileResult[]} files
  */
-function countTests(report) {
+function countTests(files) {
   let passed = 0;
   let failed = 0;
-  for (const file of readReport(report)) {
+  for (const file of files) {
     const statuses = file.assertionResults.map(({ status }) => status);
     passed += statuses.filter((status) => status === "passed").length;
     const failures = statuses.filter((status) => status === "failed").length;
@@ -61,8 +99,8 @@ function countTests(report) {
 }
 
 /**
- * @param {string} report
- * @returns {{ status: string, assertionResults: { status: string }[] }[]} empty when vitest wrote no report
+ * @param {string} report the path of vitest's JSON
+ * @returns {FileResult[]} empty when vitest wrote no report
  */
 function readReport(report) {
   try {
