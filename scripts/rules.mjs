@@ -16,6 +16,7 @@ const ENTRY = "src/index.ts";
  */
 const FOLDERS = new Map([
   ["pages", ["billing", "auth", "http", "generations", "references", "account", "keys", "catalogue"]],
+  ["jobs", ["auth", "users"]],
   ["auth", ["db", "users"]],
   ["users", ["db"]],
   ["mcp", ["http", "generations", "references", "account", "keys", "catalogue"]],

@@ -1,7 +1,7 @@
-import { readConfig } from "./config.ts";
 import { consume } from "./generations/consume.ts";
 import { app, createApp, isApiPath } from "./http/app.ts";
 import { pathOf } from "./http/paths.ts";
+import { runDueJobs } from "./jobs/jobs.ts";
 import { log } from "./log.ts";
 
 export { Account } from "./account/account.ts";
@@ -57,10 +57,7 @@ export default {
     return await (await site).fetch(request, env, context);
   },
   queue: consumeBatch,
-  async scheduled(_, env) {
-    const { removeExpired } = await import("./auth/cleanup.ts");
-    const { grantOwedCredits } = await import("./users/signup-credits.ts");
-    await removeExpired(env.DB, Date.now());
-    await grantOwedCredits(env, readConfig(env).SIGNUP_CREDITS, Date.now());
+  async scheduled({ scheduledTime }, env) {
+    await runDueJobs(env, scheduledTime);
   },
 } satisfies ExportedHandler<Env>;

@@ -7,8 +7,8 @@ const ROWS_A_STATEMENT = 1_000;
 const ROUNDS_MAX = 50;
 
 /**
- * Deletes expired sessions, verifications and counted attempts: at most 50,000 of each in one run. Run by the Worker's
- * daily cron.
+ * Deletes expired sessions, verifications and counted attempts: at most 50,000 of each in one run. Run by a
+ * daily job.
  */
 export async function removeExpired(d1: D1Database, now: number): Promise<void> {
   const db = drizzle(d1);

@@ -58,7 +58,7 @@ export async function grantDueCredits(
   }
 }
 
-/** Grants sign-up credits that are still due to verified users after a failure. Run by the daily cron. */
+/** Grants sign-up credits that are still due to verified users after a failure. Run by a daily job. */
 export async function grantOwedCredits(env: Env, credits: number, now: number): Promise<void> {
   const owed = await drizzle(env.DB)
     .select()

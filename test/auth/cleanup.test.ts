@@ -47,7 +47,7 @@ it("deletes expired rows in steps, and nothing else", async () => {
   const now = Date.now();
   await fill(id, 2_001, now - 1);
   await fill(id, 3, now + 60_000);
-  await worker.scheduled(createScheduledController(), env);
+  await worker.scheduled(createScheduledController({ scheduledTime: Date.UTC(2026, 0, 1, 3, 15) }), env);
   expect(await left()).toEqual([{ n: 3 }, { n: 3 }, { n: 3 }]);
   expect(said.map((line) => JSON.parse(line))).toContainEqual({
     ...{ event: "expired_removed", sessions: 2_001, verifications: 2_001, attempts: 2_001 },
