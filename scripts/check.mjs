@@ -26,7 +26,10 @@ await main(async (stop) => {
     ["nothing unused", () => tool("knip/bin/knip.js", "--treat-config-hints-as-errors")],
     ["nothing that only tests use", () => tool("knip/bin/knip.js", ...USED_IN_PRODUCTION)],
     ["migrations only add, and keep WITHOUT ROWID", () => node(stop, "scripts/migrations.mjs")],
-    ["development and production share no names", () => node(stop, "scripts/environments.mjs")],
+    [
+      "environments share no names, and staging is like production",
+      () => node(stop, "scripts/environments.mjs"),
+    ],
     ["src/env.d.ts matches wrangler.toml", () => node(stop, wrangler, ...WORKER_TYPES, "--check")],
     ...databases.map(
       /** @returns {[string, () => Promise<{ code: number, output: string }>]} */

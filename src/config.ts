@@ -4,8 +4,11 @@ const seconds = (preset: number, most: number) => z.coerce.number().int().min(1)
 const limit = z.coerce.number().int().min(0).max(100_000).default(0);
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
-/** A queue consumer is stopped after 15 minutes (https://developers.cloudflare.com/queues/platform/limits/). */
-const RUN_SECONDS_MAX = 900;
+/**
+ * A queue consumer is stopped after 15 minutes (https://developers.cloudflare.com/queues/platform/limits/). A run needs the
+ * last minute to report its result.
+ */
+const RUN_SECONDS_MAX = 840;
 const SIGNUP_CREDITS_MAX = 1_000_000;
 
 const Config = z.object({
@@ -52,6 +55,8 @@ const Config = z.object({
   ALLOW_INSECURE_URLS: z.stringbool().default(false),
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
+  /** Accepted too, while the operator's scripts change to a new token. */
+  ADMIN_TOKEN_PREVIOUS: z.string().min(1).optional(),
   /** Signs session cookies. Without it, nobody can sign in. */
   AUTH_SECRET: z.string().optional(),
   GITHUB_CLIENT_ID: z.string().optional(),

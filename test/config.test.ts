@@ -59,7 +59,7 @@ describe("readConfig", () => {
 
   it.each([
     ["SYNC_WAIT_SECONDS", 1, 3_600],
-    ["RUN_DEADLINE_SECONDS", 1, 900],
+    ["RUN_DEADLINE_SECONDS", 1, 840],
     ["QUEUE_DEADLINE_SECONDS", 1, 86_400],
     ["PROVIDER_ATTEMPTS", 1, 10],
     ["RATE_LIMIT_PER_MINUTE", 0, 100_000],

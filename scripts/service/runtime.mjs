@@ -18,6 +18,7 @@ const GROUP_ENDS_WITHIN_MS = 500;
  * generated when they are not set.
  */
 export const WORKER_VARIABLES = [
+  "ADMIN_TOKEN_PREVIOUS",
   "IMAGE_PROVIDER",
   "OPENAI_BASE_URL",
   "PUBLIC_BASE_URL",

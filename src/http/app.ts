@@ -57,6 +57,7 @@ export function createApp(): Hono<AppEnv> {
       ms: Date.now() - started,
       user_id: c.get("userId"),
       generation_id: c.get("generationId"),
+      version: c.env.VERSION?.id,
     });
   });
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }));

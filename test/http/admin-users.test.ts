@@ -74,6 +74,23 @@ describe("the operator's token", () => {
     expect((await call("GET", path, { key: long, settings: { ADMIN_TOKEN: long } })).status).toBe(200);
   });
 
+  it("can be the previous one while it is rotated, if that has 32 characters", async () => {
+    const callWith = (key: string, previous: string | undefined) =>
+      call("GET", "/api/admin/users?email=a@b.co", { key, settings: { ADMIN_TOKEN_PREVIOUS: previous } });
+    const old = "o".repeat(32);
+    expect((await callWith(old, old)).status).toBe(200);
+    expect((await callWith(ADMIN_TOKEN, old)).status).toBe(200);
+    const short = "o".repeat(31);
+    for (const [key, previous] of [
+      [`${old}x`, old],
+      [old, undefined],
+      [short, short],
+      ["", ""],
+    ] as const) {
+      expect((await callWith(key, previous)).status).toBe(401);
+    }
+  });
+
   it("is compared in constant time, whatever its length", async () => {
     const compare = vi.spyOn(crypto.subtle, "timingSafeEqual");
     for (const token of ["x", "x".repeat(5_000), ADMIN_TOKEN]) {

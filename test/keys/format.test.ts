@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import security from "../../SECURITY.md?raw";
 import { displayOf, hashKey, isWellFormed, makeKey, readBearer } from "../../src/keys/format.ts";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -15,6 +16,12 @@ const KEYS = [
 ] as const;
 
 const cryptographic = (count: number) => crypto.getRandomValues(new Uint8Array(count));
+
+it("is found by the expression that SECURITY.md gives to secret scanners", () => {
+  const [expression = ""] = /^gih_.*$/m.exec(security) ?? [];
+  const text = KEYS.map((key) => `Authorization: Bearer ${key}\n`).join("");
+  expect(text.match(new RegExp(expression, "g"))).toEqual([...KEYS]);
+});
 
 it("has the CRC-32 of the IEEE polynomial in this runtime", () => {
   expect(crc32("123456789").toString(16)).toBe("cbf43926");

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sharedResources } from "../../scripts/environments.mjs";
+import { bindingsApart, sharedResources } from "../../scripts/environments.mjs";
 import { findViolations } from "../../scripts/rules.mjs";
 
 /** Which folders may import which in the project below. */
@@ -178,4 +178,23 @@ it("lists the resources that development and production share", () => {
   ]);
   const deadInBoth = { ...environment("-dev"), queues: { consumers: environment("").queues.consumers } };
   expect(sharedResources(deadInBoth, environment(""))).toEqual(["queue work", "queue dead"]);
+  const limited = { ...environment("-dev"), ratelimits: [{ name: "GUARD", namespace_id: "1" }] };
+  const guarded = { ...environment(""), ratelimits: [{ name: "GUARD", namespace_id: "1" }] };
+  expect(sharedResources(limited, guarded)).toEqual(["rate limit 1"]);
+});
+
+it("lists the bindings that only one of staging and production has", () => {
+  const staging = {
+    r2_buckets: [{ binding: "IMAGES", bucket_name: "a" }],
+    durable_objects: { bindings: [{ name: "ACCOUNT", class_name: "Account" }] },
+    queues: { producers: [{ binding: "GENERATIONS", queue: "a" }] },
+  };
+  const production = {
+    ...staging,
+    queues: { producers: [...staging.queues.producers, { binding: "GENERATIONS_2", queue: "b" }] },
+  };
+  expect(bindingsApart(staging, production)).toEqual([]);
+  expect(bindingsApart(staging, { ...production, ai: { binding: "AI" } })).toEqual(["AI"]);
+  expect(bindingsApart({ ...staging, ratelimits: [{ name: "GUARD" }] }, production)).toEqual(["GUARD"]);
+  expect(bindingsApart(staging, { ...production, durable_objects: { bindings: [] } })).toEqual(["ACCOUNT"]);
 });

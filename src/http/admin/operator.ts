@@ -12,13 +12,13 @@ const TOKEN_LENGTH_MIN = 32;
 const warned = new WeakSet<object>();
 
 /**
- * Lets in requests with the operator's token. Without a token of at least 32 characters these routes do not exist.
+ * Lets in requests with the operator's token, or with its predecessor. Without a token of at least 32 characters these routes do not exist.
  *
  * Not `hono/bearer-auth`, which answers a malformed header with 400, refuses tokens with other characters than RFC 6750
  * names, and does not ask about a missing or malformed header, which counts as a failure here.
  */
 export const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
-  const { ADMIN_TOKEN } = readConfig(c.env);
+  const { ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS } = readConfig(c.env);
   if (ADMIN_TOKEN === undefined) throw notFound();
   if (ADMIN_TOKEN.length < TOKEN_LENGTH_MIN) {
     if (!warned.has(c.env)) log("admin_token_too_short", { length_min: TOKEN_LENGTH_MIN });
@@ -27,7 +27,7 @@ export const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
   }
   const [, presented] = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
   await limitFailures(c, presented === undefined ? null : await sha256Hex(presented), async () => {
-    if (presented !== undefined && (await sameSecret(presented, ADMIN_TOKEN))) return;
+    if (presented !== undefined && (await isOneOf(presented, [ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS]))) return;
     const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
     throw new ApiError(code, "This needs the operator's token.", {
       headers: { "WWW-Authenticate": "Bearer" },
@@ -52,6 +52,14 @@ export function audit(
   fields: Record<string, string | number | boolean | null | undefined>,
 ): void {
   log("admin_action", { request_id: c.var.requestId, action, ...fields });
+}
+
+/** Whether a token is one of these. Those that are unset or too short open nothing. */
+async function isOneOf(presented: string, tokens: readonly (string | undefined)[]): Promise<boolean> {
+  const checks = tokens.map(
+    async (token = "") => token.length >= TOKEN_LENGTH_MIN && (await sameSecret(presented, token)),
+  );
+  return (await Promise.all(checks)).includes(true);
 }
 
 /** Compares digests, in constant time: nothing of the secret shows in how long a wrong one takes. */
