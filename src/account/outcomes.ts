@@ -48,7 +48,15 @@ export type RepeatOutcome =
   /** An earlier request with this idempotency key, or an earlier attempt of this SDK call, created the generation. */
   | ({ kind: "repeated" } & Ended)
   /** The idempotency key was used for another request. */
-  | { kind: "conflict" };
+  | { kind: "conflict" }
+  /** The generation that the earlier request created was deleted. */
+  | { kind: "deleted" };
+
+/**
+ * `pending`: it is deleted, but the log or the storage did not respond, so the alarm removes the rest. `unfinished`: it has
+ * not ended. `unknown`: the account does not have it, or has deleted it before.
+ */
+export type DeleteOutcome = "deleted" | "pending" | "unfinished" | "unknown";
 
 export type WorkOutcome =
   | { kind: "run"; job: Job }
