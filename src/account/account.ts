@@ -50,11 +50,13 @@ import type {
   DeleteOutcome,
   Ended,
   FinishOutcome,
+  GenerationFacts,
   GrantOutcome,
   LeaseOutcome,
   ReferenceRefusal,
   RepeatOutcome,
   ReverseOutcome,
+  RewindOutcome,
   SubmitOutcome,
   UploadRequest,
   WorkOutcome,
@@ -131,6 +133,7 @@ export class Account extends DurableObject<Env> {
     super(state, env);
     migrate(state.storage);
     const { sql } = state.storage;
+    if (state.id.name !== undefined) sql.exec("INSERT OR IGNORE INTO owner VALUES (1, ?)", state.id.name);
     this.#notices = new Notices({
       sql,
       userId: () => this.#userId,
@@ -533,6 +536,16 @@ export class Account extends DurableObject<Env> {
     return generation && detailOf(generation);
   }
 
+  /** What the account knows of a generation of the last day, deleted or not; null when it has none. */
+  facts(id: string): GenerationFacts | null {
+    const generation = this.#generations.get(id);
+    if (generation === null) return null;
+    const { mode, keyId, beganAt, deadline, dueAt, providerCalls, fence, allocations } = generation;
+    const { logged: isLogged, referencesDeleted: areReferencesDeleted, deletedAt } = generation;
+    const life = { mode, keyId, beganAt, deadline, dueAt, providerCalls, fence, allocations };
+    return { ...life, isLogged, areReferencesDeleted, deletedAt };
+  }
+
   /** The generations that have not ended, newest first, at most 100. */
   unfinished(): GenerationDetail[] {
     return this.#generations.unfinished(UNFINISHED_LISTED_MAX).map(detailOf);
@@ -712,6 +725,27 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
+   * Makes the account go back to a moment of the last 30 days when it next restarts. All of it goes back: ledger,
+   * generations, idempotency keys, and what the log has.
+   * @param to ms since 1970, or the bookmark of an earlier rewind
+   */
+  async prepareRewind(to: number | string): Promise<RewindOutcome> {
+    const { storage } = this.ctx;
+    try {
+      const bookmark = typeof to === "string" ? to : await storage.getBookmarkForTime(to);
+      return { kind: "armed", undo: await storage.onNextSessionRestoreBookmark(bookmark) };
+    } catch (error) {
+      if (/point-in-time recovery/.test(describe(error))) return { kind: "unsupported" };
+      throw error;
+    }
+  }
+
+  /** Ends the object. Its next call starts it again. @throws always: the call has no answer */
+  restart(): void {
+    this.ctx.abort("restarted by an operator");
+  }
+
+  /**
    * Decides what is due, arms the next alarm, then makes the deliveries that are due, each on its own and for a bounded
    * time, and arms again. It never throws: the platform gives up after six attempts.
    */
@@ -887,8 +921,10 @@ export class Account extends DurableObject<Env> {
 
   get #userId(): string {
     const { name } = this.ctx.id;
-    invariant(name !== undefined, "an account is named by its user's id");
-    return name;
+    if (name !== undefined) return name;
+    const [owner] = this.ctx.storage.sql.exec<{ user_id: string }>("SELECT user_id FROM owner");
+    invariant(owner !== undefined, "an account is named by its user's id");
+    return owner.user_id;
   }
 
   get #deliver(): Outbox {

@@ -188,6 +188,9 @@ const STEPS: readonly string[] = [
     due_at INTEGER NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX due_deletions ON deletions (due_at);`,
+
+  // 10. Whose account it is: an object that is opened by its id, and not by its name, does not know its name.
+  "CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 1), user_id TEXT NOT NULL);",
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

@@ -46,6 +46,8 @@ const ROUTES: Record<string, Ids> = {
   "DELETE /api/admin/api_keys/:id": "operator",
   "GET /api/admin/users/:id/purchases": "operator",
   "POST /api/admin/users/:id/grants/:grant_id/reverse": "operator",
+  "POST /api/admin/users/:id/rewind": "operator",
+  "GET /api/admin/generations/:id": "operator",
   "POST /api/admin/providers/:name": "operator",
 };
 
