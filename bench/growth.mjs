@@ -92,7 +92,7 @@ async function fill({ users, logDatabase, execInAccount }, { generations, entrie
     await logDatabase.batch([
       logDatabase.prepare(
         `INSERT INTO generations SELECT ${user}, ${FILLED_ID}, 'succeeded', 'gpt-image-2', value, value + 20000, 8, 0,
-           '${JSON.stringify(LOGGED_REQUEST)}', NULL, replace('${JSON.stringify([LOGGED_IMAGE])}', '@', value) FROM (${rows})`,
+           '${JSON.stringify(LOGGED_REQUEST)}', NULL, replace('${JSON.stringify([LOGGED_IMAGE])}', '@', value), NULL FROM (${rows})`,
       ),
       logDatabase.prepare(
         `INSERT INTO credit_entries SELECT ${user}, 10000000 + value, 'charge', -8, ${CREDITS}, ${FILLED_ID}, 'grant0', value

@@ -98,7 +98,7 @@ async function openAccount(origin) {
     return response.json();
   };
   const { id } = await operate("/users", { email: "bench@example.com" });
-  await operate(`/users/${id}/credits`, { credits: 1_000_000 });
+  await operate(`/users/${id}/credits`, { id: "bench", credits: 1_000_000 });
   return (await operate(`/users/${id}/api_keys`, { name: "bench" })).api_key;
 }
 

@@ -78,7 +78,7 @@ export async function startWorker(directory, { provider, queue = false, settings
             PROVIDER_GATE: { className: "ProviderGate", useSQLite: true },
           },
           d1Databases: { DB: "db", LOG: "log" },
-          r2Buckets: { IMAGES: "images", REFERENCES: "references" },
+          r2Buckets: { IMAGES: "images", REFERENCES: "references", BACKUPS: "backups" },
           queueProducers: { GENERATIONS: "generations" },
           ...(queue && { queueConsumers: { generations: { maxBatchSize: 5, maxBatchTimeout: 0 } } }),
         },

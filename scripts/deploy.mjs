@@ -17,6 +17,8 @@ import { Failure, install, main, projectNode, root, run, wrangler } from "./lib.
 
 /** Objects in this bucket are needed for a day at most. A failed deletion leaves them behind. */
 const REFERENCES_EXPIRE_DAYS = 3;
+/** Of deleted users, too, nothing is kept for longer. */
+const BACKUPS_EXPIRE_DAYS = 30;
 /** The parts of an upload that was never completed are billed until they are deleted. */
 const ABORT_UPLOADS_DAYS = 1;
 const SECRET_LENGTH_MIN = 32;
@@ -46,7 +48,7 @@ const environment = values.env;
  * @typedef {{ code: number, output: string }} Result
  * @typedef {{ stop: AbortSignal, config: Config }} Context
  * @typedef {{ name: string, url: string, databases: { binding: string, name: string }[], buckets: string[],
- *   references: string, queues: string[] }} Config
+ *   references: string, backups: string, queues: string[] }} Config
  * @typedef {{ title: string, work: (context: Context) => Promise<string> }} Step `work` returns what was done
  */
 
@@ -80,7 +82,7 @@ await main(async (stop) => {
 });
 
 /** What a step would do, for `--dry-run`. @param {Step["work"]} work @param {Config} config */
-function planOf(work, { name, url, databases, buckets, references, queues }) {
+function planOf(work, { name, url, databases, buckets, references, backups, queues }) {
   switch (work) {
     case checkAccount:
       return "would stop unless wrangler is logged in.";
@@ -89,7 +91,7 @@ function planOf(work, { name, url, databases, buckets, references, queues }) {
     case createBuckets:
       return `would create those missing of ${buckets.join(", ")}.`;
     case setLifecycle:
-      return `would delete objects of ${references} after ${REFERENCES_EXPIRE_DAYS} days.`;
+      return `would delete objects of ${references} after ${REFERENCES_EXPIRE_DAYS} days, and of ${backups} after ${BACKUPS_EXPIRE_DAYS}.`;
     case createQueues:
       return `would create those missing of ${queues.join(", ")}.`;
     case setSecrets:
@@ -136,6 +138,7 @@ async function readEnvironment() {
     })),
     buckets: config.r2_buckets.flatMap(({ bucket_name }) => bucket_name ?? []),
     references: bucketOf("REFERENCES") ?? "",
+    backups: bucketOf("BACKUPS") ?? "",
     queues: [...new Set(queues.filter((queue) => queue !== undefined))],
   };
 }
@@ -218,6 +221,7 @@ async function createMissing(names, exists, create) {
 async function setLifecycle({ stop, config }) {
   const rules = [
     [config.references, "expire", "--expire-days", String(REFERENCES_EXPIRE_DAYS)],
+    [config.backups, "expire", "--expire-days", String(BACKUPS_EXPIRE_DAYS)],
     ...config.buckets.map((bucket) => [
       bucket,
       "abort-uploads",

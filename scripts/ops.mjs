@@ -51,6 +51,42 @@ const COMMANDS = {
     work: async ([user], { name, type }) =>
       send("PATCH", `/users/${await idOf(user)}`, { name, account_type: type }),
   },
+  "user suspend": {
+    usage: "USER [--reason TEXT]",
+    what: "refuse a user's keys and pages from now on, and end the sessions",
+    asks: "Suspend this user?",
+    work: async ([user], { reason }) =>
+      send("PATCH", `/users/${await idOf(user)}`, { suspended: true, reason }),
+  },
+  "user resume": {
+    usage: "USER [--reason TEXT]",
+    what: "let a suspended user in again",
+    work: async ([user], { reason }) =>
+      send("PATCH", `/users/${await idOf(user)}`, { suspended: false, reason }),
+  },
+  "user delete": {
+    usage: "USER",
+    what: "delete a user with all images; the ledger stays under the id",
+    asks: "Delete this user, and all images? This cannot be undone.",
+    work: async ([user]) => send("DELETE", `/users/${await idOf(user)}`),
+  },
+  "user end-sessions": {
+    usage: "USER",
+    what: "sign a user out everywhere",
+    work: async ([user]) => send("DELETE", `/users/${await idOf(user)}/sessions`),
+  },
+  "generation show": {
+    usage: "USER GENERATION",
+    what: "everything that is known of a generation",
+    work: async ([user, id = ""]) =>
+      send("GET", `/generations/${encodeURIComponent(id)}?user_id=${await idOf(user)}`),
+  },
+  "user rewind": {
+    usage: "USER TIME",
+    what: "put an account back to a time of the last 30 days",
+    asks: "Put this account back? Grants and charges since then are lost: read docs/operations.md first.",
+    work: async ([user, at]) => send("POST", `/users/${await idOf(user)}/rewind`, { at }),
+  },
   grant: {
     usage: "USER CREDITS [--id ID] [--reason TEXT] [--expires TIME]",
     what: "grant credits; the same --id again adds nothing",

@@ -1,6 +1,13 @@
 import * as z from "zod";
 
 const seconds = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+const days = (least: number) =>
+  z.coerce
+    .number()
+    .int()
+    .max(36_500)
+    .refine((value) => value === 0 || value >= least, { message: `must be 0, or at least ${least}` })
+    .default(0);
 const limit = z.coerce.number().int().min(0).max(100_000).default(0);
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
@@ -53,6 +60,10 @@ const Config = z.object({
   MAX_CONCURRENT_GENERATIONS: limit,
   /** Development only: see {@link mayCallInsecureUrls}. */
   ALLOW_INSECURE_URLS: z.stringbool().default(false),
+  /** After so many days, a generation is deleted, with its images; 0: never. */
+  RETENTION_DAYS: days(1),
+  /** After so many days, its row in the log is deleted, too; 0: never. The accounts compare the log for two days. */
+  LOG_RETENTION_DAYS: days(3),
   PROVIDER_ATTEMPTS: z.coerce.number().int().min(1).max(10).default(3),
   ADMIN_TOKEN: z.string().min(1).optional(),
   /** Accepted too, while the operator's scripts change to a new token. */

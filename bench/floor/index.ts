@@ -129,7 +129,7 @@ export class Account extends DurableObject<FloorEnv> {
     );
     await this.env.LOG.batch([
       this.env.LOG.prepare(
-        `INSERT INTO generations VALUES (?, ?, 'succeeded', 'gpt-image-2', ?, ?, 8, 0, ?, NULL, ?)
+        `INSERT INTO generations VALUES (?, ?, 'succeeded', 'gpt-image-2', ?, ?, 8, 0, ?, NULL, ?, NULL)
          ON CONFLICT DO NOTHING`,
       ).bind(userId, id, now, now, order.request, images),
       this.env.LOG.prepare(

@@ -11,6 +11,7 @@ import {
   type SubmitRefusal,
 } from "./admission.ts";
 import { applyCleanup, cleanupTasks } from "./cleanup.ts";
+import { Deletions } from "./deletions.ts";
 import { DAY_MS, periodAt } from "./key-limit.ts";
 import { bookGrant, type ChargeOutcome, charge, expire, type Grant, invariant, refund } from "./ledger.ts";
 import {
@@ -18,9 +19,11 @@ import {
   type BeginOutcome,
   begin,
   cancel,
+  DELETED_AT_ONCE_MAX,
   defer,
   type EndOutcome,
   end,
+  erase,
   type Generation,
   isEnded,
   isLive,
@@ -44,13 +47,16 @@ import type {
   Audit,
   Balance,
   CancelOutcome,
+  DeleteOutcome,
   Ended,
   FinishOutcome,
+  GenerationFacts,
   GrantOutcome,
   LeaseOutcome,
   ReferenceRefusal,
   RepeatOutcome,
   ReverseOutcome,
+  RewindOutcome,
   SubmitOutcome,
   UploadRequest,
   WorkOutcome,
@@ -86,8 +92,16 @@ const ALARM_ROWS_MAX = 50;
 const GRANTS_LISTED_MAX = 200;
 const UNFINISHED_LISTED_MAX = 100;
 
-/** What the alarm has to tell the outside: generations to queue, ended ones to clean up, references to remove. */
-type Due = { queue: string[]; ended: string[]; references: readonly UploadedReference[] };
+/**
+ * What the alarm has to do outside: generations to queue, ended ones to clean up, references and deleted generations to
+ * remove.
+ */
+type Due = {
+  queue: string[];
+  ended: string[];
+  references: readonly UploadedReference[];
+  deletions: string[];
+};
 
 /**
  * The account of one user: the ledger of credits, and the generations they paid for. Named by the user's id. Each
@@ -103,6 +117,7 @@ export class Account extends DurableObject<Env> {
   readonly #usage: UsageStore;
   readonly #repeats: Repeats;
   readonly #references: UploadedReferences;
+  readonly #deletions: Deletions;
   readonly #reversals: Reversals;
   readonly #webhooks: Webhooks;
   readonly #waiters = new Waiters<Ended | null>();
@@ -118,6 +133,7 @@ export class Account extends DurableObject<Env> {
     super(state, env);
     migrate(state.storage);
     const { sql } = state.storage;
+    if (state.id.name !== undefined) sql.exec("INSERT OR IGNORE INTO owner VALUES (1, ?)", state.id.name);
     this.#notices = new Notices({
       sql,
       userId: () => this.#userId,
@@ -131,6 +147,12 @@ export class Account extends DurableObject<Env> {
     this.#repeats = new Repeats(this.#generations, new RefusedCallStore(sql));
     this.#reversals = new Reversals(sql, this.#ledger);
     this.#references = new UploadedReferences(new ReferenceStore(sql));
+    this.#deletions = new Deletions({
+      sql,
+      remove: (ids, livemode, milliseconds) => this.#deliver.removeGenerations(ids, livemode, milliseconds),
+      commit: (work) => this.#commit(work),
+      armFor: (time) => this.#armFor(time),
+    });
     this.#webhooks = new Webhooks({
       sql,
       userId: () => this.#userId,
@@ -286,7 +308,7 @@ export class Account extends DurableObject<Env> {
   #decide(command: SubmitCommand, now: number): SubmitOutcome {
     const { id, sdkCall } = command;
     const known = this.#generations.get(id);
-    if (known) return this.#accepted(known, now);
+    if (known) return known.deletedAt === null ? this.#accepted(known, now) : { kind: "deleted" };
     this.#expireCredits(now);
     const refusedBefore = this.#repeats.refusedBefore(command, now);
     const repeated = this.#repeat(command, refusedBefore, now);
@@ -309,7 +331,9 @@ export class Account extends DurableObject<Env> {
     const byKey = this.#repeats.byKey(command);
     if (byKey === "conflict") return { kind: "conflict" };
     const repeated = byKey ?? (refusedBefore === null ? this.#repeats.join(command, now) : null);
-    return repeated && { kind: "repeated", generation: recordOf(repeated), balance: this.#balance() };
+    if (repeated === null) return null;
+    if (repeated.deletedAt !== null) return { kind: "deleted" };
+    return { kind: "repeated", generation: recordOf(repeated), balance: this.#balance() };
   }
 
   #charge(
@@ -424,9 +448,8 @@ export class Account extends DurableObject<Env> {
    */
   async cancel(id: string, livemode: boolean | null = null): Promise<CancelOutcome> {
     const outcome = this.#commit((now): CancelOutcome => {
-      const generation = this.#generations.get(id);
+      const generation = this.#find(id, livemode);
       if (!generation) return { kind: "unknown" };
-      if (livemode !== null && isLive(generation.request) !== livemode) return { kind: "unknown" };
       const canceled = cancel(generation, now);
       if (canceled.kind === "refused") return { kind: "refused", generation: recordOf(generation) };
       if (canceled.kind === "repeated") return { kind: "canceled", generation: recordOf(generation) };
@@ -439,6 +462,50 @@ export class Account extends DurableObject<Env> {
     return outcome;
   }
 
+  /**
+   * Deletes an ended generation: its prompt, labels and webhook here at once, then its content in the log and its images.
+   * Waits a short while for both. Its charge stays, and so does its idempotency key, for which no other generation is made.
+   * @param livemode its mode; null for either
+   */
+  async deleteGeneration(id: string, livemode: boolean | null): Promise<DeleteOutcome> {
+    const found = this.#commit((now): "unfinished" | "unknown" | "marked" => {
+      const generation = this.#find(id, livemode);
+      if (generation && !isEnded(generation)) return "unfinished";
+      if (generation) this.#erase(id, isLive(generation.request), now);
+      return this.#deletions.has(id, livemode) ? "marked" : "unknown";
+    });
+    if (found !== "marked") return found;
+    return (await this.#deletions.perform([id], CLEANUP_IN_ANSWER_MS)) ? "deleted" : "pending";
+  }
+
+  /**
+   * Deletes generations of one mode that the caller has found in this user's part of the log, at most
+   * {@link DELETED_AT_ONCE_MAX}. Repeating it changes nothing.
+   */
+  async deleteLogged(ids: readonly string[], livemode: boolean): Promise<"deleted" | "pending"> {
+    invariant(ids.length <= DELETED_AT_ONCE_MAX, "a slice of deletions is bounded");
+    this.#commit((now) => {
+      for (const id of ids) this.#erase(id, livemode, now);
+    });
+    return (await this.#deletions.perform(ids, DELIVERY_MS)) ? "deleted" : "pending";
+  }
+
+  /** Inside a transaction: deletes what the account has of an ended generation, and notes what is left outside. */
+  #erase(id: string, livemode: boolean, now: number): void {
+    const generation = this.#generations.get(id);
+    if (generation && generation.deletedAt === null)
+      this.#generations.update(generation, erase(generation, now));
+    this.#webhooks.drop(id);
+    this.#deletions.add(id, livemode, generation, now);
+  }
+
+  /** The generation, unless it is deleted. @param livemode its mode; null for either */
+  #find(id: string, livemode: boolean | null): Generation | null {
+    const generation = this.#generations.get(id);
+    if (generation === null || generation.deletedAt !== null) return null;
+    return livemode === null || isLive(generation.request) === livemode ? generation : null;
+  }
+
   /** The generation as soon as it ends, or as it is after that many milliseconds; null when there is none. */
   async wait(id: string, milliseconds: number): Promise<Ended | null> {
     const now = this.#read(id);
@@ -449,7 +516,7 @@ export class Account extends DurableObject<Env> {
   /** The generation that a request with this idempotency key created within the last day, or null. */
   generationOfKey(key: string): GenerationRecord | null {
     const generation = this.#generations.findByKey(key);
-    return generation && recordOf(generation);
+    return generation && generation.deletedAt === null ? recordOf(generation) : null;
   }
 
   /** Generations of the last day at least, older than `beforeId`, newest first. */
@@ -459,14 +526,24 @@ export class Account extends DurableObject<Env> {
 
   /** A generation of the last day, or null. */
   generation(id: string): GenerationRecord | null {
-    const generation = this.#generations.get(id);
+    const generation = this.#find(id, null);
     return generation && recordOf(generation);
   }
 
   /** A generation of the last day with its request, or null. */
   detail(id: string): GenerationDetail | null {
-    const generation = this.#generations.get(id);
+    const generation = this.#find(id, null);
     return generation && detailOf(generation);
+  }
+
+  /** What the account knows of a generation of the last day, deleted or not; null when it has none. */
+  facts(id: string): GenerationFacts | null {
+    const generation = this.#generations.get(id);
+    if (generation === null) return null;
+    const { mode, keyId, beganAt, deadline, dueAt, providerCalls, fence, allocations } = generation;
+    const { logged: isLogged, referencesDeleted: areReferencesDeleted, deletedAt } = generation;
+    const life = { mode, keyId, beganAt, deadline, dueAt, providerCalls, fence, allocations };
+    return { ...life, isLogged, areReferencesDeleted, deletedAt };
   }
 
   /** The generations that have not ended, newest first, at most 100. */
@@ -648,6 +725,27 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
+   * Makes the account go back to a moment of the last 30 days when it next restarts. All of it goes back: ledger,
+   * generations, idempotency keys, and what the log has.
+   * @param to ms since 1970, or the bookmark of an earlier rewind
+   */
+  async prepareRewind(to: number | string): Promise<RewindOutcome> {
+    const { storage } = this.ctx;
+    try {
+      const bookmark = typeof to === "string" ? to : await storage.getBookmarkForTime(to);
+      return { kind: "armed", undo: await storage.onNextSessionRestoreBookmark(bookmark) };
+    } catch (error) {
+      if (/point-in-time recovery/.test(describe(error))) return { kind: "unsupported" };
+      throw error;
+    }
+  }
+
+  /** Ends the object. Its next call starts it again. @throws always: the call has no answer */
+  restart(): void {
+    this.ctx.abort("restarted by an operator");
+  }
+
+  /**
    * Decides what is due, arms the next alarm, then makes the deliveries that are due, each on its own and for a bounded
    * time, and arms again. It never throws: the platform gives up after six attempts.
    */
@@ -660,6 +758,7 @@ export class Account extends DurableObject<Env> {
         this.#deliver.exportEntries("", DELIVERY_MS),
         this.#removeReferences(due.references, DELIVERY_MS),
         this.#notices.sendDue(DELIVERY_MS),
+        this.#deletions.perform(due.deletions, DELIVERY_MS),
         ...due.ended.map((id) => this.#cleanUp(id, DELIVERY_MS)),
       ]);
       this.#commit((now) => this.#armNext(now, now));
@@ -671,7 +770,7 @@ export class Account extends DurableObject<Env> {
 
   /** Handles due generations, expired credits, references and old rows, and arms the next alarm. */
   #decideDue(): Due {
-    const due: Due = { queue: [], ended: [], references: [] };
+    const due: Due = { queue: [], ended: [], references: [], deletions: [] };
     for (const generation of this.#generations.due(Date.now(), ALARM_ROWS_MAX)) {
       const decided = this.#decideOn(generation);
       if (decided !== "waits") due[decided].push(generation.id);
@@ -680,6 +779,7 @@ export class Account extends DurableObject<Env> {
     this.#commit((now) => {
       this.#expireCredits(now);
       due.references = this.#references.takeDue(now);
+      due.deletions = this.#deletions.due(now, DELETED_AT_ONCE_MAX);
       this.#generations.prune(now - KEEP_MS, ALARM_ROWS_MAX);
       this.#armNext(now, now + 2 * DELIVERY_MS);
     });
@@ -790,8 +890,9 @@ export class Account extends DurableObject<Env> {
   }
 
   #read(id: string): Ended | null {
-    const generation = this.generation(id);
-    return generation && { generation, balance: this.balance() };
+    // One that was deleted meanwhile ends the wait, too.
+    const generation = this.#generations.get(id);
+    return generation && { generation: recordOf(generation), balance: this.balance() };
   }
 
   #balance(): Balance {
@@ -820,8 +921,10 @@ export class Account extends DurableObject<Env> {
 
   get #userId(): string {
     const { name } = this.ctx.id;
-    invariant(name !== undefined, "an account is named by its user's id");
-    return name;
+    if (name !== undefined) return name;
+    const [owner] = this.ctx.storage.sql.exec<{ user_id: string }>("SELECT user_id FROM owner");
+    invariant(owner !== undefined, "an account is named by its user's id");
+    return owner.user_id;
   }
 
   get #deliver(): Outbox {
@@ -864,6 +967,7 @@ export class Account extends DurableObject<Env> {
       nextRemoval: this.#references.nextRemoval(),
       nextWebhook: this.#webhooks.nextDue(now),
       nextNotice: this.#notices.nextDue(now),
+      nextDeletion: this.#deletions.nextDue(),
       oldestEnd: this.#generations.oldestEnd(),
       hasUnloggedEntries: this.#ledger.pendingEntries(1).length > 0,
     };

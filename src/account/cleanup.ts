@@ -9,8 +9,13 @@ import type { Generation } from "./lifecycle.ts";
 /** A worker that lost its lease may still store images for this long. */
 export const ORPHANS_AFTER_MS = 20 * 60_000;
 /** The wait after a failed attempt: doubles up to the last. */
-const RETRY_FIRST_MS = 5_000;
+export const RETRY_FIRST_MS = 5_000;
 const RETRY_LAST_MS = 600_000;
+
+/** Milliseconds until a task is tried again that failed `tries` times before. */
+export function retryDelayMs(tries: number): number {
+  return Math.min(RETRY_FIRST_MS * 2 ** tries, RETRY_LAST_MS);
+}
 
 /** The flag of a generation that says that a task is done. */
 export type CleanupTask = "logged" | "referencesDeleted" | "orphansDeleted";
@@ -36,7 +41,7 @@ export function applyCleanup(generation: Generation, done: readonly CleanupTask[
   const flags = Object.fromEntries(done.map((task) => [task, true]));
   const next: Generation = { ...generation, ...flags };
   if (cleanupTasks(next, now).length > 0) {
-    const wait = Math.min(RETRY_FIRST_MS * 2 ** generation.alarmAttempts, RETRY_LAST_MS);
+    const wait = retryDelayMs(generation.alarmAttempts);
     return { ...next, alarmAttempts: generation.alarmAttempts + 1, dueAt: now + wait };
   }
   const later = TASKS.filter(([task]) => !next[task]).map(([, delay]) => endedAt + delay);

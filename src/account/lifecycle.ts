@@ -21,6 +21,8 @@ const WORK_PART = 0.9;
 const CLEANUP_AGAIN_MS = 10_000;
 /** How long an ended generation stays in the account, so that an idempotency key is kept for 24 hours after the end. */
 export const KEEP_MS = 86_400_000;
+/** The most generations that an account deletes in one transaction. */
+export const DELETED_AT_ONCE_MAX = 50;
 /** How long after its acceptance an SDK's retry may join a generation. */
 export const JOIN_MS = 15 * 60_000;
 
@@ -151,7 +153,7 @@ export type Generation = {
   allocations: readonly Allocation[];
   images: readonly StoredImage[];
   error: FailureCode | null;
-  /** Whether it is in the log. Only ended generations are logged, and an ended generation never changes. */
+  /** Whether it is in the log. Only ended generations are logged. They never change, until they are deleted. */
   logged: boolean;
   /** Whether its references are deleted from storage. */
   referencesDeleted: boolean;
@@ -169,6 +171,8 @@ export type Generation = {
   interrupted: boolean;
   /** A call that its provider may still be working on, for a worker that takes over; null when there is none. */
   task: SavedTask | null;
+  /** When its content was deleted, or null. The row stays for a day, so that its idempotency key is not free. */
+  deletedAt: number | null;
 };
 
 export type Limits = {
@@ -248,6 +252,7 @@ export function accept(
     slotAt: command.slotAt ?? null,
     interrupted: false,
     task: null,
+    deletedAt: null,
   };
   return mode === "sync" ? lease(waiting, now, limits) : waiting;
 }
@@ -438,6 +443,15 @@ export function cancel(generation: Generation, now: number): CancelOutcome {
     generation: { ...generation, ...closed(generation, now), status: "canceled", refunded, slotAt: null },
     refund: refunded === 0 ? null : { credits: refunded, cause: "own" },
   };
+}
+
+/** Deletes what an ended generation was asked for. Its charge, and the facts that reports count, stay. */
+export function erase(generation: Generation, now: number): Generation {
+  invariant(isEnded(generation), "only an ended generation can be deleted");
+  const { webhookUrl: _url, metadata: _labels, ...kept } = generation.request;
+  // Cleanup needs to know which references it has to delete.
+  const references = generation.referencesDeleted ? [] : kept.references;
+  return { ...generation, deletedAt: now, request: { ...kept, prompt: "", endUser: null, references } };
 }
 
 /** What changes at every end. */

@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { creditEntries, generationsOf } from "../db/log-schema.ts";
@@ -12,8 +12,8 @@ const ENTRIES_A_STATEMENT = 12;
 export const ENTRIES_A_WRITE = 10 * ENTRIES_A_STATEMENT;
 
 /**
- * Writes an ended generation and entries to the log in one batch, all or nothing. Neither ever changes in the account,
- * so an existing row that is equal is left alone, and one that differs is corrected.
+ * Writes an ended generation and entries to the log in one batch, all or nothing. An existing row that is equal is left
+ * alone, and one that differs is corrected.
  * @throws when the log does not respond
  */
 export async function writeLog(
@@ -57,10 +57,28 @@ export async function removeEntriesAfter(d1: D1Database, userId: string, lastSeq
   await drizzle(d1).delete(creditEntries).where(beyond);
 }
 
+/** Removes the content of generations of one mode, at most 90. Does nothing where the log has none. @throws when the log does not respond */
+export async function eraseLogged(
+  d1: D1Database,
+  userId: string,
+  livemode: boolean,
+  ids: readonly string[],
+  now: number,
+): Promise<void> {
+  const table = generationsOf(livemode);
+  await drizzle(d1)
+    .update(table)
+    .set({
+      deletedAt: now,
+      request: sql`json_remove(json_set(${table.request}, '$.prompt', ''), '$.metadata')`,
+    })
+    .where(and(eq(table.userId, userId), inArray(table.id, [...ids]), isNull(table.deletedAt)));
+}
+
 const GENERATION_COLUMNS = {
   ...{ status: "status", model: "model", createdAt: "created_at", endedAt: "ended_at", error: "error" },
   ...{ creditsCharged: "credits_charged", creditsRefunded: "credits_refunded" },
-  ...{ images: "images", request: "request" },
+  ...{ images: "images", request: "request", deletedAt: "deleted_at" },
 };
 const ENTRY_COLUMNS = {
   ...{ kind: "kind", credits: "credits", balanceAfter: "balance_after", createdAt: "created_at" },

@@ -5,7 +5,7 @@ import { byQueue } from "../queue.ts";
 import { withTimeout } from "../time.ts";
 import type { CleanupTask } from "./cleanup.ts";
 import { type Generation, ownReferences } from "./lifecycle.ts";
-import { ENTRIES_A_WRITE, removeEntriesAfter, writeLog } from "./log.ts";
+import { ENTRIES_A_WRITE, eraseLogged, removeEntriesAfter, writeLog } from "./log.ts";
 import type { LedgerStore } from "./store/ledger.ts";
 
 /** The name of each task in log lines. */
@@ -30,6 +30,8 @@ export class Outbox {
   readonly #advanceCursor: (seq: number) => void;
   /** Settles when no rows of the log are being removed. Rows written during a removal could be removed with them. */
   #trimming: Promise<void> = Promise.resolve();
+  /** Writes to the log that are under way. One that began before a deletion may carry what was deleted. */
+  readonly #writes = new Set<Promise<void>>();
 
   constructor(userId: string, env: Env, ledger: LedgerStore, advanceCursor: (seq: number) => void) {
     this.#userId = userId;
@@ -124,8 +126,30 @@ export class Outbox {
     }
   }
 
+  /**
+   * Removes deleted generations of one mode: their content in the log, then their images, the ones that late workers
+   * stored too.
+   */
+  async removeGenerations(ids: readonly string[], livemode: boolean, milliseconds: number): Promise<boolean> {
+    return await this.#attempt("delete_generations", ids.join(), milliseconds, async () => {
+      await Promise.allSettled(this.#writes);
+      await eraseLogged(this.#env.LOG, this.#userId, livemode, ids, Date.now());
+      await Promise.all(ids.map((id) => removeImagesExcept(this.#env.IMAGES, id, [])));
+    });
+  }
+
   /** Writes a generation, if one is given, and the entries that the log lacks. */
   async #export(generation: Generation | null): Promise<void> {
+    const write = this.#write(generation);
+    this.#writes.add(write);
+    try {
+      await write;
+    } finally {
+      this.#writes.delete(write);
+    }
+  }
+
+  async #write(generation: Generation | null): Promise<void> {
     await this.#trimming;
     for (let write = 0; write < LOG_WRITES_MAX; write++) {
       const entries = this.#ledger.pendingEntries(ENTRIES_A_WRITE);

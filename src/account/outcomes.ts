@@ -1,5 +1,5 @@
 import type { LimitedKey, SubmitRefusal } from "./admission.ts";
-import type { Grant } from "./ledger.ts";
+import type { Allocation, Grant } from "./ledger.ts";
 import type { Job, SdkCall } from "./lifecycle.ts";
 import type { Quota } from "./limits.ts";
 import type { EntriesSum } from "./store/ledger.ts";
@@ -48,7 +48,38 @@ export type RepeatOutcome =
   /** An earlier request with this idempotency key, or an earlier attempt of this SDK call, created the generation. */
   | ({ kind: "repeated" } & Ended)
   /** The idempotency key was used for another request. */
-  | { kind: "conflict" };
+  | { kind: "conflict" }
+  /** The generation that the earlier request created was deleted. */
+  | { kind: "deleted" };
+
+/**
+ * `pending`: it is deleted, but the log or the storage did not respond, so the alarm removes the rest. `unfinished`: it has
+ * not ended. `unknown`: the account does not have it, or has deleted it before.
+ */
+export type DeleteOutcome = "deleted" | "pending" | "unfinished" | "unknown";
+
+/** What the account knows of a generation beyond its record, for an operator. Times in milliseconds since 1970. */
+export type GenerationFacts = {
+  mode: "sync" | "async";
+  keyId: string | null;
+  beganAt: number | null;
+  deadline: number;
+  /** When the alarm handles it next, or null. */
+  dueAt: number | null;
+  providerCalls: number;
+  /** How often a worker got the lease, or lost it. */
+  fence: number;
+  allocations: readonly Allocation[];
+  isLogged: boolean;
+  areReferencesDeleted: boolean;
+  deletedAt: number | null;
+};
+
+/**
+ * `armed`: the account goes back when it restarts; `undo` is the bookmark that undoes it. `unsupported`: the runtime has no
+ * point-in-time recovery.
+ */
+export type RewindOutcome = { kind: "armed"; undo: string } | { kind: "unsupported" };
 
 export type WorkOutcome =
   | { kind: "run"; job: Job }

@@ -177,6 +177,20 @@ const STEPS: readonly string[] = [
     tries INTEGER NOT NULL,
     retry_at INTEGER NOT NULL
   );`,
+
+  // 9. When a generation was deleted, and what is left to remove of deleted ones outside the account.
+  `ALTER TABLE generations ADD COLUMN deleted_at INTEGER;
+  CREATE TABLE deletions (
+    generation_id TEXT PRIMARY KEY,
+    livemode INTEGER NOT NULL,
+    last_at INTEGER NOT NULL, -- until then a worker may still store images, so the removal is repeated
+    tries INTEGER NOT NULL,
+    due_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX due_deletions ON deletions (due_at);`,
+
+  // 10. Whose account it is: an object that is opened by its id, and not by its name, does not know its name.
+  "CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 1), user_id TEXT NOT NULL);",
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

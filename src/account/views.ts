@@ -100,6 +100,7 @@ export function rowOf(userId: string, generation: Generation): typeof generation
     error: generation.error,
     images: generation.images,
     request: loggedRequestOf(request),
+    deletedAt: generation.deletedAt,
   };
 }
 

@@ -15,6 +15,8 @@ export type Pending = {
   nextWebhook: number | null;
   /** When the next mail about credits is due. */
   nextNotice: number | null;
+  /** When the next deletion has something left to remove. */
+  nextDeletion: number | null;
   /** When the oldest generation without work left ended. */
   oldestEnd: number | null;
   /** Whether the log lacks entries. */
@@ -28,6 +30,7 @@ const REASONS: readonly ((pending: Pending, now: number) => number | null)[] = [
   ({ nextRemoval }) => nextRemoval,
   ({ nextWebhook }) => nextWebhook,
   ({ nextNotice }) => nextNotice,
+  ({ nextDeletion }) => nextDeletion,
   ({ oldestEnd }) => (oldestEnd === null ? null : oldestEnd + KEEP_MS),
   ({ hasUnloggedEntries }, now) => (hasUnloggedEntries ? now + EXPORT_AGAIN_MS : null),
 ];

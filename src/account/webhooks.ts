@@ -76,6 +76,11 @@ export class Webhooks {
     );
   }
 
+  /** Inside a transaction: deletes a generation's webhook, sent or not. An attempt under way changes nothing more. */
+  drop(generationId: string): void {
+    this.#store.delete(generationId);
+  }
+
   /** Sends what is due, as far as attempts are free, and deletes what ended a day ago. It never throws. */
   handleDue(): void {
     try {
@@ -188,6 +193,7 @@ export class Webhooks {
   }
 
   #note(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): void {
+    if (this.#store.get(webhook.generationId) === null) return;
     const attempt = webhook.attempts + 1;
     const { status, error } = answer;
     const next = nextAttemptAt(webhook.failures, answer, now);

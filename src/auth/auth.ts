@@ -80,6 +80,7 @@ export function createAuth({ env, config, origin, waitUntil }: AuthSettings) {
     user: {
       additionalFields: {
         accountType: { type: "string", required: false, input: false },
+        suspendedAt: { type: "number", required: false, input: false },
         signupGrantDue: { type: "boolean", required: false, input: false, defaultValue: true },
       },
     },

@@ -15,6 +15,8 @@ export type SignedIn = {
   token: string;
   /** Whether a link in a mail or an OAuth provider has verified the address. */
   emailVerified: boolean;
+  /** Whether an operator has suspended the user, who may then see no page of the account. */
+  isSuspended: boolean;
 };
 
 export type SessionSummary = {
@@ -58,6 +60,7 @@ export class Sessions {
       accountType: user.accountType === "PRO" ? "PRO" : "FREE",
       token: session.token,
       emailVerified: user.emailVerified,
+      isSuspended: typeof user.suspendedAt === "number",
     };
   }
 
@@ -146,6 +149,11 @@ export class Sessions {
       if (refusalCode(error) === "INVALID_PASSWORD") return false;
       throw error;
     }
+  }
+
+  /** Whether this is the password of the user who is signed in. */
+  async isPassword(password: string): Promise<boolean> {
+    return await accepted(this.#auth.api.verifyPassword({ body: { password }, headers: this.#headers }));
   }
 
   /** The sessions of the user, newest first. */

@@ -53,10 +53,19 @@ function generationsTable(name: string) {
       error: text({ enum: ["generationFailed", "contentPolicyViolation", "unreadableReference"] }),
       /** JSON: the delivered images. */
       images: text({ mode: "json" }).$type<readonly StoredImage[]>().notNull(),
+      /** When its content was deleted. The rest of the row stays, because reports count it. */
+      deletedAt: integer("deleted_at"),
     },
     (t) => [primaryKey({ columns: [t.userId, t.id] })],
   );
 }
+
+/** Where a job that walks the log, a page in each run, goes on. */
+export const jobPlaces = sqliteTable("job_places", {
+  job: text().primaryKey(),
+  userId: text("user_id").notNull(),
+  generationId: text("generation_id").notNull(),
+});
 
 /** The table of a mode. */
 export function generationsOf(livemode: boolean): typeof generations {

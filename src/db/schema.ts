@@ -28,8 +28,17 @@ export const users = sqliteTable(
      * True for a user who signed up, until their sign-up credits are decided. False for users that an operator creates.
      */
     signupGrantDue: integer("signup_grant_due", { mode: "boolean" }).notNull().default(false),
+    /** Since when the user may not use the service, or null. */
+    suspendedAt: integer("suspended_at"),
+    /** When the user was deleted. The row stays, without the address and the name: the ledger belongs to its id. */
+    deletedAt: integer("deleted_at"),
+    /** When the last of a deleted user's generations was deleted. */
+    erasedAt: integer("erased_at"),
   },
-  (t) => [check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`)],
+  (t) => [
+    check("users_account_type", sql`${t.accountType} IN ('FREE', 'PRO')`),
+    index("users_to_erase").on(t.deletedAt).where(sql`${t.deletedAt} IS NOT NULL AND ${t.erasedAt} IS NULL`),
+  ],
 );
 
 /**

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, gte, lt, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, isNull, lt, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { isLive, KEEP_MS, type Metadata } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
@@ -58,7 +58,13 @@ function byId(table: typeof generations) {
     db
       .select()
       .from(table)
-      .where(and(eq(table.userId, sql.placeholder("userId")), eq(table.id, sql.placeholder("id"))))
+      .where(
+        and(
+          eq(table.userId, sql.placeholder("userId")),
+          eq(table.id, sql.placeholder("id")),
+          isNull(table.deletedAt),
+        ),
+      )
       .prepare(),
   );
 }
@@ -162,6 +168,7 @@ async function listLogged(
       .where(
         and(
           eq(table.userId, userId),
+          isNull(table.deletedAt),
           beforeId === null ? undefined : lt(table.id, beforeId),
           status === null ? undefined : eq(table.status, status),
           model === null ? undefined : eq(table.model, model),

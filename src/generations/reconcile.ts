@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, lte, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNull, lte, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import type { Account } from "../account/account.ts";
 import { isLive, KEEP_MS } from "../account/lifecycle.ts";
@@ -185,6 +185,7 @@ async function loggedBetween(
         gt(table.id, afterId),
         lastId === "" ? undefined : lte(table.id, lastId),
         gt(table.endedAt, now - SURELY_KEPT_MS),
+        isNull(table.deletedAt),
       ),
     );
   return rows.map(recordOfRow);

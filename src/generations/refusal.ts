@@ -13,5 +13,7 @@ export type Refusal =
   | { kind: "uploads_limited"; retryAfterSeconds: number }
   /** The provider is too busy to begin it in time. */
   | { kind: "busy"; retryAfterSeconds: number }
+  /** The idempotency key, or the earlier attempt that this one repeats, has a generation that was deleted. */
+  | { kind: "deleted" }
   /** It may work later. */
   | { kind: "unavailable" };

@@ -145,6 +145,8 @@ function understand(
       return { ...outcome, required: credits };
     case "conflict":
       return { kind: "mismatch" };
+    case "deleted":
+      return { kind: "deleted" };
     case "reference_gone": {
       const { references, names } = submission;
       const index = references.findIndex((entry) => entry.kind === "uploaded" && entry.id === outcome.id);

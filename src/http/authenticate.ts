@@ -72,6 +72,8 @@ function admit(c: Context<AppEnv>, verdict: KeyLookup): Caller {
       throw refusal("invalidApiKey", "This API key is not valid.");
     case "expired":
       throw refusal("expiredApiKey", "This API key has expired.");
+    case "suspended":
+      throw forbidden("This account is suspended. Contact the operator of this service.");
   }
 }
 

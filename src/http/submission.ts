@@ -14,8 +14,10 @@ import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
 export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
+type HasHeaders = { readonly req: { header(name: string): string | undefined } };
+
 /** @throws {ApiError} 400 for a key that is not 1 to 255 visible ASCII characters, bare or quoted */
-export function readIdempotencyKey(c: Context<AppEnv>): string | null {
+export function readIdempotencyKey(c: HasHeaders): string | null {
   const header = c.req.header("Idempotency-Key");
   if (header === undefined) return null;
   const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header) ?? [];
@@ -85,6 +87,11 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
       const message = "This Idempotency-Key was used for another request within the last 24 hours.";
       return new ApiError("idempotencyMismatch", message, { param: "Idempotency-Key" });
     }
+    case "deleted": {
+      const message =
+        "The generation that this request made before was deleted. Nothing was charged; use a new Idempotency-Key to make another.";
+      return new ApiError("conflict", message, { param: "Idempotency-Key" });
+    }
     case "limited": {
       tellQuota(c, refusal.quota);
       const message = limitMessage(refusal);
@@ -151,6 +158,7 @@ export function refuseOutcome(
     case "insufficient":
     case "uploads_limited":
     case "busy":
+    case "deleted":
     case "unavailable":
       return refuse(c, outcome);
   }

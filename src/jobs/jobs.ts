@@ -34,6 +34,20 @@ const JOBS: readonly Job[] = [
       await grantOwedCredits(env, readConfig(env).SIGNUP_CREDITS, now);
     },
   },
+  {
+    ...{ name: "erase_users", everyMinutes: 5, atMinute: 0 },
+    run: async (env, now) => (await import("./erase-users.ts")).eraseUsers(env, now),
+  },
+  {
+    // Once a day, in as many runs as it takes.
+    ...{ name: "backup", everyMinutes: 15, atMinute: 5 },
+    run: async (env, now) => (await import("../users/backup.ts")).backUp(env, now),
+  },
+  {
+    ...{ name: "retention", everyMinutes: 15, atMinute: 10 },
+    run: async (env, now) =>
+      (await import("../generations/retention.ts")).enforceRetention(env, readConfig(env), now),
+  },
 ];
 
 /**

@@ -15,7 +15,11 @@ export type Caller = {
 
 export type KeyLookup =
   /** `firstUseToday`: the key has no recorded use today (UTC). */
-  { kind: "caller"; caller: Caller; firstUseToday: boolean } | { kind: "invalid" } | { kind: "expired" };
+  | { kind: "caller"; caller: Caller; firstUseToday: boolean }
+  | { kind: "invalid" }
+  | { kind: "expired" }
+  /** The key's user may not use the service. */
+  | { kind: "suspended" };
 
 const DAY_MS = 86_400_000;
 
@@ -45,6 +49,7 @@ const KEY = {
   userId: apiKeys.userId,
   mode: apiKeys.mode,
   accountType: users.accountType,
+  suspendedAt: users.suspendedAt,
   expiresAt: apiKeys.expiresAt,
   revokedAt: apiKeys.revokedAt,
   lastUsedAt: apiKeys.lastUsedAt,
@@ -66,6 +71,7 @@ const keyOf = prepared((db) =>
 type KeyRow = Omit<Caller, "livemode" | keyof KeyTerms> &
   TermsRow & {
     mode: KeyMode;
+    suspendedAt: number | null;
     expiresAt: number | null;
     revokedAt: number | null;
     lastUsedAt: number | null;
@@ -74,6 +80,7 @@ type KeyRow = Omit<Caller, "livemode" | keyof KeyTerms> &
 function classify(key: KeyRow | undefined, now: number): KeyLookup {
   if (!key || key.revokedAt !== null) return { kind: "invalid" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { kind: "expired" };
+  if (key.suspendedAt !== null) return { kind: "suspended" };
   const { keyId, userId, mode, accountType, lastUsedAt } = key;
   return {
     kind: "caller",

@@ -261,3 +261,15 @@ describe("migrate", () => {
     ]);
   });
 });
+
+it("knows its user when it is opened by its id instead of its name", async () => {
+  const name = `user_${crypto.randomUUID()}`;
+  await env.ACCOUNT.getByName(name).grant("first", 5, null, null);
+  await evictDurableObject(env.ACCOUNT.getByName(name));
+  const id = env.ACCOUNT.idFromString(env.ACCOUNT.idFromName(name).toString());
+  await env.ACCOUNT.get(id).grant("second", 5, null, null);
+  const rows = await env.LOG.prepare("SELECT grant_id FROM credit_entries WHERE user_id = ?")
+    .bind(name)
+    .all();
+  expect(rows.results).toEqual([{ grant_id: "first" }, { grant_id: "second" }]);
+});

@@ -10,6 +10,7 @@ const NOTHING: Pending = {
   oldestEnd: null,
   nextWebhook: null,
   nextNotice: null,
+  nextDeletion: null,
   hasUnloggedEntries: false,
 };
 
@@ -18,6 +19,7 @@ it.each<[string, Partial<Pending>, number | null]>([
   ["a due generation", { nextDue: 5 }, 5],
   ["credits that expire", { nextExpiry: 7 }, 7],
   ["an uploaded reference to remove", { nextRemoval: 6 }, 6],
+  ["a deletion with something left", { nextDeletion: 8 }, 8],
   ["a webhook", { nextWebhook: 6 }, 6],
   ["a mail about credits", { nextNotice: 4 }, 4],
   ["an old generation to delete", { oldestEnd: 9 }, 9 + KEEP_MS],

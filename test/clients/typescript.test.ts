@@ -174,6 +174,25 @@ describe("a client", () => {
   });
 });
 
+describe("delete", () => {
+  it("deletes a generation, also when its first response is lost", async () => {
+    provide(png(1024, 1024));
+    const client = clientOf(user.key);
+    const { id } = await client.generate(ASKED);
+    mishaps = ["answer lost"];
+    await client.delete(id);
+    await expect(client.get(id)).rejects.toBeInstanceOf(NotFoundError);
+    await client.delete(id);
+  });
+
+  it("throws an error of its own when the generation has not ended", async () => {
+    holdQueue();
+    const client = clientOf(user.key);
+    const { id } = await client.submit(ASKED);
+    await expect(client.delete(id)).rejects.toBeInstanceOf(ConflictError);
+  });
+});
+
 describe("cancel", () => {
   it("returns the canceled generation, also when its first response is lost", async () => {
     holdQueue();

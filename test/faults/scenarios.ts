@@ -45,6 +45,8 @@ export type Scenario = {
   async?: true;
   /** Cancels the generation once it is accepted. */
   cancels?: true;
+  /** Deletes the generation after the response. */
+  deletes?: true;
   references?: readonly Uint8Array[];
   /** The failures in a row that the gate has seen. Undefined for the provider without a gate. */
   gateFailures?: number;
@@ -185,6 +187,7 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     left: 100,
   },
+  { name: "deleted", images: 1, deletes: true, references: [A], calls: [[B]], status: 204, left: 92 },
   {
     name: "sync from a provider that is polled",
     images: 2,
@@ -298,8 +301,14 @@ async function request(scenario: Scenario, key: string, variables: Env) {
   if (scenario.isListed) return await requestListed(fields, key, variables);
   const response = await app.fetch(sent, variables, createExecutionContext());
   const accepted = { status: response.status, body: await response.json() };
-  if (scenario.cancels === undefined || response.status !== 202) return accepted;
   const { id } = ResponseBody.parse(accepted.body);
+  if (scenario.deletes && response.status === 200) {
+    const path = `${ORIGIN}/api/v1/generations/${id}`;
+    const init = { method: "DELETE", headers: { Authorization: `Bearer ${key}` } };
+    const deleted = await app.fetch(new Request(path, init), variables, createExecutionContext());
+    return deleted.status === 204 ? { status: 204, body: accepted.body } : accepted;
+  }
+  if (scenario.cancels === undefined || response.status !== 202) return accepted;
   const cancel = `${ORIGIN}/api/v1/generations/${id}/cancel`;
   const canceled = await app.fetch(
     new Request(cancel, { method: "POST", headers: { Authorization: `Bearer ${key}` } }),
@@ -478,6 +487,9 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
     audited.balance,
     audited.balance,
   ]);
+  const deleted = await deletedRow(userId);
+  if (deleted !== null) return await auditDeleted(scenario, played, deleted.id);
+  expect(response?.status, "what is reported as deleted is deleted").not.toBe(204);
   const all = await account.generations(
     { livemode: !scenario.isTest, status: null, model: null, createdAfter: null, createdBefore: null },
     null,
@@ -503,6 +515,41 @@ export async function audit(scenario: Scenario, played: Played): Promise<void> {
   await auditAnswer(scenario, played, made);
   if (scene.struck === null)
     expect([response?.status, audited.balance]).toEqual([scenario.status, scenario.left]);
+}
+
+async function deletedRow(userId: string): Promise<{ id: string } | null> {
+  return await runInDurableObject(env.ACCOUNT.getByName(userId), (_, { storage }) => {
+    const [row] = storage.sql.exec<{ id: string }>("SELECT id FROM generations WHERE deleted_at IS NOT NULL");
+    return row ?? null;
+  });
+}
+
+/** Nothing of a deleted generation is left but its charge and the rows that reports count. */
+async function auditDeleted(scenario: Scenario, { userId, key, scene, response }: Played, id: string) {
+  const account = env.ACCOUNT.getByName(userId);
+  expect((await account.balance()).credits, "the charge stays").toBe(scenario.left);
+  const stored = await Promise.all([env.IMAGES.list(), env.REFERENCES.list()]);
+  expect(
+    stored.flatMap(({ objects }) => objects.map((object) => object.key)),
+    "no object is left",
+  ).toEqual([]);
+  const row = await env.LOG.prepare(
+    "SELECT deleted_at IS NULL AS kept, request ->> 'prompt' AS prompt, credits_charged FROM generations WHERE id = ?",
+  )
+    .bind(id)
+    .first();
+  expect(row, "the log has only what reports count").toEqual({ kept: 0, prompt: "", credits_charged: PRICE });
+  const left = await runInDurableObject(account, (_, { storage }) =>
+    storage.sql.exec("SELECT * FROM deletions").toArray(),
+  );
+  expect(left, "nothing is left to remove").toEqual([]);
+  const from = { userId: userId.slice(0, -1), generationId: "" };
+  expect((await reconcile(env, from, false, Date.now())).differences).toEqual([]);
+  const headers = { Authorization: `Bearer ${key}` };
+  const path = `${ORIGIN}/api/v1/generations/${id}`;
+  const read = await app.fetch(new Request(path, { headers }), env, createExecutionContext());
+  expect(read.status, "it does not exist").toBe(404);
+  if (scene.struck === null) expect(response?.status).toBe(scenario.status);
 }
 
 function priceOf({ isTest, isPolled }: Scenario): number {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
-import { call, creditsOf, newUser, operate } from "../support/http.ts";
+import { ADMIN_TOKEN, call, creditsOf, newUser, operate } from "../support/http.ts";
 import { Granted, invalid, refusal, Statement } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -9,7 +9,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const grant = (userId: string, json: unknown) => operate("POST", `/users/${userId}/credits`, json);
+const grant = (userId: string, json: object) =>
+  operate("POST", `/users/${userId}/credits`, { id: crypto.randomUUID(), ...json });
 const statement = async (userId: string, query = "") =>
   Statement.parse((await operate("GET", `/users/${userId}/credits${query}`)).body);
 
@@ -134,7 +135,7 @@ describe("POST /api/admin/users/:id/credits", () => {
       expect(refusal(answer)).toEqual(invalid("expires_at", "expires_at must be in the future."));
   });
 
-  it.each<[unknown, string | null, string]>([
+  it.each<[object, string | null, string]>([
     [{}, "credits", "credits is required."],
     [{ credits: 0 }, "credits", "credits must be at least 1."],
     [{ credits: -5 }, "credits", "credits must be at least 1."],
@@ -172,6 +173,38 @@ describe("POST /api/admin/users/:id/credits", () => {
       status: 404,
     });
     expect((await operate("GET", "/users/nobody/credits")).status).toBe(404);
+  });
+});
+
+describe("a grant without an id", () => {
+  const send = (userId: string, headers: Record<string, string>) =>
+    call("POST", `/api/admin/users/${userId}/credits`, { key: ADMIN_TOKEN, headers, json: { credits: 5 } });
+
+  it("takes the Idempotency-Key as its id, and is added once", async () => {
+    const user = await newUser();
+    const first = await send(user.id, { "Idempotency-Key": "order-18" });
+    expect(first).toMatchObject({ status: 201, body: { grant: { id: "order-18" } } });
+    expect((await send(user.id, { "Idempotency-Key": '"order-18"' })).status).toBe(200);
+    expect((await grant(user.id, { id: "order-18", credits: 5 })).status).toBe(200);
+    expect(await creditsOf(user)).toBe(5);
+  });
+
+  it.each([
+    [undefined, /^Name the grant: send id in the body or the header Idempotency-Key/],
+    ["i".repeat(129), /^Idempotency-Key must have at most 128 characters/],
+    ["signup", /must not be signup or begin with refund_ or stripe_cs_\.$/],
+    ["a b", /^Idempotency-Key must be 1 to 255 visible ASCII characters\.$/],
+  ])("is refused with the Idempotency-Key %s", async (key, message) => {
+    const user = await newUser();
+    const answer = await send(user.id, key === undefined ? {} : { "Idempotency-Key": key });
+    expect(refusal(answer)).toMatchObject({ status: 400, param: "Idempotency-Key" });
+    expect(refusal(answer).message).toMatch(message);
+    expect(await creditsOf(user)).toBe(0);
+  });
+
+  it("may have a key of 128 characters", async () => {
+    const { id } = await newUser();
+    expect((await send(id, { "Idempotency-Key": "i".repeat(128) })).status).toBe(201);
   });
 });
 

@@ -61,7 +61,7 @@ describe("GET /api/admin/reconcile", () => {
     [
       "generation_unknown",
       "INSERT INTO generations SELECT user_id, 'gen_01ZZZZZZZZZZZZZZZZZZZZZZZZ', status, model, created_at, ended_at, " +
-        "credits_charged, credits_refunded, request, error, images FROM generations WHERE user_id = ?",
+        "credits_charged, credits_refunded, request, error, images, deleted_at FROM generations WHERE user_id = ?",
       { generation_id: "gen_01ZZZZZZZZZZZZZZZZZZZZZZZZ" },
     ],
     ["entries_differ", "DELETE FROM credit_entries WHERE user_id = ? AND seq = 1", {}],
@@ -100,7 +100,7 @@ describe("GET /api/admin/reconcile", () => {
     // As if the generation had ended, and been logged, between the two reads.
     const logged =
       "INSERT INTO generations SELECT user_id, ?2, status, model, created_at, ended_at, credits_charged, " +
-      "credits_refunded, request, error, images FROM generations WHERE user_id = ?1";
+      "credits_refunded, request, error, images, deleted_at FROM generations WHERE user_id = ?1";
     await env.LOG.prepare(logged).bind(user.id, id).run();
     expect(await reconcile("GET", user)).toEqual([]);
   });

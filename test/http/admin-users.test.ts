@@ -246,7 +246,7 @@ describe("PATCH /api/admin/users/:id", () => {
   });
 
   it.each<[unknown, string | null, string]>([
-    [{}, null, "The body must have name or account_type."],
+    [{}, null, "The body must have name, account_type or suspended."],
     [{ name: null }, "name", "name must be a string."],
     [{ account_type: null }, "account_type", "account_type must be one of FREE, PRO."],
     [{ email: "new@example.com" }, "email", "email is not a field of this request."],

@@ -16,7 +16,7 @@ async function balance(key: string) {
 }
 
 const grant = (userId: string, credits: number, expires_at: string | null = null) =>
-  operate("POST", `/users/${userId}/credits`, { credits, expires_at });
+  operate("POST", `/users/${userId}/credits`, { id: crypto.randomUUID(), credits, expires_at });
 
 const inDays = (days: number) => new Date(Date.now() + days * DAY_MS).toISOString();
 

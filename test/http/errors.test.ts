@@ -159,8 +159,8 @@ describe("a method that a path does not support", () => {
     ["HEAD", GENERATE, "POST"],
     ["OPTIONS", GENERATE, "POST"],
     ["PROPFIND", GENERATE, "POST"],
-    ["POST", "/api/v1/generations/gen_1", "GET, HEAD"],
-    ["DELETE", "/api/v1/generations/gen_1", "GET, HEAD"],
+    ["POST", "/api/v1/generations/gen_1", "DELETE, GET, HEAD"],
+    ["PATCH", "/api/v1/generations/gen_1", "DELETE, GET, HEAD"],
     ["POST", "/images/a/b.png", "GET, HEAD"],
   ])("%s %s", async (method, path, allow) => {
     const answer = await call(method, path);
@@ -170,7 +170,7 @@ describe("a method that a path does not support", () => {
 
   it.each([
     ["DELETE", "/users", "GET, HEAD, POST"],
-    ["GET", "/users/u", "PATCH"],
+    ["GET", "/users/u", "DELETE, PATCH"],
     ["PUT", "/users/u/credits", "GET, HEAD, POST"],
     ["DELETE", "/users/u/api_keys", "GET, HEAD, POST"],
     ["GET", "/api_keys/k", "DELETE, PATCH"],

@@ -89,6 +89,7 @@ async function makeHistory(user: TestUser, seed: number): Promise<void> {
     if (below(3) === 0) {
       const expires_at = random.pick([null, DAY_MS, 40 * DAY_MS]);
       await operate("POST", `/users/${user.id}/credits`, {
+        id: crypto.randomUUID(),
         credits: 20 + below(60),
         expires_at: expires_at === null ? null : new Date(Date.now() + expires_at).toISOString(),
       });

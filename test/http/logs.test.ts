@@ -124,7 +124,7 @@ describe("the log line of a request", () => {
     const user = await newUser();
     const { requests } = capture();
     await operate("PATCH", `/users/${user.id}`, { name: "Ada" });
-    await operate("POST", `/users/${user.id}/credits`, { credits: 5 });
+    await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits: 5 });
     await operate("GET", `/users/${user.id}/credits`);
     await operate("POST", `/users/${user.id}/api_keys`, { name: "a" });
     await operate("GET", `/users/${user.id}/api_keys`);
@@ -171,7 +171,7 @@ describe("the log", () => {
     await call("GET", images[0]?.url ?? "");
     await call("GET", "/api/v1/credits", { key: `${key}x` });
     await operate("PATCH", `/users/${user.id}`, { name });
-    await operate("POST", `/users/${user.id}/credits`, { credits: 5, reason });
+    await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits: 5, reason });
     await operate("GET", `/users?email=${user.email}`);
     await operate("POST", "/users", { email: user.email, name });
     await call("GET", "/api/admin/users?email=a@b.co", { key: `${ADMIN_TOKEN}x` });

@@ -158,7 +158,7 @@ describe("a list by metadata", () => {
          SELECT ?2, substr(?3, 1, 24) || (100000 + n), 'failed', 'gpt-image-2', 1, 1, 8, 8,
            json_object('prompt', 'x', 'aspectRatio', '1:1', 'tier', '1K', 'origin', 'https://hub.test',
              'metadata', json_object('first', CASE n WHEN 0 THEN 'yes' ELSE 'no' END)),
-           'generationFailed', '[]' FROM rows`,
+           'generationFailed', '[]', NULL FROM rows`,
       ).bind(count, user.id, id(0));
       await env.LOG.batch([last, insert]);
     };

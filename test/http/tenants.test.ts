@@ -13,6 +13,7 @@ type Ids = "generation" | "reference" | "open" | "operator" | "page";
 /** Every route with a parameter in its path. A new one fails the first test until it is added here. */
 const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id": "generation",
+  "DELETE /api/v1/generations/:id": "generation",
   "DELETE /api/v1/references/:id": "reference",
   "GET /api/v1/generations/:id/deliveries": "generation",
   "POST /api/v1/generations/:id/deliveries": "generation",
@@ -35,6 +36,8 @@ const ROUTES: Record<string, Ids> = {
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
   "PATCH /api/admin/users/:id": "operator",
+  "DELETE /api/admin/users/:id": "operator",
+  "DELETE /api/admin/users/:id/sessions": "operator",
   "POST /api/admin/users/:id/credits": "operator",
   "GET /api/admin/users/:id/credits": "operator",
   "POST /api/admin/users/:id/api_keys": "operator",
@@ -43,6 +46,8 @@ const ROUTES: Record<string, Ids> = {
   "DELETE /api/admin/api_keys/:id": "operator",
   "GET /api/admin/users/:id/purchases": "operator",
   "POST /api/admin/users/:id/grants/:grant_id/reverse": "operator",
+  "POST /api/admin/users/:id/rewind": "operator",
+  "GET /api/admin/generations/:id": "operator",
   "POST /api/admin/providers/:name": "operator",
 };
 

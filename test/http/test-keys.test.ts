@@ -129,7 +129,7 @@ describe("a test key", () => {
 
   it("leaves the balance of an account with credits alone", async () => {
     provide();
-    await operate("POST", `/users/${user.id}/credits`, { credits: 100 });
+    await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits: 100 });
     const before = await entriesOf();
     await generate({ n: 4 });
     await generate({ n: 2 }, "partial=1");
@@ -335,7 +335,7 @@ describe("the two modes", () => {
 
   beforeEach(async () => {
     provide();
-    await operate("POST", `/users/${user.id}/credits`, { credits: 100 });
+    await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits: 100 });
     liveKey = user.key;
   });
 

@@ -19,7 +19,9 @@ const PATH = "/api/v1/images/generations";
 async function newCustomer(credits: number) {
   const email = `${crypto.randomUUID()}@example.com`;
   const user = User.parse((await operate("POST", "/users", { email })).body);
-  Granted.parse((await operate("POST", `/users/${user.id}/credits`, { credits })).body);
+  Granted.parse(
+    (await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits })).body,
+  );
   const { api_key: key } = IssuedKey.parse(
     (await operate("POST", `/users/${user.id}/api_keys`, { name: "a" })).body,
   );

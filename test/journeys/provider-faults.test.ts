@@ -346,7 +346,7 @@ async function openAccount() {
     return (await exports.default.fetch(`${ORIGIN}/api/admin${path}`, { headers, ...init })).json();
   };
   const { id } = Id.parse(await operate("/users", { email: `${crypto.randomUUID()}@example.com` }));
-  await operate(`/users/${id}/credits`, { credits: CREDITS });
+  await operate(`/users/${id}/credits`, { id: crypto.randomUUID(), credits: CREDITS });
   const { api_key: key } = Key.parse(await operate(`/users/${id}/api_keys`, { name: "test" }));
   const call = async (path: string, sent: { body?: string | FormData; key?: string } = {}) => {
     const { body } = sent;

@@ -102,7 +102,7 @@ async function operate(path: string, body: unknown): Promise<Record<string, unkn
 
 async function newAccount(credits = 1000): Promise<Account> {
   const { id } = await operate("/users", { email: `${crypto.randomUUID()}@example.com` });
-  if (credits > 0) await operate(`/users/${id}/credits`, { credits });
+  if (credits > 0) await operate(`/users/${id}/credits`, { id: crypto.randomUUID(), credits });
   const { api_key: key } = await operate(`/users/${id}/api_keys`, { name: "client" });
   return { userId: String(id), key: String(key) };
 }

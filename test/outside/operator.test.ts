@@ -19,10 +19,11 @@ const NOTHING = {
 };
 const COMPLETE = {
   ...{ d1: ["gpt-image-hub", "gpt-image-hub-log"], queues: QUEUES, migrated: ["DB", "LOG"], deployed: true },
-  buckets: ["gpt-image-hub-images", "gpt-image-hub-references"],
+  buckets: ["gpt-image-hub-images", "gpt-image-hub-references", "gpt-image-hub-backups"],
   rules: {
     "gpt-image-hub-images": ["abort-uploads"],
     "gpt-image-hub-references": ["expire", "abort-uploads"],
+    "gpt-image-hub-backups": ["expire", "abort-uploads"],
   },
 };
 

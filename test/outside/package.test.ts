@@ -196,6 +196,8 @@ describe("the command line", () => {
     const rows = (await hub(["list", "--limit", "2", "--status", "succeeded"])).out.trim().split("\n");
     expect([rows.length, rows[0]]).toEqual([2, row]);
     expect((await hub(["cancel", id])).err).toMatch(/^gpt-image-hub: notCancelable: .* \(req_\w+\)\n$/);
+    expect((await hub(["delete", id])).out).toBe("");
+    expect((await hub(["get", id])).err).toMatch(/^gpt-image-hub: notFound: /);
     expect((await hub(["models"])).out).toMatch(/^gpt-image-2\tGPT IMAGE 2\t1K 8, 2K 10, 4K 12 credits\t$/m);
     expect((await hub(["credits"])).out).toMatch(/^\d+ credits\n$/);
     const estimate = await hub(["three ships", "-n", "3", "--estimate"]);

@@ -66,7 +66,7 @@ export async function newUser(credits = 0, accountType: "FREE" | "PRO" = "FREE")
   const user = z
     .object({ id: z.string() })
     .parse((await operate("POST", "/users", { email, account_type: accountType })).body);
-  if (credits > 0) await operate("POST", `/users/${user.id}/credits`, { credits });
+  if (credits > 0) await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits });
   return { id: user.id, email, ...(await newKey(user.id)) };
 }
 

@@ -78,7 +78,7 @@ export async function newKey(
     return z.record(z.string(), z.unknown()).parse(await response.json());
   };
   const { id } = await operate("/users", { email: `${crypto.randomUUID()}@example.com` });
-  if (credits > 0) await operate(`/users/${id}/credits`, { credits });
+  if (credits > 0) await operate(`/users/${id}/credits`, { id: crypto.randomUUID(), credits });
   const { api_key: key } = await operate(`/users/${id}/api_keys`, { name: "test", mode });
   return String(key);
 }

@@ -92,6 +92,7 @@ export const User = z.strictObject({
   name: z.string().nullable(),
   account_type: accountType,
   created_at: time,
+  suspended_at: time.nullable(),
 });
 
 export const ListedKey = z.strictObject({

@@ -74,7 +74,7 @@ export type Generation = {
   images: ({
     id: string;
     object: "image";
-    /** Permanent. Needs no API key. */
+    /** Valid until the generation is deleted. Needs no API key. */
     url: string;
     created_at: string;
     width: number;

@@ -76,6 +76,8 @@ export type Client = {
   list(filter?: GenerationFilter, options?: CallOptions): AsyncGenerator<Generation, void>;
   /** Cancels a queued generation and refunds it. @throws {ConflictError} if it runs, or has ended otherwise */
   cancel(id: string, options?: CallOptions): Promise<Generation>;
+  /** Deletes a generation that has ended, with its images, if it exists. @throws {ConflictError} if it has not ended */
+  delete(id: string, options?: CallOptions): Promise<void>;
   /**
    * The generation at once and at each change of its status, until it ends. A broken stream is resumed.
    * @throws {ConnectionError} if it cannot be resumed
@@ -125,6 +127,12 @@ export function createClient({
     call(path, { signal: nativeSignal(signal) }).then(read<T>);
   const post = <T>(path: string, { signal }: CallOptions = {}, retries = maxRetries) =>
     call(path, { method: "POST", signal: nativeSignal(signal) }, retries).then(read<T>);
+  const remove = async (path: string, { signal }: CallOptions = {}) => {
+    const response = await call(path, { method: "DELETE", signal: nativeSignal(signal) });
+    // A retry finds that the first attempt deleted it.
+    if (!response.ok && response.status !== 404) throw await toError(response);
+    await response.body?.cancel();
+  };
   async function* listed<T>(path: string, query: object, options?: CallOptions) {
     const parameters = new URLSearchParams({ limit: String(PAGE_LIMIT) });
     for (const [name, value] of Object.entries(query)) {
@@ -177,6 +185,7 @@ export function createClient({
     edit: (images, request, options) => client.generate(request, { ...options, references: images }),
     get: (id, options) => get<Generation>(pathOf(id), options),
     list: (filter, options) => listed<Generation>("/generations", filter ?? {}, options),
+    delete: (id, options) => remove(pathOf(id), options),
     cancel: (id, options) => post<Generation>(`${pathOf(id)}/cancel`, options),
     events: (id, { signal } = {}) =>
       follow(
@@ -212,13 +221,7 @@ export function createClient({
       const init = { method: "POST", headers, body: nativeFile(image), signal: nativeSignal(signal) };
       return await call("/references", init).then(read<Reference>);
     },
-    async deleteReference(id, { signal } = {}) {
-      const init = { method: "DELETE", signal: nativeSignal(signal) };
-      const response = await call(`/references/${encodeURIComponent(id)}`, init);
-      // A retry finds that the first attempt deleted it.
-      if (!response.ok && response.status !== 404) throw await toError(response);
-      await response.body?.cancel();
-    },
+    deleteReference: (id, options) => remove(`/references/${encodeURIComponent(id)}`, options),
     webhookSecret: (options) => get<WebhookSecret>("/webhooks/secret", options),
     rotateWebhookSecret: (options) => post<WebhookSecret>("/webhooks/secret/rotate", options, 0),
     deliveries: async (id, options) =>

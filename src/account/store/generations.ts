@@ -40,6 +40,7 @@ type GenerationRow = {
   slot_at: number | null;
   interrupted: number;
   task: string | null;
+  deleted_at: number | null;
 };
 
 /** Which generations a list shows. Null matches all. Times in milliseconds since 1970, exclusive. */
@@ -95,6 +96,7 @@ export class GenerationStore {
     const [row] = this.#sql.exec<GenerationRow>(
       `SELECT * FROM generations
        WHERE id >= ?1 AND sdk_count < ?2 AND (?3 IS NULL OR fingerprint IN (?3, ?4)) AND delivered = 0
+         AND deleted_at IS NULL
          AND status IN ('queued', 'processing', 'succeeded')
        ORDER BY id DESC LIMIT 1`,
       ...[sinceId, count, first, second],
@@ -102,7 +104,7 @@ export class GenerationStore {
     return row ? toGeneration(row) : null;
   }
 
-  /** Generations that match the filter, older than `beforeId`, newest first. */
+  /** Generations that match the filter and are not deleted, older than `beforeId`, newest first. */
   list(filter: GenerationFilter, beforeId: string | null, limit: number): Generation[] {
     return this.#sql
       .exec<GenerationRow>(
@@ -110,6 +112,7 @@ export class GenerationStore {
          WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR status = ?2)
            AND (?3 IS NULL OR json_extract(request, '$.model') = ?3)
            AND (?4 IS NULL OR created_at > ?4) AND (?5 IS NULL OR created_at < ?5) AND livemode = ?6
+           AND deleted_at IS NULL
            AND (?7 IS NULL OR id >= ?7)
            AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) AS label WHERE NOT EXISTS (
              SELECT 1 FROM json_each(request, '$.metadata') AS own
@@ -123,11 +126,11 @@ export class GenerationStore {
       .map(toGeneration);
   }
 
-  /** Ended generations after that id, oldest first. */
+  /** Ended generations after that id that are not deleted, oldest first. */
   ended(afterId: string, limit: number): Generation[] {
     return this.#sql
       .exec<GenerationRow>(
-        "SELECT * FROM generations WHERE id > ? AND ended_at IS NOT NULL ORDER BY id LIMIT ?",
+        "SELECT * FROM generations WHERE id > ? AND ended_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT ?",
         afterId,
         limit,
       )
@@ -274,6 +277,7 @@ function toGeneration(row: GenerationRow): Generation {
     slotAt: row.slot_at,
     interrupted: row.interrupted === 1,
     task: readTask(row.task),
+    deletedAt: row.deleted_at,
   };
 }
 
@@ -311,5 +315,6 @@ function toRow(generation: Generation): GenerationRow {
     slot_at: generation.slotAt,
     interrupted: generation.interrupted ? 1 : 0,
     task: generation.task && JSON.stringify(generation.task),
+    deleted_at: generation.deletedAt,
   };
 }

@@ -1,10 +1,10 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { newId } from "../../id.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest, notFound } from "../errors.ts";
 import { count, named, timestamp } from "../fields.ts";
+import { readIdempotencyKey } from "../submission.ts";
 import {
   BALANCE_EXAMPLE,
   CreditBalance,
@@ -31,7 +31,10 @@ const grantId = z
   .refine((id) => !OWN_GRANT_IDS.test(id), {
     message: "id must not be signup or begin with refund_ or stripe_cs_.",
   })
-  .meta({ description: "Your id of the grant. Repeating a request with the same id adds the credits once." });
+  .meta({
+    description:
+      "Your id of the grant, unless `Idempotency-Key` has it. Repeating a request with the same id adds the credits once.",
+  });
 
 const CreditsBody = z.strictObject({
   id: grantId.optional(),
@@ -74,9 +77,11 @@ credits.post(
   contract({
     id: "grantCredits",
     summary: "Grant credits",
-    description: "Repeating a request with the same `id` and the same credits adds nothing.",
+    description:
+      "Repeating a request with the same `id` and the same credits adds nothing. Without `id`, `Idempotency-Key` is the id.",
     tag: "operator",
     security: "operator",
+    headers: ["Idempotency-Key"],
     body: {
       schema: CreditsBody,
       example: { id: "invoice-1042", credits: 112, reason: "Invoice 1042" },
@@ -91,7 +96,7 @@ credits.post(
     const { user } = c.var;
     const body = c.req.valid("json");
     const outcome = await c.env.ACCOUNT.getByName(user.id).grant(
-      body.id ?? newId("grant"),
+      body.id ?? idInHeader(c),
       body.credits,
       body.expires_at ?? null,
       body.reason ?? null,
@@ -124,6 +129,20 @@ credits.post(
     }
   },
 );
+
+/** The id of a grant that the body does not name. @throws {ApiError} 400 */
+function idInHeader(c: Parameters<typeof readIdempotencyKey>[0]): string {
+  const key = readIdempotencyKey(c);
+  if (key === null) {
+    const message =
+      "Name the grant: send id in the body or the header Idempotency-Key, so that a repeated request adds the credits once.";
+    throw invalidRequest(message, "Idempotency-Key");
+  }
+  if (grantId.safeParse(key).success) return key;
+  const message =
+    "Idempotency-Key must have at most 128 characters, and must not be signup or begin with refund_ or stripe_cs_.";
+  throw invalidRequest(message, "Idempotency-Key");
+}
 
 credits.post(
   "/users/:id/grants/:grant_id/reverse",

@@ -219,7 +219,7 @@ keys.delete(
 );
 
 /** A key as it may be shown at any time: without the key. */
-function renderKey(key: ApiKey): z.input<typeof ApiKeyAnswer> {
+export function renderKey(key: ApiKey): z.input<typeof ApiKeyAnswer> {
   return {
     object: "api_key",
     id: key.id,

@@ -65,11 +65,11 @@ purchases.get(
   }),
   async (c) => {
     const found = await listPurchases(c.env.DB, c.var.user.id);
-    return c.json({ object: "list", data: found.map(render) });
+    return c.json({ object: "list", data: found.map(renderPurchase) });
   },
 );
 
-function render(purchase: StoredPurchase): z.input<typeof Purchase> {
+export function renderPurchase(purchase: StoredPurchase): z.input<typeof Purchase> {
   return {
     object: "purchase",
     id: purchase.id,

@@ -1,14 +1,23 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { accountTypes, changeUser, createUser, findUserByEmail, type User } from "../../users/users.ts";
+import {
+  accountTypes,
+  changeUser,
+  createUser,
+  deleteUser,
+  endSessions,
+  findUserByEmail,
+  type User,
+} from "../../users/users.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, notFound } from "../errors.ts";
-import { idOf, isoTime, listOf, named, time } from "../fields.ts";
-import { audit } from "./operator.ts";
+import { idOf, isoTime, isoTimeOrNull, listOf, named, time } from "../fields.ts";
+import { audit, withUser } from "./operator.ts";
 
 const EMAIL_LENGTH_MAX = 254;
 const NAME_LENGTH_MAX = 100;
+const REASON_LENGTH_MAX = 200;
 
 const name = z
   .string()
@@ -35,9 +44,27 @@ const UserBody = z.strictObject({
 });
 
 const UserChange = z
-  .strictObject({ name: name.optional(), account_type: accountType.optional() })
-  .refine((change) => Object.values(change).some((value) => value !== undefined), {
-    message: "The body must have name or account_type.",
+  .strictObject({
+    name: name.optional(),
+    account_type: accountType.optional(),
+    suspended: z.boolean().optional().meta({
+      description:
+        "True refuses the user's keys and pages from the next request on, and ends the sessions. Accepted work goes on.",
+    }),
+    reason: z
+      .string()
+      .trim()
+      .min(1)
+      .max(REASON_LENGTH_MAX)
+      .optional()
+      .meta({ description: "Why `suspended` changes, for the log of operators' actions." }),
+  })
+  .refine(({ reason: _, ...change }) => Object.values(change).some((value) => value !== undefined), {
+    message: "The body must have name, account_type or suspended.",
+  })
+  .refine(({ reason, suspended }) => reason === undefined || suspended !== undefined, {
+    message: "reason needs suspended.",
+    path: ["reason"],
   });
 
 const UserQuery = z.strictObject({ email });
@@ -50,6 +77,7 @@ const UserAnswer = named("User", () =>
     name: z.string().nullable(),
     account_type: z.enum(accountTypes),
     created_at: time,
+    suspended_at: time.nullable().meta({ description: "Since when the user is suspended." }),
   }),
 );
 
@@ -64,6 +92,7 @@ const example: z.input<typeof UserAnswer> = {
   name: "Ada",
   account_type: "PRO",
   created_at: "2026-04-30T07:50:00.000Z",
+  suspended_at: null,
 };
 
 export const users = new Hono<AppEnv>();
@@ -121,19 +150,60 @@ users.patch(
     answers: { 200: json("The updated user.", UserAnswer, { ...example, account_type: "FREE" }) },
   }),
   async (c) => {
-    const { name, account_type: accountType } = c.req.valid("json");
-    const user = await changeUser(c.env.DB, c.req.param("id"), {
+    const { name, account_type: accountType, suspended, reason } = c.req.valid("json");
+    const changes = {
       ...(name === undefined ? {} : { name }),
       ...(accountType === undefined ? {} : { accountType }),
-    });
+      ...(suspended === undefined ? {} : { suspended }),
+    };
+    const user = await changeUser(c.env.DB, c.req.param("id"), changes, Date.now());
     if (!user) throw notFound();
     c.set("userId", user.id);
     audit(c, "change_user", {
       user_id: user.id,
       account_type: accountType,
       name_changed: name !== undefined,
+      suspended,
+      reason,
     });
     return c.json(renderUser(user));
+  },
+);
+
+users.delete(
+  "/users/:id",
+  withUser,
+  contract({
+    id: "deleteUser",
+    summary: "Delete a user",
+    description:
+      "Deletes the address, the name, the sign-in methods and the sessions, and refuses the keys from the next request on. A job deletes all generations and images within minutes, those that still run when they have ended. The ledger stays, under the id alone. The address can sign up again, as a new user. It cannot be undone.",
+    tag: "operator",
+    security: "operator",
+    answers: { 204: { description: "The user is deleted.", schema: null } },
+  }),
+  async (c) => {
+    const { id } = c.var.user;
+    await deleteUser(c.env.DB, id, Date.now());
+    audit(c, "delete_user", { user_id: id });
+    return c.body(null, 204);
+  },
+);
+
+users.delete(
+  "/users/:id/sessions",
+  withUser,
+  contract({
+    id: "endSessions",
+    summary: "End a user's sessions",
+    tag: "operator",
+    security: "operator",
+    answers: { 204: { description: "Every browser of the user has to sign in again.", schema: null } },
+  }),
+  async (c) => {
+    const { id } = c.var.user;
+    audit(c, "end_sessions", { user_id: id, sessions: await endSessions(c.env.DB, id) });
+    return c.body(null, 204);
   },
 );
 
@@ -145,5 +215,6 @@ function renderUser(user: User): z.input<typeof UserAnswer> {
     name: user.name,
     account_type: user.accountType,
     created_at: isoTime(user.createdAt.getTime()),
+    suspended_at: isoTimeOrNull(user.suspendedAt),
   };
 }

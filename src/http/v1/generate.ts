@@ -114,7 +114,7 @@ generate.post(
         "Preference-Applied",
       ]),
     },
-    errors: [402],
+    errors: [402, 409],
   }),
   async (c) => {
     const caller = callerOf(c);

@@ -1,11 +1,13 @@
 import { type Context, Hono } from "hono";
 import * as z from "zod";
 import type { GenerationStatus } from "../../account/lifecycle.ts";
+import type { DeleteOutcome } from "../../account/outcomes.ts";
 import { estimatedWaitSeconds, renderGeneration, type WaitingRecord } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import { findModel, models } from "../../catalogue/models.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
+import { deleteGeneration } from "../../generations/delete.ts";
 import { metadata } from "../../generations/input.ts";
 import { findByIdempotencyKey, findGeneration, listGenerations } from "../../generations/read.ts";
 import { awaitInAccount } from "../../generations/wait.ts";
@@ -35,7 +37,7 @@ export const Generation = named("Generation", () => {
   const image = z.strictObject({
     id: idOf("img"),
     object: z.literal("image"),
-    url: z.url().meta({ description: "Permanent. Needs no API key." }),
+    url: z.url().meta({ description: "Valid until the generation is deleted. Needs no API key." }),
     created_at: time,
     width: z.int().min(1),
     height: z.int().min(1),
@@ -287,6 +289,44 @@ generations.post(
   }),
   async (c) => c.json(renderGeneration(await cancel(c, c.req.param("id")), readConfig(c.env))),
 );
+
+generations.delete(
+  "/generations/:id",
+  contract({
+    id: "deleteGeneration",
+    summary: "Delete a generation",
+    description:
+      "Deletes the images, the prompt, `metadata` and `user` of a generation that has ended. From then on it does not exist: its images and every route answer 404. Its entries in the ledger and the report of usage stay. Its idempotency key is not free again. A webhook that was not delivered is not sent any more. Copies in browsers and in a CDN in front of the images are not deleted.",
+    tag: "generations",
+    security: "apiKey",
+    answers: { 204: { description: "Everything is deleted.", schema: null } },
+    errors: [409],
+  }),
+  async (c) => {
+    const { userId, livemode } = callerOf(c);
+    const id = c.req.param("id");
+    mustDelete(await deleteGeneration(userId, id, livemode, c.env));
+    c.set("generationId", id);
+    return c.body(null, 204);
+  },
+);
+
+/** @throws {ApiError} unless everything is deleted */
+function mustDelete(outcome: DeleteOutcome): void {
+  switch (outcome) {
+    case "deleted":
+      return;
+    case "pending": {
+      const message =
+        "The generation is deleted, but storage did not answer in time. Repeat the request until it returns 204 or 404.";
+      throw new ApiError("serviceUnavailable", message, { headers: { "Retry-After": "5" } });
+    }
+    case "unfinished":
+      throw new ApiError("conflict", "The generation has not ended. Cancel it, or wait for its end.");
+    case "unknown":
+      throw notFound();
+  }
+}
 
 /** Cancels a generation of the caller. @throws {ApiError} 409 if it runs or has ended; 404 if there is none */
 export async function cancel(c: Context<AppEnv>, id: string): Promise<GenerationRecord> {

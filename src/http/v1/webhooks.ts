@@ -43,7 +43,7 @@ const WebhookDelivery = named("WebhookDelivery", () =>
   }),
 );
 
-const WebhookDeliveries = named("WebhookDeliveries", () => listOf(WebhookDelivery));
+export const WebhookDeliveries = named("WebhookDeliveries", () => listOf(WebhookDelivery));
 
 const SECRET_EXAMPLE = {
   object: "webhook_secret",
@@ -174,7 +174,7 @@ function renderSecret({ secret, previous }: WebhookSecrets) {
   };
 }
 
-function renderDeliveries(deliveries: readonly Delivery[]) {
+export function renderDeliveries(deliveries: readonly Delivery[]) {
   const data = deliveries.map((delivery) => ({
     object: "webhook_delivery",
     webhook_id: delivery.webhookId,

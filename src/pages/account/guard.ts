@@ -1,5 +1,5 @@
 import { createMiddleware } from "hono/factory";
-import { openRequestSessions, type PagesEnv, setCookies } from "../env.ts";
+import { openRequestSessions, PageError, type PagesEnv, setCookies } from "../env.ts";
 
 /** Requires a signed-in user. Redirects everyone else to the sign-in page, which returns here. */
 export const guard = createMiddleware<PagesEnv>(async (c, next) => {
@@ -11,6 +11,11 @@ export const guard = createMiddleware<PagesEnv>(async (c, next) => {
     // The fields of a form are lost, so sign-in returns to the page with the form.
     const back = c.req.method === "GET" ? `${pathname}${search}` : pathname.replace(/\/(revoke|end)$/, "");
     return c.redirect(`/sign-in?next=${encodeURIComponent(back)}`, 303);
+  }
+  if (signedIn.isSuspended) {
+    await sessions.signOut();
+    setCookies(c, sessions);
+    throw new PageError(403, "This account is suspended. Contact the operator of this service.");
   }
   c.set("sessions", sessions);
   c.set("signedIn", signedIn);

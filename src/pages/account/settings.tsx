@@ -5,17 +5,28 @@ import type { WebhookSecrets } from "../../account/store/webhooks.ts";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
 import { countAttempts } from "../../auth/throttle.ts";
+import { log } from "../../log.ts";
+import { deleteUser } from "../../users/users.ts";
 import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
-import { AccountPage } from "../layout.tsx";
+import { AccountPage, MessagePage } from "../layout.tsx";
 import { Field, FormError, Section, Time } from "../parts.tsx";
+import { dataOf } from "./download.ts";
+import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
 import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
 
-const PASSWORD_CHANGES_MAX = 10;
-const PASSWORD_CHANGES_SPAN_MS = 10 * 60_000;
+/** Tries of the password, and downloads, of one user. */
+const ATTEMPTS_MAX = 10;
+const ATTEMPTS_SPAN_MS = 10 * 60_000;
+
+/** @throws {PageError} 429 after too many attempts of this kind and user */
+async function limitAttempts(c: Context<PagesEnv>, key: string): Promise<void> {
+  const [tried] = await countAttempts(c.env.DB, [{ key, spanMs: ATTEMPTS_SPAN_MS }], Date.now());
+  if (tried && tried.count > ATTEMPTS_MAX) throw new PageError(429, "Try again in 10 minutes.");
+}
 
 settings.get("/", async (c) => {
   const done = c.req.query("done") !== undefined;
@@ -47,11 +58,7 @@ settings.post("/password", async (c) => {
   if (current === "") return await again({ current: "Enter your current password." });
   const fault = passwordFault(password);
   if (fault !== null) return await again({ password: fault });
-  const attempt = { key: `password:${signedIn.userId}`, spanMs: PASSWORD_CHANGES_SPAN_MS };
-  const [tried] = await countAttempts(c.env.DB, [attempt], Date.now());
-  if (tried && tried.count > PASSWORD_CHANGES_MAX) {
-    throw new PageError(429, "Try again in 10 minutes.");
-  }
+  await limitAttempts(c, `password:${signedIn.userId}`);
   if (!(await sessions.changePassword(current, password))) {
     return await again({ current: "This is not your current password." });
   }
@@ -79,6 +86,40 @@ settings.post("/sessions/end", async (c) => {
   await c.get("sessions").signOutEverywhere();
   return c.redirect("/sign-in", 303);
 });
+
+settings.get("/data", async (c) => {
+  const { userId } = c.get("signedIn");
+  await limitAttempts(c, `data:${userId}`);
+  return c.body(dataOf(c.env, userId, Date.now()), 200, {
+    "Content-Type": "application/x-ndjson; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="gpt-image-hub.jsonl"',
+  });
+});
+
+settings.post("/delete", async (c) => {
+  const sessions = c.get("sessions");
+  const { userId, email } = c.get("signedIn");
+  const confirmation = (await readForm(c)).get("delete_confirmation") ?? "";
+  await limitAttempts(c, `password:${userId}`);
+  const page = await readSettings(c);
+  const isConfirmed = page.hasPassword
+    ? await sessions.isPassword(confirmation)
+    : confirmation.trim().toLowerCase() === email;
+  if (!isConfirmed) {
+    const message = page.hasPassword ? "This is not your password." : "This is not your email address.";
+    return c.html(<SettingsPage {...page} errors={{ delete_confirmation: message }} />, 422);
+  }
+  await deleteUser(c.env.DB, userId, Date.now());
+  log("account_deleted", { user_id: userId });
+  await sessions.signOut();
+  return c.html(
+    <MessagePage title="Account deleted">
+      <p>Your API keys no longer work. Your images are deleted within minutes.</p>
+    </MessagePage>,
+  );
+});
+
+settings.get("/delete", (c) => c.redirect("/account/settings", 303));
 
 settings.get("/sessions", (c) => c.redirect("/account/settings", 303));
 
@@ -126,6 +167,7 @@ const SettingsPage: FC<SettingsProps> = (props) => (
       <Section id="sessions-title" name="Active sessions">
         <ActiveSessions list={props.list} token={props.signedIn.token} />
       </Section>
+      <Leaving email={props.signedIn.email} hasPassword={props.hasPassword} errors={props.errors} />
     </div>
   </AccountPage>
 );

@@ -550,7 +550,7 @@ describe("a retry by an SDK", () => {
     expect((await call(1)).status).toBe(status);
     held.resolve();
     const first = await running;
-    await operate("POST", `/users/${user.id}/credits`, { credits: 8 });
+    await operate("POST", `/users/${user.id}/credits`, { id: crypto.randomUUID(), credits: 8 });
     const retry = await call(2);
     expect([first.status, retry.status, idOf(retry) === idOf(first)]).toEqual([200, 200, false]);
     expect(spy.mock.calls.length).toBe(2);

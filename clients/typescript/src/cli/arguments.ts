@@ -15,6 +15,7 @@ Commands:
   get <id>               show a generation; with -o, wait for its end and save its images
   list                   list generations, newest first
   cancel <id>            cancel a queued generation
+  delete <id>            delete a generation that has ended, with its images
   models                 list models and prices
   credits                show the balance
   usage                  show generations, images and credits by day, key and model
@@ -78,7 +79,17 @@ function parse(args: string[]) {
   return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
 }
 
-const COMMANDS = ["generate", "get", "list", "cancel", "models", "credits", "usage", "login"] as const;
+const COMMANDS = [
+  "generate",
+  "get",
+  "list",
+  "cancel",
+  "delete",
+  "models",
+  "credits",
+  "usage",
+  "login",
+] as const;
 
 export type Command = {
   name: (typeof COMMANDS)[number] | "help" | "version";
@@ -98,7 +109,7 @@ export function readCommand(args: string[]): Command {
     name === undefined
       ? { name: "generate", operands: positionals, options }
       : { name, operands: rest, options };
-  const takesOne = ["generate", "get", "cancel"].includes(command.name);
+  const takesOne = ["generate", "get", "cancel", "delete"].includes(command.name);
   if (command.operands.length !== (takesOne ? 1 : 0)) throw new UsageError(operandsRule(command.name));
   return command;
 }
@@ -109,6 +120,7 @@ function operandsRule(name: string): string {
       return 'Give one prompt, in quotes: "a lighthouse at dusk".';
     case "get":
     case "cancel":
+    case "delete":
       return `${name} takes the id of one generation.`;
     default:
       return `${name} takes options only.`;

@@ -46,6 +46,8 @@ async function runWith(call: Call, name: Remote, operand: string): Promise<void>
       return await list(call);
     case "cancel":
       return show(await call.client.cancel(operand, call), call.options);
+    case "delete":
+      return await call.client.delete(operand, call);
     case "models":
       return await models(call);
     case "credits":

@@ -103,6 +103,8 @@ playground.post("/", async (c) => {
     }
     case "mismatch":
       return await again({ form: "This form was already sent with other values. Reload the page." }, 422);
+    case "deleted":
+      return await again({ form: "The image of this form was deleted. Reload the page." }, 422);
     case "unknown":
       // The account may have charged it. Sending the form again uses the same key, so it is charged once.
       return await again(

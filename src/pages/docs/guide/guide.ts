@@ -80,6 +80,7 @@ export type Guide = {
     | "entries"
     | "grants"
     | "cancel"
+    | "delete"
     | "events"
     | "estimate"
     | "usage"

@@ -30,6 +30,7 @@ export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
     ["GET", "/api/v1/webhooks/secret", true, endpoints.secret],
     ["POST", "/api/v1/webhooks/secret/rotate", true, endpoints.rotate],
     ["POST", "/api/v1/generations/:id/cancel", true, endpoints.cancel],
+    ["DELETE", "/api/v1/generations/:id", true, endpoints.delete],
     ["GET", "/api/v1/generations/:id/events", true, endpoints.events],
     ["", "/openai/v1", true, endpoints.openai],
   ] as const;

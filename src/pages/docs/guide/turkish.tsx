@@ -209,6 +209,7 @@ export const turkish: Guide = {
     key: "İstekteki anahtar: neye izni var, ne kadar harcadı.",
     estimate: "Bir isteğin fiyatını verir; kredi düşmez.",
     cancel: "Sırada bekleyen bir oluşturmayı iptal eder ve kredisini iade eder.",
+    delete: "Bitmiş bir oluşturmayı görselleriyle birlikte siler.",
     events: "Sunucu olayları (SSE): bitene kadar durumun her değişikliği.",
     openai:
       "OpenAI istemcileri için temel adres: görseller, düzenlemeler, kısmi görselli akışlar ve modeller.",
@@ -258,7 +259,7 @@ export const turkish: Guide = {
     expiredApiKey: "Anahtarın süresi dolmuş.",
     insufficientCredits: "Hesaptaki kredi yetmiyor: required ve available alanlarına bakın.",
     keyLimitExceeded: "Anahtar kendi sınırına ulaştı: required, available ve resets_at alanlarına bakın.",
-    forbidden: "Anahtarın bu işleme veya modele izni yok.",
+    forbidden: "Anahtarın bu işleme veya modele izni yok ya da hesap askıya alınmış.",
     notFound: "Bu adreste bir şey yok ya da başkasına ait.",
     methodNotAllowed: "Bu adres bu yöntemi kabul etmiyor; kabul ettiklerini Allow başlığı söyler.",
     conflict: "Var olanla çelişiyor.",
