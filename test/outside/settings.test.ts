@@ -12,6 +12,8 @@ it("npm start passes on every setting that has a default, and none that the Work
   const others = new Map([
     ["IMAGE_PROVIDER", "sketch"],
     ["ALLOW_INSECURE_URLS", "true"],
+    ["RETENTION_DAYS", "1"],
+    ["LOG_RETENTION_DAYS", "3"],
   ]);
   const set = Object.fromEntries(
     names.map((name) => [name, numbers.test(name) ? "1" : (others.get(name) ?? "https://a.example")]),

@@ -85,9 +85,10 @@ it("the documented commands upgrade a deployment without LOG, and keep every row
   }
   await shell(commands);
   for (const table of ["generations", "credit_entries"]) {
-    const copied = rowsOf("LOG", table);
+    // A column that the older release does not have.
+    const copied = rowsOf("LOG", table).map(({ deleted_at: _, ...row }) => row);
     expect(copied).toHaveLength(2);
-    expect(copied).toEqual(rowsOf("DB", table));
+    expect(copied).toEqual(rowsOf("DB", table).map((row) => ({ ...row })));
   }
   expect(rowsOf("DB", "users")).toMatchObject([{ id: "user_1", email: "a@example.com" }]);
   expect(rowsOf("DB", "api_keys")).toMatchObject([

@@ -47,7 +47,7 @@ const FIELDS = [
   ["/api", "reference_image", "list of file", "In multipart/form-data."],
   ["/api", "Idempotency-Key", "string", "<code>1–255 characters</code>"],
   ["/api", "id", "string", "Required. In path."],
-  ["/api", "images[].url", "string", "Permanent. Needs no API key."],
+  ["/api", "images[].url", "string", "Valid until the generation is deleted. Needs no API key."],
   ["/api", "data[].images[].width", "integer", "<code>≥ 1</code>"],
   ["/api", "poll_url", "string", "Optional. "],
   ["/api", "balance.next_expiration", "string or null", "soonest-expiring"],
