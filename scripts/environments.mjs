@@ -26,10 +26,9 @@ function resourcesOf({ name, d1_databases, r2_buckets, queues }) {
     ...d1_databases.map(({ database_name }) => `D1 database ${database_name}`),
     ...r2_buckets.map(({ bucket_name }) => `R2 bucket ${bucket_name}`),
     ...(queues.producers ?? []).map(({ queue }) => `queue ${queue}`),
-    ...(queues.consumers ?? []).flatMap(({ queue, dead_letter_queue }) => [
-      `queue ${queue}`,
-      `queue ${dead_letter_queue}`,
-    ]),
+    ...(queues.consumers ?? [])
+      .flatMap(({ queue, dead_letter_queue }) => [queue, dead_letter_queue])
+      .flatMap((queue) => (queue === undefined ? [] : [`queue ${queue}`])),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { AppEnv } from "../env.ts";
+import { auditTrail } from "./audit.ts";
 import { credits } from "./credits.ts";
 import { keys } from "./keys.ts";
 import { margin } from "./margin.ts";
@@ -7,11 +8,12 @@ import { operatorOnly } from "./operator.ts";
 import { providers } from "./providers.ts";
 import { purchases } from "./purchases.ts";
 import { reconcile } from "./reconcile.ts";
+import { stats } from "./stats.ts";
 import { users } from "./users.ts";
 
 /** The operator's API. Its token is asked for at every path, so that nobody learns which ones exist. */
 export const admin = new Hono<AppEnv>();
 
 admin.use("*", operatorOnly);
-for (const resource of [users, credits, purchases, keys, providers, reconcile, margin])
+for (const resource of [users, credits, purchases, keys, providers, reconcile, margin, stats, auditTrail])
   admin.route("/", resource);

@@ -87,7 +87,7 @@ users.post(
     const user = await createUser(c.env.DB, { email, name, accountType });
     if (!user) throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
     c.set("userId", user.id);
-    audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
+    await audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
     return c.json(renderUser(user), 201);
   },
 );
@@ -128,9 +128,9 @@ users.patch(
     });
     if (!user) throw notFound();
     c.set("userId", user.id);
-    audit(c, "change_user", {
+    await audit(c, "change_user", {
       user_id: user.id,
-      account_type: accountType,
+      account_type: accountType ?? null,
       name_changed: name !== undefined,
     });
     return c.json(renderUser(user));
