@@ -18,7 +18,10 @@ export const databases = [
     binding: "LOG",
     directory: "migrations-log",
     schema: "src/db/log-schema.ts",
-    withoutRowid: ["generations", "credit_entries", "test_generations"],
+    withoutRowid: [
+      ...["generations", "credit_entries", "test_generations"],
+      ...["operator_actions", "generation_totals"],
+    ],
   },
 ];
 

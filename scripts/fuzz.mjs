@@ -308,7 +308,8 @@ async function sumEntries(origin, key) {
 
 /** What the service logged of its own errors. @param {string} file */
 function loggedFailures(file) {
-  const events = /"event":"(request_failed|generation_broken|alarm_failed|submit_outcome_unknown)"/;
+  const events =
+    /"event":"(request_failed|run_failed|generation_broken|alarm_failed|submit_outcome_unknown)"/;
   return readFileSync(file, "utf8")
     .split("\n")
     .filter((line) => events.test(line))

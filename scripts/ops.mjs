@@ -152,6 +152,27 @@ const COMMANDS = {
     what: "compare all accounts with the log and the images; exit code 1 if they differ",
     work: (_, { repair }) => reconcile(repair === undefined ? "GET" : "POST"),
   },
+  stats: {
+    usage: "[--window hour|day|month]",
+    what: "generations by model and outcome, purchases and incidents",
+    work: async (_, { window = "day" }) => {
+      const { recent: _recent, ...report } = await stats(window);
+      return report;
+    },
+  },
+  stuck: {
+    usage: "",
+    what: "what waits or fails: the last sweep of accounts, and the alerts that fire; exit code 1 if any does",
+    work: async () => {
+      const { accounts, alerts } = await stats("hour");
+      return { ...accounts, alerts };
+    },
+  },
+  audit: {
+    usage: "",
+    what: "the last 200 changes that operators made",
+    work: () => send("GET", "/audit?limit=200"),
+  },
 };
 
 const { values, positionals } = readArguments();
@@ -183,7 +204,8 @@ async function perform() {
   const answer = await command.work(args, { ...texts, repair: repair ? "yes" : undefined });
   console.log(json ? JSON.stringify(answer) : render(answer));
   const { differences } = answer;
-  return Array.isArray(differences) && differences.length > 0 && !repair ? 1 : 0;
+  const found = name === "stuck" ? answer["alerts"] : repair ? [] : differences;
+  return Array.isArray(found) && found.length > 0 ? 1 : 0;
 }
 
 function readArguments() {
@@ -193,7 +215,7 @@ function readArguments() {
       options: {
         ...{ name: { type: "string" }, type: { type: "string" }, id: { type: "string" } },
         ...{ reason: { type: "string" }, expires: { type: "string" }, mode: { type: "string" } },
-        period: { type: "string" },
+        ...{ period: { type: "string" }, window: { type: "string" } },
         from: { type: "string" },
         to: { type: "string" },
         ...{ repair: { type: "boolean" }, json: { type: "boolean" }, yes: { type: "boolean" } },
@@ -235,6 +257,11 @@ async function idOf(user = "") {
   const [found] = data;
   if (found === undefined) throw new Failure(`There is no user with the address ${user}.`);
   return found.id;
+}
+
+/** @param {string} window @returns {Promise<Answer & { accounts: Answer | null, alerts: Answer[] }>} */
+async function stats(window) {
+  return await send("GET", `/stats?window=${encodeURIComponent(window)}`);
 }
 
 /** Reads all pages, and adds them up. @param {Options} time */

@@ -19,14 +19,18 @@ const FOLDERS = new Map([
     "pages",
     ["billing", "auth", "http", "generations", "references", "users", "account", "keys", "catalogue"],
   ],
-  ["jobs", ["account", "auth", "generations", "users"]],
+  ["jobs", ["account", "auth", "generations", "users", "watch"]],
+  ["watch", ["account", "db", "dispatch", "generations", "users", "webhooks"]],
   ["auth", ["db", "users"]],
   ["users", ["db"]],
   ["mcp", ["http", "generations", "references", "account", "keys", "catalogue"]],
   ["billing", ["db"]],
   [
     "http",
-    ["billing", "generations", "references", "users", "account", "keys", "catalogue", "dispatch", "images"],
+    [
+      ...["billing", "generations", "references", "users", "account", "keys", "catalogue", "dispatch"],
+      ...["images", "watch"],
+    ],
   ],
   ["generations", ["references", "account", "catalogue", "dispatch", "images", "providers", "db"]],
   ["references", ["account", "images"]],
@@ -48,13 +52,24 @@ const LIBRARIES = new Map([
   ["stripe", ["src/billing/"]],
   [
     "drizzle-orm",
-    ["src/db/", "src/billing/", "src/keys/", "src/account/", "src/generations/", "src/auth/", "src/users/"],
+    [
+      ...[
+        "src/db/",
+        "src/billing/",
+        "src/keys/",
+        "src/account/",
+        "src/generations/",
+        "src/auth/",
+        "src/users/",
+      ],
+      "src/watch/",
+    ],
   ],
 ]);
 
 /** Pure files use no clock and no randomness: both are arguments. */
 const PURE =
-  /^src\/(catalogue\/.*|account\/(ledger|lifecycle)\.ts|billing\/(packs|events)\.ts|images\/format\.ts|references\/addresses\.ts|webhooks\/schedule\.ts|keys\/format\.ts)$/;
+  /^src\/(catalogue\/.*|account\/(ledger|lifecycle)\.ts|billing\/(packs|events)\.ts|images\/format\.ts|references\/addresses\.ts|webhooks\/schedule\.ts|watch\/alerts\.ts|keys\/format\.ts)$/;
 
 const SKIPS = new Set(["skip", "only", "todo", "skipIf", "runIf", "fails"]);
 const TEST_FUNCTIONS = new Set(["it", "test", "describe", "suite", "bench"]);

@@ -85,6 +85,8 @@ const Config = z.object({
   MAIL_API_URL: httpUrl.default("https://api.resend.com/emails"),
   MAIL_API_KEY: z.string().optional(),
   MAIL_FROM: z.string().optional(),
+  /** Gets the alerts as JSON. A secret: whoever knows it can post there. */
+  ALERT_WEBHOOK_URL: httpUrl.optional(),
 });
 
 export type Config = z.infer<typeof Config>;

@@ -1,6 +1,6 @@
 import { encodeTime, ulid } from "ulid";
 
-type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req" | "upload" | "ref" | "purchase";
+type Prefix = "gen" | "img" | "user" | "key" | "grant" | "req" | "upload" | "ref" | "purchase" | "action";
 
 /**
  * A new id: the prefix, `_`, and a ULID (https://github.com/ulid/spec): 48 bits of time, so that ids sort by age, and

@@ -1,4 +1,5 @@
 import { consume } from "./generations/consume.ts";
+import { consumeDead } from "./generations/dead.ts";
 import { app, createApp, isApiPath } from "./http/app.ts";
 import { pathOf } from "./http/paths.ts";
 import { runDueJobs } from "./jobs/jobs.ts";
@@ -31,14 +32,17 @@ const UNKNOWN_AGAIN_SECONDS = 60;
 
 /**
  * Passes a batch to the consumer of its queue. The name of a queue differs by environment, but ends with its purpose,
- * and a number if several queues share it: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`. A batch of
- * an unknown queue is retried and never acknowledged, because the next release may know it.
+ * and a number if several queues share it: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`. `dead` is the
+ * queue of messages that another queue gave up on. A batch of an unknown queue is retried and never acknowledged,
+ * because the next release may know it.
  */
 async function consumeBatch(batch: MessageBatch, env: Env): Promise<void> {
   const [, purpose] = /(?:^|-)([a-z]+)(?:-\d+)?$/.exec(batch.queue) ?? [];
   switch (purpose) {
     case "generations":
       return await consume(batch, env);
+    case "dead":
+      return await consumeDead(batch, env);
     default:
       log("queue_unknown", { queue: batch.queue, messages: batch.messages.length });
       batch.retryAll({ delaySeconds: UNKNOWN_AGAIN_SECONDS });

@@ -3,11 +3,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { newId } from "../src/id.ts";
 import worker from "../src/index.ts";
 import wrangler from "../wrangler.toml?raw";
+import { spyOnLog } from "./support/log.ts";
 
 const logged = vi.fn();
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockImplementation((line) => logged(JSON.parse(line)));
+  spyOnLog((line) => logged(JSON.parse(line)));
 });
 
 afterEach(() => {
@@ -31,31 +32,38 @@ const consumed = [...wrangler.matchAll(/^\[\[(?:env\.\w+\.)?queues\.consumers\]\
 );
 
 describe("a batch", () => {
-  it("is of a queue for generations in development and in production", () => {
+  it("is of one of these queues in development and in production", () => {
     expect(consumed).toEqual([
       "gpt-image-hub-dev-generations",
-      ...["", "-2", "-3", "-4"].map((number) => `gpt-image-hub-generations${number}`),
+      "gpt-image-hub-dev-generations-dead",
+      ...["", "-2", "-3", "-4", "-dead"].map((end) => `gpt-image-hub-generations${end}`),
     ]);
   });
 
-  it.each([...consumed, "generations"])("of %s is consumed", async (queue) => {
+  it("of a dead-letter queue is logged, and acknowledged", async () => {
+    const queue = "gpt-image-hub-generations-dead";
     expect(await deliver(queue)).toEqual({ ackAll: false, explicitAcks: ["1"], retries: false, calls: [] });
-    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ event: "message", outcome: "unknown" }));
+    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ event: "dead_letter", queue }));
   });
 
-  it.each([
-    "gpt-image-hub-webhooks",
-    "gpt-image-hub-generations-dead",
-    "gpt-image-hub-generations2",
-    "gpt-image-hub-generations-dead-2",
-    "",
-  ])("of the unknown queue %j is retried, never acknowledged", async (queue) => {
-    expect(await deliver(queue)).toEqual({
-      ackAll: false,
-      explicitAcks: [],
-      retries: true,
-      calls: [[{ delaySeconds: 60 }]],
-    });
-    expect(logged.mock.calls).toEqual([[{ event: "queue_unknown", queue, messages: 1 }]]);
-  });
+  it.each([...consumed.filter((queue) => !queue.endsWith("-dead")), "generations"])(
+    "of %s is consumed",
+    async (queue) => {
+      expect(await deliver(queue)).toEqual({ ackAll: false, explicitAcks: ["1"], retries: false, calls: [] });
+      expect(logged).toHaveBeenCalledWith(expect.objectContaining({ event: "message", outcome: "unknown" }));
+    },
+  );
+
+  it.each(["gpt-image-hub-webhooks", "gpt-image-hub-generations2", "gpt-image-hub-generations-deadly", ""])(
+    "of the unknown queue %j is retried, never acknowledged",
+    async (queue) => {
+      expect(await deliver(queue)).toEqual({
+        ackAll: false,
+        explicitAcks: [],
+        retries: true,
+        calls: [[{ delaySeconds: 60 }]],
+      });
+      expect(logged.mock.calls).toEqual([[{ event: "queue_unknown", queue, messages: 1 }]]);
+    },
+  );
 });

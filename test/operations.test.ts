@@ -16,6 +16,7 @@ import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
 import { imagesOf } from "./support/account.ts";
 import { type Operations, startCounting } from "./support/count.ts";
+import { spyOnLog } from "./support/log.ts";
 import { scripted } from "./support/provider.ts";
 import { holdQueue } from "./support/queue.ts";
 import { newUser } from "./support/user.ts";
@@ -23,7 +24,7 @@ import { newUser } from "./support/user.ts";
 const DAY_MS = 86_400_000;
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   vi.spyOn(sketch, "generate").mockImplementation((request, options) =>
     scripted([png(1, 1), png(2, 1)]).generate(request, options),
   );
@@ -98,7 +99,7 @@ const SYNC = {
   "r2.put": 1,
   "object.finish": 1,
   "d1.batch": 1,
-  "d1.rows": 2,
+  "d1.rows": 3,
   "object.rows": 8,
   "object.alarms": 1,
 };
@@ -229,7 +230,7 @@ describe("what each request asks of the platform", () => {
       "d1.query": 1,
       "object.cancel": 1,
       "d1.batch": 1,
-      "d1.rows": 3,
+      "d1.rows": 4,
       "object.rows": 6,
     });
     expect(await counted(cancel)).toEqual({ "d1.query": 1, "object.cancel": 1 });
@@ -247,7 +248,7 @@ describe("what each request asks of the platform", () => {
       "r2.put": 2,
       "r2.delete": 1,
       "d1.batch": 1,
-      "d1.rows": 2,
+      "d1.rows": 3,
     });
   });
 
@@ -263,7 +264,7 @@ describe("what each request asks of the platform", () => {
       "r2.put": 1,
       "object.finish": 1,
       "d1.batch": 1,
-      "d1.rows": 2,
+      "d1.rows": 3,
       "object.rows": 6,
     });
     expect(await counted(() => deliver(id, generation.id))).toEqual({ "object.begin": 1 });
@@ -289,7 +290,7 @@ describe("what each request asks of the platform", () => {
 });
 
 describe("what the whole life of a sync generation writes", () => {
-  it("11 rows in the account, alarms included, and 2 in the log", async () => {
+  it("11 rows in the account, alarms included, and 3 in the log", async () => {
     const { id, key } = await idleUser();
     const account = env.ACCOUNT.getByName(id);
     const now = Date.now();
@@ -302,7 +303,7 @@ describe("what the whole life of a sync generation writes", () => {
     expect(written).toEqual([SYNC, { "object.alarms": 1 }, { "object.rows": 1 }]);
     const sum = (kind: string) => written.reduce((total, operations) => total + (operations[kind] ?? 0), 0);
     expect(sum("object.rows") + sum("object.alarms")).toBe(11);
-    expect(sum("d1.rows")).toBe(2);
+    expect(sum("d1.rows")).toBe(3);
     expect(await runDurableObjectAlarm(account)).toBe(false);
   });
 });
@@ -328,7 +329,7 @@ describe("what a webhook adds to a sync generation", () => {
 });
 
 describe("what the whole life of an async generation writes whose provider takes 68 s", () => {
-  it("13 rows and 2 alarms in the account, and 2 rows in the log", async () => {
+  it("13 rows and 2 alarms in the account, and 3 rows in the log", async () => {
     const { id, key } = await idleUser();
     const account = env.ACCOUNT.getByName(id);
     await runInDurableObject(account, (instance) => {
@@ -364,7 +365,7 @@ describe("what the whole life of an async generation writes whose provider takes
       },
       begun: { "object.rows": 2 },
       renewed: { "object.rows": 2 },
-      finished: { "d1.batch": 1, "d1.rows": 2, "object.rows": 4 },
+      finished: { "d1.batch": 1, "d1.rows": 3, "object.rows": 4 },
       alarms: [{ "object.alarms": 1 }, { "object.rows": 1 }],
     });
     expect(await runDurableObjectAlarm(account)).toBe(false);

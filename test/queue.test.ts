@@ -6,6 +6,7 @@ import { LedgerStore } from "../src/account/store/ledger.ts";
 import { newId } from "../src/id.ts";
 import { queueOf } from "../src/queue.ts";
 import { newUser } from "./support/account.ts";
+import { spyOnLog } from "./support/log.ts";
 
 /** A queue that keeps the ids it was sent. */
 class KeptQueue implements Queue {
@@ -29,7 +30,7 @@ class KeptQueue implements Queue {
   }
 }
 
-beforeEach(() => vi.spyOn(console, "log").mockReturnValue());
+beforeEach(() => spyOnLog());
 afterEach(() => vi.restoreAllMocks());
 
 function fourQueues() {

@@ -66,6 +66,7 @@ export const WORKER_VARIABLES = [
   "MAIL_API_URL",
   "MAIL_API_KEY",
   "MAIL_FROM",
+  "ALERT_WEBHOOK_URL",
 ];
 
 /**

@@ -1,7 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { readConfig } from "../config.ts";
 import type { CreditLimit } from "../db/schema.ts";
+import { lowestGenerationId } from "../id.ts";
 import { describe, log } from "../log.ts";
+import { measure, type Point } from "../metrics.ts";
 import {
   allowance,
   type LimitedKey,
@@ -47,6 +49,7 @@ import type {
   Audit,
   Balance,
   CancelOutcome,
+  CheckUp,
   DeleteOutcome,
   Ended,
   FinishOutcome,
@@ -61,6 +64,7 @@ import type {
   UploadRequest,
   WorkOutcome,
 } from "./outcomes.ts";
+import { pointOf, type Served } from "./point.ts";
 import { UploadedReferences } from "./references.ts";
 import { Repeats } from "./repeats.ts";
 import { Reversals } from "./reversals.ts";
@@ -89,6 +93,7 @@ const BROKEN_AGAIN_MS = 600_000;
 const ALARM_LATE_MS_MAX = 60_000;
 /** The most rows that one alarm handles. The next alarm follows at once. */
 const ALARM_ROWS_MAX = 50;
+const HOUR_MS = 3_600_000;
 const GRANTS_LISTED_MAX = 200;
 const UNFINISHED_LISTED_MAX = 100;
 
@@ -122,9 +127,11 @@ export class Account extends DurableObject<Env> {
   readonly #webhooks: Webhooks;
   readonly #waiters = new Waiters<Ended | null>();
   /** Generations that the current transaction has ended. Their waiters are answered after the commit. */
-  #justEnded: Ended[] = [];
+  #justEnded: (Ended & { point: Point })[] = [];
   /** When the alarm is set for. It is only moved earlier: moving it is a billed write. */
   #alarmAt: number | null = null;
+  /** Whether this object found its alarm lost when it woke. */
+  #wokeLate = false;
   /** Uploads of each mode, under way and recently failed. In memory only: exact counting happens at the charge. */
   readonly #uploads: { live: Uploads; test: Uploads } = { live: NO_UPLOADS, test: NO_UPLOADS };
   #outbox: Outbox | null = null;
@@ -165,6 +172,7 @@ export class Account extends DurableObject<Env> {
       // An alarm that is long overdue was lost. Set it again, or this account would never wake up.
       if (this.#alarmAt === null || this.#alarmAt >= Date.now() - ALARM_LATE_MS_MAX) return;
       log("alarm_lost", { user_id: this.#userId, late_ms: Date.now() - this.#alarmAt });
+      this.#wokeLate = true;
       await this.#arm(Date.now());
     });
   }
@@ -432,10 +440,10 @@ export class Account extends DurableObject<Env> {
    * Ends a generation with a run's result and settles its charge. Waits a short while for cleanup. The same result
    * again gets the same answer.
    */
-  async finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome> {
+  async finish(id: string, fence: number, result: RunResult, served?: Served): Promise<FinishOutcome> {
     const outcome = this.#commit((now): FinishOutcome => {
       const generation = this.#generations.get(id);
-      return generation ? this.#end(generation, fence, result, now) : { kind: "unknown" };
+      return generation ? this.#end(generation, fence, result, now, served) : { kind: "unknown" };
     });
     if (outcome.kind === "settled") await this.#cleanUp(id, CLEANUP_IN_ANSWER_MS);
     return outcome;
@@ -746,6 +754,37 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
+   * Sets the alarm again if it was lost, and counts what waits and what fails. For callers that look after accounts that
+   * nobody calls.
+   */
+  checkUp(): CheckUp {
+    return this.#commit((now) => {
+      const needed = this.#nextWakeUp(now);
+      const isLost = needed !== null && this.#isLate(needed, now);
+      if (isLost) {
+        log("alarm_lost", { user_id: this.#userId, late_ms: Math.max(0, now - needed) });
+        this.#alarmAt = null;
+        this.#armFor(Math.max(needed, now));
+      }
+      const alarmWasLost = isLost || this.#wokeLate;
+      this.#wokeLate = false;
+      return {
+        alarmWasLost,
+        ...this.#generations.backlog(),
+        interrupted: this.#generations.countInterrupted(lowestGenerationId(now - HOUR_MS)),
+        webhooksFailing: this.#webhooks.countFailing(),
+      };
+    });
+  }
+
+  /** Whether the alarm is missing, long overdue, or set for much later than it is needed. */
+  #isLate(needed: number, now: number): boolean {
+    const at = this.#alarmAt;
+    if (at === null) return true;
+    return at < now - ALARM_LATE_MS_MAX || at > Math.max(needed, now) + ALARM_LATE_MS_MAX;
+  }
+
+  /**
    * Decides what is due, arms the next alarm, then makes the deliveries that are due, each on its own and for a bounded
    * time, and arms again. It never throws: the platform gives up after six attempts.
    */
@@ -814,7 +853,13 @@ export class Account extends DurableObject<Env> {
     }
   }
 
-  #end(generation: Generation, fence: number | null, result: RunResult, now: number): FinishOutcome {
+  #end(
+    generation: Generation,
+    fence: number | null,
+    result: RunResult,
+    now: number,
+    served?: Served,
+  ): FinishOutcome {
     const outcome = end(generation, fence, result, now);
     this.#expireCredits(now);
     switch (outcome.kind) {
@@ -825,12 +870,17 @@ export class Account extends DurableObject<Env> {
       case "ended":
         // The alarm arms itself.
         if (fence !== null) this.#armFor(outcome.generation.dueAt);
-        return { kind: "settled", ...this.#settle(generation, outcome, now) };
+        return { kind: "settled", ...this.#settle(generation, outcome, now, served) };
     }
   }
 
   /** Inside a transaction: writes the end of a generation and its refund. */
-  #settle(generation: Generation, end: Extract<EndOutcome, { kind: "ended" }>, now: number): Ended {
+  #settle(
+    generation: Generation,
+    end: Extract<EndOutcome, { kind: "ended" }>,
+    now: number,
+    served?: Served,
+  ): Ended {
     if (end.refund) {
       const { credits, cause } = end.refund;
       const balance = this.#ledger.balance();
@@ -851,7 +901,7 @@ export class Account extends DurableObject<Env> {
     }
     this.#generations.update(generation, end.generation);
     const ended = { generation: recordOf(end.generation), balance: this.#balance() };
-    this.#justEnded.push(ended);
+    this.#justEnded.push({ ...ended, point: pointOf(end.generation, now, served) });
     this.#webhooks.add(end.generation, now);
     return ended;
   }
@@ -940,7 +990,10 @@ export class Account extends DurableObject<Env> {
     this.#justEnded = [];
     try {
       const result = this.ctx.storage.transactionSync(() => work(Date.now()));
-      for (const ended of this.#justEnded) this.#waiters.answer(ended.generation.id, ended);
+      for (const { point, ...ended } of this.#justEnded) {
+        this.#waiters.answer(ended.generation.id, ended);
+        measure(this.env, point);
+      }
       return result;
     } catch (error) {
       this.#alarmAt = alarmAt;
@@ -961,6 +1014,11 @@ export class Account extends DurableObject<Env> {
 
   /** Inside a transaction: arms for the earliest pending thing, but not before `notBefore`. */
   #armNext(now: number, notBefore: number): void {
+    const time = this.#nextWakeUp(now);
+    if (time !== null) this.#armFor(Math.max(time, notBefore));
+  }
+
+  #nextWakeUp(now: number): number | null {
     const pending = {
       nextDue: this.#generations.nextDue(),
       nextExpiry: this.#ledger.nextExpiry(),
@@ -971,8 +1029,7 @@ export class Account extends DurableObject<Env> {
       oldestEnd: this.#generations.oldestEnd(),
       hasUnloggedEntries: this.#ledger.pendingEntries(1).length > 0,
     };
-    const time = nextWakeUp(pending, now);
-    if (time !== null) this.#armFor(Math.max(time, notBefore));
+    return nextWakeUp(pending, now);
   }
 }
 

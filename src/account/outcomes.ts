@@ -7,6 +7,20 @@ import type { GenerationRecord } from "./views.ts";
 
 /** Arguments and outcomes of the Account's methods. */
 
+/** What {@link Account.checkUp} found. Test keys count. */
+export type CheckUp = {
+  /** Whether an alarm was missing or late. It is set again. */
+  alarmWasLost: boolean;
+  /** Generations that have not ended. */
+  unfinished: number;
+  /** When the oldest of those that wait was accepted, in milliseconds since 1970; null when none waits. */
+  oldestQueuedAt: number | null;
+  /** Generations of the last hour whose run died. */
+  interrupted: number;
+  /** Webhooks that have failed several times in a row and are still being sent. */
+  webhooksFailing: number;
+};
+
 /** A user's credits now, and when the next of them expire. */
 export type Balance = { credits: number; nextExpiration: number | null };
 

@@ -17,6 +17,8 @@ const ATTEMPTS_AT_ONCE = 4;
 const INTERRUPTED_AFTER_MS = 2 * ATTEMPT_MS_MAX;
 /** How many attempts of a webhook are listed. */
 const LISTED_MAX = 50;
+/** After this many failures in a row, a webhook counts as failing: the schedule takes five minutes for them. */
+const FAILING_FAILURES = 3;
 /** Deletions are due on the hour, so that one alarm deletes many. */
 const HOUR_MS = 3_600_000;
 /** The most webhooks that one alarm deletes. */
@@ -108,6 +110,11 @@ export class Webhooks {
       ...(toDelete === null ? [] : [toDelete]),
     ];
     return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** How many webhooks have failed for at least five minutes, and are still being sent. */
+  countFailing(): number {
+    return this.#store.countFailing(FAILING_FAILURES);
   }
 
   /**

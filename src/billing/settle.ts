@@ -1,3 +1,4 @@
+import { noteIncident } from "../incidents.ts";
 import { log } from "../log.ts";
 import { creditsBack, type Fact } from "./events.ts";
 import { findByPayment, findBySession, noteFact, noteReversal, type Purchase } from "./purchases.ts";
@@ -16,7 +17,10 @@ export async function applyFact(env: Env, stripe: StripeGateway, fact: Fact, now
   const purchase = await findOf(env, stripe, fact);
   if (purchase === null) return log("purchase_unknown", { fact: fact.kind });
   const ids = { purchase_id: purchase.id, user_id: purchase.userId, fact: fact.kind };
-  if (!isOfPack(fact, purchase)) return log("purchase_mismatch", ids);
+  if (!isOfPack(fact, purchase)) {
+    log("purchase_mismatch", ids);
+    return await noteIncident(env, "purchase_mismatch", now);
+  }
   const noted = await noteFact(env.DB, purchase, wholeOf(fact, purchase), now);
   log("purchase_noted", ids);
   await settle(env, noted);

@@ -60,13 +60,6 @@ function generationsTable(name: string) {
   );
 }
 
-/** Where a job that walks the log, a page in each run, goes on. */
-export const jobPlaces = sqliteTable("job_places", {
-  job: text().primaryKey(),
-  userId: text("user_id").notNull(),
-  generationId: text("generation_id").notNull(),
-});
-
 /** The table of a mode. */
 export function generationsOf(livemode: boolean): typeof generations {
   return livemode ? generations : testGenerations;
@@ -88,4 +81,39 @@ export const creditEntries = sqliteTable(
     createdAt: integer("created_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.userId, t.seq] })],
+);
+
+/** The JSON of an action: ids, amounts and settings. */
+export type ActionFields = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What operators did, oldest first: ids begin with their time. Never changed and never deleted. */
+export const operatorActions = sqliteTable("operator_actions", {
+  id: text().primaryKey(),
+  action: text().notNull(),
+  requestId: text("request_id").notNull(),
+  /** Ids and amounts, never a name, an address or a secret. */
+  fields: text({ mode: "json" }).$type<ActionFields>().notNull(),
+  createdAt: integer("created_at").notNull(),
+});
+
+/**
+ * Ended live generations, added up by five minutes. A trigger counts each row of `generations` once, when it is inserted:
+ * a repeated or corrected row counts nothing. Figures for operators; no money is decided by them.
+ */
+export const generationTotals = sqliteTable(
+  "generation_totals",
+  {
+    startsAt: integer("starts_at").notNull(),
+    model: text().notNull(),
+    status: text({ enum: ["succeeded", "failed", "canceled"] }).notNull(),
+    /** "" without an error. */
+    error: text().notNull(),
+    count: integer().notNull(),
+    images: integer().notNull(),
+    creditsCharged: integer("credits_charged").notNull(),
+    creditsRefunded: integer("credits_refunded").notNull(),
+    /** From acceptance to end, all together. */
+    milliseconds: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.startsAt, t.model, t.status, t.error] })],
 );

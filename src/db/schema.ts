@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /**
  * The database `DB`: users, API keys and sessions. It is small, and every request reads it. Data that grows with use is
@@ -151,6 +151,26 @@ export const purchases = sqliteTable(
     index("purchases_user").on(t.userId, t.id),
     index("purchases_payment").on(t.paymentIntent).where(sql`${t.paymentIntent} IS NOT NULL`),
   ],
+);
+
+/**
+ * What scheduled jobs remember between runs, such as how far a walk has come, by the name of what it is. Only the code
+ * that writes a value reads it: see jobs/state.ts.
+ */
+export const jobState = sqliteTable("job_state", {
+  name: text().primaryKey(),
+  value: text({ mode: "json" }).$type<unknown>().notNull(),
+});
+
+/** Rare events, counted by kind and five minutes: see incidents.ts. */
+export const incidents = sqliteTable(
+  "incidents",
+  {
+    kind: text().notNull(),
+    startsAt: integer("starts_at").notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.kind, t.startsAt] })],
 );
 
 export const keyModes = ["live", "test"] as const;

@@ -144,10 +144,10 @@ async function fetchStatus(env: GateEnv, gate: string, flow: string, withinMs: n
 
 export type NamedGate = GateView & { name: GateName };
 
-/** The state of every gate, for the operator. @throws when a gate cannot be reached */
-export async function viewGates(env: GateEnv): Promise<NamedGate[]> {
+/** The state of these gates, or of every gate. @throws when a gate cannot be reached */
+export async function viewGates(env: GateEnv, names: readonly GateName[] = gates): Promise<NamedGate[]> {
   return await Promise.all(
-    gates.map(async (name) => {
+    names.map(async (name) => {
       const view: Promise<GateView> = env.PROVIDER_GATE.getByName(name).view();
       return { name, ...(await withTimeout(ANSWER_MS, view)) };
     }),

@@ -113,6 +113,12 @@ export function hasRoutes(config: Config): boolean {
   return models.some(({ id }) => routesFor(id, config).length > 0);
 }
 
+/** The gates of all routes that this deployment is configured for. */
+export function configuredGates(config: Config): readonly GateName[] {
+  const used = new Set(models.flatMap(({ id }) => routesFor(id, config).map(({ gate }) => gate)));
+  return gates.filter((name) => used.has(name));
+}
+
 /** The limits that the settings state for a gate. */
 export function gateSettings(gate: string, config: Config): GateSettings {
   if (!isGate(gate)) return { perMinute: 0, concurrent: 0 };

@@ -4,7 +4,8 @@ import { routesFor } from "../dispatch/routes.ts";
 import { describe, log } from "../log.ts";
 import { run } from "./run.ts";
 
-const GenerationMessage = z.object({ userId: z.string(), generationId: z.string() });
+/** See {@link QueuedGeneration}. */
+export const GenerationMessage = z.object({ userId: z.string(), generationId: z.string() });
 
 /** When a failed message is delivered again. */
 const RETRY_SECONDS = 30;

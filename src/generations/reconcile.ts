@@ -32,6 +32,8 @@ export type Page = {
 /** Each generation has up to four images to look up, and a request may make 10,000 subrequests. */
 const GENERATIONS_A_PAGE = 200;
 const ACCOUNTS_A_PAGE = 100;
+/** The most pages of one user in {@link reconcileUser}: 1,000 generations. */
+const USER_PAGES_MAX = 5;
 /** The most entries that are written again at once. */
 const ENTRIES_A_RANGE = 480;
 /** Each comparison makes two calls. Enough for 20 ranges among a million entries. */
@@ -45,12 +47,7 @@ const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
  */
 export async function reconcile(env: Env, from: Cursor | null, repair: boolean, now: number): Promise<Page> {
   const [db, logDb] = [drizzle(env.DB), drizzle(env.LOG)];
-  const page: Page = {
-    checked: { accounts: 0, generations: 0, images: 0 },
-    differences: [],
-    repaired: 0,
-    next: null,
-  };
+  const page = emptyPage();
   let cursor = from;
   for (let visited = 0; visited < ACCOUNTS_A_PAGE; visited++) {
     const room = GENERATIONS_A_PAGE - page.checked.generations;
@@ -66,6 +63,25 @@ export async function reconcile(env: Env, from: Cursor | null, repair: boolean, 
   }
   page.next = cursor;
   return page;
+}
+
+/**
+ * Compares one account with the log and its images, and repairs nothing. Of an account with very many generations of the
+ * last day, it compares the oldest.
+ */
+export async function reconcileUser(env: Env, userId: string, now: number): Promise<Discrepancy[]> {
+  const page = emptyPage();
+  const logDb = drizzle(env.LOG);
+  let afterId = "";
+  for (let round = 0; round < USER_PAGES_MAX; round++) {
+    afterId = await reconcileAccount(env, logDb, userId, afterId, GENERATIONS_A_PAGE, false, now, page);
+    if (afterId === "") break;
+  }
+  return page.differences;
+}
+
+function emptyPage(): Page {
+  return { checked: { accounts: 0, generations: 0, images: 0 }, differences: [], repaired: 0, next: null };
 }
 
 async function userAfter(db: DrizzleD1Database, id: string): Promise<string | null> {

@@ -1,9 +1,10 @@
-import { and, eq, isNotNull, lt, sql } from "drizzle-orm";
+import { and, isNotNull, lt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import * as z from "zod";
 import { DELETED_AT_ONCE_MAX } from "../account/lifecycle.ts";
 import type { Config } from "../config.ts";
-import { generationsOf, jobPlaces } from "../db/log-schema.ts";
+import { readState, type State, writeState } from "../db/job-state.ts";
+import { generationsOf } from "../db/log-schema.ts";
 import { lowestGenerationId } from "../id.ts";
 import { describe, log } from "../log.ts";
 
@@ -43,10 +44,8 @@ async function walk(
   rowsBefore: string | null,
   bounds: Bounds,
 ): Promise<void> {
-  const job = livemode ? "retention" : "retention_test";
-  const db = drizzle(env.LOG);
-  const [stored] = await db.select().from(jobPlaces).where(eq(jobPlaces.job, job));
-  let place: Place = stored ?? START;
+  const state: State<typeof Place> = { name: livemode ? "retention" : "retention_test", schema: Place };
+  let place = (await readState(env.DB, state)) ?? START;
   const removed = { generations: 0, rows: 0 };
   for (let page = 0; page < bounds.pages; page++) {
     const { due, last } = await readPage(env.LOG, livemode, place, contentBefore, bounds);
@@ -54,11 +53,7 @@ async function walk(
     removed.generations += due.length;
     if (rowsBefore !== null) removed.rows += await deleteRows(env.LOG, livemode, place, last, rowsBefore);
     place = last ?? START;
-    const values = { userId: place.userId, generationId: place.generationId };
-    await db
-      .insert(jobPlaces)
-      .values({ job, ...values })
-      .onConflictDoUpdate({ target: jobPlaces.job, set: values });
+    await writeState(env.DB, state, place);
     if (last === null) break;
   }
   log("retention", { livemode, ...removed, is_at_end: place === START });

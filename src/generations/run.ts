@@ -1,5 +1,6 @@
 import type { FailureCode, GenerationRequest, Job, RunResult } from "../account/lifecycle.ts";
 import type { FinishOutcome, LeaseOutcome } from "../account/outcomes.ts";
+import type { Served } from "../account/point.ts";
 import { makeImages, type SavedTask } from "../dispatch/call.ts";
 import { reportCall, takeTicket } from "../dispatch/client.ts";
 import type { CallFailure } from "../dispatch/failover.ts";
@@ -45,7 +46,7 @@ export type RunOutcome = FinishOutcome | { kind: "deferred" | "lost" } | null;
 /** The methods of the job's account that a run needs. */
 export type JobAccount = {
   renew(id: string, fence: number, calls: 0 | 1, task?: SavedTask): Promise<LeaseOutcome>;
-  finish(id: string, fence: number, result: RunResult): Promise<FinishOutcome>;
+  finish(id: string, fence: number, result: RunResult, served?: Served): Promise<FinishOutcome>;
   defer(id: string, fence: number, slotAt: number | null, unspent: 0 | 1): Promise<"deferred" | "lost">;
 };
 
@@ -68,8 +69,11 @@ export async function run(
   // AbortSignal.timeout cannot be cleared, and an object with a pending timer stays in memory, and is billed.
   const deadline = setTimeout(() => work.abort(), Math.max(0, job.workUntil - Date.now()));
   try {
-    const made = await makeAll(job, openAccount, options, env, work.signal);
-    if (made.kind === "result") return await finish(job, openAccount, made.result);
+    const startedAt = Date.now();
+    const served: Served = { provider: null, providerMs: 0, gateMs: 0 };
+    const made = await makeAll(job, openAccount, options, env, work.signal, served);
+    served.providerMs = Date.now() - startedAt - served.gateMs;
+    if (made.kind === "result") return await finish(job, openAccount, made.result, served);
     const { generationId, fence } = job;
     return { kind: await openAccount().defer(generationId, fence, made.until, 1) };
   } finally {
@@ -84,6 +88,7 @@ async function makeAll(
   { userId, routes, onBusy, partials }: RunOptions,
   env: RunBindings,
   signal: AbortSignal,
+  served: Served,
 ): Promise<{ kind: "result"; result: RunResult } | { kind: "waits"; until: number | null }> {
   const { generationId, request, workUntil } = job;
   if (routes.length === 0) throw new Error(`No route is configured for ${request.model}.`);
@@ -117,7 +122,11 @@ async function makeAll(
     const item = { id: generationId, userId, flow: flowOf(userId, isDeferred ? "async" : "sync") };
     const deadline = isDeferred ? (job.queueUntil ?? Date.now() + WAIT_MS) : workUntil;
     const ask = { ...item, images: wanted, isAgain: isAgain || job.fence > 1, deadline };
-    return await takeTicket(env, route, ask, hold, isDeferred && mayWait);
+    const askedAt = Date.now();
+    const answer = await takeTicket(env, route, ask, hold, isDeferred && mayWait);
+    served.gateMs += Date.now() - askedAt;
+    if (answer.kind === "go") served.provider = route.name;
+    return answer;
   };
   const report = (route: Route, outcome: CallOutcome) => reportCall(env, route, generationId, outcome);
   const saveTask = async (task: SavedTask) => {
@@ -180,11 +189,12 @@ async function finish(
   job: Job,
   openAccount: () => JobAccount,
   result: RunResult,
+  served: Served,
 ): Promise<FinishOutcome | null> {
   for (let attempt = 0; attempt < FINISH_ATTEMPTS; attempt++) {
     if (attempt > 0) await sleep(backoffMs(attempt - 1));
     try {
-      return await openAccount().finish(job.generationId, job.fence, result);
+      return await openAccount().finish(job.generationId, job.fence, result, served);
     } catch (error) {
       log("finish_failed", { generation_id: job.generationId, attempt, error: describe(error) });
     }

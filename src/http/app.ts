@@ -4,6 +4,7 @@ import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
+import { measure } from "../metrics.ts";
 import { admin } from "./admin/routes.ts";
 import { cors } from "./cors.ts";
 import type { AppEnv } from "./env.ts";
@@ -47,14 +48,15 @@ export function createApp(): Hono<AppEnv> {
       headers.set("Cache-Control", "no-store");
       headers.set("X-Content-Type-Options", "nosniff");
     }
+    // The route that answered. Others may match.
+    const [route, { status }, code, ms] = [routePath(c), c.res, c.get("errorCode"), Date.now() - started];
+    measure(c.env, {
+      kind: "request",
+      labels: { method: c.req.method, route, status: String(status), code: code ?? "" },
+      values: { ms },
+    });
     log("request", {
-      request_id: c.get("requestId"),
-      method: c.req.method,
-      // The route that answered. Others may match.
-      route: routePath(c),
-      status: c.res.status,
-      code: c.get("errorCode"),
-      ms: Date.now() - started,
+      ...{ request_id: c.get("requestId"), method: c.req.method, route, status, code, ms },
       user_id: c.get("userId"),
       generation_id: c.get("generationId"),
       version: c.env.VERSION?.id,

@@ -1,9 +1,12 @@
 import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { readConfig } from "../config.ts";
-import { hasRoutes } from "../dispatch/routes.ts";
+import { viewGates } from "../dispatch/client.ts";
+import { configuredGates, hasRoutes, routesFor } from "../dispatch/routes.ts";
+import { offeredModels } from "../generations/models.ts";
 import { describe, log } from "../log.ts";
 import { withTimeout } from "../time.ts";
+import { booksBalance } from "../watch/sample.ts";
 import { contract, json } from "./contract.ts";
 import type { AppEnv } from "./env.ts";
 import { named } from "./fields.ts";
@@ -15,13 +18,17 @@ const CHECK_MS_MAX = 3_000;
 /** Whoever asks more often gets what was found before: the checks cost something, and everybody may ask. */
 const FRESH_MS = 5_000;
 
-type Health = { status: "ok" | "failing"; checks: Record<string, "ok" | "failing"> };
+type Health = { status: "ok" | "degraded" | "failing"; checks: Record<string, "ok" | "failing"> };
 
 const found = new WeakMap<object, { at: number; health: Promise<Health> }>();
 
 const HealthAnswer = named("Health", () =>
   z.strictObject({
-    status: z.enum(["ok", "failing"]),
+    status: z.enum(["ok", "degraded", "failing"]).meta({
+      description:
+        "`degraded`: the service works, but `circuits` (a provider is down, or a model has none) or `books` (a ledger " +
+        "differs from the log) is failing. `failing`: another check is.",
+    }),
     checks: z.record(z.string(), z.enum(["ok", "failing"])),
   }),
 );
@@ -34,11 +41,11 @@ service.get(
     tag: "service",
     security: null,
     answers: {
-      200: json("Every check passed.", HealthAnswer, {
-        status: "ok",
-        checks: { database: "ok", images: "ok", queue: "ok" },
+      200: json("The service works. It may be degraded.", HealthAnswer, {
+        status: "degraded",
+        checks: { database: "ok", images: "ok", queue: "ok", circuits: "failing", books: "ok" },
       }),
-      503: json("A check failed.", HealthAnswer, {
+      503: json("Something that the service needs is failing.", HealthAnswer, {
         status: "failing",
         checks: { database: "failing", images: "ok", queue: "ok" },
       }),
@@ -50,7 +57,7 @@ service.get(
     const health = fresh ? known.health : checkAll(c.env);
     if (!fresh) found.set(c.env, { at: Date.now(), health });
     const { status, checks } = await health;
-    return c.json({ status, checks }, status === "ok" ? 200 : 503);
+    return c.json({ status, checks }, status === "failing" ? 503 : 200);
   },
 );
 
@@ -89,27 +96,47 @@ service.get(
   },
 );
 
+type Checks = Readonly<Record<string, () => Promise<unknown>>>;
+
 /** Asks everything that the service leans on for something harmless. The answer names parts, and never says why. */
 async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
-  const checks: Record<string, () => Promise<unknown>> = {
-    database: () => env.DB.prepare("SELECT 1").run(),
-    log: () => env.LOG.prepare("SELECT 1").run(),
-    images: () => env.IMAGES.head("health"),
-    references: () => env.REFERENCES.head("health"),
-    // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.
-    objects: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
-    queue: async () => mustBe(typeof env.GENERATIONS.send === "function"),
-    provider: async () => mustBe(hasRoutes(readConfig(env))),
-  };
-  const entries = await Promise.all(
+  const [needed, others] = await Promise.all([
+    verdictsOf({
+      database: () => env.DB.prepare("SELECT 1").run(),
+      log: () => env.LOG.prepare("SELECT 1").run(),
+      images: () => env.IMAGES.head("health"),
+      references: () => env.REFERENCES.head("health"),
+      // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.
+      objects: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
+      queue: async () => mustBe(typeof env.GENERATIONS.send === "function"),
+      provider: async () => mustBe(hasRoutes(readConfig(env))),
+    }),
+    verdictsOf({
+      circuits: () => checkCircuits(env),
+      books: async () => mustBe(await booksBalance(env.DB)),
+    }),
+  ]);
+  const isOk = (entries: typeof needed) => entries.every(([, verdict]) => verdict === "ok");
+  const working = isOk(others) ? "ok" : "degraded";
+  return { status: isOk(needed) ? working : "failing", checks: Object.fromEntries([...needed, ...others]) };
+}
+
+async function verdictsOf(checks: Checks) {
+  return await Promise.all(
     Object.entries(checks).map(async ([name, check]) => [name, await verdictOf(name, check)] as const),
   );
-  const status = entries.every(([, verdict]) => verdict === "ok") ? "ok" : "failing";
-  return { status, checks: Object.fromEntries(entries) };
+}
+
+/** @throws when a model that is offered has no route, or the circuit of a configured provider is open */
+async function checkCircuits(env: Env): Promise<void> {
+  const config = readConfig(env);
+  mustBe(offeredModels(config).every(({ id }) => routesFor(id, config).length > 0));
+  for (const { name, state } of await viewGates(env, configuredGates(config)))
+    if (state === "open") throw new Error(`The circuit of ${name} is open.`);
 }
 
 function mustBe(holds: boolean): void {
-  if (!holds) throw new Error("It is not configured.");
+  if (!holds) throw new Error("It is not as it must be.");
 }
 
 async function verdictOf(name: string, check: () => Promise<unknown>): Promise<"ok" | "failing"> {

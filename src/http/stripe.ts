@@ -4,6 +4,7 @@ import { factOf } from "../billing/events.ts";
 import { stripeSettings } from "../billing/settings.ts";
 import { applyFact } from "../billing/settle.ts";
 import { readConfig } from "../config.ts";
+import { noteIncident } from "../incidents.ts";
 import { readBodyText, type TextLimits } from "../text.ts";
 import { contract, json } from "./contract.ts";
 import type { AppEnv } from "./env.ts";
@@ -42,13 +43,26 @@ stripe.post(
     const gateway = new StripeGateway(settings);
     const signature = c.req.header("Stripe-Signature") ?? "";
     const event = await gateway.readEvent(body.text, signature, Date.now());
-    if (event === null)
+    if (event === null) {
+      await noteRefused(c.env);
       throw invalidRequest("Stripe-Signature is invalid or older than five minutes.", "Stripe-Signature");
+    }
     const fact = readFact(event);
     if (fact !== null) await applyFact(c.env, gateway, fact, Date.now());
     return c.json({ received: true });
   },
 );
+
+/** Anybody may call this address, so an isolate counts at most one refusal in this time. */
+const NOTED_EVERY_MS = 10_000;
+let notedAt = 0;
+
+async function noteRefused(env: Env): Promise<void> {
+  const now = Date.now();
+  if (now - notedAt < NOTED_EVERY_MS) return;
+  notedAt = now;
+  await noteIncident(env, "stripe_refused", now);
+}
 
 /** @throws {ApiError} 400 when the event has not the shape of its type */
 function readFact(event: { type: string }) {

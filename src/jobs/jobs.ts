@@ -24,6 +24,19 @@ const DAY = 24 * 60;
 /** Each job loads what it needs: a Worker that only serves the API starts without it. */
 const JOBS: readonly Job[] = [
   {
+    ...{ name: "sweep", everyMinutes: TICK_MINUTES, atMinute: 0 },
+    run: async (env, now) => (await import("../watch/sweep.ts")).sweep(env, now),
+  },
+  {
+    ...{ name: "reconcile_sample", everyMinutes: 60, atMinute: 25 },
+    run: async (env, now) => (await import("../watch/sample.ts")).reconcileSample(env, now),
+  },
+  {
+    // After the two above, whose findings it tells.
+    ...{ name: "alerts", everyMinutes: TICK_MINUTES, atMinute: 0 },
+    run: async (env, now) => (await import("../watch/notify.ts")).runAlerts(env, now),
+  },
+  {
     ...{ name: "remove_expired", everyMinutes: DAY, atMinute: 3 * 60 + 15 },
     run: async (env, now) => (await import("../auth/cleanup.ts")).removeExpired(env.DB, now),
   },
@@ -68,6 +81,8 @@ export async function runDueJobs(
       () => null,
       (reason: unknown) => describe(reason),
     );
-    log("job", { job: name, outcome: error === null ? "done" : "failed", error, ms: Date.now() - startedAt });
+    const ms = Date.now() - startedAt;
+    if (error === null) log("job", { job: name, ms });
+    else log("job_failed", { job: name, error, ms });
   }
 }

@@ -1,4 +1,4 @@
-import { and, asc, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import {
   type AccountType,
@@ -36,6 +36,17 @@ export async function findUser(d1: D1Database, id: string): Promise<User | null>
 export async function findUserByEmail(d1: D1Database, email: string): Promise<User | null> {
   const [user] = await drizzle(d1).select().from(users).where(eq(users.email, email));
   return user ?? null;
+}
+
+/** The ids of the next users after that one, in their order. */
+export async function userIdsAfter(d1: D1Database, id: string, limit: number): Promise<string[]> {
+  const found = await drizzle(d1)
+    .select({ id: users.id })
+    .from(users)
+    .where(gt(users.id, id))
+    .orderBy(asc(users.id))
+    .limit(limit);
+  return found.map((user) => user.id);
 }
 
 /**

@@ -6,13 +6,15 @@ export const ATTEMPT_MS_MAX = 15_000;
 /**
  * Sends a webhook once. Redirects are not followed: the address was checked, and where it leads was not. The body of the
  * answer is not read. It never throws.
+ * @param milliseconds how long the receiver may take to answer
  */
 export async function deliver(
   url: string,
   headers: Readonly<Record<string, string>>,
   body: string,
+  milliseconds = ATTEMPT_MS_MAX,
 ): Promise<WebhookAnswer> {
-  const signal = AbortSignal.timeout(ATTEMPT_MS_MAX);
+  const signal = AbortSignal.timeout(milliseconds);
   try {
     const response = await fetch(url, {
       method: "POST",

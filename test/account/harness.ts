@@ -7,6 +7,7 @@ import type { GenerationRequest } from "../../src/account/lifecycle.ts";
 import { creditEntries, generations } from "../../src/db/log-schema.ts";
 import { newId } from "../../src/id.ts";
 import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -36,7 +37,7 @@ export const sent: unknown[] = [];
 export function holdTimeAndQueue(): void {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 365 * DAY });
-    vi.spyOn(console, "log").mockImplementation(() => {});
+    spyOnLog();
     sent.length = 0;
     vi.spyOn(queue, "sendBatch").mockImplementation(async (messages) => {
       for (const { body } of messages) sent.push(body);

@@ -10,6 +10,7 @@ import { OPEN_UPLOADS_MAX, WASTED_UPLOADS_MAX } from "../../src/account/uploads.
 import { newId } from "../../src/id.ts";
 import { uploadedReferenceKey } from "../../src/images/references.ts";
 import { aCommand, aRequest, imagesOf, newUser } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 
 const MINUTE = 60_000;
@@ -17,7 +18,7 @@ const R2: R2Bucket = Object.getPrototypeOf(env.REFERENCES);
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"] });
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
 });
 

@@ -6,6 +6,7 @@ import { migrate, SCHEMA_VERSION } from "../../src/account/schema.ts";
 import { isSchemaTooNew } from "../../src/schema-steps.ts";
 import { aCommand, aRequest, imagesOf } from "../support/account.ts";
 import { call, newUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import schema1 from "./fixtures/schema-1.sql?raw";
 
 /** Later than every time in the fixtures. */
@@ -15,7 +16,7 @@ const id = (n: number) => `gen_01M8TCH20000000000000000${String(n).padStart(2, "
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"], now: NOW });
-  vi.spyOn(console, "log").mockImplementation(() => {});
+  spyOnLog();
   vi.spyOn(queue, "sendBatch").mockImplementation(async () => ({
     metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } },
   }));

@@ -2,13 +2,14 @@ import { createScheduledController } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import worker from "../../src/index.ts";
+import { spyOnLog } from "../support/log.ts";
 import { newUser } from "../support/user.ts";
 
 const said: string[] = [];
 
 beforeEach(() => {
   said.length = 0;
-  vi.spyOn(console, "log").mockImplementation((line: string) => said.push(line));
+  spyOnLog((line: string) => said.push(line));
 });
 
 afterEach(() => {

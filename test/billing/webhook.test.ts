@@ -7,6 +7,7 @@ import { findPurchase } from "../../src/billing/purchases.ts";
 import { users } from "../../src/db/schema.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { call, newUser, operate } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import {
   aPurchase,
   atPaymentPage,
@@ -37,6 +38,11 @@ async function paidPurchase(credits = 0) {
   const purchase = await aPurchase(user.id);
   await atPaymentPage(purchase.sessionId, "pay");
   return { user, purchase };
+}
+
+async function incidentsOf(kind: string): Promise<number> {
+  const query = env.DB.prepare("SELECT coalesce(sum(count), 0) AS total FROM incidents WHERE kind = ?");
+  return (await query.bind(kind).first<number>("total")) ?? 0;
 }
 
 const typeOf = async (userId: string) =>
@@ -109,6 +115,16 @@ describe("a payment", () => {
     expect(await balanceOf(user.id)).toBe(100);
   });
 
+  it("with another amount is counted for the alerts", async () => {
+    const { purchase } = await paidPurchase();
+    const [event] = await eventsOf(purchase.id);
+    const before = await incidentsOf("purchase_mismatch");
+    await deliver(await signed("checkout.session.completed", { ...event?.data, amount_total: 999 }));
+    expect(await incidentsOf("purchase_mismatch")).toBe(before + 1);
+    await deliver(event ?? never());
+    expect(await incidentsOf("purchase_mismatch")).toBe(before + 1);
+  });
+
   it("is granted by Stripe's next try when the account fails in between", async () => {
     const { user, purchase } = await paidPurchase();
     const [event] = await eventsOf(purchase.id);
@@ -130,7 +146,7 @@ describe("a refund", () => {
     await env.ACCOUNT.getByName(user.id).submit(aCommand("gen_1", "sync", aRequest(), 30));
     await giveBack(purchase.id, "refund");
     const [, refunded] = await eventsOf(purchase.id);
-    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    const log = spyOnLog();
     for (const _ of [1, 2]) await deliver(refunded ?? never());
     const lines = log.mock.calls.map(([line]) => JSON.parse(String(line)));
     expect(lines.find(({ event }) => event === "purchase_shortfall")).toEqual({
@@ -191,7 +207,7 @@ describe("a refund", () => {
     const { user, purchase } = await paidPurchase();
     await giveBack(purchase.id, "refund");
     const [paid, refunded] = await eventsOf(purchase.id);
-    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    const log = spyOnLog();
     const first = await deliver(refunded ?? never(), { ...STRIPE, STRIPE_SECRET_KEY: "sk_test_wrong" });
     expect(first.status).toBe(500);
     expect(log.mock.calls.join("\n"), "no text of Stripe's").not.toContain("Invalid API Key");
@@ -245,6 +261,19 @@ describe("the webhook", () => {
     expect(answer.status).toBe(status);
     if (status === 400)
       expect(answer.body).toMatchObject({ error: { code: "invalid_request", param: "Stripe-Signature" } });
+  });
+
+  it("counts a refusal for the alerts, at most once in ten seconds", async () => {
+    const counted = () => incidentsOf("stripe_refused");
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+    const refuse = async (afterMs: number) => {
+      vi.setSystemTime(Date.now() + afterMs);
+      await deliver({ body: "{}", signature: "" });
+      return (await counted()) - before;
+    };
+    const before = await counted();
+    expect([await refuse(0), await refuse(9_999), await refuse(1)]).toEqual([1, 1, 2]);
+    vi.useRealTimers();
   });
 
   const withSecond = ({ body, signature }: { body: string; signature: string }) => ({

@@ -5,6 +5,7 @@ import type { Route } from "../../src/dispatch/routes.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { requestOf } from "../generations/requests.ts";
 import { png } from "../images/samples.ts";
+import { spyOnLog } from "../support/log.ts";
 import { type ScriptedProvider, type Step, scripted, UNAVAILABLE } from "../support/provider.ts";
 
 const A = png(1, 1);
@@ -13,7 +14,7 @@ const U = UNAVAILABLE;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

@@ -6,6 +6,7 @@ import { flowOf } from "../../src/dispatch/fair-queue.ts";
 import type { Ask, CallOutcome } from "../../src/dispatch/gate.ts";
 import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
 import { newId } from "../../src/id.ts";
+import { spyOnLog } from "../support/log.ts";
 import { scripted } from "../support/provider.ts";
 import { queueClass } from "../support/queue.ts";
 
@@ -37,10 +38,11 @@ async function rowsOf(gate: DurableObjectStub<ProviderGate>) {
 }
 
 let sent: unknown[] = [];
+let lines: ReturnType<typeof spyOnLog>;
 
 beforeEach(() => {
   sent = [];
-  vi.spyOn(console, "log").mockReturnValue();
+  lines = spyOnLog();
   vi.spyOn(queueClass, "sendBatch").mockImplementation(async (messages) => {
     for (const { body } of messages) sent.push(body);
     return { metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } };
@@ -237,8 +239,8 @@ describe("a gate that cannot be reached", () => {
 
   /** The lines of the operator's log with that event. */
   const logged = (event: string) =>
-    vi.spyOn(console, "log").mock.calls.flatMap(([line]) => {
-      const entry: unknown = JSON.parse(String(line));
+    lines.mock.calls.flatMap(([line]) => {
+      const entry: unknown = JSON.parse(line);
       return typeof entry === "object" && entry !== null && Reflect.get(entry, "event") === event
         ? [entry]
         : [];

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
+import { spyOnLog } from "../support/log.ts";
 import { audit, play, SCENARIOS, type Scenario } from "./scenarios.ts";
 import { CRASHES, type Crash, isGate, watchSteps } from "./steps.ts";
 
@@ -24,7 +25,7 @@ let unwatch = () => {};
 beforeEach(async () => {
   // A year ahead, so that only the scenario runs alarms.
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 365 * DAY_MS });
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   vi.spyOn(Math, "random").mockReturnValue(0);
   const { setTimeout } = globalThis;
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) => {

@@ -8,6 +8,7 @@ import { newId } from "../../src/id.ts";
 import { storedImages } from "../../src/images/stored.ts";
 import { png } from "../images/samples.ts";
 import { aCommand, aRequest, newUser } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { drawWith, type Step, scripted, via } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 
@@ -16,7 +17,7 @@ const [A, B, C, D] = [png(1, 1), png(2, 1), png(3, 1), png(4, 1)];
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 365 * 86_400_000 });
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
 });
 

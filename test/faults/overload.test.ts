@@ -8,6 +8,7 @@ import {
   operate,
   type TestUser,
 } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { refusal, Statement } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -23,7 +24,7 @@ const AFFORDED = 2;
 const TIMEOUT_MS = 240_000;
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

@@ -2,6 +2,7 @@ import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { call, creditsOf, newUser, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { Statement } from "../support/shapes.ts";
 import { tinyImage } from "../support/tiny-provider.ts";
 
@@ -11,7 +12,7 @@ const DRAWING_MS = 1_500;
 const EXTRA_MS_MAX = 10_000;
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

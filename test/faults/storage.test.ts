@@ -5,6 +5,7 @@ import type { Account } from "../../src/account/account.ts";
 import { reconcile } from "../../src/generations/reconcile.ts";
 import { createRandom } from "../../src/providers/sketch/random.ts";
 import { type Answer, call, newUser, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide, tinyImage } from "../support/tiny-provider.ts";
 
 /** Storage fails for a while under a small mixed load. Afterwards everything is as if it had only been slow. */
@@ -38,7 +39,7 @@ const PLACES: Record<string, { owner: object; methods: readonly string[] }[]> = 
 let restore: (() => void)[] = [];
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   // Failed attempts are retried at once: this does not test the clock.
   const { setTimeout } = globalThis;
   vi.spyOn(globalThis, "setTimeout").mockImplementation((work, milliseconds = 0) =>

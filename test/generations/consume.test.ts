@@ -7,12 +7,13 @@ import { newId } from "../../src/id.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { png } from "../images/samples.ts";
 import { aCommand } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { drawWith, scripted } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 import { requestOf } from "./requests.ts";
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { findGeneration, LogUnavailableError, listGenerations } from "../../src/generations/read.ts";
 import { newId } from "../../src/id.ts";
 import { aCommand, imagesOf } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
 import { requestOf } from "./requests.ts";
@@ -12,7 +13,7 @@ const DAY_MS = 86_400_000;
 const ALL = { status: null, model: null, createdAfter: null, createdBefore: null };
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
 });
 

@@ -13,7 +13,7 @@ const AMPLE: Bounds = { pages: 10, rowsAPage: 100, deletionsAPage: 100 };
 beforeEach(async () => {
   vi.spyOn(console, "log").mockReturnValue();
   await env.LOG.batch(
-    ["generations", "test_generations", "job_places", "credit_entries"].map((table) =>
+    ["generations", "test_generations", "credit_entries"].map((table) =>
       env.LOG.prepare(`DELETE FROM ${table}`),
     ),
   );

@@ -7,6 +7,7 @@ import { IMAGE_BYTES_MAX, type JobAccount, run } from "../../src/generations/run
 import { STORAGE_ATTEMPTS } from "../../src/images/upload.ts";
 import type { ProviderFailure } from "../../src/providers/provider.ts";
 import { filled, png, watched } from "../images/samples.ts";
+import { spyOnLog } from "../support/log.ts";
 import { type Step, scripted, UNAVAILABLE, via } from "../support/provider.ts";
 import { jobOf } from "./requests.ts";
 
@@ -14,10 +15,12 @@ import { jobOf } from "./requests.ts";
 const [A, B, C] = [png(1, 1), png(2, 1), png(3, 1)];
 const TEXT = new TextEncoder().encode("This is no picture.");
 
+let logged: ReturnType<typeof spyOnLog>;
+
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
   vi.spyOn(Math, "random").mockReturnValue(1);
-  vi.spyOn(console, "log").mockReturnValue();
+  logged = spyOnLog();
 });
 
 afterEach(() => {
@@ -493,7 +496,7 @@ it("goes on without a gate that cannot be reached, and says so in the log", asyn
   const job = jobOf(1);
   await settled(run(job, open, { userId: "user_1", routes, onBusy: "defer" }, env));
   expect(seen.results).toMatchObject([{ images: [{ width: 1 }], failure: null }]);
-  const lines = vi.spyOn(console, "log").mock.calls.map(([line]) => JSON.parse(String(line)));
+  const lines = logged.mock.calls.map(([line]) => JSON.parse(line));
   const told = { provider: "unreachable", generation_id: job.generationId };
   expect(lines.filter(({ event }) => event.startsWith("gate_"))).toMatchObject([
     { event: "gate_unreachable", ...told },

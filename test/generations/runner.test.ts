@@ -4,11 +4,12 @@ import { GenerationRunner } from "../../src/generations/runner.ts";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
 import { aCommand } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { drawWith } from "../support/provider.ts";
 import { requestOf } from "./requests.ts";
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

@@ -12,6 +12,7 @@ import { newId } from "../../src/id.ts";
 import { FORM_NAMES } from "../../src/references/entries.ts";
 import { png } from "../images/samples.ts";
 import { aCommand, aRequest } from "../support/account.ts";
+import { spyOnLog } from "../support/log.ts";
 import { drawWith, UNAVAILABLE } from "../support/provider.ts";
 import { holdQueue } from "../support/queue.ts";
 import { newUser } from "../support/user.ts";
@@ -20,7 +21,7 @@ const LEASE_MS = 150_000;
 const config = readConfig(env);
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

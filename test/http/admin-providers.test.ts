@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, newUser, operate } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 
 const AVAILABLE = {
@@ -17,7 +18,7 @@ const settings = {
   OPENAI_BASE_URL: "http://127.0.0.1:9",
 };
 
-beforeEach(() => vi.spyOn(console, "log").mockReturnValue());
+beforeEach(() => spyOnLog());
 
 afterEach(async () => {
   await gate.operate("auto");

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { ADMIN_TOKEN, call, newUser, operate } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { IssuedKey, invalid, listOf, refusal, User } from "../support/shapes.ts";
 
 /** The operator's API: who may use it, and the users. */
@@ -63,7 +64,7 @@ describe("the operator's token", () => {
   });
 
   it("needs at least 32 characters: with a shorter one the routes do not exist, and the log says why", async () => {
-    const said = vi.spyOn(console, "log").mockReturnValue();
+    const said = spyOnLog();
     const path = "/api/admin/users?email=a@b.co";
     const short = "x".repeat(31);
     const answer = await call("GET", path, { key: short, settings: { ADMIN_TOKEN: short } });
@@ -105,7 +106,7 @@ describe("the operator's token", () => {
 describe("an operator's change", () => {
   it("logs one line, with ids and amounts, and without names, addresses or secrets", async () => {
     const email = fresh();
-    const said = vi.spyOn(console, "log").mockReturnValue();
+    const said = spyOnLog();
     const user = User.parse((await operate("POST", "/users", { email, name: "Ada" })).body);
     await operate("PATCH", `/users/${user.id}`, { account_type: "PRO", name: "Ada L" });
     await operate("POST", `/users/${user.id}/credits`, { id: "order", credits: 50, reason: "Ada's" });

@@ -6,6 +6,7 @@ import { consume } from "../../src/generations/consume.ts";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
 import { call, creditsOf, newUser, operate, storedReferences, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { Canceled, EntryPage, Generated, Pending, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -16,7 +17,7 @@ const DAY_MS = 86_400_000;
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
   user = await newUser(100);
 });

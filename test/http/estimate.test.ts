@@ -3,6 +3,7 @@ import * as z from "zod";
 import { newId } from "../../src/id.ts";
 import { png } from "../images/samples.ts";
 import { call, creditsOf, newTestKey, newUser, storedReferences, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const asked = { model: "gpt-image-2", prompt: "a lighthouse" };
@@ -12,7 +13,7 @@ const PIXEL = `data:image/png;base64,${btoa("not a picture at all")}`;
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   provide();
   user = await newUser(40);
 });

@@ -5,6 +5,7 @@ import { Account } from "../../src/account/account.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { newId } from "../../src/id.ts";
 import { call, newUser, respond, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { Generated, Pending, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -13,7 +14,7 @@ import { provide } from "../support/tiny-provider.ts";
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
   user = await newUser(100);
 });

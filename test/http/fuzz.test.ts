@@ -13,6 +13,7 @@ import {
   operate,
   type TestUser,
 } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { tinyImage } from "../support/tiny-provider.ts";
 
 declare module "vitest" {
@@ -285,7 +286,7 @@ async function booksOf(user: TestUser) {
 }
 
 beforeAll(() => {
-  vi.spyOn(console, "log").mockImplementation(() => undefined);
+  spyOnLog();
   let calls = 0;
   vi.spyOn(sketch, "generate").mockImplementation(async function* ({ n }) {
     calls += 1;

@@ -1,7 +1,8 @@
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { call, creditsOf, newUser, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const PATH = "/api/v1/images/generations";
@@ -9,10 +10,10 @@ const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" 
 const OPENAI = "/openai/v1/images/generations";
 
 let user: TestUser;
-let logged: MockInstance<typeof console.log>;
+let logged: ReturnType<typeof spyOnLog>;
 
 beforeEach(async () => {
-  logged = vi.spyOn(console, "log").mockReturnValue();
+  logged = spyOnLog();
   provide();
   user = await newUser(1_000);
 });

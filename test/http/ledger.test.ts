@@ -9,6 +9,7 @@ import { sketch } from "../../src/providers/sketch/index.ts";
 import { createRandom } from "../../src/providers/sketch/random.ts";
 import { findUser, Visitor } from "../pages/visitor.ts";
 import { call, creditsOf, eventually, newKey, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { EntryPage, GrantPage } from "../support/shapes.ts";
 import { tinyImage } from "../support/tiny-provider.ts";
 
@@ -30,7 +31,7 @@ const Receipt = z.object({
 type Entry = z.infer<typeof EntryPage>["data"][number];
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MULTIPART_LIMITS } from "../../src/http/multipart.ts";
 import { receiveReferences } from "../../src/http/references.ts";
 import { removeReferences } from "../../src/images/references.ts";
@@ -17,6 +17,7 @@ import {
   watched,
   webpLossy,
 } from "../images/samples.ts";
+import { spyOnLog } from "../support/log.ts";
 import {
   bytesOf,
   cut,
@@ -195,7 +196,7 @@ describe("receiveReferences", () => {
   );
 
   it("returns the refusal, and logs, when the removal fails", async () => {
-    const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+    const log = spyOnLog();
     const { outcome } = await receive([...good, ...file("hello"), ...END], { failOn: "delete" });
     expect(outcome).toEqual(refused("reference_image 2 is not a PNG, JPEG or WebP image."));
     expect(log).toHaveBeenCalledOnce();

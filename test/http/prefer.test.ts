@@ -5,6 +5,7 @@ import { Account } from "../../src/account/account.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { parsePrefer } from "../../src/http/prefer.ts";
 import { call, newUser, type Settings, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { Generated, Pending, refusal, Succeeded } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -45,7 +46,7 @@ describe("the Prefer header", () => {
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   user = await newUser(100);
 });
 

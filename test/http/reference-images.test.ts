@@ -15,6 +15,7 @@ import {
   storedReferences,
   type TestUser,
 } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { invalid, refusal } from "../support/shapes.ts";
 import { provide, tinyImage } from "../support/tiny-provider.ts";
 
@@ -32,7 +33,7 @@ let provider: ReturnType<typeof provide>;
 let read: Uint8Array[];
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   user = await newUser(100);
   read = [];
   provider = provide();

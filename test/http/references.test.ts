@@ -12,6 +12,7 @@ import {
   storedReferences,
   type TestUser,
 } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { invalid, refusal } from "../support/shapes.ts";
 import { END, file, formRequest, streamed, text } from "./forms.ts";
 
@@ -33,7 +34,7 @@ const R2: R2Bucket = Object.getPrototypeOf(env.REFERENCES);
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   user = await newUser(100);
 });
 

@@ -1,9 +1,11 @@
 import { env, listDurableObjectIds } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { writeState } from "../../src/db/job-state.ts";
 import { app } from "../../src/http/app.ts";
 import { routes } from "../../src/http/openapi/routes.ts";
+import { SAMPLE } from "../../src/watch/sample.ts";
 import { expectDocumented } from "../support/contract.ts";
-import { call, ORIGIN } from "../support/http.ts";
+import { call, ORIGIN, operate } from "../support/http.ts";
 
 describe("the OpenAPI document", () => {
   it("has every API route, and no other", () => {
@@ -35,7 +37,10 @@ describe("the OpenAPI document", () => {
 });
 
 describe("the health of the service", () => {
-  const parts = ["database", "log", "images", "references", "objects", "queue", "provider"];
+  const parts = [
+    ...["database", "log", "images", "references", "objects", "queue", "provider"],
+    ...["circuits", "books"],
+  ];
   const allBut = (...failing: string[]) =>
     Object.fromEntries(parts.map((part) => [part, failing.includes(part) ? "failing" : "ok"]));
 
@@ -57,13 +62,44 @@ describe("the health of the service", () => {
   });
 
   it.each([
-    ["database", { DB: broken }],
-    ["log", { LOG: broken }],
-    ["provider", { IMAGE_PROVIDER: "openai" }],
-  ])("is a 503 that names %s, and nothing of the reason", async (part, settings) => {
+    // The state of the books is in DB.
+    [["database", "books"], { DB: broken }],
+    [["log"], { LOG: broken }],
+    [["provider", "circuits"], { IMAGE_PROVIDER: "openai" }],
+  ])("is a 503 that names %s, and nothing of the reason", async (failing, settings) => {
     const { status, text, body } = await call("GET", "/api/health", { settings });
-    expect([status, body]).toEqual([503, { status: "failing", checks: allBut(part) }]);
+    expect([status, body]).toEqual([503, { status: "failing", checks: allBut(...failing) }]);
     expect(text).not.toContain("hunter2");
+  });
+
+  const withOpenAI = { IMAGE_PROVIDER: "openai", OPENAI_API_KEY: "sk-none" };
+
+  it("is degraded while the circuit of a configured provider is open", async () => {
+    const health = async () => {
+      const { status, body } = await call("GET", "/api/health", { settings: { ...withOpenAI } });
+      return [status, body];
+    };
+    const fine = [200, { status: "ok", checks: allBut() }];
+    await operate("POST", "/providers/fal", { state: "open" });
+    expect(await health()).toEqual(fine);
+    await operate("POST", "/providers/openai", { state: "open" });
+    expect(await health()).toEqual([200, { status: "degraded", checks: allBut("circuits") }]);
+    await operate("POST", "/providers/openai", { state: "auto" });
+    await operate("POST", "/providers/fal", { state: "auto" });
+    expect(await health()).toEqual(fine);
+  });
+
+  it("is degraded while the default model has no route, although another one has", async () => {
+    const settings = { IMAGE_PROVIDER: "openai", BFL_API_KEY: "key" };
+    const { status, body } = await call("GET", "/api/health", { settings });
+    expect([status, body]).toEqual([200, { status: "degraded", checks: allBut("circuits") }]);
+  });
+
+  it("is degraded while a book differs from the log", async () => {
+    await writeState(env.DB, SAMPLE, { cursor: null, differing: ["user_1"] });
+    const { status, body } = await call("GET", "/api/health", { settings: {} });
+    await writeState(env.DB, SAMPLE, { cursor: null, differing: [] });
+    expect([status, body]).toEqual([200, { status: "degraded", checks: allBut("books") }]);
   });
 });
 

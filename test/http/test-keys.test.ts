@@ -17,6 +17,7 @@ import {
   respond,
   type TestUser,
 } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { invalid, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -36,7 +37,7 @@ let user: TestUser;
 let testKey: string;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   user = await newUser();
   testKey = await newTestKey(user.id);
 });

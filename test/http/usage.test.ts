@@ -4,6 +4,7 @@ import * as z from "zod";
 import { csvOf } from "../../src/http/csv.ts";
 import { ROWS_MAX } from "../../src/http/v1/usage.ts";
 import { call, newTestKey, newUser, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide } from "../support/tiny-provider.ts";
 
 const NOW = Date.UTC(2027, 4, 10, 12);
@@ -14,7 +15,7 @@ let user: TestUser;
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: NOW });
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   provide();
   user = await newUser(1_000);
 });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest"
 import * as z from "zod";
 import { newId } from "../../src/id.ts";
 import { type CallOptions, call, creditsOf, eventually, newUser, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide } from "../support/tiny-provider.ts";
 import type { ReceivedCall } from "../support/webhook-receiver.ts";
 
@@ -15,7 +16,7 @@ const Secret = z.object({ secret: z.string(), previous_secret_expires_at: z.stri
 const Deliveries = z.object({ data: z.array(z.looseObject({ attempt: z.number() })) });
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   provide();
 });
 

@@ -1,8 +1,9 @@
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { EXTENSIONS } from "../../src/images/format.ts";
 import { PART_BYTES, STORAGE_ATTEMPTS, StorageError, storeImage } from "../../src/images/upload.ts";
+import { spyOnLog } from "../support/log.ts";
 import { filled, frame, jpeg, jpegOf, png, SCAN, segment, watched, webpLossy } from "./samples.ts";
 
 const options = (name: string, bytesMax = 64 * 1024 * 1024) => ({
@@ -142,7 +143,7 @@ describe("storeImage", () => {
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
     "retries %s from the buffer",
     async (call) => {
-      const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+      const log = spyOnLog();
       const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
       const { bucket, calls, unfinished } = watched(env.IMAGES, call, STORAGE_ATTEMPTS - 1);
       const stored = await storeImage(bucket, filled(png(1, 1), bytes), options("again"));
@@ -160,7 +161,7 @@ describe("storeImage", () => {
   it.each(["put", "createMultipartUpload", "uploadPart", "complete"])(
     "leaves nothing when every %s fails",
     async (call) => {
-      const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+      const log = spyOnLog();
       const bytes = call === "put" ? 1000 : 3 * PART_BYTES;
       const { bucket, calls, unfinished } = watched(env.IMAGES, call, STORAGE_ATTEMPTS);
       const stored = storeImage(bucket, filled(png(1, 1), bytes), options("failed"));
@@ -196,7 +197,7 @@ describe("storeImage", () => {
   });
 
   it("returns the refusal, and logs, when the upload cannot be aborted", async () => {
-    const log = vi.spyOn(console, "log").mockReturnValue(undefined);
+    const log = spyOnLog();
     const { bucket } = watched(env.IMAGES, "abort");
     const stored = await storeImage(
       bucket,

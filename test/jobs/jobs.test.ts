@@ -2,12 +2,13 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Job, runDueJobs, TICK_MINUTES } from "../../src/jobs/jobs.ts";
 import wrangler from "../../wrangler.toml?raw";
+import { spyOnLog } from "../support/log.ts";
 
 const lines: unknown[] = [];
 
 beforeEach(() => {
   lines.length = 0;
-  vi.spyOn(console, "log").mockImplementation((line: string) => lines.push(JSON.parse(line)));
+  spyOnLog((line: string) => lines.push(JSON.parse(line)));
 });
 
 afterEach(() => {
@@ -40,8 +41,8 @@ it.each([
   expect(lines).toMatchObject(
     due.map((job) =>
       job === "hourly"
-        ? { event: "job", job, outcome: "failed", error: "Error: the database is away" }
-        : { event: "job", job, outcome: "done", error: null },
+        ? { event: "job_failed", job, error: "Error: the database is away" }
+        : { event: "job", job },
     ),
   );
 });

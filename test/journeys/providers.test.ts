@@ -10,6 +10,7 @@ import { GenerationRunner } from "../../src/generations/runner.ts";
 import { DATA_URL_REFERENCE_BYTES_MAX } from "../../src/providers/workers-ai/models.ts";
 import { png } from "../images/samples.ts";
 import { call, creditsOf, newUser, respond, type Settings, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { invalid, refusal } from "../support/shapes.ts";
 import { type WorkersAIDouble, workersAIDouble } from "../support/workers-ai-double.ts";
@@ -41,7 +42,7 @@ beforeEach(async () => {
   user = await newUser(CREDITS, "PRO");
   ai = workersAIDouble({ imageBytes: IMAGE_BYTES });
   calls = [];
-  vi.spyOn(console, "log").mockImplementation((text) => {
+  spyOnLog((text) => {
     const line = Line.parse(JSON.parse(String(text)));
     if (line.event === "provider_call") calls.push(Called.parse(line));
   });

@@ -169,7 +169,7 @@ it("lists the resources that development and production share", () => {
     r2_buckets: [{ binding: "IMAGES", bucket_name: `images${suffix}` }],
     queues: {
       producers: [{ queue: `work${suffix}` }],
-      consumers: [{ queue: `work${suffix}`, dead_letter_queue: `dead${suffix}` }],
+      consumers: [{ queue: `work${suffix}`, dead_letter_queue: `dead${suffix}` }, { queue: `dead${suffix}` }],
     },
   });
   expect(sharedResources(environment("-dev"), environment(""))).toEqual([]);

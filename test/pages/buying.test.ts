@@ -2,6 +2,7 @@ import { env } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { listPurchases } from "../../src/billing/purchases.ts";
 import { atPaymentPage, deliver, eventsOf, STRIPE, signed } from "../billing/shop.ts";
+import { spyOnLog } from "../support/log.ts";
 import { findUser, titleOf, visit } from "./visitor.ts";
 
 afterEach(() => {
@@ -89,7 +90,7 @@ describe("buying", () => {
 
   it("says that nothing was charged when Stripe is down, and logs no text of Stripe's", async () => {
     const { visitor, latest } = await aBuyer({ ...STRIPE, STRIPE_SECRET_KEY: "sk_test_wrong" });
-    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    const log = spyOnLog();
     const answer = await visitor.post("/account/credits/buy", { pack: "starter" });
     expect(answer.status).toBe(503);
     expect(await answer.text()).toContain("Nothing was charged.");

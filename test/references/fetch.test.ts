@@ -4,13 +4,14 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest"
 import { StorageError } from "../../src/images/upload.ts";
 import { FETCH_LIMITS, type FetchLimits, fetchReference } from "../../src/references/fetch.ts";
 import { png, watched } from "../images/samples.ts";
+import { spyOnLog } from "../support/log.ts";
 
 const server = inject("pictureServer");
 const LIMITS: FetchLimits = { bytesMax: 1_000_000, redirectsMax: 3, durationMsMax: 1_000 };
 let keys = 0;
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => vi.restoreAllMocks());

@@ -1,4 +1,4 @@
-import { env } from "cloudflare:test";
+import { env, runInDurableObject } from "cloudflare:test";
 import type { Account } from "../../src/account/account.ts";
 import type { GenerationRequest, SubmitCommand } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
@@ -56,4 +56,20 @@ export function aCommand(
   credits: number,
 ): SubmitCommand {
   return { id, mode, request, credits, idempotency: null };
+}
+
+/**
+ * Loses the alarm of an account, or moves it to another time, and evicts the account: nothing remembers the alarm.
+ * @returns a new stub: the one before stays broken
+ */
+export async function loseAlarm(
+  account: DurableObjectStub<Account>,
+  until?: number,
+): Promise<DurableObjectStub<Account>> {
+  await runInDurableObject(account, async (_, { storage }) => {
+    await (until === undefined ? storage.deleteAlarm() : storage.setAlarm(until));
+    await storage.sync();
+  });
+  await runInDurableObject(account, (_, state) => state.abort("evicted")).catch(() => null);
+  return env.ACCOUNT.get(account.id);
 }

@@ -196,6 +196,25 @@ export class GenerationStore {
       .map(toGeneration);
   }
 
+  /** How many generations have not ended, and when the oldest of those that wait was accepted. */
+  backlog(): { unfinished: number; oldestQueuedAt: number | null } {
+    const { unfinished, oldest } = this.#one<{ unfinished: number; oldest: number | null }>(
+      `SELECT count(*) AS unfinished, min(CASE status WHEN 'queued' THEN created_at END) AS oldest
+       FROM generations WHERE due_at IS NOT NULL AND ended_at IS NULL`,
+    );
+    return { unfinished, oldestQueuedAt: oldest };
+  }
+
+  /** How many generations since that id had a run that died. */
+  countInterrupted(sinceId: string): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM generations WHERE id >= ? AND interrupted = 1",
+        sinceId,
+      )
+      .one().count;
+  }
+
   /** Generations that are due, the earliest due time first. */
   due(now: number, limit: number): Generation[] {
     return this.#sql

@@ -89,6 +89,16 @@ export class WebhookStore {
       .one().due;
   }
 
+  /** How many webhooks have failed at least that often in a row and are still being sent. */
+  countFailing(failures: number): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM webhooks WHERE ended = 0 AND failures >= ?",
+        failures,
+      )
+      .one().count;
+  }
+
   delete(generationId: string): void {
     this.#sql.exec("DELETE FROM webhooks WHERE generation_id = ?", generationId);
   }

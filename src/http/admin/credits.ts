@@ -112,7 +112,7 @@ credits.post(
         throw invalidRequest("expires_at must be in the future.", "expires_at");
       case "granted":
       case "repeated":
-        audit(c, "grant_credits", {
+        await audit(c, "grant_credits", {
           user_id: user.id,
           grant_id: outcome.grant.id,
           credits: outcome.grant.credits,
@@ -171,7 +171,7 @@ credits.post(
     const outcome = await account.reverse(`operator_${grantId}`, grantId, null);
     if (outcome.kind === "unknown" || outcome.kind === "conflict") throw notFound();
     const { grant, taken, shortfall, balance } = outcome;
-    audit(c, "reverse_grant", { user_id: user.id, grant_id: grantId, taken, shortfall });
+    await audit(c, "reverse_grant", { user_id: user.id, grant_id: grantId, taken, shortfall });
     return c.json({
       grant: renderGrant(grant),
       taken,

@@ -144,7 +144,7 @@ keys.post(
       throw new ApiError("conflict", message);
     }
     if (issued.kind !== "issued") throw new Error("A new key's id is in use.");
-    audit(c, "create_key", { user_id: user.id, key_id: key.id, mode, expires_at: key.expiresAt });
+    await audit(c, "create_key", { user_id: user.id, key_id: key.id, mode, expires_at: key.expiresAt });
     return c.json({ ...renderKey(issued.key), api_key: issued.secret }, 201);
   },
 );
@@ -196,7 +196,7 @@ keys.patch(
     const changes = { ...(name === undefined ? {} : { name }), ...readTermsInput(terms) };
     const key = await changeKey(c.env.DB, { id }, changes);
     if (!key) throw notFound();
-    audit(c, "change_key", { user_id: key.userId, key_id: id, fields: Object.keys(changes).join() });
+    await audit(c, "change_key", { user_id: key.userId, key_id: id, fields: Object.keys(changes).join() });
     return c.json(renderKey(key));
   },
 );
@@ -213,7 +213,7 @@ keys.delete(
   async (c) => {
     const id = c.req.param("id");
     if (!(await revokeKey(c.env.DB, { id }, Date.now()))) throw notFound();
-    audit(c, "revoke_key", { key_id: id });
+    await audit(c, "revoke_key", { key_id: id });
     return c.body(null, 204);
   },
 );

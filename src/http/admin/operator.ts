@@ -1,8 +1,9 @@
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../../config.ts";
 import { sha256Hex } from "../../hash.ts";
-import { log } from "../../log.ts";
+import { describe, log } from "../../log.ts";
 import { findUser, type User } from "../../users/users.ts";
+import { type ActionFields, recordAction } from "../../watch/audit.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, notFound } from "../errors.ts";
 import { limitFailures } from "../guards.ts";
@@ -45,13 +46,22 @@ export const withUser = createMiddleware<AppEnv & { Variables: { user: User } }>
   await next();
 });
 
-/** One line for each change that an operator made: ids and amounts, never a name, an address or a secret. */
-export function audit(
-  c: { readonly var: { requestId: string } },
+/**
+ * Records a change that an operator made, in the log and in the audit trail: ids and amounts, never a name, an address or
+ * a secret. It never throws, because the change is made: if the trail cannot be written, the log has the action.
+ */
+export async function audit(
+  c: { readonly var: { requestId: string }; readonly env: Pick<Env, "LOG"> },
   action: string,
-  fields: Record<string, string | number | boolean | null | undefined>,
-): void {
-  log("admin_action", { request_id: c.var.requestId, action, ...fields });
+  fields: ActionFields,
+): Promise<void> {
+  const requestId = c.var.requestId;
+  log("admin_action", { request_id: requestId, action, ...fields });
+  try {
+    await recordAction(c.env.LOG, { action, requestId, fields }, Date.now());
+  } catch (error) {
+    log("audit_failed", { request_id: requestId, action, error: describe(error) });
+  }
 }
 
 /** Whether a token is one of these. Those that are unset or too short open nothing. */

@@ -111,7 +111,7 @@ providers.post(
     const name = c.var.gate;
     const { state } = c.req.valid("json");
     const gate = await operateGate(c.env, name, state);
-    audit(c, "operate_provider", { provider: name, state });
+    await audit(c, "operate_provider", { provider: name, state });
     return c.json(renderProvider(gate));
   },
 );

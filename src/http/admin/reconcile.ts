@@ -83,7 +83,7 @@ async function reconcilePage(
   repair: boolean,
 ) {
   const page = await compare(c.env, cursor, repair, Date.now());
-  if (repair) audit(c, "repair_log", { from_user_id: cursor?.userId, repaired: page.repaired });
+  if (repair) await audit(c, "repair_log", { from_user_id: cursor?.userId ?? null, repaired: page.repaired });
   return renderReconciliation(page);
 }
 

@@ -66,7 +66,9 @@ rewind.post(
     if (outcome.kind === "unsupported") {
       throw new ApiError("serviceUnavailable", "This runtime has no point-in-time recovery.");
     }
-    audit(c, "rewind_account", { user_id: user.id, at, bookmark, undo_bookmark: outcome.undo });
+    await audit(c, "rewind_account", {
+      ...{ user_id: user.id, at: at ?? null, bookmark: bookmark ?? null, undo_bookmark: outcome.undo },
+    });
     try {
       await c.env.ACCOUNT.getByName(user.id).restart();
     } catch (error) {

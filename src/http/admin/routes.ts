@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { AppEnv } from "../env.ts";
+import { auditTrail } from "./audit.ts";
 import { credits } from "./credits.ts";
 import { generations } from "./generations.ts";
 import { keys } from "./keys.ts";
@@ -9,11 +10,15 @@ import { providers } from "./providers.ts";
 import { purchases } from "./purchases.ts";
 import { reconcile } from "./reconcile.ts";
 import { rewind } from "./rewind.ts";
+import { stats } from "./stats.ts";
 import { users } from "./users.ts";
 
 /** The operator's API. Its token is asked for at every path, so that nobody learns which ones exist. */
 export const admin = new Hono<AppEnv>();
 
 admin.use("*", operatorOnly);
-for (const resource of [users, credits, purchases, keys, providers, generations, reconcile, rewind, margin])
+for (const resource of [
+  ...[users, credits, purchases, keys, providers, generations, reconcile, rewind, margin],
+  ...[stats, auditTrail],
+])
   admin.route("/", resource);

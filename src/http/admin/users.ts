@@ -116,7 +116,7 @@ users.post(
     const user = await createUser(c.env.DB, { email, name, accountType });
     if (!user) throw new ApiError("conflict", "A user with this email exists already.", { param: "email" });
     c.set("userId", user.id);
-    audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
+    await audit(c, "create_user", { user_id: user.id, account_type: user.accountType });
     return c.json(renderUser(user), 201);
   },
 );
@@ -159,12 +159,12 @@ users.patch(
     const user = await changeUser(c.env.DB, c.req.param("id"), changes, Date.now());
     if (!user) throw notFound();
     c.set("userId", user.id);
-    audit(c, "change_user", {
+    await audit(c, "change_user", {
       user_id: user.id,
-      account_type: accountType,
+      account_type: accountType ?? null,
       name_changed: name !== undefined,
-      suspended,
-      reason,
+      suspended: suspended ?? null,
+      reason: reason ?? null,
     });
     return c.json(renderUser(user));
   },
@@ -185,7 +185,7 @@ users.delete(
   async (c) => {
     const { id } = c.var.user;
     await deleteUser(c.env.DB, id, Date.now());
-    audit(c, "delete_user", { user_id: id });
+    await audit(c, "delete_user", { user_id: id });
     return c.body(null, 204);
   },
 );
@@ -202,7 +202,7 @@ users.delete(
   }),
   async (c) => {
     const { id } = c.var.user;
-    audit(c, "end_sessions", { user_id: id, sessions: await endSessions(c.env.DB, id) });
+    await audit(c, "end_sessions", { user_id: id, sessions: await endSessions(c.env.DB, id) });
     return c.body(null, 204);
   },
 );

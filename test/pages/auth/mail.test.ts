@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import worker from "../../../src/index.ts";
 import { RESETS_PER_EMAIL_MAX } from "../../../src/pages/auth/attempts.ts";
+import { spyOnLog } from "../../support/log.ts";
 import { newEmail, PASSWORD, SITE, titleOf, Visitor, visit } from "../visitor.ts";
 
 describe("mail", () => {
@@ -75,7 +76,7 @@ describe("mail", () => {
   });
 
   it("is written to the console on a loopback host, where sign-in does not wait for it", async () => {
-    const said = vi.spyOn(console, "log").mockReturnValue();
+    const said = spyOnLog();
     const visitor = visit({ PUBLIC_BASE_URL: "http://localhost:8787" });
     const email = await visitor.signUp();
     expect((await visitor.get("/account")).status).toBe(200);

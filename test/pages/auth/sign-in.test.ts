@@ -9,6 +9,7 @@ import {
   SIGN_INS_PER_NETWORK_MAX,
   signInDelayMs,
 } from "../../../src/pages/auth/attempts.ts";
+import { spyOnLog } from "../../support/log.ts";
 import { findUser, newEmail, PASSWORD, SITE, type Visitor, visit } from "../visitor.ts";
 
 describe("sign-in", () => {
@@ -283,7 +284,7 @@ describe("without PUBLIC_BASE_URL on a public host", () => {
   const UNSET = { PUBLIC_BASE_URL: "" };
 
   it.each(["/", "/docs", "/sign-in", "/account", "/nothing"])("the page %s is a 503", async (path) => {
-    const said = vi.spyOn(console, "log").mockReturnValue();
+    const said = spyOnLog();
     const response = await visit(UNSET).get(path);
     const lines = said.mock.calls.flat().join();
     said.mockRestore();

@@ -1,0 +1,36 @@
+/** One measured request or generation: labels to group by, and values to add up. Their order is the order of columns. */
+export type Point = {
+  kind: "request" | "generation";
+  /** Ids of kinds, codes and routes. Never an id of a user, a prompt or an address. */
+  labels: Readonly<Record<string, string>>;
+  values: Readonly<Record<string, number>>;
+};
+
+/** The most points that an isolate keeps in memory. */
+const RECENT_MAX = 200;
+
+const recent: (Point & { at: number })[] = [];
+
+/**
+ * Writes a data point to Analytics Engine, if it is bound, and keeps it in memory. It never waits and never throws. At
+ * most one point is written for a request, and one for a generation.
+ */
+export function measure({ METRICS }: Partial<Pick<Env, "METRICS">>, point: Point): void {
+  recent.push({ at: Date.now(), ...point });
+  if (recent.length > RECENT_MAX) recent.shift();
+  const { kind, labels, values } = point;
+  try {
+    METRICS?.writeDataPoint({
+      indexes: [kind],
+      blobs: [kind, ...Object.values(labels)],
+      doubles: Object.values(values),
+    });
+  } catch {
+    // A point that is lost changes nothing.
+  }
+}
+
+/** The latest points of this isolate, newest first. Times in milliseconds since 1970. */
+export function recentPoints(limit: number): (Point & { at: number })[] {
+  return recent.slice(-limit).reverse();
+}
