@@ -55,16 +55,15 @@ async function startupMs(entry, directory, stop) {
     { stop, environment: wranglerEnvironment() },
   );
   if (code !== 0) throw new Failure(`The start of ${entry} could not be profiled:\n${output}`);
+  /** @type {{ nodes: { id: number, callFrame: { functionName: string } }[], samples: number[], timeDeltas: number[] }} */
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(profile, "utf8"));
   const idle = new Set(
     nodes
-      .filter((/** @type {any} */ node) => ["(idle)", "(program)"].includes(node.callFrame.functionName))
-      .map((/** @type {any} */ node) => node.id),
+      .filter((node) => ["(idle)", "(program)"].includes(node.callFrame.functionName))
+      .map((node) => node.id),
   );
-  const active = timeDeltas.filter(
-    (/** @type {number} */ _, /** @type {number} */ index) => !idle.has(samples[index]),
-  );
-  return active.reduce((/** @type {number} */ sum, /** @type {number} */ delta) => sum + delta, 0) / 1000;
+  const active = timeDeltas.filter((_, index) => !idle.has(samples[index] ?? 0));
+  return active.reduce((sum, delta) => sum + delta, 0) / 1000;
 }
 
 /** Bytes in the bundle by npm package; our own files as one. @param {string} metafile */

@@ -852,18 +852,15 @@ ${settings.join("\n")}
 | client | version | operation | result |
 |---|---|---|---|
 ${rows.join("\n")}
+${writtenByScript()}`;
+}
 
-## Older versions
-
-\`npm run clients\` installs older clients in a temporary folder and runs them against a running service. All of these work:
-
-| client | versions | operation |
-|---|---|---|
-| OpenAI SDK for Node | 3.3.0 | createImage |
-| OpenAI SDK for Node | 4.104.0, 5.23.2, 6.49.0 | generate; edit with two images |
-| Vercel AI SDK, \`@ai-sdk/openai\` | 4.3.19, 5.0.277, 6.0.326 | generateImage |
-| LangChain for JavaScript, \`DallEAPIWrapper\` | 1.6.0 | invoke, with \`model\` set. Its default model is a 404 |
-`;
+/** The rest of the page, which `npm run clients` writes. */
+function writtenByScript(): string {
+  const document = readFileSync(DOCUMENT, "utf8");
+  const at = document.indexOf("\n## Other clients and versions\n");
+  if (at === -1) throw new Error("docs/clients.md has no section of other clients.");
+  return document.slice(at);
 }
 
 async function freePort(): Promise<number> {

@@ -62,9 +62,16 @@ const REQUEST_HEADERS = {
     description:
       "With a test key: the outcome of the generation. `partial=K`: K images come, fewer than `n`. `fail` and `timeout`: 500 `generationFailed`. `refuse`: 400 `contentPolicyViolation`. `insufficient`: 402. `delay=SECONDS`, up to 60, before it; an outcome and a delay are separated by a comma. With a live key it is a 400.",
     schema: { type: "string" },
-    example: "delay=5, partial=1",
+    example: "delay=5",
   },
 };
+
+/** The parameters whose example exists in every installation, so that an imported request works as it is. */
+const PATH_EXAMPLES: ReadonlyMap<string, string> = new Map([
+  ["/api/v1/models/{id}", "gpt-image-2"],
+  ["/openai/v1/models/{id}", "gpt-image-2"],
+  ["/api/admin/providers/{name}", "openai"],
+]);
 
 /** What an error of each status means, and one of its codes. */
 const ERRORS: ReadonlyMap<number, { description: string; code: ErrorCode; message: string; extra?: Json }> =
@@ -223,6 +230,7 @@ function operationOf(route: Route): Json {
       in: "path",
       required: true,
       schema: { type: "string" },
+      ...pathExample(path),
     })),
     ...queryParameters(route.query),
     ...(route.headers ?? []).map((name) => ({ name, in: "header", ...REQUEST_HEADERS[name] })),
@@ -238,6 +246,11 @@ function operationOf(route: Route): Json {
     ...(image ? { requestBody: imageBody() } : {}),
     responses: responsesOf(route),
   };
+}
+
+function pathExample(path: string): Json {
+  const example = PATH_EXAMPLES.get(path);
+  return example === undefined ? {} : { example };
 }
 
 function queryParameters(query: z.ZodType | undefined): Json[] {
