@@ -134,11 +134,11 @@ const SAFETY = {
 };
 
 function imageHeaders(object: R2Object): Headers {
-  const name = object.key.slice(object.key.indexOf("/") + 1);
   return new Headers({
     ...SAFETY,
     "Content-Type": object.httpMetadata?.contentType ?? "application/octet-stream",
-    "Content-Disposition": `inline; filename="${name}"`,
+    // Without a name: one would replace the name that a link to a download has.
+    "Content-Disposition": "inline",
     "Cache-Control": "public, max-age=31536000, immutable",
     "Accept-Ranges": "bytes",
     ETag: object.httpEtag,
