@@ -15,7 +15,10 @@ const ENTRY = "src/index.ts";
  * entry that no file uses is a violation too.
  */
 const FOLDERS = new Map([
-  ["pages", ["billing", "auth", "http", "generations", "references", "account", "keys", "catalogue"]],
+  [
+    "pages",
+    ["billing", "auth", "http", "generations", "references", "account", "keys", "catalogue", "images"],
+  ],
   ["jobs", ["auth", "users"]],
   ["auth", ["db", "users"]],
   ["users", ["db"]],
