@@ -47,6 +47,7 @@ async function copy(text) {
     field.value = text;
     const focused = document.activeElement;
     document.body.append(field);
+    field.focus();
     field.select();
     const isCopied = document.execCommand("copy");
     field.remove();
