@@ -17,7 +17,10 @@ const ENTRY = "src/index.ts";
 const FOLDERS = new Map([
   [
     "pages",
-    ["billing", "auth", "http", "generations", "references", "users", "account", "keys", "catalogue"],
+    [
+      ...["billing", "auth", "http", "generations", "references", "users", "account", "keys", "catalogue"],
+      "images",
+    ],
   ],
   ["jobs", ["account", "auth", "generations", "users", "watch"]],
   ["watch", ["account", "db", "dispatch", "generations", "users", "webhooks"]],

@@ -7,7 +7,8 @@ import {
   showErrors,
 } from "./playground/form.js";
 import { fillSamples, preview } from "./playground/preview.js";
-import { follow, linkTo, renderedStart, storedStart, storeStart } from "./playground/stage.js";
+import { addImage, startReferences, uploadsEnded } from "./playground/references.js";
+import { follow, linkTo, renderedStart, showSending, storedStart, storeStart } from "./playground/stage.js";
 import { backOff, pause } from "./wait.js";
 
 /**
@@ -27,7 +28,12 @@ const SEND_MS_MAX = 30_000;
 if (form instanceof HTMLFormElement && stage instanceof HTMLElement) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  const query = new URLSearchParams(location.search);
+  history.replaceState(null, "", location.pathname);
   restoreDraft(form);
+  startReferences(form);
+  const reference = query.get("reference");
+  if (reference) addImage(form, reference);
   form.addEventListener("input", ({ target }) => {
     saveDraft(form);
     if (target instanceof HTMLTextAreaElement) {
@@ -43,23 +49,54 @@ if (form instanceof HTMLFormElement && stage instanceof HTMLElement) {
     event.preventDefault();
     void generate(form, stage);
   });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+  document.addEventListener("click", (event) => openHere(event, form, stage));
   const running = storedStart(form) ?? renderedStart(stage);
   if (running) void whileBusy(form, () => follow(form, stage, running));
 }
 
 /**
- * Runs work with the button disabled. The work must not throw.
+ * Takes an image as a reference, or shows an earlier generation on the stage, instead of following the link.
+ * @param {MouseEvent} event
+ * @param {HTMLFormElement} form
+ * @param {HTMLElement} stage
+ */
+function openHere(event, form, stage) {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const image = link.dataset["reference"];
+  if (image !== undefined) {
+    event.preventDefault();
+    addImage(form, image);
+  } else if (link.closest("#strip") && !isBusy(form)) {
+    event.preventDefault();
+    const page = link.pathname;
+    void whileBusy(form, () => follow(form, stage, { page, state: `${page}/state` }));
+    stage.scrollIntoView({ block: "nearest" });
+  }
+}
+
+/** @param {HTMLFormElement} form */
+function isBusy(form) {
+  return form.querySelector("button[type=submit][aria-disabled]") !== null;
+}
+
+/**
+ * Runs work, during which the form is not sent. The button keeps the focus, so it is not really disabled. The work must
+ * not throw.
  * @param {HTMLFormElement} form
  * @param {() => Promise<void>} work
  */
 async function whileBusy(form, work) {
   const button = form.querySelector("button[type=submit]");
-  if (!(button instanceof HTMLButtonElement) || button.disabled) return;
-  button.disabled = true;
+  if (!button || isBusy(form)) return;
+  button.setAttribute("aria-disabled", "true");
   try {
     await work();
   } finally {
-    button.disabled = false;
+    button.removeAttribute("aria-disabled");
   }
 }
 
@@ -70,8 +107,11 @@ async function whileBusy(form, work) {
 async function generate(form, stage) {
   await whileBusy(form, async () => {
     clearErrors(form);
+    const showBefore = showSending(stage);
+    await uploadsEnded();
     const answer = await send(form, fieldsOf(form));
     if (answer === null) {
+      showBefore();
       showErrors(form, {
         form: "No response. Send the form again: unless you change it, it is charged once.",
       });
@@ -81,7 +121,9 @@ async function generate(form, stage) {
       return;
     }
     if ("errors" in answer) {
+      showBefore();
       showErrors(form, answer.errors);
+      await preview(form);
       return;
     }
     renewAttempt(form);

@@ -18,7 +18,7 @@ const FAILING_MS_MAX = 15 * 60_000;
 const WAIT_MS_MAX = 2 * 60 * 60_000;
 
 /**
- * @typedef {{ status: string, ended: boolean, message: string | null, images: { url: string, width: number, height: number }[] }} State
+ * @typedef {{ status: string, ended: boolean, message: string | null }} State
  * @typedef {{ kind: "state", state: State } | { kind: "retry", afterMs: number } | { kind: "gone" }} PollResult
  */
 

@@ -1,6 +1,6 @@
 import type { creditEntries, generations, LoggedRequest } from "../db/log-schema.ts";
 import type { StoredImage } from "../images/stored.ts";
-import type { FailureCode, Generation, GenerationRequest, GenerationStatus, Metadata } from "./lifecycle.ts";
+import type { FailureCode, Generation, GenerationStatus, Metadata } from "./lifecycle.ts";
 import type { Entry } from "./store/ledger.ts";
 
 /** A generation as clients may see it, read from the Account or from the log. */
@@ -99,20 +99,20 @@ export function rowOf(userId: string, generation: Generation): typeof generation
     creditsRefunded: generation.refunded,
     error: generation.error,
     images: generation.images,
-    request: loggedRequestOf(request),
+    request: loggedRequestOf(generation),
     deletedAt: generation.deletedAt,
   };
 }
 
 export function detailOf(generation: Generation): GenerationDetail {
-  return { ...recordOf(generation), request: loggedRequestOf(generation.request) };
+  return { ...recordOf(generation), request: loggedRequestOf(generation) };
 }
 
 export function detailOfRow(row: typeof generations.$inferSelect): GenerationDetail {
   return { ...recordOfRow(row), request: row.request };
 }
 
-function loggedRequestOf(request: GenerationRequest): LoggedRequest {
+function loggedRequestOf({ request, keyId }: Generation): LoggedRequest {
   return {
     prompt: [...request.prompt].slice(0, LOGGED_PROMPT_MAX).join(""),
     aspectRatio: request.aspectRatio,
@@ -125,6 +125,7 @@ function loggedRequestOf(request: GenerationRequest): LoggedRequest {
     origin: request.origin,
     ...metadataOf(request),
     ...testOf(request),
+    keyId: keyId ?? "",
   };
 }
 

@@ -25,6 +25,8 @@ export type LoggedRequest = {
   metadata?: Readonly<Record<string, string>>;
   /** Of a test key: the price that was not charged. */
   test?: { credits: number };
+  /** The key that paid; empty for the playground. Older releases left it out. */
+  keyId?: string;
 };
 
 /** Ended generations of live keys and of the pages. */

@@ -1,5 +1,6 @@
 import type { Model } from "../catalogue/model.ts";
 import { cheapestPrice, findModel, models } from "../catalogue/models.ts";
+import type { OutputFormat } from "../catalogue/options.ts";
 import type { Config } from "../config.ts";
 import { isKnownDown } from "../dispatch/client.ts";
 import { routesFor } from "../dispatch/routes.ts";
@@ -27,6 +28,12 @@ export function findOffered(name: string, config: Config): Model | undefined {
 /** The price of the cheapest generation. */
 export function lowestPrice(config: Config): number {
   return Math.min(...offeredModels(config).map((model) => cheapestPrice(model)));
+}
+
+/** The formats that a request for the model may name in this deployment. */
+export function offeredFormats(model: Model, config: Config): readonly OutputFormat[] {
+  const made = new Set(routesFor(model.id, config).flatMap(({ provider }) => provider.formats));
+  return model.supported_output_formats.filter((format) => made.size === 0 || made.has(format));
 }
 
 /** Whether the model has a route whose provider is not known to be down. */

@@ -78,16 +78,16 @@ async function fromLog<T>(read: () => PromiseLike<T>): Promise<T> {
 }
 
 /**
- * How many of a user's logged generations one page looks at when it filters by metadata, which no index has. So a page
- * takes as long with a million generations as with a thousand, and may end before it is full.
+ * How many of a user's logged generations one page looks at when it filters by metadata, words or key, which no index
+ * has. So a page takes as long with a million generations as with a thousand, and may end before it is full.
  */
-export const METADATA_ROWS_MAX = 1_000;
+export const SEARCHED_ROWS_MAX = 1_000;
 
 /**
  * One page of a user's generations, newest first: those in the log, and those of the last day in the account, read in
  * parallel. If both have a generation, the log's row is used, because there it has ended.
  * @returns `next`: the `beforeId` of the next page. With a filter by metadata a page may have fewer than `limit`
- * records, or none, and still a next page: see {@link METADATA_ROWS_MAX}.
+ * records, or none, and still a next page: see {@link SEARCHED_ROWS_MAX}.
  * @throws {LogUnavailableError}
  */
 export async function listGenerations(
@@ -97,7 +97,9 @@ export async function listGenerations(
   limit: number,
   env: Pick<Env, "LOG" | "ACCOUNT">,
 ): Promise<{ records: (GenerationRecord | GenerationDetail)[]; next: string | null }> {
-  const sinceId = filter.metadata && (await lastOfWindow(env.LOG, userId, filter, beforeId));
+  const { metadata, words, keyId } = filter;
+  const isSearch = [metadata, words, keyId].some((part) => part !== undefined);
+  const sinceId = isSearch ? await lastOfWindow(env.LOG, userId, filter, beforeId) : undefined;
   const bounded = sinceId === undefined ? filter : { ...filter, sinceId };
   const [logged, recent] = await Promise.all([
     listLogged(env.LOG, userId, bounded, beforeId, limit + 1),
@@ -110,7 +112,7 @@ export async function listGenerations(
   return { records, next: next ?? null };
 }
 
-/** The id of the last of {@link METADATA_ROWS_MAX} logged generations; undefined when there are fewer. */
+/** The id of the last of {@link SEARCHED_ROWS_MAX} logged generations; undefined when there are fewer. */
 async function lastOfWindow(
   d1: D1Database,
   userId: string,
@@ -125,7 +127,7 @@ async function lastOfWindow(
       .where(and(eq(table.userId, userId), beforeId === null ? undefined : lt(table.id, beforeId)))
       .orderBy(desc(table.id))
       .limit(1)
-      .offset(METADATA_ROWS_MAX - 1),
+      .offset(SEARCHED_ROWS_MAX - 1),
   );
   return last?.id;
 }
@@ -141,13 +143,13 @@ export async function listDetails(
   beforeId: string | null,
   limit: number,
   env: Pick<Env, "LOG" | "ACCOUNT">,
-): Promise<{ generations: GenerationDetail[]; hasMore: boolean }> {
+): Promise<{ generations: GenerationDetail[]; next: string | null }> {
   const { records, next } = await listGenerations(userId, filter, beforeId, limit, env);
   const account = env.ACCOUNT.getByName(userId);
   const details = await Promise.all(
     records.map((record) => ("request" in record ? record : account.detail(record.id))),
   );
-  return { generations: details.filter((detail) => detail !== null), hasMore: next !== null };
+  return { generations: details.filter((detail) => detail !== null), next };
 }
 
 /** The log's rows that match the filter. Only ended generations are in the log. */
@@ -159,6 +161,7 @@ async function listLogged(
   limit: number,
 ): Promise<GenerationDetail[]> {
   const { livemode = true, status, model, createdAfter, createdBefore, metadata, sinceId } = filter;
+  const { words, keyId } = filter;
   const table = generationsOf(livemode);
   if (status === "queued" || status === "processing") return [];
   const rows = await fromLog(() =>
@@ -176,6 +179,8 @@ async function listLogged(
           createdBefore === null ? undefined : lt(table.createdAt, createdBefore),
           sinceId === undefined ? undefined : gte(table.id, sinceId),
           metadata === undefined ? undefined : hasLabels(table, metadata),
+          words === undefined ? undefined : hasWords(table, words),
+          keyId === undefined ? undefined : sql`json_extract(${table.request}, '$.keyId') = ${keyId}`,
         ),
       )
       .orderBy(desc(table.id))
@@ -189,6 +194,12 @@ function hasLabels(table: typeof generations, labels: Metadata): SQL {
   return sql`NOT EXISTS (SELECT 1 FROM json_each(${JSON.stringify(labels)}) AS label WHERE NOT EXISTS (
     SELECT 1 FROM json_each(${table.request}, '$.metadata') AS own
     WHERE own.key = label.key AND own.value = label.value))`;
+}
+
+/** Whether the row's prompt has all of these words. SQLite ignores the case of ASCII letters only. */
+function hasWords(table: typeof generations, words: readonly string[]): SQL {
+  return sql`NOT EXISTS (SELECT 1 FROM json_each(${JSON.stringify(words)}) AS word
+    WHERE instr(lower(json_extract(${table.request}, '$.prompt')), lower(word.value)) = 0)`;
 }
 
 /** The generation that a request of the filter's mode with this key created within the last day, if it matches. */

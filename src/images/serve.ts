@@ -1,3 +1,5 @@
+import { parseImageKey } from "./keys.ts";
+
 /**
  * Serves GET and HEAD for a stored image (RFC 9110: conditional requests, section 13; ranges, section 14). Uses one R2
  * operation per request, and a second one only when a condition does not save the body, or when R2 refuses the range.
@@ -5,7 +7,7 @@
  * @returns null when there is no such image. A key of another form is never looked up in R2.
  */
 export async function serveImage(bucket: R2Bucket, key: string, request: Request): Promise<Response | null> {
-  if (!IMAGE_KEY.test(key)) return null;
+  if (parseImageKey(key) === null) return null;
   let range = parseRange(request.headers.get("range"));
   if (request.method === "HEAD" || CONDITIONS.some((name) => request.headers.has(name))) {
     const object = await bucket.head(key);
@@ -18,9 +20,6 @@ export async function serveImage(bucket: R2Bucket, key: string, request: Request
 }
 
 const CONDITIONS = ["if-none-match", "if-modified-since", "if-range"];
-
-/** `gen_<ULID>/img_<ULID>.<extension>`: images stored by runs, and no other object of the bucket. */
-const IMAGE_KEY = /^gen_[0-9A-HJKMNP-TV-Z]{26}\/(?<name>img_[0-9A-HJKMNP-TV-Z]{26}\.(?:png|jpg|webp))$/;
 
 /** A requested range, before it is resolved against the size of the object. */
 type RequestedRange = { first: number; last: number | null } | { suffix: number };
@@ -135,11 +134,11 @@ const SAFETY = {
 };
 
 function imageHeaders(object: R2Object): Headers {
-  const name = IMAGE_KEY.exec(object.key)?.groups?.["name"];
   return new Headers({
     ...SAFETY,
     "Content-Type": object.httpMetadata?.contentType ?? "application/octet-stream",
-    "Content-Disposition": `inline; filename="${name}"`,
+    // Without a name: one would replace the name that a link to a download has.
+    "Content-Disposition": "inline",
     "Cache-Control": "public, max-age=31536000, immutable",
     "Accept-Ranges": "bytes",
     ETag: object.httpEtag,

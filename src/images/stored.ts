@@ -1,4 +1,5 @@
 import { ImageScanner } from "./format.ts";
+import { parseImageKey } from "./keys.ts";
 
 /** One stored image of a generation. */
 export type StoredImage = {
@@ -28,6 +29,7 @@ export async function storedImages(bucket: R2Bucket, generationId: string): Prom
   // Image ids begin with their time, and R2 lists in the order of keys.
   const images: StoredImage[] = [];
   for (const object of objects) {
+    if (parseImageKey(object.key)?.edge) continue;
     images.push({
       id: object.key.slice(generationId.length + 1).replace(/\.\w+$/, ""),
       key: object.key,
@@ -53,13 +55,15 @@ async function sizeOf(bucket: R2Bucket, object: R2Object): Promise<{ width: numb
   return { width: scanner.header.width, height: scanner.header.height };
 }
 
-/** Deletes the stored images of a generation except these. */
+/** Deletes the stored images of a generation, and their renditions, except these. */
 export async function removeImagesExcept(
   bucket: R2Bucket,
   generationId: string,
   keys: readonly string[],
 ): Promise<void> {
   const { objects } = await bucket.list({ prefix: `${generationId}/`, limit: LISTED_MAX });
-  const orphans = objects.map((object) => object.key).filter((key) => !keys.includes(key));
+  // The key of a rendition begins with that of its image.
+  const isKept = (key: string) => keys.some((kept) => key.startsWith(kept));
+  const orphans = objects.map((object) => object.key).filter((key) => !isKept(key));
   if (orphans.length > 0) await bucket.delete(orphans);
 }

@@ -55,3 +55,27 @@ export function formatUntil(milliseconds: number, now: number): string {
 export function formatBytes(bytes: number): string {
   return bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
+
+const FILE_WORDS_MAX = 60;
+/** The end of an id, which differs among images. */
+const ID_END = 6;
+
+/** "a-lighthouse-at-dusk-1D0E7K.png": the beginning of the prompt, and what tells its images apart. */
+export function imageFileName(prompt: string, image: { id: string; contentType: string }): string {
+  const slug = prompt
+    .slice(0, FILE_WORDS_MAX)
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-+|-+$/g, "");
+  return `${slug || "image"}-${image.id.slice(-ID_END)}.${image.contentType.replace("image/", "")}`;
+}
+
+/** The beginning of a text, cut at a space, with "…" when something is missing. */
+export function excerptOf(text: string, charactersMax: number): string {
+  const characters = [...text];
+  if (characters.length <= charactersMax) return text;
+  return `${characters
+    .slice(0, charactersMax)
+    .join("")
+    .replace(/\s+\S*$/, "")}…`;
+}

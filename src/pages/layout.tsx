@@ -142,14 +142,20 @@ const ACCOUNT_PAGES = [
 export type AccountPath = (typeof ACCOUNT_PAGES)[number][0];
 
 /** The frame of the account's pages. */
-export const AccountPage: FC<PageProps & { at: AccountPath; signedIn: SignedIn }> = ({
+export const AccountPage: FC<PageProps & { at?: AccountPath; signedIn: SignedIn }> = ({
   at,
   signedIn,
   children,
   title,
+  scripts = [],
   ...document
 }) => (
-  <Document title={`${title} · GPT Image Hub`} styles="account.css" {...document}>
+  <Document
+    title={`${title} · GPT Image Hub`}
+    styles="account.css"
+    scripts={[...scripts, "times.js"]}
+    {...document}
+  >
     <a class="skip" href="#main">
       {ENGLISH.skip}
     </a>
@@ -188,12 +194,22 @@ export const AccountPage: FC<PageProps & { at: AccountPath; signedIn: SignedIn }
   </Document>
 );
 
-/** A page with a message. */
-export const MessagePage: FC<{ title: string; children?: Child }> = ({ title, children }) => (
-  <PublicPage title={`${title} · GPT Image Hub`}>
-    <div class="wrap narrow">
+/** A page with a message. @param signedIn the user, if the page is one of the account's */
+export const MessagePage: FC<{ title: string; signedIn?: SignedIn | undefined; children?: Child }> = ({
+  title,
+  signedIn,
+  children,
+}) =>
+  signedIn ? (
+    <AccountPage title={title} signedIn={signedIn}>
       <h1>{title}</h1>
       {children}
-    </div>
-  </PublicPage>
-);
+    </AccountPage>
+  ) : (
+    <PublicPage title={`${title} · GPT Image Hub`}>
+      <div class="wrap narrow">
+        <h1>{title}</h1>
+        {children}
+      </div>
+    </PublicPage>
+  );

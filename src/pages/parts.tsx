@@ -1,8 +1,13 @@
 import type { Child, FC } from "hono/jsx";
 import type { GenerationDetail } from "../account/views.ts";
 import type { Config } from "../config.ts";
-import { formatDate, formatTime } from "./format.ts";
+import { type RenditionEdge, renditionKey } from "../images/keys.ts";
+import { excerptOf, formatDate, formatTime } from "./format.ts";
 import type { FormErrors } from "./forms.ts";
+
+/** How much of a prompt a tile shows, in characters, and how much names it for screen readers. */
+const PROMPT_SHOWN = 140;
+const LABEL_SHOWN = 80;
 
 /** An input with its label and its error, which a screen reader reads with the field. */
 export const Field: FC<{
@@ -70,7 +75,7 @@ export function scrolls(label: string) {
   return { tabindex: 0, role: "group", "aria-label": label };
 }
 
-/** A code sample. The script shows its copy button. */
+/** A code sample. Its copy button is hidden where scripts do not run. */
 export const Code: FC<{ text: string; label: string; id?: string; copy?: string }> = ({
   text,
   label,
@@ -78,7 +83,7 @@ export const Code: FC<{ text: string; label: string; id?: string; copy?: string 
   copy = "Copy",
 }) => (
   <div class="code">
-    <button class="copy" type="button" hidden data-copy>
+    <button class="copy" type="button" data-copy>
       {copy}
     </button>
     <pre {...scrolls(label)}>
@@ -103,39 +108,68 @@ export function imageSource(config: Config, key: string): string {
   return `${config.IMAGES_BASE_URL ?? "/images"}/${key}`;
 }
 
-/** Generations as tiles, each with its first image. */
-export const Gallery: FC<{ generations: readonly GenerationDetail[]; config: Config }> = ({
-  generations,
-  config,
-}) => (
-  <ul class="gallery">
-    {generations.map(({ id, status, images, request, createdAt }) => {
-      const [first] = images;
-      return (
-        <li>
-          <a href={`/account/generations/${id}`}>
-            <span class="tile">
-              {first ? (
-                <img
-                  src={imageSource(config, first.key)}
-                  alt={request.prompt.slice(0, 120)}
-                  width={first.width}
-                  height={first.height}
-                  loading="lazy"
-                />
-              ) : (
-                <Status status={status} />
-              )}
-              {images.length > 1 ? <span class="count">{images.length}</span> : null}
-            </span>
-            <span class="tile-words">
-              <span class="prompt">{request.prompt}</span>
-              <Time at={createdAt} />
-            </span>
-          </a>
-        </li>
-      );
-    })}
+/** A smaller copy of an image, which this service makes and serves itself. */
+export function renditionSource(key: string, edge: RenditionEdge): string {
+  return `/images/${renditionKey(key, edge)}`;
+}
+
+type GalleryProps = { generations: readonly GenerationDetail[]; isSelectable?: boolean };
+
+/** Generations as tiles, each with its first image. The script `live.js` keeps them up to date. */
+export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false }) => (
+  <ul class="gallery" id="gallery" data-live>
+    {generations.map((generation) => (
+      <li id={generation.id} data-status={generation.status}>
+        <a href={`/account/generations/${generation.id}`}>
+          <Tile generation={generation} />
+          <span class="tile-words">
+            <span class="prompt">{excerptOf(generation.request.prompt, PROMPT_SHOWN)}</span>
+            <Time at={generation.createdAt} />
+          </span>
+        </a>
+        {isSelectable && generation.images.length > 0 ? (
+          <label class="select">
+            <input type="checkbox" name="id" value={generation.id} />
+            <span class="unseen">Select {excerptOf(generation.request.prompt, LABEL_SHOWN)}</span>
+          </label>
+        ) : null}
+      </li>
+    ))}
+  </ul>
+);
+
+const Tile: FC<{ generation: GenerationDetail }> = ({ generation: { images, status } }) => {
+  const [first] = images;
+  return (
+    <span class="tile">
+      {first ? (
+        <img
+          src={renditionSource(first.key, 640)}
+          alt=""
+          width={first.width}
+          height={first.height}
+          loading="lazy"
+          decoding="async"
+        />
+      ) : (
+        <Status status={status} />
+      )}
+      {images.length > 1 ? <span class="count">{images.length}</span> : null}
+    </span>
+  );
+};
+
+/** The newest generations as small tiles. */
+export const Strip: FC<{ generations: readonly GenerationDetail[] }> = ({ generations }) => (
+  <ul class="strip" id="strip" data-live>
+    {generations.map((generation) => (
+      <li id={`recent-${generation.id}`} data-status={generation.status}>
+        <a href={`/account/generations/${generation.id}`}>
+          <Tile generation={generation} />
+          <span class="unseen">{excerptOf(generation.request.prompt, LABEL_SHOWN)}</span>
+        </a>
+      </li>
+    ))}
   </ul>
 );
 

@@ -1,6 +1,8 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
+import type { FC } from "hono/jsx";
 import { secureHeaders } from "hono/secure-headers";
+import type { SignedIn } from "../auth/sessions.ts";
 import { socialProviders } from "../auth/settings.ts";
 import { checkoutOrigin, stripeSettings } from "../billing/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
@@ -22,7 +24,7 @@ pages.use(
     const wantsPage = c.req.header("Accept")?.includes("text/html");
     if (wantsPage && (c.res.status === 404 || c.res.status === 405) && !isHtml(c.res)) {
       c.res = undefined;
-      c.res = await c.html(<NotFound />, 404);
+      c.res = await c.html(<NotFound signedIn={signedInOf(c)} />, 404);
     }
     if (isHtml(c.res)) await setHeaders(c);
     else if (c.res.headers.has("Set-Cookie")) c.res.headers.set("Cache-Control", "private, no-store");
@@ -70,7 +72,7 @@ const ERROR_TITLES: Record<PageError["status"], string> = {
 pages.onError((error, c) => {
   if (error instanceof PageError) {
     return c.html(
-      <MessagePage title={ERROR_TITLES[error.status]}>
+      <MessagePage title={ERROR_TITLES[error.status]} signedIn={signedInOf(c)}>
         <p>{error.message}</p>
       </MessagePage>,
       error.status,
@@ -79,7 +81,7 @@ pages.onError((error, c) => {
   log("page_failed", { request_id: c.get("requestId"), error: describe(error) });
   const status = error instanceof ConfigError ? 503 : 500;
   return c.html(
-    <MessagePage title="Something went wrong">
+    <MessagePage title="Something went wrong" signedIn={signedInOf(c)}>
       <p>
         Try again in a moment. If this keeps happening, contact support with the request ID{" "}
         {c.get("requestId")}.
@@ -89,8 +91,13 @@ pages.onError((error, c) => {
   );
 });
 
-const NotFound = () => (
-  <MessagePage title="Page not found">
+/** The user of an account's page. On other pages nobody has looked. */
+function signedInOf(c: Context<PagesEnv>): SignedIn | undefined {
+  return c.get("signedIn");
+}
+
+const NotFound: FC<{ signedIn: SignedIn | undefined }> = ({ signedIn }) => (
+  <MessagePage title="Page not found" signedIn={signedIn}>
     <p>
       Try the <a href="/docs">documentation</a> or <a href="/account">your account</a>.
     </p>

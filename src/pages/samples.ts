@@ -1,5 +1,5 @@
 /** The body of a request in the code samples. */
-export type SampleBody = Readonly<Record<string, string | number | boolean>>;
+export type SampleBody = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 const KEY = "YOUR_API_KEY";
 
@@ -54,8 +54,37 @@ except HTTPError as error:
 print([image["url"] for image in generation["images"]])`;
 }
 
-/** Strings and numbers are the same in JSON and Python; booleans differ. */
-function pythonValue(value: string | number | boolean): string {
+/** The request with OpenAI's Python library. @param references ids of uploaded references, which its own methods do not take */
+export function openaiSample(origin: string, body: SampleBody, references: readonly string[]): string {
+  const client = `from openai import OpenAI
+
+client = OpenAI(api_key="${KEY}", base_url="${origin}/openai/v1")`;
+  const show = "print([image.url for image in result.data])";
+  const all: SampleBody = { ...body, response_format: "url" };
+  if (references.length === 0) {
+    const fields = Object.entries(all).map(([name, value]) => `    ${name}=${pythonValue(value)},`);
+    return `${client}
+result = client.images.generate(
+${fields.join("\n")}
+)
+${show}`;
+  }
+  const fields = Object.entries({ ...all, images: references }).map(
+    ([name, value]) => `        ${JSON.stringify(name)}: ${pythonValue(value)},`,
+  );
+  return `${client.replace("OpenAI\n", "OpenAI\nfrom openai.types import ImagesResponse\n")}
+result = client.post(
+    "/images/edits",
+    cast_to=ImagesResponse,
+    body={
+${fields.join("\n")}
+    },
+)
+${show}`;
+}
+
+/** Strings, numbers and lists of strings are the same in JSON and Python; booleans differ. */
+function pythonValue(value: SampleBody[string]): string {
   return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
 }
 

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import type { Browser, BrowserContext, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { createKey, launchBrowser, PASSWORD, signUp } from "../../scripts/browser.mjs";
@@ -7,6 +9,7 @@ import { expectAccessible, openPage } from "./look.ts";
 const site = inject("site");
 const STATE = /\/account\/generations\/gen_\w+\/state$/;
 const EVENTS = /\/account\/generations\/gen_\w+\/events$/;
+const run = promisify(execFile);
 const PLAYGROUND = "/account/playground";
 
 let browser: Browser;
@@ -67,6 +70,11 @@ async function expectPrompt(text: string) {
   await expect.poll(() => prompt.inputValue(), { timeout: 10_000 }).toBe(text);
 }
 
+async function expectFact(name: string, value: string) {
+  const fact = page.locator(".facts-list > div", { hasText: name });
+  expect(await fact.locator("dd").textContent()).toBe(value);
+}
+
 async function charges(): Promise<number> {
   await page.goto(`${site}/account/credits`);
   return await page.getByRole("link", { name: "Charge" }).count();
@@ -97,7 +105,7 @@ describe("the playground", () => {
     await context.setOffline(false);
     await page.getByRole("img", { name: "a lighthouse" }).waitFor();
     await page.getByText("192 credits left").waitFor();
-    expect(await submitButton().isDisabled()).toBe(false);
+    await expect.poll(() => submitButton().isDisabled(), { timeout: 10_000 }).toBe(false);
     expect(polls.count).toBeGreaterThan(4);
     expect(await charges()).toBe(1);
   });
@@ -161,13 +169,28 @@ describe("the playground", () => {
     await page.getByLabel("Prompt").fill(prompt);
     await page.getByLabel("Resolution").selectOption("2K");
     await page.getByText("10 credits for 1 image").waitFor();
+    expect(await page.getByRole("link", { name: "Get credits" }).isVisible()).toBe(false);
     const json = JSON.stringify(prompt);
     const sample = (name: string) => page.locator(`#sample-${name}`).textContent();
     expect(await sample("curl")).toContain(json.replaceAll("'", String.raw`'\''`));
     expect(await sample("javascript")).toContain(json);
     expect(await sample("python")).toContain(json);
+    expect(await sample("openai")).toContain(json);
     expect(urls.filter((url) => url.includes("/preview")).length).toBeGreaterThan(1);
     expect(urls.filter((url) => /prompt|ppp/i.test(url))).toEqual([]);
+
+    const key = await createKey(page, site, "the samples");
+    await page.goto(site + PLAYGROUND);
+    await expectPrompt(prompt);
+    await page.getByText("10 credits for 1 image").waitFor();
+    const code = async (name: string) => ((await sample(name)) ?? "").replace("YOUR_API_KEY", key);
+    await expect.poll(() => sample("python")).toContain(json);
+    const outputs = [
+      await run("bash", ["-c", (await code("curl")).replace("curl ", "curl -sS ")]),
+      await run(process.execPath, ["--input-type=module", "-e", await code("javascript")]),
+      await run("python3", ["-c", await code("python")]),
+    ];
+    for (const { stdout } of outputs) expect(stdout).toMatch(/\/images\/gen_\w+\/img_\w+\.png/);
   });
 
   it("repeats the same size, and says that references were not kept", async () => {
@@ -176,7 +199,7 @@ describe("the playground", () => {
     for (const [name, value] of Object.entries({ model: "gpt-image-2", prompt: "a cove", size: "1536x864" }))
       form.append(name, value);
     const file = await fetch(`${site}/assets/pictures/lighthouse.webp`);
-    form.append("reference_image", await file.blob(), "a.webp");
+    form.append("reference_image", await file.clone().blob(), "a.webp");
     const headers = { authorization: `Bearer ${key}` };
     const made = await fetch(`${site}/api/v1/images/generations`, { method: "POST", headers, body: form });
     expect(made.status).toBe(200);
@@ -188,7 +211,29 @@ describe("the playground", () => {
     await submitButton().click();
     const image = page.getByRole("img", { name: "a cove" });
     await image.waitFor();
-    expect(await image.evaluate((element) => "naturalWidth" in element && element.naturalWidth)).toBe(1536);
+    expect(await image.getAttribute("width")).toBe("1536");
+    const ids = () => page.locator("[name=references]").inputValue();
+    await page.getByRole("link", { name: "Use as reference image 1" }).click();
+    await expect.poll(ids, { timeout: 20_000 }).toMatch(/^ref_\w+$/);
+    await page
+      .locator("#reference-files")
+      .setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("not an image") });
+    await page.getByText("notes.txt: The file is not a PNG, JPEG or WebP image.").waitFor();
+    await page.locator("#reference-files").setInputFiles({
+      ...{ name: "a.webp", mimeType: "image/webp" },
+      buffer: Buffer.from(await file.clone().arrayBuffer()),
+    });
+    await expect.poll(ids, { timeout: 20_000 }).toMatch(/^ref_\w+ ref_\w+$/);
+    await expectAccessible(page);
+    await page.getByRole("button", { name: "Remove Earlier image" }).click();
+    await page.getByLabel("Prompt").fill("a cove again");
+    await page.keyboard.press("Control+Enter");
+    await page.getByRole("img", { name: "a cove again" }).waitFor();
+    // The keyboard stays where it was.
+    expect(await page.evaluate("document.activeElement.id")).toBe("prompt");
+    await expect.poll(() => page.locator("#strip > li").count(), { timeout: 20_000 }).toBe(3);
+    await page.getByRole("link", { name: "Receipt and settings" }).click();
+    await expectFact("References", "1");
   });
 });
 

@@ -78,14 +78,19 @@ it("gets from the landing page to an image and its charge", async () => {
   await page.getByRole("button", { name: "Generate" }).click();
   const image = page.getByRole("img", { name: "it's a lighthouse" });
   await image.waitFor();
-  expect(await image.evaluate((element) => "naturalWidth" in element && element.naturalWidth)).toBe(1280);
+  expect(await image.getAttribute("width")).toBe("1280");
+  await expect
+    .poll(() => image.evaluate((element) => "naturalWidth" in element && element.naturalWidth), {
+      timeout: 20_000,
+    })
+    .toBeGreaterThan(0);
   await page.getByText("192 credits left").waitFor();
 
-  await page.getByRole("link", { name: "Receipt and download" }).click();
+  await page.getByRole("link", { name: "Receipt and settings" }).click();
   await page.getByRole("heading", { name: "it's a lighthouse" }).waitFor();
   const download = page.waitForEvent("download");
   await page.getByRole("link", { name: "Download image 1" }).click();
-  expect((await download).suggestedFilename()).toMatch(/^img_.*\.png$/);
+  expect((await download).suggestedFilename()).toMatch(/^it-s-a-lighthouse-\w{6}\.png$/);
   await page.goto(`${site}/account/credits`);
   await page.getByRole("link", { name: "Charge" }).waitFor();
 });
@@ -122,6 +127,9 @@ it("works without scripts, from sign-up to the image", async () => {
   ({ page, complaints } = await openPage(context));
   await signUp(page, site, somebody());
   await page.goto(`${site}/account/playground`);
+  // The price cannot follow the form, so it is not shown.
+  expect(await page.locator("#price").isVisible()).toBe(false);
+  await page.getByRole("link", { name: "see the prices" }).waitFor();
   await page.getByLabel("Prompt").fill("a harbour");
   await page.getByRole("button", { name: "Generate" }).click();
   // The page of an unfinished generation reloads itself.

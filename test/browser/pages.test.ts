@@ -108,6 +108,35 @@ describe("an account's pages", () => {
     expect(complaints).toEqual([]);
   });
 
+  it("a list of images loads small ones only", async () => {
+    await page.goto(`${site}/account/generations`);
+    await page.waitForLoadState("networkidle");
+    const sizes = await page.evaluate(
+      "performance.getEntriesByType('resource').filter(({ initiatorType }) => initiatorType === 'img').map(({ encodedBodySize }) => encodedBodySize)",
+    );
+    expect(sizes).toEqual([expect.any(Number)]);
+    expect(Number(sizes)).toBeGreaterThan(1_000);
+    expect(Number(sizes)).toBeLessThan(60_000);
+  });
+
+  it("a list of images follows a generation to its end, in the reader's time zone", async () => {
+    await page.route("**/account/generations", async (route) => {
+      const response = await route.fetch();
+      if (route.request().resourceType() !== "document") return await route.fulfill({ response });
+      const body = (await response.text())
+        .replace('data-status="succeeded"', 'data-status="processing"')
+        .replace(/<img[^>]*>/, '<span class="status processing">Generating</span>');
+      await route.fulfill({ response, body });
+    });
+    await page.goto(`${site}/account/generations`);
+    await page.locator(".gallery .status").waitFor();
+    await page.locator(".gallery img").waitFor();
+    expect(await page.locator(".gallery time").getAttribute("title")).toMatch(/ UTC$/);
+    expect(await page.locator(".gallery time").textContent()).not.toContain("UTC");
+    await page.unroute("**/account/generations");
+    expect(complaints).toEqual([]);
+  });
+
   it("a generation and the confirmation of revoking a key are, too", async () => {
     await page.goto(`${site}/account/generations`);
     await page.locator(".gallery a").first().click();

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
-import { METADATA_ROWS_MAX } from "../../src/generations/read.ts";
+import { SEARCHED_ROWS_MAX } from "../../src/generations/read.ts";
 import { lowestGenerationId } from "../../src/id.ts";
 import { call, creditsOf, newTestKey, newUser, type TestUser } from "../support/http.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -162,9 +162,9 @@ describe("a list by metadata", () => {
       ).bind(count, user.id, id(0));
       await env.LOG.batch([last, insert]);
     };
-    await log(METADATA_ROWS_MAX - 1);
+    await log(SEARCHED_ROWS_MAX - 1);
     expect(await list({ first: "yes" })).toMatchObject({ data: [{ id: id(0) }], has_more: false });
-    await log(METADATA_ROWS_MAX + 1);
+    await log(SEARCHED_ROWS_MAX + 1);
     expect(await list({ first: "yes" })).toMatchObject({ data: [], has_more: true, next_cursor: id(1) });
     expect(await list({ first: "yes" }, `cursor=${id(1)}`)).toMatchObject({
       ...{ data: [{ id: id(0) }], has_more: false, next_cursor: null },

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { models, priceOf } from "../../src/catalogue/models.ts";
 import { newId } from "../../src/id.ts";
 import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
+import { png } from "../images/samples.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { call } from "../support/http.ts";
 import { holdQueue } from "../support/queue.ts";
@@ -66,6 +67,17 @@ describe("private pages", () => {
       expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(100);
     },
   );
+
+  it("show a signed-in user the way back, also when they do not exist", async () => {
+    const { visitor } = await member(0);
+    for (const path of ["/account/nothing", `/account/generations/${newId("gen")}`]) {
+      const response = await visitor.get(path);
+      const page = await response.text();
+      expect(response.status).toBe(404);
+      expect(page).toContain("Sign out");
+      expect(page).not.toContain("Create an account");
+    }
+  });
 
   it("answer scripts with 401 when the session has ended", async () => {
     const visitor = new Visitor();
@@ -360,6 +372,176 @@ describe("the list of images", () => {
   });
 });
 
+describe("the search among images", () => {
+  /** Ended generations, some in the account and some only in the log. */
+  async function searched() {
+    const { visitor, userId } = await member(1000);
+    const created = await createKey(visitor);
+    const [keyId = ""] = /key_[0-9A-Z]{26}/.exec(await (await visitor.get("/account/keys")).text()) ?? [];
+    const account = env.ACCOUNT.getByName(userId);
+    const ids = new Map<string, string>();
+    for (const [prompt, payer] of [
+      ["A red Lighthouse", null],
+      ["a red mill", keyId],
+      ["a lighthouse at 100%", keyId],
+    ] as const) {
+      const id = newId("gen");
+      await account.submit({ ...aCommand(id, "async", aRequest({ prompt }), 8), keyId: payer });
+      await account.begin(id);
+      const image = {
+        id: newId("img"),
+        contentType: "image/png",
+        width: 1,
+        height: 1,
+        bytes: 1,
+        createdAt: 1,
+      };
+      const key = `${id}/${image.id}.png`;
+      await env.IMAGES.put(key, "x");
+      await account.finish(id, 1, { images: [{ ...image, key }], failure: null });
+      ids.set(prompt, id);
+    }
+    const find = async (query: string) => {
+      const page = await (await visitor.get(`/account/generations?${query}`)).text();
+      return [...ids].filter(([, id]) => page.includes(`id="${id}"`)).map(([prompt]) => prompt);
+    };
+    return { visitor, account, keyId, ids: [...ids.values()], find, secret: created.key };
+  }
+
+  it("finds all words in any case, and the key, both in the account and in the log", async () => {
+    const { account, keyId, find } = await searched();
+    const queries: [string, string[]][] = [
+      ["q=LIGHTHOUSE", ["A red Lighthouse", "a lighthouse at 100%"]],
+      ["q=lighthouse+red", ["A red Lighthouse"]],
+      ["q=100%25", ["a lighthouse at 100%"]],
+      ["q=_", []],
+      [`key=${keyId}`, ["a red mill", "a lighthouse at 100%"]],
+      ["key=playground", ["A red Lighthouse"]],
+      [`key=${keyId}&q=red&status=succeeded&model=gpt-image-2`, ["a red mill"]],
+      [`q=red&status=failed`, []],
+      ["model=flux-2-pro", []],
+      [`q=red&q=${"x".repeat(10)}`, ["A red Lighthouse", "a red mill"]],
+    ];
+    for (const isForgotten of [false, true]) {
+      if (isForgotten)
+        await runInDurableObject(account, (_, { storage }) => {
+          storage.sql.exec("DELETE FROM generations");
+        });
+      for (const [query, prompts] of queries) expect(await find(query), query).toEqual(prompts);
+    }
+  });
+
+  it("finds days, of which both ends count, and ignores fields without a meaning", async () => {
+    const { find } = await searched();
+    const day = (offset: number) => new Date(Date.now() + offset * 86_400_000).toISOString().slice(0, 10);
+    expect(await find(`from=${day(0)}&to=${day(0)}`)).toHaveLength(3);
+    expect(await find(`from=${day(1)}`)).toHaveLength(0);
+    expect(await find(`to=${day(-1)}`)).toHaveLength(0);
+    expect(await find("from=2026-99-99&to=x&status=x&key=x&mode=x")).toHaveLength(3);
+  });
+
+  it("cuts its text after 100 characters and 8 words", async () => {
+    const { find } = await searched();
+    expect(await find(`q=red${"+".repeat(97)}millions`)).toEqual(["A red Lighthouse", "a red mill"]);
+    expect(await find(`q=red${"+".repeat(96)}x`)).toEqual(["A red Lighthouse", "a red mill"].slice(2));
+    expect(await find(`q=${"a+".repeat(8)}nothing`)).toHaveLength(3);
+    expect(await find(`q=${"a+".repeat(7)}nothing`)).toHaveLength(0);
+  });
+
+  it("downloads the selected images as a zip, and those of nobody else", async () => {
+    const { visitor, ids } = await searched();
+    const query = ids.map((id) => `id=${id}`).join("&");
+    const file = await visitor.get(`/account/generations/images.zip?${query}`);
+    expect([file.status, file.headers.get("content-type")]).toEqual([200, "application/zip"]);
+    expect(file.headers.get("content-disposition")).toBe('attachment; filename="images.zip"');
+    const text = Buffer.from(await file.bytes()).toString("latin1");
+    expect(text.slice(0, 4)).toBe("PK\x03\x04");
+    expect(new Set(text.match(/[a-z0-9-]+-[0-9A-Z]{6}\.png/g)).size).toBe(3);
+    expect(text).toMatch(/a-red-mill-[0-9A-Z]{6}\.png/);
+    const stranger = await member(0);
+    expect((await stranger.visitor.get(`/account/generations/images.zip?${query}`)).status).toBe(404);
+    const ask = async (count: number) => {
+      const many = Array.from({ length: count }, () => `id=${newId("gen")}`).join("&");
+      return (await visitor.get(`/account/generations/images.zip?${query}&${many}`)).status;
+    };
+    expect([await ask(21), await ask(22)]).toEqual([200, 400]);
+    expect((await visitor.get("/account/generations/images.zip")).status).toBe(400);
+  });
+});
+
+describe("the references of the playground", () => {
+  const Uploaded = z.object({ id: z.string() });
+  const BODY = png(64, 64);
+
+  async function uploader(credits = 100) {
+    const { visitor, userId } = await member(credits);
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    return { visitor, userId };
+  }
+
+  it("are uploaded, used by a generation, and of the user only", async () => {
+    const { visitor, userId } = await uploader();
+    const answer = await visitor.upload("/account/playground/references", BODY);
+    expect(answer.status).toBe(201);
+    const { id } = Uploaded.parse(await answer.json());
+    const fields = { prompt: "a hill", references: id };
+    const { page } = Started.parse(await (await visitor.post("/account/playground", fields)).json());
+    const detail = await env.ACCOUNT.getByName(userId).detail(page.split("/").at(-1) ?? "");
+    expect(detail?.request.references).toBe(1);
+    const other = await uploader();
+    const refused = await other.visitor.post("/account/playground", fields);
+    expect([refused.status, await refused.json()]).toEqual([
+      ...[
+        422,
+        { errors: { references: expect.stringContaining("Reference 1 names no uploaded reference") } },
+      ],
+    ]);
+  });
+
+  it("can be an earlier image of the user's own", async () => {
+    const { visitor, userId } = await uploader();
+    const account = env.ACCOUNT.getByName(userId);
+    const id = newId("gen");
+    await account.submit(aCommand(id, "async", aRequest(), 8));
+    await account.begin(id);
+    const image = {
+      id: newId("img"),
+      contentType: "image/png",
+      width: 64,
+      height: 64,
+      bytes: 1,
+      createdAt: 1,
+    };
+    const key = `${id}/${image.id}.png`;
+    await env.IMAGES.put(key, BODY);
+    await account.finish(id, 1, { images: [{ ...image, key }], failure: null });
+    const path = `/account/playground/references?image=${key}`;
+    expect((await visitor.upload(path, null)).status).toBe(201);
+    const other = await uploader();
+    expect((await other.visitor.upload(path, null)).status).toBe(404);
+    expect((await visitor.upload(`${path}x`, null)).status).toBe(404);
+  });
+
+  it.each([
+    ["not an image", 422, "The file is not a PNG, JPEG or WebP image."],
+    [null, 404, "This image does not exist."],
+  ])("are not %j", async (body, status, error) => {
+    const { visitor } = await uploader();
+    const answer = await visitor.upload("/account/playground/references", body);
+    expect([answer.status, await answer.json()]).toEqual([status, { error }]);
+  });
+
+  it("need the credits for an image, and a form of this site", async () => {
+    const { visitor } = await uploader(0);
+    const answer = await visitor.upload("/account/playground/references", BODY);
+    expect([answer.status, await answer.json()]).toEqual([
+      ...[409, { error: expect.stringContaining("You have 0.") }],
+    ]);
+    const foreign = await visitor.post("/account/playground/references", {}, "https://evil.test");
+    expect(foreign.status).toBe(403);
+  });
+});
+
 describe("the page of a queued generation", () => {
   async function queued() {
     const { visitor, userId } = await member(10);
@@ -540,6 +722,46 @@ describe("the playground", () => {
     ];
     for (const fields of others) expect(await send(fields)).not.toBe(pages[0]);
     expect((await env.ACCOUNT.getByName(userId).balance()).credits).toBe(92 - 8 - 16 - 8);
+  });
+
+  it("offers the formats that the provider makes, and takes the other options of the model", async () => {
+    const { visitor, userId } = await member(100);
+    const preview = await (await visitor.get("/account/playground/preview?background=opaque")).json();
+    expect(preview).toMatchObject({
+      balance: 100,
+      references_max: 16,
+      choices: { output_format: { values: ["png"] }, background: { values: ["auto", "opaque"] } },
+      curl: expect.stringContaining('"background": "opaque"'),
+      openai: expect.stringContaining('background="opaque"'),
+    });
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const fields = { prompt: "a hill", output_format: "png", background: "opaque", moderation: "low" };
+    const { page } = Started.parse(await (await visitor.post("/account/playground", fields)).json());
+    const account = env.ACCOUNT.getByName(userId);
+    const { request } = await runInDurableObject(account, (_, { storage }) =>
+      storage.sql.exec<{ request: string }>("SELECT request FROM generations").one(),
+    );
+    expect(JSON.parse(request)).toMatchObject({
+      background: "opaque",
+      moderation: "low",
+      outputFormat: "png",
+    });
+    expect(page).toMatch(/gen_/);
+    const refused = await visitor.post("/account/playground", { prompt: "a hill", output_format: "webp" });
+    expect(await refused.json()).toMatchObject({ errors: { output_format: expect.any(String) } });
+  });
+
+  it("keeps a long prompt out of the heading and the title of its page", async () => {
+    const { visitor, userId } = await member(100);
+    const id = newId("gen");
+    const prompt = `${"a long prompt ".repeat(20)}THE END`;
+    await env.ACCOUNT.getByName(userId).submit(aCommand(id, "async", aRequest({ prompt }), 8));
+    const page = await (await visitor.get(`/account/generations/${id}`)).text();
+    const [, heading = ""] = /<h1[^>]*>(.*?)<\/h1>/.exec(page) ?? [];
+    expect(heading).toMatch(/^a long prompt .*…$/);
+    expect(heading.length).toBeLessThanOrEqual(161);
+    expect(/<title>(.*?)<\/title>/.exec(page)?.[1]).toMatch(/^a long prompt [^.]{10,60}… · GPT Image Hub$/);
+    expect(page).toMatch(/<details class="whole">.*THE END/);
   });
 
   it("uses idempotency keys that API callers cannot use", async () => {

@@ -38,6 +38,12 @@ export class Visitor {
     return await this.#send(new Request(`${SITE}${path}`, { method: "POST", headers, body }));
   }
 
+  async upload(path: string, body: BodyInit | null, origin = SITE) {
+    const headers = new Headers(this.#headers());
+    headers.set("origin", origin);
+    return await this.#send(new Request(`${SITE}${path}`, { method: "POST", headers, body }));
+  }
+
   async signUp(email = newEmail()) {
     await this.post("/sign-up", { email, password: PASSWORD });
     return email;

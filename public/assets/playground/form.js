@@ -10,7 +10,7 @@ export function fieldsOf(form) {
 /**
  * The key in this tab's storage, which holds separate data for each user.
  * @param {HTMLFormElement} form
- * @param {"draft" | "running"} kind
+ * @param {"draft" | "running" | "references"} kind
  */
 export function storageKey(form, kind) {
   return `playground:${form.dataset["owner"]}:${kind}`;
@@ -20,6 +20,7 @@ export function storageKey(form, kind) {
 export function saveDraft(form) {
   const draft = fieldsOf(form);
   draft.delete("attempt");
+  draft.delete("references");
   sessionStorage.setItem(storageKey(form, "draft"), draft.toString());
 }
 
@@ -29,8 +30,8 @@ export function saveDraft(form) {
  */
 export function restoreDraft(form) {
   if (form.dataset["filled"] !== undefined) {
+    sessionStorage.removeItem(storageKey(form, "references"));
     saveDraft(form);
-    history.replaceState(null, "", location.pathname);
     return;
   }
   const draft = new URLSearchParams(sessionStorage.getItem(storageKey(form, "draft")) ?? "");
@@ -60,6 +61,8 @@ export function offerChoices(form, choices) {
   for (const [name, { values, fallback }] of Object.entries(choices)) {
     const field = form.elements.namedItem(name);
     if (!(field instanceof HTMLSelectElement)) continue;
+    const row = field.closest(".field");
+    if (row instanceof HTMLElement) row.hidden = values.length < 2;
     const offered = [...field.options].map(({ value }) => value);
     if (offered.length === values.length && offered.every((value, index) => value === values[index]))
       continue;
@@ -87,7 +90,8 @@ export function renewAttempt(form) {
 
 /** @param {HTMLFormElement} form */
 export function clearErrors(form) {
-  for (const old of form.querySelectorAll(".error")) old.remove();
+  for (const old of form.querySelectorAll(".error[id$=-error]")) old.remove();
+  form.querySelector("[data-reference-error]")?.replaceChildren();
   for (const field of form.querySelectorAll("[aria-invalid]")) {
     field.removeAttribute("aria-invalid");
     field.removeAttribute("aria-describedby");
@@ -116,6 +120,12 @@ export function showErrors(form, errors) {
  * @param {string} message
  */
 function showFieldError(field, message) {
+  const line = field.querySelector("[data-reference-error]");
+  if (line) {
+    line.textContent = message;
+    return;
+  }
+  field.closest(".field")?.removeAttribute("hidden");
   const error = document.createElement("p");
   error.className = "error";
   error.id = `${field.id}-error`;

@@ -1,10 +1,12 @@
 import { fieldsOf, offerChoices, saveDraft } from "./form.js";
+import { limitReferences } from "./references.js";
 
 /** The price and the code samples, which follow the form. */
 
-/** @typedef {{ curl: string, javascript: string, python: string, placeholder: string, example: string }} Samples */
+/** @typedef {{ curl: string, javascript: string, python: string, openai: string, placeholder: string, example: string }} Samples */
 
 const price = document.querySelector("#price");
+const short = document.querySelector("#short");
 
 let request = new AbortController();
 /** @type {Samples | null} The samples with a placeholder for the prompt: the prompt is inserted in the browser. */
@@ -33,10 +35,24 @@ export async function preview(form) {
     await preview(form);
     return;
   }
+  if (typeof answer.references_max === "number") limitReferences(form, answer.references_max);
   if (price) price.textContent = answer.price ?? answer.error ?? "";
+  showBalance(answer.balance, answer.credits);
   if (!answer.curl) return;
   samples = answer;
   fillSamples(form);
+}
+
+/**
+ * @param {number} balance
+ * @param {number | undefined} credits the price, if there is one
+ */
+function showBalance(balance, credits) {
+  const text = `${balance.toLocaleString("en")} credit${balance === 1 ? "" : "s"}`;
+  for (const place of document.querySelectorAll("[data-credits]")) place.textContent = text;
+  const shown = document.querySelector("[data-balance]");
+  if (shown) shown.textContent = `${text} left`;
+  if (short instanceof HTMLElement) short.hidden = credits === undefined || credits <= balance;
 }
 
 /**
@@ -54,6 +70,7 @@ export function fillSamples(form) {
   show("curl", filled(samples.curl, literal.replaceAll("'", `'\\''`)));
   show("javascript", filled(samples.javascript, literal));
   show("python", filled(samples.python, literal));
+  show("openai", filled(samples.openai, literal));
 }
 
 /** @param {string} name @param {string} text */

@@ -1,5 +1,7 @@
+import { readPage, refresh } from "../live.js";
 import { waitForEnd } from "../wait.js";
 import { storageKey } from "./form.js";
+import { preview } from "./preview.js";
 
 /** The stage of the playground, which shows a generation from its start to its images. */
 
@@ -31,6 +33,24 @@ export function storedStart(form) {
 export function renderedStart(stage) {
   const page = stage.dataset["running"];
   return page === undefined ? null : { page, state: `${page}/state` };
+}
+
+/**
+ * Says that the form is being sent.
+ * @param {HTMLElement} stage
+ * @returns {() => void} shows again what was there before
+ */
+export function showSending(stage) {
+  const before = [...stage.childNodes];
+  const isFilled = stage.classList.contains("filled");
+  const status = document.createElement("p");
+  status.textContent = "Sending…";
+  stage.classList.remove("filled");
+  stage.replaceChildren(status);
+  return () => {
+    stage.classList.toggle("filled", isFilled);
+    stage.replaceChildren(...before);
+  };
 }
 
 /**
@@ -80,16 +100,22 @@ export async function follow(form, stage, { page, state }) {
     link.textContent = "See the receipt";
     status.textContent = ended.message;
     stage.replaceChildren(status, linkLine);
-    await showBalance();
-    return;
+  } else {
+    say("Loading the images");
+    clock.textContent = "";
+    link.textContent = "Receipt and settings";
+    const pictures = (await readPage(page))?.querySelector("#pictures");
+    // Without them, the link leads to the images.
+    if (pictures) {
+      stage.classList.add("filled");
+      stage.replaceChildren(document.adoptNode(pictures), linkLine);
+    } else {
+      status.textContent = "The images are ready.";
+      stage.replaceChildren(status, linkLine);
+    }
   }
-  link.textContent = "Receipt and download";
-  const images = ended.images.map(imageOf);
-  // Replace the progress when the images can be shown. An image that fails to load shows its alt text.
-  await Promise.allSettled(images.map((image) => image.decode()));
-  stage.classList.add("filled");
-  stage.replaceChildren(...images, linkLine);
-  await showBalance();
+  void refresh();
+  void preview(form);
 }
 
 /**
@@ -120,25 +146,4 @@ function cancelButton(page) {
     button.disabled = response?.ok === true;
   });
   return button;
-}
-
-/** @param {{ url: string, width: number, height: number }} image */
-function imageOf({ url, width, height }) {
-  const prompt = document.querySelector("#prompt");
-  const image = document.createElement("img");
-  image.src = url;
-  image.width = width;
-  image.height = height;
-  image.alt = prompt instanceof HTMLTextAreaElement ? prompt.value.slice(0, 120) : "";
-  return image;
-}
-
-/** Updates the balance on the page. Without a network it stays as it was. */
-async function showBalance() {
-  const response = await fetch(location.pathname).catch(() => null);
-  if (!response?.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const shown = document.querySelector("[data-balance]");
-  const current = page.querySelector("[data-balance]");
-  if (shown && current) shown.textContent = current.textContent;
 }

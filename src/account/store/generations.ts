@@ -55,6 +55,10 @@ export type GenerationFilter = {
   metadata?: Metadata;
   /** Only this id and newer ones. Left out: all. */
   sinceId?: string;
+  /** Only generations whose prompt has all of these, in upper or lower case. Left out: all. */
+  words?: readonly string[];
+  /** Only generations of the key with this id; empty for those of the playground. Left out: all. */
+  keyId?: string;
 };
 
 /** Reads and writes generations. Writes belong inside the object's transaction. */
@@ -117,10 +121,14 @@ export class GenerationStore {
            AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) AS label WHERE NOT EXISTS (
              SELECT 1 FROM json_each(request, '$.metadata') AS own
              WHERE own.key = label.key AND own.value = label.value)))
-         ORDER BY id DESC LIMIT ?9`,
+           AND (?9 IS NULL OR COALESCE(key_id, '') = ?9)
+           AND (?10 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?10) AS word
+             WHERE instr(lower(json_extract(request, '$.prompt')), lower(word.value)) = 0))
+         ORDER BY id DESC LIMIT ?11`,
         ...[beforeId, filter.status, filter.model, filter.createdAfter, filter.createdBefore],
         ...[filter.livemode === false ? 0 : 1, filter.sinceId ?? null],
-        ...[filter.metadata === undefined ? null : JSON.stringify(filter.metadata), limit],
+        ...[filter.metadata === undefined ? null : JSON.stringify(filter.metadata), filter.keyId ?? null],
+        ...[filter.words === undefined ? null : JSON.stringify(filter.words), limit],
       )
       .toArray()
       .map(toGeneration);

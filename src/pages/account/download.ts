@@ -71,10 +71,10 @@ async function* generationsOf(env: Env, userId: string, livemode: boolean): Asyn
   const config = readConfig(env);
   const filter = { livemode, status: null, model: null, createdAfter: null, createdBefore: null };
   for (let before: string | null = null, isOver = false; !isOver; ) {
-    const { generations, hasMore } = await listDetails(userId, filter, before, ROWS_A_PAGE, env);
+    const { generations, next } = await listDetails(userId, filter, before, ROWS_A_PAGE, env);
     for (const detail of generations)
       yield { ...renderGeneration(detail, config), prompt: detail.request.prompt };
-    before = generations.at(-1)?.id ?? null;
-    isOver = !hasMore;
+    before = next;
+    isOver = next === null;
   }
 }

@@ -2,91 +2,30 @@ import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { isEnded, isLive } from "../../account/lifecycle.ts";
 import { FAILURE_MESSAGES } from "../../account/render.ts";
-import type { GenerationDetail, GenerationRecord } from "../../account/views.ts";
+import { type GenerationDetail, type GenerationRecord, LOGGED_PROMPT_MAX } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
-import { findGeneration, listDetails } from "../../generations/read.ts";
+import { findGeneration } from "../../generations/read.ts";
 import { EVENT_STREAM_HEADERS, generationEvents } from "../../http/events.ts";
 import { isGenerationId } from "../../id.ts";
-import { PageError, type PagesEnv } from "../env.ts";
-import { formatBytes, formatCredits } from "../format.ts";
+import type { StoredImage } from "../../images/stored.ts";
+import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
+import { excerptOf, formatBytes, formatCredits, formatNumber, imageFileName } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
-import { Empty, Gallery, imageSource, Status, Time } from "../parts.tsx";
+import { imageSource, renditionSource, Status, Time } from "../parts.tsx";
 import { wantsJson } from "./guard.ts";
+import { history } from "./history.tsx";
 import { Deliveries, readDeliveries } from "./webhooks.tsx";
 
 export const generations = new Hono<PagesEnv>();
 
-const TILES_SHOWN = 24;
 const REFRESH_SECONDS = 2;
+/** How much of a prompt is the heading and the title of the page, in characters. The rest is one click away. */
+const HEADING_MAX = 160;
+const TITLE_MAX = 60;
+const ALT_MAX = 120;
 
-type Filter = {
-  livemode: boolean;
-  status: GenerationRecord["status"] | null;
-  words: string;
-  /** Of the link. */
-  query: Readonly<Record<string, string>>;
-};
-
-const ALL: Filter = { livemode: true, status: null, words: "All", query: {} };
-const FILTERS: readonly Filter[] = [
-  ALL,
-  { ...ALL, status: "succeeded", words: "Ready", query: { status: "succeeded" } },
-  { ...ALL, status: "failed", words: "Failed", query: { status: "failed" } },
-  { ...ALL, status: "canceled", words: "Canceled", query: { status: "canceled" } },
-  { ...ALL, livemode: false, words: "Test", query: { mode: "test" } },
-];
-
-function hrefOf(query: Filter["query"]): string {
-  const text = new URLSearchParams(query).toString();
-  return text === "" ? "/account/generations" : `/account/generations?${text}`;
-}
-
-generations.get("/", async (c) => {
-  const signedIn = c.get("signedIn");
-  const isTest = c.req.query("mode") === "test";
-  const filter =
-    FILTERS.find(({ livemode, status }) =>
-      isTest ? !livemode : livemode && status === (c.req.query("status") ?? null),
-    ) ?? ALL;
-  const { livemode, status, query } = filter;
-  const asked = c.req.query("before") ?? "";
-  const before = isGenerationId(asked) ? asked : null;
-  const wanted = { livemode, status, model: null, createdAfter: null, createdBefore: null };
-  const page = await listDetails(signedIn.userId, wanted, before, TILES_SHOWN, c.env);
-  const shown = page.generations;
-  const older = { ...query, before: shown.at(-1)?.id ?? "" };
-  return c.html(
-    <AccountPage title="Images" at="/account/generations" signedIn={signedIn}>
-      <div class="title-row">
-        <h1>Images</h1>
-        <ul class="filters" aria-label="Show">
-          {FILTERS.map((one) => (
-            <li>
-              <a href={hrefOf(one.query)} aria-current={one === filter ? "true" : undefined}>
-                {one.words}
-              </a>
-            </li>
-          ))}
-        </ul>
-      </div>
-      {shown.length === 0 ? (
-        <Empty>
-          <p>No images.</p>
-          <p>
-            <a href="/account/playground">Generate an image</a>
-          </p>
-        </Empty>
-      ) : (
-        <Gallery generations={shown} config={readConfig(c.env)} />
-      )}
-      <p class="more pages">
-        {before === null ? null : <a href={hrefOf(query)}>Newest</a>}
-        {page.hasMore ? <a href={hrefOf(older)}>Older</a> : null}
-      </p>
-    </AccountPage>,
-  );
-});
+generations.route("/", history);
 
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
@@ -94,16 +33,17 @@ generations.get("/:id", async (c) => {
   if (!generation) throw new PageError(404, "This generation does not exist.");
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
+  const config = readConfig(c.env);
   const deliveries = ended ? await readDeliveries(c.env, signedIn.userId, generation.id) : null;
   return c.html(
     <AccountPage
-      title="Generation"
+      title={excerptOf(generation.request.prompt, TITLE_MAX)}
       at="/account/generations"
       signedIn={signedIn}
-      scripts={ended ? ["copy.js"] : ["progress.js"]}
+      scripts={ended ? ["copy.js"] : ["progress.js", "copy.js"]}
       refresh={ended ? undefined : REFRESH_SECONDS}
     >
-      <Detail generation={generation} config={readConfig(c.env)} />
+      <Detail generation={generation} config={config} origin={siteOrigin(c)} />
       {deliveries === null ? null : <Deliveries generationId={generation.id} deliveries={deliveries} />}
     </AccountPage>,
   );
@@ -150,7 +90,10 @@ generations.get("/:id/state", async (c) => {
   return c.json(stateOf(generation, readConfig(c.env)));
 });
 
-/** What the scripts show. `message` is set where there are no images. */
+/**
+ * What the scripts show. `message` is set where there are no images. `images` is for scripts of the release before, which
+ * may still run in an open page.
+ */
 function stateOf(generation: GenerationRecord, config: Config) {
   return {
     status: generation.status,
@@ -169,32 +112,17 @@ function messageOf({ status, error }: GenerationRecord): string | null {
   return error === null ? null : FAILURE_MESSAGES[error];
 }
 
-const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generation, config }) => {
-  const { request, images, status, error } = generation;
+type DetailProps = { generation: GenerationDetail; config: Config; origin: string };
+
+const Detail: FC<DetailProps> = ({ generation, config, origin }) => {
+  const { status, error } = generation;
   return (
     <>
       <p class="more">
         <a href="/account/generations">All images</a>
       </p>
-      <h1 class="prompt-title">{request.prompt}</h1>
-      {isEnded(generation) ? null : (
-        <div
-          class="progress"
-          data-progress={`/account/generations/${generation.id}/state`}
-          data-began={generation.createdAt}
-        >
-          <p role="status">
-            <Status status={status} /> <span data-seconds aria-hidden="true" />
-          </p>
-          <div class="track" aria-hidden="true">
-            <span />
-          </div>
-          <p data-reload hidden>
-            Lost track of this generation.{" "}
-            <a href={`/account/generations/${generation.id}`}>Reload the page</a>
-          </p>
-        </div>
-      )}
+      <PromptHeading prompt={generation.request.prompt} />
+      {isEnded(generation) ? null : <Progress generation={generation} />}
       {status === "queued" ? <CancelForm id={generation.id} /> : null}
       {error === null ? null : (
         <div class="notice bad">
@@ -202,40 +130,123 @@ const Detail: FC<{ generation: GenerationDetail; config: Config }> = ({ generati
         </div>
       )}
       <div class="detail">
-        <div class="pictures-large">
-          {images.map((image, at) => (
-            <figure>
-              <a href={imageSource(config, image.key)}>
-                <img
-                  src={imageSource(config, image.key)}
-                  alt={`${at + 1}: ${request.prompt.slice(0, 120)}`}
-                  width={image.width}
-                  height={image.height}
-                />
-              </a>
-              <figcaption>
-                {image.width} × {image.height}, {formatBytes(image.bytes)}
-                <a
-                  href={imageSource(config, image.key)}
-                  download={`${image.id}.${image.contentType.split("/")[1]}`}
-                >
-                  Download<span class="unseen"> image {at + 1}</span>
-                </a>
-              </figcaption>
-            </figure>
-          ))}
-        </div>
+        <Pictures generation={generation} config={config} origin={origin} />
         <div class="aside">
           <Options generation={generation} />
           <Receipt generation={generation} />
-          <p>
-            <a class="button quiet" href={`/account/playground?from=${generation.id}`}>
-              Use this prompt again
-            </a>
-          </p>
         </div>
       </div>
     </>
+  );
+};
+
+/** The prompt, of which a long one is folded, so that the images are near the top of the page. */
+const PromptHeading: FC<{ prompt: string }> = ({ prompt }) => {
+  const heading = excerptOf(prompt, HEADING_MAX);
+  return (
+    <>
+      <h1 class="prompt-title">{heading}</h1>
+      {heading === prompt ? null : (
+        <details class="whole">
+          <summary>Show the whole prompt</summary>
+          <p>{prompt}</p>
+          {[...prompt].length < LOGGED_PROMPT_MAX ? null : (
+            <p class="hint">Only the first {formatNumber(LOGGED_PROMPT_MAX)} characters are kept.</p>
+          )}
+        </details>
+      )}
+    </>
+  );
+};
+
+const Progress: FC<{ generation: GenerationDetail }> = ({ generation: { id, status, createdAt } }) => (
+  <div class="progress" data-progress={`/account/generations/${id}/state`} data-began={createdAt}>
+    <p role="status">
+      <Status status={status} /> <span data-seconds aria-hidden="true" />
+    </p>
+    <div class="track" aria-hidden="true">
+      <span />
+    </div>
+    <p data-reload hidden>
+      Lost track of this generation. <a href={`/account/generations/${id}`}>Reload the page</a>
+    </p>
+  </div>
+);
+
+/** The images with what can be done with each. The playground shows this part of the page, too. */
+const Pictures: FC<DetailProps> = ({ generation, config, origin }) => {
+  const { id, images, request, status } = generation;
+  return (
+    <div class="pictures-large" id="pictures">
+      {images.map((image, at) => (
+        <Picture generation={generation} image={image} at={at} config={config} origin={origin} />
+      ))}
+      {images.length > 0 ? null : <Placeholder size={request.size} status={status} />}
+      <p class="links">
+        <button class="link" type="button" data-copy data-copy-text={request.prompt}>
+          Copy prompt
+        </button>
+        <a href={`/account/playground?from=${id}`}>Use this prompt again</a>
+      </p>
+    </div>
+  );
+};
+
+const Picture: FC<DetailProps & { image: StoredImage; at: number }> = ({
+  generation: { id, request },
+  image,
+  at,
+  config,
+  origin,
+}) => {
+  const source = imageSource(config, image.key);
+  const key = encodeURIComponent(image.key);
+  const number = <span class="unseen"> image {at + 1}</span>;
+  return (
+    <figure>
+      <a href={source}>
+        <img
+          src={renditionSource(image.key, 1280)}
+          srcset={`${renditionSource(image.key, 640)} 640w, ${renditionSource(image.key, 1280)} 1280w`}
+          sizes="(min-width: 48rem) 42rem, 100vw"
+          alt={`${at + 1}: ${request.prompt.slice(0, ALT_MAX)}`}
+          width={image.width}
+          height={image.height}
+          decoding="async"
+        />
+      </a>
+      <figcaption>
+        <span>
+          {image.width} × {image.height}, {formatBytes(image.bytes)}
+        </span>
+        <span class="links">
+          <a href={`/images/${image.key}`} download={imageFileName(request.prompt, image)}>
+            Download{number}
+          </a>
+          <button class="link" type="button" data-copy data-copy-text={new URL(source, origin).href}>
+            Copy link{number}
+          </button>
+          <a href={`/account/playground?reference=${key}`} data-reference={image.key}>
+            Use as reference{number}
+          </a>
+          <a href={`/account/playground?from=${id}&reference=${key}`}>Vary{number}</a>
+        </span>
+      </figcaption>
+    </figure>
+  );
+};
+
+/** A tile in the shape of the image that is not there, or not yet. */
+const Placeholder: FC<{ size: GenerationDetail["request"]["size"]; status: GenerationRecord["status"] }> = ({
+  size,
+  status,
+}) => {
+  const { width, height } = size === "auto" ? { width: 1024, height: 1024 } : size;
+  return (
+    <div class="placeholder">
+      <svg viewBox={`0 0 ${width} ${height}`} aria-hidden="true" />
+      <Status status={status} />
+    </div>
   );
 };
 
@@ -248,8 +259,10 @@ const CancelForm: FC<{ id: string }> = ({ id }) => (
 );
 
 const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
-  const { request, model, status, id, createdAt, aspectRatio, tier } = generation;
+  const { request, model, status, id, createdAt, aspectRatio, tier, images } = generation;
   const { size, renderQuality, n, outputFormat, references } = request;
+  // What the provider chose, where it was asked to choose.
+  const { width, height } = size === "auto" ? (images[0] ?? {}) : size;
   return (
     <section class="panel" aria-labelledby="options">
       <h2 id="options">Settings</h2>
@@ -259,8 +272,11 @@ const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
         </Fact>
         {isLive(generation) ? null : <Fact name="Mode">Test</Fact>}
         <Fact name="Model">{model}</Fact>
-        <Fact name="Size">{size === "auto" ? "auto" : `${size.width} × ${size.height}`}</Fact>
-        <Fact name="Aspect ratio">{aspectRatio}</Fact>
+        <Fact name="Size">
+          {width === undefined ? "Automatic" : `${width} × ${height}`}
+          {width !== undefined && size === "auto" ? " (automatic)" : null}
+        </Fact>
+        {aspectRatio === "auto" ? null : <Fact name="Aspect ratio">{aspectRatio}</Fact>}
         <Fact name="Resolution">{tier}</Fact>
         <Fact name="Quality">{renderQuality}</Fact>
         <Fact name="Images">{String(n)}</Fact>

@@ -388,7 +388,7 @@ const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin:
       </div>
       <div class="secret">
         <output id="api-key">{secret}</output>
-        <button class="button quiet small" type="button" hidden data-copy="api-key">
+        <button class="button quiet small" type="button" data-copy="api-key">
           Copy
         </button>
       </div>

@@ -3,7 +3,7 @@ import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
 import type { GenerationDetail } from "../../account/views.ts";
 import { packsOnSale } from "../../billing/settings.ts";
-import { type Config, readConfig } from "../../config.ts";
+import { readConfig } from "../../config.ts";
 import { listDetails } from "../../generations/read.ts";
 import type { PagesEnv } from "../env.ts";
 import { formatCredits, formatDate, formatNumber, formatUntil } from "../format.ts";
@@ -25,7 +25,7 @@ overview.get("/", async (c) => {
   const config = readConfig(c.env);
   const welcome = c.req.query("welcome") !== undefined;
   return c.html(
-    <AccountPage title="Overview" at="/account" signedIn={signedIn}>
+    <AccountPage title="Overview" at="/account" signedIn={signedIn} scripts={["live.js"]}>
       <h1>{welcome ? "Welcome" : "Overview"}</h1>
       {welcome ? (
         <p class="lead">
@@ -55,7 +55,7 @@ overview.get("/", async (c) => {
           </p>
         </section>
       </div>
-      <Recent generations={recent.generations} config={config} />
+      <Recent generations={recent.generations} />
     </AccountPage>,
   );
 });
@@ -88,10 +88,7 @@ const Expiring: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }
   );
 };
 
-const Recent: FC<{ generations: readonly GenerationDetail[]; config: Config }> = ({
-  generations,
-  config,
-}) => (
+const Recent: FC<{ generations: readonly GenerationDetail[] }> = ({ generations }) => (
   <section aria-labelledby="recent">
     <div class="title-row">
       <h2 id="recent">Recent images</h2>
@@ -105,7 +102,7 @@ const Recent: FC<{ generations: readonly GenerationDetail[]; config: Config }> =
         </p>
       </Empty>
     ) : (
-      <Gallery generations={generations} config={config} />
+      <Gallery generations={generations} />
     )}
   </section>
 );

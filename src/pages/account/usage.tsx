@@ -43,7 +43,7 @@ export async function readUsage(env: Env, userId: string, view: string | undefin
 }
 
 /** Names of a user's keys by id. Of many, old ones are missing and shown by their id. */
-async function keyNames(env: Env, userId: string): Promise<Map<string, string>> {
+export async function keyNames(env: Env, userId: string): Promise<Map<string, string>> {
   const page = { limit: KEYS_LISTED_MAX, cursor: null, now: Date.now() };
   const { keys } = await listKeys(env.DB, userId, page);
   return new Map(keys.map(({ id, name }) => [id, name]));

@@ -4,7 +4,9 @@ import { findModel, models } from "../../../catalogue/models.ts";
 import { resolveShape } from "../../../catalogue/resolve.ts";
 import { parseModelSize } from "../../../catalogue/shape.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
+import type { Config } from "../../../config.ts";
 import { GenerationInput } from "../../../generations/input.ts";
+import { offeredFormats } from "../../../generations/models.ts";
 import { sha256Hex } from "../../../hash.ts";
 import { counted, formatNumber } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
@@ -17,6 +19,14 @@ export type PlaygroundForm = {
   resolution: string;
   quality: string;
   n: string;
+  /** Empty: the model's own format. */
+  output_format: string;
+  /** A number, or `auto`. */
+  output_compression: string;
+  background: string;
+  moderation: string;
+  /** The ids of uploaded references, with spaces between them. */
+  references: string;
 };
 
 const EXACT_SIZE = /^\d{1,5}x\d{1,5}$/;
@@ -36,31 +46,49 @@ export function readPlaygroundForm(fields: ReadonlyMap<string, string>): Playgro
     resolution: fields.get("resolution") ?? model.default_quality,
     quality: fields.get("quality") ?? model.supported_render_qualities[0] ?? "auto",
     n: fields.get("n") ?? "1",
+    output_format: fields.get("output_format") ?? "",
+    output_compression: fields.get("output_compression") ?? "auto",
+    background: fields.get("background") ?? "auto",
+    moderation: fields.get("moderation") ?? "auto",
+    references: fields.get("references") ?? "",
   };
 }
 
 /** The values that a field of the form offers for a model, and the one that replaces any other. */
 type Choice = { values: readonly string[]; fallback: string };
 
-type Choices = Record<"aspect_ratio" | "resolution" | "quality" | "n", Choice>;
+export type Choices = Record<Exclude<keyof PlaygroundForm, "model" | "prompt" | "references">, Choice>;
+
+const COMPRESSIONS = ["auto", "100", "90", "80", "60", "40", "20"];
 
 /** What the form offers for a model. The ratios include the form's exact size, if the model has it. */
-export function choicesOf(model: Model, form: PlaygroundForm): Choices {
+export function choicesOf(model: Model, form: PlaygroundForm, config: Config): Choices {
   const isExact = isExactSize(form.aspect_ratio) && parseModelSize(model, form.aspect_ratio).kind === "size";
   const ratios = [...model.supported_aspect_ratios, ...(isExact ? [form.aspect_ratio] : [])];
   const counts = Array.from({ length: model.max_images }, (_, at) => String(at + 1));
-  const [quality = "auto"] = model.supported_render_qualities;
+  const compressions =
+    model.hasCompression && /^(jpeg|webp)$/.test(form.output_format) ? COMPRESSIONS : ["auto"];
   return {
     aspect_ratio: { values: ratios, fallback: model.default_aspect_ratio },
     resolution: { values: model.supported_qualities, fallback: model.default_quality },
-    quality: { values: model.supported_render_qualities, fallback: quality },
+    quality: firstOf(model.supported_render_qualities, "auto"),
     n: { values: counts, fallback: "1" },
+    output_format: firstOf(offeredFormats(model, config), ""),
+    output_compression: firstOf(compressions, "auto"),
+    background: firstOf(model.backgrounds, "auto"),
+    moderation: firstOf(model.moderations, "auto"),
   };
+}
+
+/** @param none the only value of a field that the model does not have */
+function firstOf(values: readonly string[], none: string): Choice {
+  const [fallback = none] = values;
+  return { values: values.length === 0 ? [none] : values, fallback };
 }
 
 /** The form that repeats an earlier generation. It has the exact size where no ratio and resolution give it. */
 export function formOf({ model, aspectRatio, tier, request }: GenerationDetail): PlaygroundForm {
-  const { prompt, size, renderQuality, n } = request;
+  const { prompt, size, renderQuality, n, outputFormat } = request;
   const shape = { aspect_ratio: aspectRatio, resolution: tier, quality: renderQuality, n };
   const found = findModel(model);
   const isSupported = found?.supported_aspect_ratios.some((name) => name === aspectRatio);
@@ -75,23 +103,19 @@ export function formOf({ model, aspectRatio, tier, request }: GenerationDetail):
     resolution: tier,
     quality: renderQuality,
     n: String(n),
+    output_format: outputFormat,
+    ...{ output_compression: "auto", background: "auto", moderation: "auto", references: "" },
   };
 }
 
 /** Notes on what an earlier generation had and the form does not repeat. */
-export function notCarriedOver({
-  model,
-  request: { references, outputFormat, prompt },
-}: GenerationDetail): string[] {
+export function notCarriedOver({ request: { references, prompt } }: GenerationDetail): string[] {
   const notes: string[] = [];
-  const formats = findModel(model)?.supported_output_formats ?? [];
   if (references > 0) {
     notes.push(
-      `The earlier generation used ${counted(references, "reference image")}. References are not kept, and this form cannot send them: the result will differ.`,
+      `The earlier generation used ${counted(references, "reference image")}. References are not kept: add them again.`,
     );
   }
-  if (formats.slice(1).some((format) => format === outputFormat))
-    notes.push(`The earlier images were ${outputFormat}. This form makes ${formats[0]?.toUpperCase()}.`);
   if ([...prompt].length >= LOGGED_PROMPT_MAX) {
     notes.push(
       `Only the first ${formatNumber(LOGGED_PROMPT_MAX)} characters of a prompt are kept. Check that yours is complete.`,
@@ -103,7 +127,7 @@ export function notCarriedOver({
 /** Validates the form by the rules of the API. */
 export function readInput(form: PlaygroundForm): GenerationInput | { errors: FormErrors } {
   if (form.prompt.trim() === "") return { errors: { prompt: "Enter a prompt." } };
-  const fields = { model: form.model, prompt: form.prompt, ...shapeFields(form) };
+  const fields = { model: form.model, prompt: form.prompt, ...shapeFields(form), ...optionFields(form) };
   const result = GenerationInput.safeParse(fields);
   if (result.success) return result.data;
   return {
@@ -117,6 +141,25 @@ export function shapeFields({ aspect_ratio, resolution, quality, n }: Playground
   return isExactSize(aspect_ratio) ? { ...rest, size: aspect_ratio } : { ...rest, aspect_ratio, resolution };
 }
 
+/** The API's fields for the other options. Those that the form leaves to the model are left out. */
+export function optionFields({ output_format, output_compression, background, moderation }: PlaygroundForm) {
+  return {
+    ...(output_format === "" ? {} : { output_format }),
+    ...(/^\d{1,3}$/.test(output_compression) ? { output_compression: Number(output_compression) } : {}),
+    ...(background === "auto" ? {} : { background }),
+    ...(moderation === "auto" ? {} : { moderation }),
+  };
+}
+
+/** The fields that older forms do not have, and what that means. */
+const LATER_FIELDS: ReadonlyMap<string, string> = new Map([
+  ["output_format", ""],
+  ["output_compression", "auto"],
+  ["background", "auto"],
+  ["moderation", "auto"],
+  ["references", ""],
+]);
+
 /**
  * The idempotency key of a sent form, or null for a form without an attempt. It includes the fields, so that a form
  * that was changed and sent again is a new purchase. API callers' keys have no spaces, so none can equal it.
@@ -126,5 +169,7 @@ export async function idempotencyKeyOf(
   form: PlaygroundForm,
 ): Promise<string | null> {
   if (attempt === undefined) return null;
-  return `playground ${attempt} ${await sha256Hex(JSON.stringify(Object.entries(form)))}`;
+  // A form of an older release that is sent again to this one is still the same purchase.
+  const fields = Object.entries(form).filter(([name, value]) => LATER_FIELDS.get(name) !== value);
+  return `playground ${attempt} ${await sha256Hex(JSON.stringify(fields))}`;
 }

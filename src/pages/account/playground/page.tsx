@@ -1,11 +1,13 @@
 import type { FC } from "hono/jsx";
+import type { GenerationDetail } from "../../../account/views.ts";
 import type { SignedIn } from "../../../auth/sessions.ts";
 import type { Model } from "../../../catalogue/model.ts";
+import type { Config } from "../../../config.ts";
 import { formatCredits } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
 import { AccountPage } from "../../layout.tsx";
-import { Code, FieldError, FormError, NoCredits } from "../../parts.tsx";
-import { choicesOf, isExactSize, type PlaygroundForm } from "./form.ts";
+import { Code, FieldError, FormError, NoCredits, Strip } from "../../parts.tsx";
+import { type Choices, choicesOf, isExactSize, type PlaygroundForm } from "./form.ts";
 import { EXAMPLE_PROMPT, type Preview, previewOf } from "./preview.ts";
 
 type PlaygroundProps = {
@@ -16,6 +18,8 @@ type PlaygroundProps = {
   credits: number;
   /** Whether this site sells credits. */
   sells: boolean;
+  config: Config;
+  recent: readonly GenerationDetail[];
   /** The id of the newest generation that has not ended. */
   running: string | undefined;
   origin: string;
@@ -35,7 +39,7 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
       title="Playground"
       at="/account/playground"
       signedIn={signedIn}
-      scripts={["playground.js", "copy.js"]}
+      scripts={["playground.js", "copy.js", "live.js"]}
     >
       <div class="title-row">
         <h1>Playground</h1>
@@ -50,22 +54,31 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
         </div>
       ))}
       <div class="playground">
-        <PromptForm {...props} price={"error" in preview ? preview.error : preview.price} />
+        <PromptForm {...props} preview={preview} />
         <Stage running={props.running} />
       </div>
+      <section class="below-stage" aria-labelledby="recent">
+        <div class="title-row">
+          <h2 id="recent">Recent images</h2>
+          <a href="/account/generations">All images</a>
+        </div>
+        <Strip generations={props.recent} />
+      </section>
       {"error" in preview ? null : <Samples preview={preview} />}
     </AccountPage>
   );
 };
 
-const PromptForm: FC<PlaygroundProps & { price: string }> = ({
+const PromptForm: FC<PlaygroundProps & { preview: ReturnType<typeof previewOf> }> = ({
   signedIn,
   models,
+  config,
   form,
   isFilled,
   errors,
   attempt = crypto.randomUUID(),
-  price,
+  preview,
+  credits,
 }) => (
   <form
     method="post"
@@ -94,14 +107,49 @@ const PromptForm: FC<PlaygroundProps & { price: string }> = ({
       </textarea>
       <FieldError name="prompt" errors={errors} />
     </div>
-    <Options models={models} form={form} errors={errors} />
-    <p class="price" id="price" aria-live="polite">
-      {price}
+    <References form={form} errors={errors} />
+    <Options models={models} config={config} form={form} errors={errors} />
+    <p class="price needs-scripts" id="price" aria-live="polite">
+      {"error" in preview ? preview.error : preview.price}
     </p>
-    <button class="button" type="submit">
-      Generate
-    </button>
+    <p class="error needs-scripts" id="short" hidden={"error" in preview || preview.credits <= credits}>
+      You have <span data-credits>{formatCredits(credits)}</span>. <a href="/account/credits">Get credits</a>
+    </p>
+    <noscript>
+      <p class="price">
+        The price depends on the model, the resolution and the number of images:{" "}
+        <a href="/docs#models">see the prices</a>.
+      </p>
+    </noscript>
+    <p class="submit">
+      <button class="button" type="submit" aria-keyshortcuts="Control+Enter Meta+Enter">
+        Generate
+      </button>
+      <kbd class="hint needs-scripts">Ctrl+Enter</kbd>
+    </p>
   </form>
+);
+
+/** The script uploads the files, and lists their ids in the form. */
+const References: FC<{ form: PlaygroundForm; errors: FormErrors | undefined }> = ({ form, errors }) => (
+  <div class="field references needs-scripts" id="references" data-references>
+    <label for="reference-files">Reference images</label>
+    <p class="hint" id="references-hint">
+      Choose files, or drop or paste them here.
+    </p>
+    <ul class="chips" data-chips />
+    <input
+      id="reference-files"
+      type="file"
+      accept="image/png,image/jpeg,image/webp"
+      aria-describedby="references-hint"
+      multiple
+    />
+    <input type="hidden" name="references" value={form.references} autocomplete="off" />
+    <p class="error" data-reference-error role="alert">
+      {errors?.["references"]}
+    </p>
+  </div>
 );
 
 const Stage: FC<{ running: string | undefined }> = ({ running }) => (
@@ -127,17 +175,27 @@ const LABELS = [
   ["resolution", "Resolution"],
   ["quality", "Quality"],
   ["n", "Images"],
-] as const;
+  ["output_format", "Format"],
+  ["output_compression", "Compression quality"],
+  ["background", "Background"],
+  ["moderation", "Moderation"],
+] as const satisfies readonly (readonly [keyof Choices, string])[];
 
-/** The model, and its own options. The script replaces the options when another model is chosen. */
-const Options: FC<{ models: readonly Model[]; form: PlaygroundForm; errors: FormErrors | undefined }> = ({
-  models,
-  form,
-  errors,
-}) => {
+type OptionsProps = {
+  models: readonly Model[];
+  config: Config;
+  form: PlaygroundForm;
+  errors: FormErrors | undefined;
+};
+
+/**
+ * The model, and its own options; those with one value are hidden. The script replaces the options when another model is
+ * chosen.
+ */
+const Options: FC<OptionsProps> = ({ models, config, form, errors }) => {
   const model = models.find(({ id }) => id === form.model) ?? models[0];
   if (!model) return null;
-  const choices = choicesOf(model, form);
+  const choices = choicesOf(model, form, config);
   const ids = models.map(({ id }) => id);
   return (
     <div class="choices">
@@ -161,7 +219,7 @@ const Select: FC<{
   form: PlaygroundForm;
   errors: FormErrors | undefined;
 }> = ({ name, label, values, form, errors }) => (
-  <div class="field">
+  <div class="field" hidden={values.length < 2 && !errors?.[name]}>
     <label for={name}>{label}</label>
     <select
       id={name}
@@ -179,25 +237,34 @@ const Select: FC<{
   </div>
 );
 
+const LANGUAGES = [
+  ["curl", "curl"],
+  ["javascript", "JavaScript"],
+  ["python", "Python"],
+  ["openai", "OpenAI SDK"],
+] as const;
+
+/** One tab for each language. Radio buttons, so that they work without scripts. */
 const Samples: FC<{ preview: Preview }> = ({ preview }) => (
   <section class="below-stage" aria-labelledby="samples">
     <h2 id="samples">Code</h2>
     <p class="hint">
-      You need an <a href="/account/keys">API key</a> to run this.
+      You need an <a href="/account/keys">API key</a> to run this. The last one needs{" "}
+      <code>pip install openai</code>.
     </p>
-    <div class="samples">
-      <details name="samples" open>
-        <summary>curl</summary>
-        <Code label="Request with curl" text={preview.curl} id="sample-curl" />
-      </details>
-      <details name="samples">
-        <summary>JavaScript</summary>
-        <Code label="Request in JavaScript" text={preview.javascript} id="sample-javascript" />
-      </details>
-      <details name="samples">
-        <summary>Python</summary>
-        <Code label="Request in Python" text={preview.python} id="sample-python" />
-      </details>
-    </div>
+    <fieldset class="code-tabs">
+      <legend class="unseen">Language</legend>
+      {LANGUAGES.map(([id, words], at) => (
+        <label>
+          <input type="radio" name="language" value={id} checked={at === 0} />
+          {words}
+        </label>
+      ))}
+    </fieldset>
+    {LANGUAGES.map(([id, words]) => (
+      <div class="sample" data-language={id}>
+        <Code label={`Request with ${words}`} text={preview[id]} id={`sample-${id}`} />
+      </div>
+    ))}
   </section>
 );

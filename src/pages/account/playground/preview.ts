@@ -2,11 +2,14 @@ import { findModel } from "../../../catalogue/models.ts";
 import { resolveShape } from "../../../catalogue/resolve.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
 import { counted, formatCredits } from "../../format.ts";
-import { curlSample, javascriptSample, pythonSample, type SampleBody } from "../../samples.ts";
-import { type PlaygroundForm, shapeFields } from "./form.ts";
+import { curlSample, javascriptSample, openaiSample, pythonSample, type SampleBody } from "../../samples.ts";
+import { optionFields, type PlaygroundForm, shapeFields } from "./form.ts";
+import { readReferences } from "./references.ts";
 
 /** The price of a form's options, and the same request as code. */
-export type Preview = { price: string; credits: number; curl: string; javascript: string; python: string };
+export type Preview = { price: string; credits: number } & Samples;
+
+type Samples = { curl: string; javascript: string; python: string; openai: string };
 
 export const EXAMPLE_PROMPT = "a lighthouse at dusk";
 
@@ -15,19 +18,28 @@ export function previewOf(form: PlaygroundForm, origin: string): Preview | { err
   if (!model) return { error: "This model does not exist." };
   const shape = resolveShape(model, shapeFields(form));
   if (shape.kind === "invalid") return { error: shape.message };
+  const { output_format, ...options } = optionFields(form);
+  const [usual] = model.supported_output_formats;
   const body: SampleBody = {
     model: model.id,
     prompt: form.prompt.trim() === "" ? EXAMPLE_PROMPT : form.prompt,
     size: shape.size === "auto" ? "auto" : formatSize(shape.size),
     quality: shape.renderQuality,
     n: shape.n,
+    ...(output_format === undefined || output_format === usual ? {} : { output_format }),
+    ...options,
   };
+  const references = readReferences(form.references).flatMap((entry) =>
+    entry.kind === "uploaded" ? [entry.id] : [],
+  );
+  const native = references.length === 0 ? body : { ...body, reference_images: references };
   const size = shape.size === "auto" ? "automatic size" : `${shape.size.width} × ${shape.size.height}`;
   return {
     price: `${formatCredits(shape.credits)} for ${counted(shape.n, "image")}, ${size}`,
     credits: shape.credits,
-    curl: curlSample(origin, body),
-    javascript: javascriptSample(origin, body),
-    python: pythonSample(origin, body),
+    curl: curlSample(origin, native),
+    javascript: javascriptSample(origin, native),
+    python: pythonSample(origin, native),
+    openai: openaiSample(origin, body, references),
   };
 }

@@ -4,10 +4,9 @@ import { packsOnSale } from "../../../billing/settings.ts";
 import { findModel } from "../../../catalogue/models.ts";
 import { readConfig } from "../../../config.ts";
 import { offeredModels } from "../../../generations/models.ts";
-import { findGeneration } from "../../../generations/read.ts";
+import { findGeneration, LogUnavailableError, listDetails } from "../../../generations/read.ts";
 import { type Submission, submit } from "../../../generations/submit.ts";
 import { newId } from "../../../id.ts";
-import { FORM_NAMES } from "../../../references/entries.ts";
 import { type PagesEnv, siteOrigin } from "../../env.ts";
 import { counted, formatNumber } from "../../format.ts";
 import { type FormErrors, readForm } from "../../forms.ts";
@@ -22,6 +21,7 @@ import {
 } from "./form.ts";
 import { PlaygroundPage } from "./page.tsx";
 import { EXAMPLE_PROMPT, previewOf } from "./preview.ts";
+import { PLAYGROUND_NAMES, readReferences, references } from "./references.ts";
 
 export const playground = new Hono<PagesEnv>();
 
@@ -42,17 +42,34 @@ playground.get("/", async (c) => {
   return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
 });
 
+const RECENT_SHOWN = 8;
+const ALL = { status: null, model: null, createdAfter: null, createdBefore: null };
+
 /** What the page shows of the account and the deployment. `running` is the newest live generation that has not ended. */
 async function accountState(env: Env, userId: string) {
   const account = env.ACCOUNT.getByName(userId);
   const config = readConfig(env);
-  const [{ credits }, unfinished] = await Promise.all([account.balance(), account.unfinished()]);
+  const [{ credits }, unfinished, recent] = await Promise.all([
+    account.balance(),
+    account.unfinished(),
+    recentGenerations(env, userId),
+  ]);
   return {
-    credits,
+    ...{ credits, config, recent },
     running: unfinished.find(isLive)?.id,
     models: offeredModels(config),
     sells: packsOnSale(config).length > 0,
   };
+}
+
+/** None while the log does not respond: the playground works without it. */
+async function recentGenerations(env: Env, userId: string) {
+  try {
+    return (await listDetails(userId, ALL, null, RECENT_SHOWN, env)).generations;
+  } catch (error) {
+    if (error instanceof LogUnavailableError) return [];
+    throw error;
+  }
 }
 
 playground.post("/", async (c) => {
@@ -73,7 +90,7 @@ playground.post("/", async (c) => {
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
     ...{ userId: signedIn.userId, key: null, sdk: null, origin: siteOrigin(c) },
-    ...{ references: [], names: FORM_NAMES, uploadId: null, test: null },
+    ...{ references: readReferences(form.references), names: PLAYGROUND_NAMES, uploadId: null, test: null },
   };
   const outcome = await submit(submission, c.env, readConfig(c.env));
   switch (outcome.kind) {
@@ -122,14 +139,20 @@ playground.post("/", async (c) => {
 });
 
 /**
- * The price of the form's options, what its model offers, and the code samples with a placeholder where the script inserts the prompt. A
- * prompt must not be in a URL, which proxies and logs store.
+ * The price of the form's options beside the balance, what its model offers, and the code samples with a placeholder where
+ * the script inserts the prompt. A prompt must not be in a URL, which proxies and logs store.
  */
-playground.get("/preview", (c) => {
+playground.get("/preview", async (c) => {
   const form = { ...readPlaygroundForm(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
   const preview = previewOf(form, siteOrigin(c));
   const model = findModel(form.model);
-  const choices = model && choicesOf(model, form);
-  if ("error" in preview) return c.json({ ...preview, choices }, 422);
-  return c.json({ ...preview, choices, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
+  const { credits: balance } = await c.env.ACCOUNT.getByName(c.get("signedIn").userId).balance();
+  const known = {
+    ...{ balance, choices: model && choicesOf(model, form, readConfig(c.env)) },
+    references_max: model?.reference_image_limit,
+  };
+  if ("error" in preview) return c.json({ ...preview, ...known }, 422);
+  return c.json({ ...preview, ...known, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
 });
+
+playground.route("/references", references);
