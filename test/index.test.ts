@@ -35,7 +35,6 @@ describe("a batch", () => {
   it("is of one of these queues in development and in production", () => {
     expect(consumed).toEqual([
       "gpt-image-hub-dev-generations",
-      "gpt-image-hub-dev-generations-dead",
       ...["", "-2", "-3", "-4", "-dead"].map((end) => `gpt-image-hub-generations${end}`),
     ]);
   });
