@@ -35,6 +35,7 @@ landing.get("/", (c) => {
       title="GPT Image Hub: an image-generation API"
       description="An image-generation API with keys, prepaid credits and automatic refunds."
       scripts={["copy.js"]}
+      origin={siteOrigin(c)}
     >
       <Hero />
       <Prices models={offeredModels(readConfig(c.env))} />

@@ -11,6 +11,8 @@ type PageProps = {
   alternates?: readonly Alternate[] | undefined;
   /** File names of our scripts. Every page works without them. */
   scripts?: readonly string[] | undefined;
+  /** Scheme and host of the site, for the preview that other sites show of a link. */
+  origin?: string | undefined;
   /** Seconds after which a browser without scripts reloads the page. */
   refresh?: number | undefined;
   children?: Child;
@@ -24,6 +26,7 @@ const Document: FC<PageProps & { styles: string }> = ({
   description,
   alternates = [],
   scripts = [],
+  origin,
   refresh,
   children,
 }) => (
@@ -36,6 +39,15 @@ const Document: FC<PageProps & { styles: string }> = ({
         <meta name="color-scheme" content="light dark" />
         <title>{title}</title>
         {description ? <meta name="description" content={description} /> : null}
+        {origin === undefined ? null : (
+          <>
+            <meta property="og:type" content="website" />
+            <meta property="og:title" content={title} />
+            <meta property="og:description" content={description} />
+            <meta property="og:image" content={`${origin}/assets/pictures/lighthouse.webp`} />
+            <meta name="twitter:card" content="summary_large_image" />
+          </>
+        )}
         {alternates.map((alternate) => (
           <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
         ))}

@@ -9,6 +9,7 @@ import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { account } from "./account/routes.tsx";
 import { auth } from "./auth/routes.ts";
+import { discovery } from "./discovery.ts";
 import { guides } from "./docs/guide/routes.tsx";
 import { reference } from "./docs/reference/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
@@ -55,6 +56,7 @@ pages.on(
 );
 
 pages.route("/", landing);
+pages.route("/", discovery);
 pages.route("/", guides);
 pages.route("/", reference);
 pages.route("/", auth);

@@ -608,6 +608,46 @@ describe("the page of a queued generation", () => {
   });
 });
 
+describe("deleting on the page of a generation", () => {
+  async function ended() {
+    const { visitor, userId } = await member(10);
+    const account = env.ACCOUNT.getByName(userId);
+    const id = newId("gen");
+    await account.submit(aCommand(id, "sync", aRequest(), 8));
+    await account.begin(id);
+    await account.finish(id, 1, { images: [], failure: "generationFailed" });
+    return { visitor, account, path: `/account/generations/${id}` };
+  }
+  const BUTTON = "Delete this generation";
+
+  it("removes it, and keeps the ledger", async () => {
+    const { visitor, account, path } = await ended();
+    expect(await (await visitor.get(path)).text()).toContain(BUTTON);
+    const answer = await visitor.post(`${path}/delete`);
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, "/account/generations"]);
+    expect((await visitor.get(path)).status).toBe(404);
+    expect((await visitor.post(`${path}/delete`)).status).toBe(404);
+    expect((await account.balance()).credits).toBe(10);
+    // The grant, the charge and the refund.
+    expect((await account.statement(Number.MAX_SAFE_INTEGER, 10)).entries).toHaveLength(3);
+  });
+
+  it("is not for other users, other sites, or what has not ended", async () => {
+    const { visitor, path } = await ended();
+    expect((await visitor.post(`${path}/delete`, {}, "https://evil.test")).status).toBe(403);
+    const other = await member(10);
+    expect((await other.visitor.post(`${path}/delete`)).status).toBe(404);
+    expect((await visitor.get(path)).status).toBe(200);
+    const id = newId("gen");
+    await env.ACCOUNT.getByName(other.userId).submit(aCommand(id, "async", aRequest(), 8));
+    const unfinished = `/account/generations/${id}`;
+    expect(await (await other.visitor.get(unfinished)).text()).not.toContain(BUTTON);
+    const refused = await other.visitor.post(`${unfinished}/delete`);
+    expect([refused.status, refused.headers.get("location")]).toEqual([303, unfinished]);
+    expect((await other.visitor.get(unfinished)).status).toBe(200);
+  });
+});
+
 const Started = z.object({ page: z.string(), state: z.string() });
 const State = z.object({
   status: z.string(),

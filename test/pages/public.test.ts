@@ -36,6 +36,37 @@ it("the landing page shows the prices", async () => {
   for (const price of Object.values(models[0]?.credits ?? {})) expect(page).toContain(`${price} credits`);
 });
 
+describe("what search engines and browsers ask for", () => {
+  it("robots.txt closes the account and the API, and names the sitemap", async () => {
+    const response = await visitor.get("/robots.txt");
+    expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
+    const lines = (await response.text()).split("\n");
+    expect(lines).toContain("User-agent: *");
+    expect(lines).toContain("Disallow: /account");
+    expect(lines).toContain(`Sitemap: ${SITE}/sitemap.xml`);
+  });
+
+  it("the sitemap lists public pages only, and each exists", async () => {
+    const response = await visitor.get("/sitemap.xml");
+    expect(response.headers.get("content-type")).toMatch(/^application\/xml/);
+    const urls = [...(await response.text()).matchAll(/<loc>([^<]+)<\/loc>/g)].map(([, url = ""]) => url);
+    expect(urls).toContain(`${SITE}/tr/docs`);
+    expect(urls.join()).not.toContain("operator");
+    for (const url of urls) expect((await visitor.get(url.slice(SITE.length))).status, url).toBe(200);
+  });
+
+  it("the icon", async () => {
+    const response = await visitor.get("/favicon.ico");
+    expect([response.status, response.headers.get("location")]).toEqual([301, "/assets/icon.svg"]);
+  });
+
+  it("a preview of the landing page", async () => {
+    const page = await (await visitor.get("/")).text();
+    expect(page).toContain('<meta property="og:title" content="GPT Image Hub: an image-generation API"/>');
+    expect(page).toContain(`<meta property="og:image" content="${SITE}/assets/pictures/lighthouse.webp"/>`);
+  });
+});
+
 describe("a missing page", () => {
   it.each([
     ["/nothing", "text/html", "text/html; charset=UTF-8"],

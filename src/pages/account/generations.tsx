@@ -5,6 +5,7 @@ import { FAILURE_MESSAGES } from "../../account/render.ts";
 import { type GenerationDetail, type GenerationRecord, LOGGED_PROMPT_MAX } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
+import { deleteGeneration } from "../../generations/delete.ts";
 import { findGeneration } from "../../generations/read.ts";
 import { EVENT_STREAM_HEADERS, generationEvents } from "../../http/events.ts";
 import { isGenerationId } from "../../id.ts";
@@ -71,6 +72,24 @@ generations.post("/:id/cancel", async (c) => {
   return c.redirect(`/account/generations/${outcome.generation.id}`, 303);
 });
 
+generations.post("/:id/delete", async (c) => {
+  const { userId } = c.get("signedIn");
+  const id = c.req.param("id");
+  switch (await deleteGeneration(userId, id, null, c.env)) {
+    case "unknown":
+      throw new PageError(404, "This generation does not exist.");
+    case "unfinished":
+      // Its page shows that it has not ended.
+      return c.redirect(`/account/generations/${id}`, 303);
+    case "pending":
+    case "deleted":
+      c.set("generationId", id);
+      return c.redirect("/account/generations", 303);
+  }
+});
+
+generations.get("/:id/delete", (c) => c.redirect(`/account/generations/${c.req.param("id")}`, 303));
+
 /** Followed by the scripts until the generation ends. */
 generations.get("/:id/events", async (c) => {
   const { userId } = c.get("signedIn");
@@ -134,6 +153,7 @@ const Detail: FC<DetailProps> = ({ generation, config, origin }) => {
         <div class="aside">
           <Options generation={generation} />
           <Receipt generation={generation} />
+          {isEnded(generation) ? <DeleteForm id={generation.id} /> : null}
         </div>
       </div>
     </>
@@ -256,6 +276,22 @@ const CancelForm: FC<{ id: string }> = ({ id }) => (
       Cancel and refund
     </button>
   </form>
+);
+
+/** Folded, so that one click deletes nothing. */
+const DeleteForm: FC<{ id: string }> = ({ id }) => (
+  <details class="panel">
+    <summary>Delete</summary>
+    <form method="post" action={`/account/generations/${id}/delete`}>
+      <p>
+        Deletes the prompt and the images for good. Links to the images stop working. The charge stays in your
+        ledger.
+      </p>
+      <button class="button danger" type="submit">
+        Delete this generation
+      </button>
+    </form>
+  </details>
 );
 
 const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {

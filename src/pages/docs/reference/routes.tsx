@@ -31,15 +31,20 @@ const BASES = [
     lead: "OpenAI's image API. Its clients work after you change the base URL and the key.",
     has: (tag: string) => tag === "openai",
   },
-  {
-    path: `${INDEX}/operator`,
-    name: "Operator API",
-    lead: "Users, their credits and their keys, for the operator of the service.",
-    has: (tag: string) => tag === "operator",
-  },
 ] as const;
 
-type Base = (typeof BASES)[number];
+/** Not linked from the others, which are for customers. docs/operations.md names it. */
+const OPERATOR_BASE = {
+  path: `${INDEX}/operator`,
+  name: "Operator API",
+  lead: "Users, their credits and their keys, for the operator of the service.",
+  has: (tag: string) => tag === "operator",
+} as const;
+
+type Base = (typeof BASES)[number] | typeof OPERATOR_BASE;
+
+/** The pages of the reference that others link to. */
+export const REFERENCE_PATHS: readonly string[] = [INDEX, ...BASES.map(({ path }) => path)];
 
 reference.get(INDEX, async (c) => {
   const api = await loadApi();
@@ -47,7 +52,7 @@ reference.get(INDEX, async (c) => {
   return c.html(<IndexPage api={api} />);
 });
 
-for (const base of BASES) {
+for (const base of [...BASES, OPERATOR_BASE]) {
   reference.get(base.path, async (c) => {
     const api = await loadApi();
     cachePublicly(c);
