@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { startProvider } from "./chaos/processes.mjs";
 import { randomFrom } from "./chaos/random.mjs";
 import { makeRequest, operationsOf } from "./fuzz/requests.mjs";
 import { Failure, main } from "./lib.mjs";
@@ -50,11 +51,17 @@ await main(async (stop) => {
   const { seconds, seed } = readArguments();
   const stateDirectory = mkdtempSync(join(tmpdir(), "gpt-image-hub-fuzz-"));
   mkdirSync(stateDirectory, { recursive: true });
-  process.env["IMAGE_PROVIDER"] = "sketch";
+  // Draws nothing, so that many requests fit in the time. Test keys still use the built-in provider.
+  const provider = await startProvider(join(stateDirectory, "provider.log"));
+  process.env["IMAGE_PROVIDER"] = "openai";
+  process.env["OPENAI_API_KEY"] = "sk-fuzz";
+  process.env["OPENAI_BASE_URL"] = provider.url;
   const port = await freePort();
   const settings = { port, origin: `http://127.0.0.1:${port}`, stateDirectory };
-  const service = await startService(settings, { stop, say: () => undefined });
+  /** @type {Awaited<ReturnType<typeof startService>> | undefined} */
+  let service;
   try {
+    service = await startService(settings, { stop, say: () => undefined });
     const adminToken =
       process.env["ADMIN_TOKEN"] || readFileSync(join(stateDirectory, "admin-token"), "utf8");
     const target = { origin: settings.origin, adminToken };
@@ -65,7 +72,8 @@ await main(async (stop) => {
     report(tally, seed);
     return tally.failures.length === 0 ? 0 : 1;
   } finally {
-    await service.stop();
+    await service?.stop();
+    await provider.kill();
     rmSync(stateDirectory, { recursive: true, force: true });
   }
 });

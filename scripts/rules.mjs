@@ -19,7 +19,7 @@ const FOLDERS = new Map([
     "pages",
     [
       ...["billing", "auth", "http", "generations", "references", "users", "account", "keys", "catalogue"],
-      "images",
+      ...["images", "dispatch", "watch"],
     ],
   ],
   ["jobs", ["account", "auth", "generations", "users", "watch"]],

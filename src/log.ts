@@ -18,7 +18,14 @@ const WARNINGS = [
   ...["finish_failed", "renew_failed", "lease_lapsed", "generation_expired", "alarm_lost", "outbox_failed"],
   ...["webhook_interrupted", "webhooks_unread", "notice_failed", "notices_unread", "signup_credits_failed"],
   ...["stream_failed", "answer_broken", "sign_in_library", "check_up_failed", "incident_lost"],
-  ...["fact_unknown", "rendition_failed", "account_restarted", "retention_failed", "user_erase_failed"],
+  ...[
+    "fact_unknown",
+    "page_part_failed",
+    "rendition_failed",
+    "account_restarted",
+    "retention_failed",
+    "user_erase_failed",
+  ],
   ...["purchase_unknown", "purchase_shortfall", "checkout_failed", "receipt_failed"],
 ] as const;
 

@@ -39,6 +39,12 @@ export class RecentSet {
   }
 }
 
+/** The part of a request's context that is looked at. The pages have one of their own. */
+type Asking = {
+  readonly env: Pick<Env, "FAILED_KEYS_GUARD">;
+  readonly req: { header(name: string): string | undefined };
+};
+
 type Memory = { over: RecentSet; accepted: RecentSet };
 
 /** By guard: the networks over its limit, and the keys that were accepted. Each isolate learns them by itself. */
@@ -62,7 +68,7 @@ function memoryOf(guard: RateLimit): Memory {
  * @throws {ApiError} 429 beyond the limit, else what `check` throws
  */
 export async function limitFailures<T>(
-  c: Context<AppEnv>,
+  c: Asking,
   credential: string | null,
   check: () => Promise<T>,
 ): Promise<T> {

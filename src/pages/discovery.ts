@@ -9,7 +9,9 @@ export const discovery = new Hono<PagesEnv>();
 /** RFC 9309. Pages of an account need a session; the API is for programs. */
 discovery.get("/robots.txt", (c) => {
   cachePublicly(c);
-  const closed = ["/account", "/api/", "/openai/", "/images/", "/mcp"].map((path) => `Disallow: ${path}`);
+  const closed = ["/account", "/operator", "/api/", "/openai/", "/images/", "/mcp"].map(
+    (path) => `Disallow: ${path}`,
+  );
   return c.text(["User-agent: *", ...closed, "", `Sitemap: ${siteOrigin(c)}/sitemap.xml`, ""].join("\n"));
 });
 

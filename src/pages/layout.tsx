@@ -142,6 +142,23 @@ export const PublicPage: FC<
 
 export type { Words as PublicWords };
 
+/** The frame of the operator's pages. */
+export const OperatorPage: FC<PageProps> = ({ children, ...document }) => (
+  <Document styles="account.css" {...document}>
+    <a class="skip" href="#main">
+      {ENGLISH.skip}
+    </a>
+    <header class="top">
+      <div class="wrap top-row">
+        <Brand href="/operator" />
+      </div>
+    </header>
+    <main id="main" class="wrap" tabindex={-1}>
+      {children}
+    </main>
+  </Document>
+);
+
 const ACCOUNT_PAGES = [
   ["/account", "Overview"],
   ["/account/playground", "Playground"],

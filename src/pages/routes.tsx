@@ -15,6 +15,7 @@ import { reference } from "./docs/reference/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
 import { MessagePage } from "./layout.tsx";
+import { operator } from "./operator/routes.tsx";
 
 /** The website. Every page works without scripts, and its policy loads nothing from other sites. */
 export const pages = new Hono<PagesEnv>();
@@ -44,7 +45,16 @@ pages.use(async (c, next) => {
  */
 pages.on(
   "POST",
-  ["/sign-in", "/sign-in/*", "/sign-up", "/sign-out", "/forgot-password", "/reset-password", "/account/*"],
+  [
+    "/sign-in",
+    "/sign-in/*",
+    "/sign-up",
+    "/sign-out",
+    "/forgot-password",
+    "/reset-password",
+    "/account/*",
+    "/operator/*",
+  ],
   async (c, next) => {
     const origin = c.req.header("Origin");
     const own = [new URL(c.req.url).origin, siteOrigin(c)];
@@ -61,6 +71,7 @@ pages.route("/", guides);
 pages.route("/", reference);
 pages.route("/", auth);
 pages.route("/account", account);
+pages.route("/operator", operator);
 
 const ERROR_TITLES: Record<PageError["status"], string> = {
   400: "Bad request",

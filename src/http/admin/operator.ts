@@ -12,28 +12,49 @@ import { limitFailures } from "../guards.ts";
 const TOKEN_LENGTH_MIN = 32;
 const warned = new WeakSet<object>();
 
+/** The tokens that open the operator's routes, the current one first. None: those routes do not exist. */
+export function operatorTokens(env: Env): readonly string[] {
+  const { ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS } = readConfig(env);
+  if (ADMIN_TOKEN === undefined) return [];
+  if (ADMIN_TOKEN.length < TOKEN_LENGTH_MIN) {
+    if (!warned.has(env)) log("admin_token_too_short", { length_min: TOKEN_LENGTH_MIN });
+    warned.add(env);
+    return [];
+  }
+  return [ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS ?? ""].filter(({ length }) => length >= TOKEN_LENGTH_MIN);
+}
+
 /**
- * Lets in requests with the operator's token, or with its predecessor. Without a token of at least 32 characters these routes do not exist.
+ * Checks a token that somebody presents as the operator's.
+ * @param presented undefined: none
+ * @throws {ApiError} 401 for another token; 429 after too many failures
+ */
+export async function checkOperator(
+  c: Parameters<typeof limitFailures>[0],
+  presented: string | undefined,
+  tokens: readonly string[],
+): Promise<void> {
+  await limitFailures(c, presented === undefined ? null : await sha256Hex(presented), async () => {
+    if (presented !== undefined && (await isOneOf(presented, tokens))) return;
+    const code = c.req.header("Authorization") === undefined ? "missingApiKey" : "invalidApiKey";
+    throw new ApiError(code, "This needs the operator's token.", {
+      headers: { "WWW-Authenticate": "Bearer" },
+    });
+  });
+}
+
+/**
+ * Lets in requests with the operator's token, or with its predecessor. Without a token of at least 32 characters these
+ * routes do not exist.
  *
  * Not `hono/bearer-auth`, which answers a malformed header with 400, refuses tokens with other characters than RFC 6750
  * names, and does not ask about a missing or malformed header, which counts as a failure here.
  */
 export const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
-  const { ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS } = readConfig(c.env);
-  if (ADMIN_TOKEN === undefined) throw notFound();
-  if (ADMIN_TOKEN.length < TOKEN_LENGTH_MIN) {
-    if (!warned.has(c.env)) log("admin_token_too_short", { length_min: TOKEN_LENGTH_MIN });
-    warned.add(c.env);
-    throw notFound();
-  }
+  const tokens = operatorTokens(c.env);
+  if (tokens.length === 0) throw notFound();
   const [, presented] = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "") ?? [];
-  await limitFailures(c, presented === undefined ? null : await sha256Hex(presented), async () => {
-    if (presented !== undefined && (await isOneOf(presented, [ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS]))) return;
-    const code = c.req.header("Authorization") ? "invalidApiKey" : "missingApiKey";
-    throw new ApiError(code, "This needs the operator's token.", {
-      headers: { "WWW-Authenticate": "Bearer" },
-    });
-  });
+  await checkOperator(c, presented, tokens);
   await next();
 });
 
@@ -64,12 +85,9 @@ export async function audit(
   }
 }
 
-/** Whether a token is one of these. Those that are unset or too short open nothing. */
-async function isOneOf(presented: string, tokens: readonly (string | undefined)[]): Promise<boolean> {
-  const checks = tokens.map(
-    async (token = "") => token.length >= TOKEN_LENGTH_MIN && (await sameSecret(presented, token)),
-  );
-  return (await Promise.all(checks)).includes(true);
+async function isOneOf(presented: string, tokens: readonly string[]): Promise<boolean> {
+  const checks = await Promise.all(tokens.map((token) => sameSecret(presented, token)));
+  return checks.includes(true);
 }
 
 /** Compares digests, in constant time: nothing of the secret shows in how long a wrong one takes. */

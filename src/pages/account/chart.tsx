@@ -110,7 +110,7 @@ function wordsOf(day: number, used: readonly Used[], total: number): string {
 }
 
 /** Rounds up to an even number with one leading digit, the end of the axis. */
-function roundUp(value: number): number {
+export function roundUp(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(value));
   const rounded = Math.ceil(value / unit) * unit;
   return rounded + (rounded % 2);
