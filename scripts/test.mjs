@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { install, main, projectNode, root, run, vitest } from "./lib.mjs";
 
 const PROJECTS = ["units", "workerd", "openai", "outside"].flatMap((name) => ["--project", name]);
@@ -59,6 +60,9 @@ await main(async (stop) => {
   }
 });
 
+/** A log line of an object at the level of a warning or an error, which wrangler decorates. vitest does not see it. */
+const LOG_LINE = /^[▲✘] \[(?:WARNING|ERROR)\] \{"event":/;
+
 /**
  * Returns a filter that drops the lines of the runtime. It reports errors that cross objects as uncaught, even though the
  * tests that cause them catch them. Libraries that ship no sources have a line for each of their files.
@@ -67,6 +71,7 @@ await main(async (stop) => {
 function isOfTests() {
   let isReport = false;
   return (line) => {
+    if (LOG_LINE.test(stripVTControlCharacters(line))) return false;
     const begins = /^(uncaught exception; |\[mf:|workerd\/|stack: )/.test(line);
     if (/^Sourcemap for ".*" points to missing source files$/.test(line)) return false;
     isReport = begins || (isReport && /^\s+at /.test(line));
