@@ -13,6 +13,9 @@ const PROJECTS = ["units", "workerd", "openai", "outside"].flatMap((name) => ["-
 /** More failed files than this are no accident: they are not run again. */
 const FILES_AGAIN_MAX = 3;
 
+/** A log line of an object at the level of a warning or an error, which wrangler decorates. vitest does not see it. */
+const LOG_LINE = /^[▲✘] \[(?:WARNING|ERROR)\] \{"event":/;
+
 /** @typedef {{ name: string, status: string, assertionResults: { status: string, fullName: string }[] }} FileResult */
 
 await main(async (stop) => {
@@ -59,9 +62,6 @@ await main(async (stop) => {
     rmSync(directory, { recursive: true });
   }
 });
-
-/** A log line of an object at the level of a warning or an error, which wrangler decorates. vitest does not see it. */
-const LOG_LINE = /^[▲✘] \[(?:WARNING|ERROR)\] \{"event":/;
 
 /**
  * Returns a filter that drops the lines of the runtime. It reports errors that cross objects as uncaught, even though the
