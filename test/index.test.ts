@@ -26,16 +26,17 @@ async function deliver(queue: string) {
   return { ackAll, explicitAcks, retries: retryBatch.retry, calls: retryAll.mock.calls };
 }
 
-/** The queues that wrangler.toml gives to the Worker, in both environments. */
+/** The queues that wrangler.toml gives to the Worker, in all environments. */
 const consumed = [...wrangler.matchAll(/^\[\[(?:env\.\w+\.)?queues\.consumers\]\]\nqueue = "(.+)"$/gm)].map(
   ([, queue = ""]) => queue,
 );
 
 describe("a batch", () => {
-  it("is of one of these queues in development and in production", () => {
+  it("is of one of these queues in development, production and staging", () => {
     expect(consumed).toEqual([
       "gpt-image-hub-dev-generations",
       ...["", "-2", "-3", "-4", "-dead"].map((end) => `gpt-image-hub-generations${end}`),
+      ...["", "-dead"].map((end) => `gpt-image-hub-staging-generations${end}`),
     ]);
   });
 

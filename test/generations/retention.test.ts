@@ -17,6 +17,7 @@ beforeEach(async () => {
       env.LOG.prepare(`DELETE FROM ${table}`),
     ),
   );
+  await env.DB.prepare("DELETE FROM job_state").run();
 });
 
 afterEach(() => {

@@ -122,11 +122,12 @@ describe("an operator's change", () => {
     await operate("GET", "/reconcile");
     const lines = said.mock.calls.flat().filter((line) => `${line}`.includes('"admin_action"'));
     said.mockRestore();
+    const unchanged = { suspended: null, reason: null };
     const grant = { user_id: user.id, grant_id: "order", credits: 50, expires_at: null };
     expect(lines.map((line) => JSON.parse(line))).toEqual(
       [
         { action: "create_user", user_id: user.id, account_type: "FREE" },
-        { action: "change_user", user_id: user.id, account_type: "PRO", name_changed: true },
+        { action: "change_user", user_id: user.id, account_type: "PRO", name_changed: true, ...unchanged },
         { action: "grant_credits", ...grant, repeated: false },
         { action: "grant_credits", ...grant, repeated: true },
         { action: "create_key", user_id: user.id, key_id: key.id, mode: "live", expires_at: null },
