@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Config, readConfig } from "../../src/config.ts";
 import { type Bounds, enforceRetention } from "../../src/generations/retention.ts";
 import { lowestGenerationId, newId } from "../../src/id.ts";
+import { spyOnLog } from "../support/log.ts";
 
 const DAY_MS = 86_400_000;
 const NOW = Date.parse("2026-11-01T00:00:00Z");
@@ -11,7 +12,7 @@ const NOW = Date.parse("2026-11-01T00:00:00Z");
 const AMPLE: Bounds = { pages: 10, rowsAPage: 100, deletionsAPage: 100 };
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   await env.LOG.batch(
     ["generations", "test_generations", "credit_entries"].map((table) =>
       env.LOG.prepare(`DELETE FROM ${table}`),

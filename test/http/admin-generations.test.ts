@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { newId } from "../../src/id.ts";
 import { call, newUser, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { Generated, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -11,7 +12,7 @@ let user: TestUser;
 let id: string;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   provide();
   user = await newUser(100);
   const json = { model: "gpt-image-2", prompt: "a hill" };

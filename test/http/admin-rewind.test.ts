@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { newUser, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { refusal } from "../support/shapes.ts";
 
 /** POST /api/admin/users/:id/rewind. The local runtime has no point-in-time recovery, so the platform's part is replaced. */
@@ -10,7 +11,7 @@ let user: TestUser;
 
 beforeEach(async () => {
   lines.length = 0;
-  vi.spyOn(console, "log").mockImplementation((line: string) => lines.push(line));
+  spyOnLog((line) => lines.push(line));
   user = await newUser(100);
 });
 

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PASSWORD, visit } from "../pages/visitor.ts";
 import { call, newTestKey, newUser, operate, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { Pending, refusal, User } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -12,7 +13,7 @@ const lines: string[] = [];
 
 beforeEach(async () => {
   lines.length = 0;
-  vi.spyOn(console, "log").mockImplementation((line: string) => lines.push(line));
+  spyOnLog((line) => lines.push(line));
   user = await newUser(100);
 });
 

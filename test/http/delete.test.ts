@@ -5,6 +5,7 @@ import * as z from "zod";
 import type { Account } from "../../src/account/account.ts";
 import { newId } from "../../src/id.ts";
 import { call, creditsOf, newTestKey, newUser, respond, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { EntryPage, Generated, Pending, refusal } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -19,7 +20,7 @@ const Accepted = Pending.extend(labels);
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
   provide();
   user = await newUser(100);

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { eraseUsers, LATE_REQUESTS_MS } from "../../src/jobs/erase-users.ts";
 import { deleteUser } from "../../src/users/users.ts";
 import { call, newTestKey, newUser, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { Generated, Pending } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
@@ -12,7 +13,7 @@ const ASKED = { model: "gpt-image-2", prompt: "a secret hill" };
 let user: TestUser;
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   holdQueue();
   await env.DB.prepare("UPDATE users SET erased_at = 1 WHERE deleted_at IS NOT NULL").run();
   user = await newUser(1_000);

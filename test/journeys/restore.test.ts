@@ -6,6 +6,7 @@ import { statementsOf } from "../../scripts/restore-sql.mjs";
 import type { Account } from "../../src/account/account.ts";
 import { backUp } from "../../src/users/backup.ts";
 import { call, creditsOf, newKey, newUser, operate, respond, type TestUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { Generated } from "../support/shapes.ts";
 import { provide } from "../support/tiny-provider.ts";
 
@@ -18,7 +19,7 @@ const TABLES: readonly [D1Database, readonly string[]][] = [
 const Row = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
 });
 
 afterEach(() => {

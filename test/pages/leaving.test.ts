@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, operate } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { provide } from "../support/tiny-provider.ts";
 import { findUser, PASSWORD, SITE, visit } from "./visitor.ts";
 
@@ -17,7 +18,7 @@ async function member() {
 }
 
 beforeEach(() => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   provide();
 });
 

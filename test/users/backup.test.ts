@@ -3,13 +3,14 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { backUp } from "../../src/users/backup.ts";
 import { newUser } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 
 const NOW = Date.parse("2026-11-01T00:05:00Z");
 const DAY = "2026-11-01";
 const bucket: R2Bucket = Object.getPrototypeOf(env.BACKUPS);
 
 beforeEach(async () => {
-  vi.spyOn(console, "log").mockReturnValue();
+  spyOnLog();
   const { objects } = await env.BACKUPS.list();
   await env.BACKUPS.delete(objects.map(({ key }) => key));
 });
