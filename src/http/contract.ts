@@ -27,6 +27,7 @@ export type Tag =
   | "credits"
   | "openai"
   | "operator"
+  | "operations"
   | "images"
   | "service";
 

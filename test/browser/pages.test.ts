@@ -53,6 +53,7 @@ describe.each([
   "/docs/reference/credits",
   "/docs/reference/openai",
   "/docs/reference/operator",
+  "/docs/reference/operations",
   "/sign-in",
   "/sign-in?next=/account",
   "/sign-up",

@@ -5,7 +5,7 @@ import { Visitor } from "./visitor.ts";
 
 const PAGE_BYTES_MAX = 100_000;
 const INDEX = "/docs/reference";
-const PAGES = ["/api", "/openai", "/operator", "/credits"].map((name) => INDEX + name);
+const PAGES = ["/api", "/openai", "/operator", "/operations", "/credits"].map((name) => INDEX + name);
 
 const visitor = new Visitor();
 const read = async (path: string) => (await visitor.get(path)).text();
@@ -29,7 +29,7 @@ it.each(routes.map((route) => [route.id, route] as const))(
     const [, linked] = (await read(INDEX)).match(new RegExp(`href="([^"#]*)#${id}"`)) ?? [];
     // The operator's routes are not shown to customers.
     expect(linked === undefined).toBe(route.path.startsWith("/api/admin"));
-    const path = linked ?? `${INDEX}/operator`;
+    const path = linked ?? `${INDEX}/${route.tag}`;
     expect(PAGES).toContain(path);
     const [section = ""] =
       (await read(path ?? "")).match(new RegExp(`<section aria-labelledby="${id}">.*?</section>`, "s")) ?? [];

@@ -49,7 +49,7 @@ auditTrail.get(
     summary: "List what operators did",
     description:
       "Every change that was made with the operator's token, newest first. Nothing is ever deleted.",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: AuditQuery,
     answers: {

@@ -51,7 +51,7 @@ generations.get(
     summary: "Retrieve everything that is known of a generation",
     description:
       "The log lines `provider_call` with its `generation_id` have the routes, and the ids of the provider's requests.",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: ReportQuery,
     answers: {

@@ -44,7 +44,7 @@ margin.get(
     id: "getMargin",
     summary: "Compare credits sold with the provider's list prices",
     description: `Live generations that succeeded, by model and resolution. Each page sums up ${MARGIN_ROWS} rows of the log, in no order of time: read all pages, and add them up.`,
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: MarginQuery,
     answers: {

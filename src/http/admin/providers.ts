@@ -78,7 +78,7 @@ providers.get(
     id: "listProviders",
     summary: "List the providers' gates",
     description: "Each with its circuit breaker, its limits, and the work that waits for it.",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     answers: { 200: json("The gates.", ProviderList, { object: "list", data: [example] }) },
   }),
@@ -102,7 +102,7 @@ providers.post(
   contract({
     id: "operateProvider",
     summary: "Open or close a provider's circuit breaker by hand",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     body: { schema: ProviderChange, example: { state: "open" } },
     answers: { 200: json("The gate.", Provider, { ...example, state: "open", operator: "open" }) },

@@ -42,7 +42,7 @@ reconcile.get(
   contract({
     id: "compareLog",
     summary: "Compare the log with the accounts' ledgers",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: ReconcileQuery,
     answers: {
@@ -60,7 +60,7 @@ reconcile.post(
   contract({
     id: "repairLog",
     summary: "Compare the log with the accounts' ledgers, and repair it",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: ReconcileQuery,
     answers: {

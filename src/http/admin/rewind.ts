@@ -44,7 +44,7 @@ rewind.post(
     summary: "Put one account back to an earlier moment",
     description:
       "The whole account goes back: ledger, generations and idempotency keys. Grants and charges since then are lost; the log still has them until it is reconciled. Read the runbook first. A runtime without point-in-time recovery, such as the local one, answers 503.",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     body: { schema: RewindBody, example: { at: "2026-04-30T07:00:00Z" } },
     answers: {

@@ -123,7 +123,7 @@ stats.get(
     description:
       "From the service's own databases. A generation appears once it has been logged, usually within seconds of its " +
       "end. Test keys are not counted. Totals are kept for 62 days, and begin with the release that introduced them.",
-    tag: "operator",
+    tag: "operations",
     security: "operator",
     query: StatsQuery,
     answers: { 200: json("The report.", StatsAnswer, EXAMPLE) },

@@ -22,6 +22,7 @@ const TAGS: Readonly<Record<Tag, string>> = {
   credits: "The credits of an account.",
   openai: "OpenAI's image API. Its clients need another base URL and another key, and nothing else.",
   operator: "Users, credits and keys, for the operator of the service.",
+  operations: "Figures, providers, comparisons and repairs, for the operator of the service.",
   images: "The images themselves.",
   service: "The state of the service, and its documents.",
 };

@@ -17,7 +17,7 @@ const BASES = [
     path: `${INDEX}/api`,
     name: "Native API",
     lead: "Images, models, generations and webhooks, under /api/v1.",
-    has: (tag: string) => !["credits", "openai", "operator"].includes(tag),
+    has: (tag: string) => !["credits", "openai", "operator", "operations"].includes(tag),
   },
   {
     path: `${INDEX}/credits`,
@@ -33,15 +33,23 @@ const BASES = [
   },
 ] as const;
 
-/** Not linked from the others, which are for customers. docs/operations.md names it. */
-const OPERATOR_BASE = {
-  path: `${INDEX}/operator`,
-  name: "Operator API",
-  lead: "Users, their credits and their keys, for the operator of the service.",
-  has: (tag: string) => tag === "operator",
-} as const;
+/** Not linked from the others, which are for customers. docs/operations.md names them. */
+const OPERATOR_BASES = [
+  {
+    path: `${INDEX}/operator`,
+    name: "Operator API",
+    lead: "Users, their credits and their keys, for the operator of the service.",
+    has: (tag: string) => tag === "operator",
+  },
+  {
+    path: `${INDEX}/operations`,
+    name: "Operations API",
+    lead: "Figures, providers, comparisons and repairs, for the operator of the service.",
+    has: (tag: string) => tag === "operations",
+  },
+] as const;
 
-type Base = (typeof BASES)[number] | typeof OPERATOR_BASE;
+type Base = (typeof BASES)[number] | (typeof OPERATOR_BASES)[number];
 
 /** The pages of the reference that others link to. */
 export const REFERENCE_PATHS: readonly string[] = [INDEX, ...BASES.map(({ path }) => path)];
@@ -52,7 +60,7 @@ reference.get(INDEX, async (c) => {
   return c.html(<IndexPage api={api} />);
 });
 
-for (const base of [...BASES, OPERATOR_BASE]) {
+for (const base of [...BASES, ...OPERATOR_BASES]) {
   reference.get(base.path, async (c) => {
     const api = await loadApi();
     cachePublicly(c);
@@ -150,7 +158,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
           <Bases at={base.path} />
           <h1>{base.name}</h1>
           <p class="lead">{base.lead}</p>
-          {base.has("operator") ? null : (
+          {OPERATOR_BASES.some(({ path }) => path === base.path) ? null : (
             <p>
               See <a href="/docs#fields">the guide</a> for models, sizes and prices.
             </p>
