@@ -76,7 +76,7 @@ export function scrolls(label: string) {
 }
 
 /** A code sample. Its copy button is hidden where scripts do not run. */
-export const Code: FC<{ text: string; label: string; id?: string; copy?: string }> = ({
+export const Code: FC<{ text: string; label: string; id?: string; copy?: string | undefined }> = ({
   text,
   label,
   id,
@@ -89,6 +89,41 @@ export const Code: FC<{ text: string; label: string; id?: string; copy?: string 
     <pre {...scrolls(label)}>
       <code id={id}>{text}</code>
     </pre>
+  </div>
+);
+
+const LANGUAGES = { curl: "curl", javascript: "JavaScript", python: "Python", openai: "OpenAI SDK" } as const;
+
+/** The same request in several languages, in the order of their tabs. */
+export type Samples = readonly (readonly [keyof typeof LANGUAGES, string])[];
+
+/**
+ * Code samples, one at a time. Radio buttons, so that they work without scripts; `tabs.js` makes one choice for all. The
+ * code has the id `${id}-${language}`.
+ * @param label of each sample, followed by its language
+ */
+export const CodeTabs: FC<{
+  id: string;
+  legend: string;
+  label: string;
+  copy?: string | undefined;
+  samples: Samples;
+}> = ({ id, legend, label, copy, samples }) => (
+  <div class="samples">
+    <fieldset class="code-tabs">
+      <legend class="unseen">{legend}</legend>
+      {samples.map(([language], at) => (
+        <label>
+          <input type="radio" name={id} value={language} checked={at === 0} />
+          {LANGUAGES[language]}
+        </label>
+      ))}
+    </fieldset>
+    {samples.map(([language, text]) => (
+      <div class="sample" data-language={language}>
+        <Code label={`${label}: ${LANGUAGES[language]}`} text={text} id={`${id}-${language}`} copy={copy} />
+      </div>
+    ))}
   </div>
 );
 
@@ -195,10 +230,18 @@ export const NoCredits: FC<{ credits: number; email: string; sells: boolean }> =
     </div>
   );
 
-/** A section of a page, labelled by its heading. */
-export const Section: FC<{ id: string; name: string; children?: Child }> = ({ id, name, children }) => (
+/** The text of a heading, as a link to it. */
+export const Anchor: FC<{ id: string; name: string }> = ({ id, name }) => <a href={`#${id}`}>{name}</a>;
+
+/** A section of a page, labelled by its heading. @param linked whether the heading links to itself */
+export const Section: FC<{ id: string; name: string; linked?: boolean; children?: Child }> = ({
+  id,
+  name,
+  linked = false,
+  children,
+}) => (
   <section aria-labelledby={id}>
-    <h2 id={id}>{name}</h2>
+    <h2 id={id}>{linked ? <Anchor id={id} name={name} /> : name}</h2>
     {children}
   </section>
 );

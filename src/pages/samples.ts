@@ -1,13 +1,11 @@
-/** The body of a request in the code samples. */
+/** The body of a request in the code samples, which read the key from the environment variable `GIH_KEY`. */
 export type SampleBody = Readonly<Record<string, string | number | boolean | readonly string[]>>;
-
-const KEY = "YOUR_API_KEY";
 
 /** The request as a curl command. */
 export function curlSample(origin: string, body: SampleBody): string {
   const json = indent(JSON.stringify(body, null, 2)).replaceAll("'", `'\\''`);
   return `curl ${origin}/api/v1/images/generations \\
-  -H "Authorization: Bearer ${KEY}" \\
+  -H "Authorization: Bearer $GIH_KEY" \\
   -H "Content-Type: application/json" \\
   -d '${json}'`;
 }
@@ -16,7 +14,7 @@ export function javascriptSample(origin: string, body: SampleBody): string {
   return `const response = await fetch("${origin}/api/v1/images/generations", {
   method: "POST",
   headers: {
-    "Authorization": "Bearer ${KEY}",
+    "Authorization": \`Bearer \${process.env.GIH_KEY}\`,
     "Content-Type": "application/json",
   },
   body: JSON.stringify(${indent(JSON.stringify(body, null, 2))}),
@@ -32,6 +30,7 @@ export function pythonSample(origin: string, body: SampleBody): string {
     ([name, value]) => `    ${JSON.stringify(name)}: ${pythonValue(value)},`,
   );
   return `import json
+import os
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -42,7 +41,7 @@ request = Request(
     "${origin}/api/v1/images/generations",
     data=json.dumps(body).encode(),
     headers={
-        "Authorization": "Bearer ${KEY}",
+        "Authorization": "Bearer " + os.environ["GIH_KEY"],
         "Content-Type": "application/json",
     },
 )
@@ -56,9 +55,11 @@ print([image["url"] for image in generation["images"]])`;
 
 /** The request with OpenAI's Python library. @param references ids of uploaded references, which its own methods do not take */
 export function openaiSample(origin: string, body: SampleBody, references: readonly string[]): string {
-  const client = `from openai import OpenAI
+  const client = `import os
 
-client = OpenAI(api_key="${KEY}", base_url="${origin}/openai/v1")`;
+from openai import OpenAI
+
+client = OpenAI(api_key=os.environ["GIH_KEY"], base_url="${origin}/openai/v1")`;
   const show = "print([image.url for image in result.data])";
   const all: SampleBody = { ...body, response_format: "url" };
   if (references.length === 0) {

@@ -183,12 +183,13 @@ describe("the playground", () => {
     await page.goto(site + PLAYGROUND);
     await expectPrompt(prompt);
     await page.getByText("10 credits for 1 image").waitFor();
-    const code = async (name: string) => ((await sample(name)) ?? "").replace("YOUR_API_KEY", key);
+    const code = async (name: string) => (await sample(name)) ?? "";
+    const environment = { env: { ...process.env, GIH_KEY: key } };
     await expect.poll(() => sample("python")).toContain(json);
     const outputs = [
-      await run("bash", ["-c", (await code("curl")).replace("curl ", "curl -sS ")]),
-      await run(process.execPath, ["--input-type=module", "-e", await code("javascript")]),
-      await run("python3", ["-c", await code("python")]),
+      await run("bash", ["-c", (await code("curl")).replace("curl ", "curl -sS ")], environment),
+      await run(process.execPath, ["--input-type=module", "-e", await code("javascript")], environment),
+      await run("python3", ["-c", await code("python")], environment),
     ];
     for (const { stdout } of outputs) expect(stdout).toMatch(/\/images\/gen_\w+\/img_\w+\.png/);
   });

@@ -398,12 +398,12 @@ const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin:
         </a>
       </p>
       <h2>Try it</h2>
+      <p>
+        Put the key into the environment variable <code>GIH_KEY</code>, then run:
+      </p>
       <Code
         label="Example request"
-        text={curlSample(origin, { model: "gpt-image-2", prompt: "a lighthouse at dusk" }).replace(
-          "YOUR_API_KEY",
-          "$GPT_IMAGE_HUB_KEY",
-        )}
+        text={curlSample(origin, { model: "gpt-image-2", prompt: "a lighthouse at dusk" })}
       />
     </div>
   </AccountPage>

@@ -6,7 +6,7 @@ import type { Config } from "../../../config.ts";
 import { formatCredits } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
 import { AccountPage } from "../../layout.tsx";
-import { Code, FieldError, FormError, NoCredits, Strip } from "../../parts.tsx";
+import { CodeTabs, FieldError, FormError, NoCredits, Strip } from "../../parts.tsx";
 import { type Choices, choicesOf, isExactSize, type PlaygroundForm } from "./form.ts";
 import { EXAMPLE_PROMPT, type Preview, previewOf } from "./preview.ts";
 
@@ -39,7 +39,7 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
       title="Playground"
       at="/account/playground"
       signedIn={signedIn}
-      scripts={["playground.js", "copy.js", "live.js"]}
+      scripts={["playground.js", "copy.js", "tabs.js", "live.js"]}
     >
       <div class="title-row">
         <h1>Playground</h1>
@@ -237,34 +237,20 @@ const Select: FC<{
   </div>
 );
 
-const LANGUAGES = [
-  ["curl", "curl"],
-  ["javascript", "JavaScript"],
-  ["python", "Python"],
-  ["openai", "OpenAI SDK"],
-] as const;
+const LANGUAGES = ["curl", "javascript", "python", "openai"] as const;
 
-/** One tab for each language. Radio buttons, so that they work without scripts. */
 const Samples: FC<{ preview: Preview }> = ({ preview }) => (
   <section class="below-stage" aria-labelledby="samples">
     <h2 id="samples">Code</h2>
     <p class="hint">
-      You need an <a href="/account/keys">API key</a> to run this. The last one needs{" "}
+      Set <code>GIH_KEY</code> to an <a href="/account/keys">API key</a> to run this. The last one needs{" "}
       <code>pip install openai</code>.
     </p>
-    <fieldset class="code-tabs">
-      <legend class="unseen">Language</legend>
-      {LANGUAGES.map(([id, words], at) => (
-        <label>
-          <input type="radio" name="language" value={id} checked={at === 0} />
-          {words}
-        </label>
-      ))}
-    </fieldset>
-    {LANGUAGES.map(([id, words]) => (
-      <div class="sample" data-language={id}>
-        <Code label={`Request with ${words}`} text={preview[id]} id={`sample-${id}`} />
-      </div>
-    ))}
+    <CodeTabs
+      id="sample"
+      legend="Language"
+      label="Request"
+      samples={LANGUAGES.map((language) => [language, preview[language]] as const)}
+    />
   </section>
 );

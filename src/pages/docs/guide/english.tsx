@@ -26,17 +26,34 @@ export const english: Guide = {
     fields: "Request fields",
     sizes: "Sizes and prices",
     references: "Reference images",
-    async: "Async requests",
+    async: "Wait for the result",
+    webhooks: "Webhooks",
     read: "Retrieve a generation",
+    list: "List generations",
+    delete: "Cancel and delete",
+    idempotency: "Idempotent requests",
     credits: "Credits",
+    cost: "Control costs",
+    openai: "OpenAI SDKs",
+    client: "TypeScript client",
     "test-keys": "Test keys",
     errors: "Errors",
+    retries: "Retries",
+    "rate-limits": "Rate limits",
     limits: "Limits",
+  },
+  headings: {
+    saving: "Save an image",
+    waiting: "Wait for a limited time",
+    polling: "Poll for the result",
+    events: "Stream events",
+    verifying: "Verify a webhook",
+    commands: "Command line",
   },
   steps: [
     <>
       <a href="/sign-up">Create an account</a>, then create a key under API keys. The key is shown once: store
-      it safely.
+      it safely. The examples read it from the environment variable <code>GIH_KEY</code>.
     </>,
     <>Send a prompt with the key. The response contains the URLs of the images.</>,
     <>For long generations, send an async request and poll for the result.</>,
@@ -63,6 +80,11 @@ export const english: Guide = {
     <>
       The URL of an image is stable and cannot be guessed. It needs no key: anyone who has the URL can see the
       image.
+    </>,
+  ],
+  saving: [
+    <>
+      Download the image from its <code>url</code>, with any HTTP client and without a key:
     </>,
   ],
   sizes: ({ multiple, elongationMax, pixelsMin }) => [
@@ -95,15 +117,87 @@ export const english: Guide = {
       The status changes from <code>queued</code> to <code>processing</code>, then to <code>succeeded</code>{" "}
       or <code>failed</code>.
     </>,
+  ],
+  waiting: ({ waitSeconds }) => [
     <>
-      With <code>webhook_url</code> the API also sends a <code>POST</code> with the generation to your server
-      when it ends. Verify it with your webhook secret and a{" "}
-      <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> library, and respond with a 2xx status
-      within 15 seconds. Otherwise it is sent again for up to 28 hours, with the same <code>webhook-id</code>.
+      With the header <code>Prefer: wait=30</code> the response comes when the generation ends: the images
+      with status 200, or after 30 seconds the response above. You can wait for 1 to {waitSeconds} seconds.
+    </>,
+  ],
+  polling: [
+    <>
+      Read the <code>poll_url</code> until the status is neither <code>queued</code> nor{" "}
+      <code>processing</code>. With <code>Prefer: wait=N</code> (1 to 60 seconds) each request waits for the
+      end of the generation, so you need few requests and get the result immediately.
+    </>,
+  ],
+  events: [
+    <>
+      The stream sends a <code>generation</code> event with the whole generation immediately and at each
+      change of its status. It closes when the generation ends. If the connection breaks, open it again.
+    </>,
+  ],
+  webhooks: [
+    <>
+      With <code>webhook_url</code> the API sends a <code>POST</code> with the generation to your server when
+      it ends. Respond with a 2xx status within 15 seconds. Otherwise it is sent again for up to 28 hours,
+      with the same <code>webhook-id</code>.
+    </>,
+    <>
+      <code>GET /api/v1/generations/:id/deliveries</code> lists the attempts with the status of each, and{" "}
+      <code>POST</code> to the same path sends the webhook again.
+    </>,
+  ],
+  verifying: [
+    <>
+      Each webhook is signed with your webhook secret. The first request below returns it, and the{" "}
+      <a href="/account/settings">settings page</a> shows it. The client verifies the signature and the time,
+      and returns the event. Any other <a href="https://www.standardwebhooks.com/">Standard Webhooks</a>{" "}
+      library works, too. Verify the body as it arrived, before you parse it.
     </>,
   ],
   read: [
     <>Returns a generation with its images. A key can only retrieve the generations of its own account.</>,
+  ],
+  list: [
+    <>
+      Generations are listed newest first, 20 per page, or as many as <code>limit</code> (1 to 100). To get
+      the next page, send <code>next_cursor</code> as <code>cursor</code>. It is null on the last page.
+    </>,
+    <>
+      Filter by <code>status</code>, <code>model</code>, <code>created_after</code>,{" "}
+      <code>created_before</code> (ISO 8601), <code>idempotency_key</code>, and your own labels:{" "}
+      <code>metadata[project]=website</code>. A page can have fewer than <code>limit</code> generations, so
+      continue until <code>next_cursor</code> is null.
+    </>,
+  ],
+  delete: [
+    <>
+      A generation that is still <code>queued</code> can be canceled. It is refunded in full. Once the
+      provider was called for it, the response is 409 <code>notCancelable</code>.
+    </>,
+    <>
+      A generation that has ended can be deleted, with its images and its prompt. The response is 204 without
+      a body, and from then on the generation and the URLs of its images return 404. Deletion is not refunded
+      and cannot be undone. Browsers and CDNs may keep copies for a time.
+    </>,
+  ],
+  idempotency: [
+    <>
+      If a response is lost, you do not know whether you were charged. Send an <code>Idempotency-Key</code>{" "}
+      and repeat the request as often as you like: there is one generation and one charge. The key is 1 to 255
+      visible ASCII characters that you choose, such as the number of an order.
+    </>,
+    <>
+      A repeated request returns the first generation, with the header <code>Idempotent-Replayed: true</code>.
+      While it is running, the request waits for it, or returns 202 if it is async. The same key with a
+      different request is a 422 <code>idempotencyMismatch</code>.
+    </>,
+    <>
+      A key is kept until 24 hours after the end of its generation. If the generation failed, a repeated
+      request returns the same failure: use a new key to try again. A request that is rejected with 400, 402,
+      429 or 503 does not use up its key.
+    </>,
   ],
   credits: [
     <>
@@ -112,6 +206,48 @@ export const english: Guide = {
     </>,
     <>
       You buy credit packs on the <a href="/account/credits">credits page</a>, if this site sells them.
+    </>,
+  ],
+  cost: [
+    <>
+      <code>POST /api/v1/images/estimate</code> takes the body of a request and returns its price, or the same
+      error. Nothing is charged.
+    </>,
+    <>
+      <code>max_credits</code> in a request rejects it with a 400 if it costs more.
+    </>,
+    <>
+      A key can have a limit of credits per day, per month or in total, and be restricted to some models or to
+      reading. Set this on the <a href="/account/keys">API keys page</a>. <code>GET /api/v1/key</code> returns
+      what the key has spent. Beyond its limit, the response is 402 <code>keyLimitExceeded</code>.
+    </>,
+    <>
+      <code>metadata</code> labels a request with your own data.{" "}
+      <code>GET /api/v1/usage?group_by=day,key,model</code> reports what was spent.
+    </>,
+  ],
+  openai: [
+    <>
+      Programs for OpenAI's image API work with another base URL and another key: generations, edits and
+      streams with partial images. Install the SDK with <code>pip install openai</code> or{" "}
+      <code>npm install openai</code>. When it retries a request, you are charged once.
+    </>,
+    <>
+      Many programs read the two settings from <code>OPENAI_BASE_URL</code> and <code>OPENAI_API_KEY</code>.
+      Images are returned as base64, or as URLs with <code>response_format</code>:
+    </>,
+  ],
+  client: [
+    <>
+      The npm package <code>gpt-image-hub</code> has a typed client for Node, browsers, Deno, Bun and Workers.
+      It waits for results, retries with an idempotency key, and requests the pages of lists as they are
+      needed. Each error has a class.
+    </>,
+  ],
+  commands: [
+    <>
+      The same package is a command line, which reads the key from <code>GIH_KEY</code>. Results go to
+      standard output. <code>npx gpt-image-hub --help</code> lists all commands.
     </>,
   ],
   testKeys: ({ delaySecondsMax }) => [
@@ -167,6 +303,36 @@ export const english: Guide = {
       support.
     </>,
   ],
+  retries: [
+    <>
+      Send each request with an <code>Idempotency-Key</code>, and repeat it with the same key when the problem
+      is temporary. Double the time between attempts, and stop after a few. The client does all this.
+    </>,
+  ],
+  advice: [
+    <>429 and 503: nothing was charged. Wait for the seconds in Retry-After, then repeat the request.</>,
+    <>
+      No response, 500 <code>internalError</code>, or an error of a gateway (502, 504): repeat the request. If
+      the first attempt was accepted, you get its generation.
+    </>,
+    <>
+      500 <code>generationFailed</code>: the credits were refunded. Try again with a new idempotency key.
+    </>,
+    <>All other errors: change the request, the key or the balance first.</>,
+  ],
+  rateLimits: ({ perMinute, unfinished }) => [
+    <>
+      New generations per minute: {perMinute === 0 ? "no limit" : perMinute}. Unfinished generations at a
+      time: {unfinished === 0 ? "no limit" : unfinished}. The limits apply to all live keys of an account
+      together, and separately to its test keys. Rejected and repeated requests do not count. Other requests,
+      such as polls, are limited to about 1,200 per minute and key.
+    </>,
+    <>
+      Beyond a limit, the response is 429 <code>rateLimited</code>, with <code>Retry-After</code> in seconds.
+      While a limit is on, responses to new generations show what is left of it: in this example, 119 of 120
+      for the next 60 seconds, and 19 of 20 at a time.
+    </>,
+  ],
   columns: {
     field: "Field",
     value: "Value",
@@ -219,9 +385,15 @@ export const english: Guide = {
     n: "Number of images. Each one is charged.",
     async: "Respond immediately instead of waiting.",
     output_format: "Default: the first format of the model. Leave it out where the provider chooses.",
+    output_compression: "The compression level of JPEG and WebP.",
+    background: "Default: auto.",
+    moderation: "How strictly the provider filters content. Default: auto.",
+    user: "Your id of your own user. The provider gets only a hash of it.",
+    response_format: "Accepted and ignored: images are always returned as URLs.",
     max_credits: "Refuses the request if it costs more.",
     metadata: "Your own labels. Lists can be filtered by them.",
     webhook_url: "Called when the generation ends.",
+    reference_images: "In JSON only: https URLs, data URLs, and ids of uploaded references.",
     reference_image: "In multipart/form-data only. Repeat it for several images.",
   },
   modelFacts: {
@@ -272,12 +444,17 @@ export const english: Guide = {
     `At most ${referencesMax} reference images, of at most ${megabytes} MB each.`,
   ],
   labels: {
+    language: "Language",
+    variable: "Environment variable",
+    header: "Header",
     request: "Request",
     answer: "Response",
     accepted: "Response to an async request",
     error: "Error",
+    receiver: "Receiver of webhooks in JavaScript",
+    program: "Program in JavaScript",
+    commands: "Commands",
+    headers: "Headers of a response",
     copy: "Copy",
-    javascript: "Request in JavaScript",
-    python: "Request in Python",
   },
 };

@@ -25,26 +25,54 @@ export type Guide = {
     | "sizes"
     | "references"
     | "async"
+    | "webhooks"
     | "read"
+    | "list"
+    | "delete"
+    | "idempotency"
     | "credits"
+    | "cost"
+    | "openai"
+    | "client"
     | "test-keys"
     | "errors"
+    | "retries"
+    | "rate-limits"
     | "limits",
     string
   >;
+  /** The headings within sections. */
+  headings: Record<"saving" | "waiting" | "polling" | "events" | "verifying" | "commands", string>;
   steps: readonly Child[];
   authentication: readonly Child[];
   models: readonly Child[];
   generate: readonly Child[];
+  saving: readonly Child[];
   sizes: (facts: SizeFacts) => readonly Child[];
   references: (facts: ReferenceFacts) => readonly Child[];
   async: readonly Child[];
+  waiting: (facts: { waitSeconds: number }) => readonly Child[];
+  polling: readonly Child[];
+  events: readonly Child[];
+  webhooks: readonly Child[];
+  verifying: readonly Child[];
   read: readonly Child[];
+  list: readonly Child[];
+  delete: readonly Child[];
+  idempotency: readonly Child[];
   credits: readonly Child[];
+  cost: readonly Child[];
+  openai: readonly Child[];
+  client: readonly Child[];
+  commands: readonly Child[];
   testKeys: (facts: { delaySecondsMax: number }) => readonly Child[];
   /** What each value of `X-Test-Scenario` does. */
   scenarios: Record<"partial=K" | "fail" | "refuse" | "timeout" | "insufficient" | "delay=SECONDS", Child>;
   errors: readonly Child[];
+  retries: readonly Child[];
+  /** What to do after each kind of error. */
+  advice: readonly Child[];
+  rateLimits: (facts: RateFacts) => readonly Child[];
   columns: Record<
     | "field"
     | "value"
@@ -101,9 +129,15 @@ export type Guide = {
     | "n"
     | "async"
     | "output_format"
+    | "output_compression"
+    | "background"
+    | "moderation"
+    | "user"
+    | "response_format"
     | "max_credits"
     | "metadata"
     | "webhook_url"
+    | "reference_images"
     | "reference_image",
     Child
   >;
@@ -130,7 +164,21 @@ export type Guide = {
   /** The meaning of each error code. */
   codes: Readonly<Record<string, string>>;
   limits: (facts: LimitFacts) => readonly Child[];
-  labels: Record<"request" | "answer" | "accepted" | "error" | "copy" | "javascript" | "python", string>;
+  labels: Record<
+    | "language"
+    | "variable"
+    | "header"
+    | "request"
+    | "answer"
+    | "accepted"
+    | "error"
+    | "receiver"
+    | "program"
+    | "commands"
+    | "headers"
+    | "copy",
+    string
+  >;
 };
 
 /** Formats a number for the language of a guide. */
@@ -144,6 +192,8 @@ type SizeFacts = {
   pixelsMin: string;
 };
 type ReferenceFacts = { most: number; megabytes: number };
+/** Zero: no limit. */
+type RateFacts = { perMinute: number; unfinished: number };
 type LimitFacts = {
   waitSeconds: number;
   imagesMax: number;

@@ -5,7 +5,7 @@ import { modelSizeOf } from "../../../catalogue/shape.ts";
 import { formatSize, type SizeLimits, TIER_LIMITS } from "../../../catalogue/sizes.ts";
 import { STATUS } from "../../../http/errors.ts";
 import { SCENARIO } from "../../../scenario.ts";
-import { Table } from "../../parts.tsx";
+import { Anchor, Table } from "../../parts.tsx";
 import { formatIn, type Guide } from "./guide.ts";
 
 export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
@@ -68,7 +68,9 @@ export const ModelFacts: FC<{ guide: Guide; model: Model }> = ({ guide, model })
   ] as const;
   return (
     <>
-      <h3>{model.name}</h3>
+      <h3 id={`model-${model.id}`}>
+        <Anchor id={`model-${model.id}`} name={model.name} />
+      </h3>
       <dl class="facts-list">
         {facts.map(([name, value]) => (
           <div>
@@ -93,9 +95,15 @@ export const Fields: FC<{ guide: Guide; models: readonly Model[] }> = ({ guide, 
     n: `1–${model.max_images}`,
     async: "true, false",
     output_format: model.supported_output_formats.join(", "),
+    output_compression: "0–100",
+    background: "auto, opaque",
+    moderation: "auto, low",
+    user: "user-1234",
+    response_format: "url, b64_json",
     max_credits: "100",
     metadata: '{ "project": "website" }',
     webhook_url: "https://example.com/webhooks",
+    reference_images: '["https://example.com/cup.png"]',
     reference_image: "@./reference.png",
   };
   const notes: ReadonlyMap<string, Child> = new Map(Object.entries(guide.fields));
@@ -139,7 +147,9 @@ export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => 
   const isAny = model.sizes.kind === "any";
   return (
     <>
-      <h3>{model.name}</h3>
+      <h3 id={`prices-${model.id}`}>
+        <Anchor id={`prices-${model.id}`} name={model.name} />
+      </h3>
       {model.sizes.kind === "any" ? (
         <p>{guide.anySize(anySizeFacts(guide, model.sizes))}</p>
       ) : (

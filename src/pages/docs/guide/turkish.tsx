@@ -26,17 +26,35 @@ export const turkish: Guide = {
     fields: "İstek alanları",
     sizes: "Boyutlar ve fiyatlar",
     references: "Referans görseller",
-    async: "Beklemeden",
+    async: "Sonucu bekleme",
+    webhooks: "Webhook'lar",
     read: "Oluşturmayı okuma",
+    list: "Oluşturmaları listeleme",
+    delete: "İptal ve silme",
+    idempotency: "İsteği güvenle yineleme",
     credits: "Krediler",
+    cost: "Harcamayı sınırlama",
+    openai: "OpenAI kitaplıkları",
+    client: "TypeScript istemcisi",
     "test-keys": "Test anahtarları",
     errors: "Hatalar",
+    retries: "Yeniden deneme",
+    "rate-limits": "Hız sınırları",
     limits: "Sınırlar",
+  },
+  headings: {
+    saving: "Görseli kaydetme",
+    waiting: "Belirli bir süre bekleme",
+    polling: "Durumu sorma",
+    events: "Olayları izleme",
+    verifying: "Webhook'u doğrulama",
+    commands: "Komut satırı",
   },
   steps: [
     <>
       Bir <a href="/sign-up">hesap açın</a>, ardından hesabınızdaki API anahtarları sayfasında bir anahtar
       oluşturun. Anahtar yalnızca bir kez gösterilir; programınızın bulacağı güvenli bir yere kaydedin.
+      Örnekler anahtarı <code>GIH_KEY</code> ortam değişkeninden okur.
     </>,
     <>Anahtarla birlikte bir istem gönderin. Yanıtta görsellerin adresleri bulunur.</>,
     <>Uzun sürecek işlerde yanıtı hemen isteyin, sonucu daha sonra okuyun.</>,
@@ -63,6 +81,11 @@ export const turkish: Guide = {
     <>
       Bir görselin adresi değişmez ve anahtar istemez, ama tahmin edilemez. Adresi bilen herkes görseli
       görebilir.
+    </>,
+  ],
+  saving: [
+    <>
+      Görseli <code>url</code> adresinden, herhangi bir HTTP istemcisiyle ve anahtarsız indirin:
     </>,
   ],
   sizes: ({ multiple, elongationMax, pixelsMin }) => [
@@ -98,17 +121,90 @@ export const turkish: Guide = {
       Durum <code>queued</code> ile başlar, <code>processing</code> ile sürer, <code>succeeded</code> veya{" "}
       <code>failed</code> ile biter.
     </>,
+  ],
+  waiting: ({ waitSeconds }) => [
     <>
-      <code>webhook_url</code> verilirse oluşturma bitince sunucunuza <code>POST</code> ile gönderilir. İmzayı
-      webhook anahtarınızla ve bir <a href="https://www.standardwebhooks.com/">Standard Webhooks</a>{" "}
-      kitaplığıyla doğrulayın, 15 saniye içinde 2xx koduyla yanıt verin. Yanıt gelmezse 28 saat boyunca aynı{" "}
-      <code>webhook-id</code> ile yeniden denenir.
+      <code>Prefer: wait=30</code> başlığıyla yanıt, oluşturma bitince gelir: görseller 200 koduyla, 30
+      saniyede bitmezse yukarıdaki yanıt. 1 ile {waitSeconds} saniye arasında bekleyebilirsiniz.
+    </>,
+  ],
+  polling: [
+    <>
+      Durum <code>queued</code> veya <code>processing</code> olmaktan çıkana kadar <code>poll_url</code>{" "}
+      adresini okuyun. <code>Prefer: wait=N</code> (1–60 saniye) ile her istek oluşturmanın bitmesini bekler;
+      böylece az istekle, sonucu hemen alırsınız.
+    </>,
+  ],
+  events: [
+    <>
+      Akış, oluşturmanın tamamını içeren bir <code>generation</code> olayını hemen ve durum her değiştiğinde
+      gönderir; oluşturma bitince kapanır. Bağlantı koparsa yeniden açın.
+    </>,
+  ],
+  webhooks: [
+    <>
+      <code>webhook_url</code> verilirse oluşturma bitince sunucunuza <code>POST</code> ile gönderilir. 15
+      saniye içinde 2xx koduyla yanıt verin. Yanıt gelmezse 28 saat boyunca aynı <code>webhook-id</code> ile
+      yeniden denenir.
+    </>,
+    <>
+      <code>GET /api/v1/generations/:id/deliveries</code> denemeleri ve sonuçlarını listeler; aynı adrese{" "}
+      <code>POST</code>, webhook'u yeniden gönderir.
+    </>,
+  ],
+  verifying: [
+    <>
+      Her webhook, webhook anahtarınızla imzalanır. Bu anahtarı aşağıdaki ilk istek verir,{" "}
+      <a href="/account/settings">ayarlar sayfası</a> da gösterir. İstemci imzayı ve zamanı doğrular, olayı
+      döndürür. Başka bir <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> kitaplığı da
+      kullanabilirsiniz. Gövdeyi ayrıştırmadan önce, geldiği haliyle doğrulayın.
     </>,
   ],
   read: [
     <>
       Bir oluşturmayı görselleriyle birlikte verir; bugün de, bir yıl sonra da. Yalnızca anahtarın sahibine
       ait oluşturmalar bulunur.
+    </>,
+  ],
+  list: [
+    <>
+      Oluşturmalar yeniden eskiye doğru listelenir: sayfa başına 20, ya da <code>limit</code> (1–100) kadar.
+      Sonraki sayfa için <code>next_cursor</code> değerini <code>cursor</code> olarak gönderin. Son sayfada
+      null olur.
+    </>,
+    <>
+      Listeyi <code>status</code>, <code>model</code>, <code>created_after</code>, <code>created_before</code>{" "}
+      (ISO 8601), <code>idempotency_key</code> ve kendi etiketlerinizle süzün:{" "}
+      <code>metadata[project]=website</code>. Bir sayfada <code>limit</code> değerinden az oluşturma
+      bulunabilir; <code>next_cursor</code> null olana kadar sürdürün.
+    </>,
+  ],
+  delete: [
+    <>
+      Sırada bekleyen (<code>queued</code>) bir oluşturma iptal edilebilir; kredisinin tamamı iade edilir.
+      Sağlayıcıya başvurulduktan sonra yanıt 409 <code>notCancelable</code> olur.
+    </>,
+    <>
+      Bitmiş bir oluşturma, görselleri ve istemiyle birlikte silinebilir. Yanıt gövdesiz bir 204'tür; artık
+      oluşturma da görsellerinin adresleri de 404 verir. Silinenin kredisi iade edilmez ve silme geri
+      alınamaz. Tarayıcılar ve CDN'ler kopyaları bir süre saklayabilir.
+    </>,
+  ],
+  idempotency: [
+    <>
+      Yanıt kaybolursa kredi düşülüp düşülmediğini bilemezsiniz. <code>Idempotency-Key</code> başlığıyla bir
+      tekrar anahtarı gönderin ve isteği dilediğiniz kadar yineleyin: tek oluşturma yapılır, tek ücret alınır.
+      Anahtar, seçtiğiniz 1–255 görünür ASCII karakteridir; örneğin bir sipariş numarası.
+    </>,
+    <>
+      Yinelenen istek ilk oluşturmayı, <code>Idempotent-Replayed: true</code> başlığıyla verir. Oluşturma
+      sürüyorsa istek onu bekler, eşzamansızsa 202 alır. Aynı anahtar farklı bir istekle gönderilirse yanıt
+      422 <code>idempotencyMismatch</code> olur.
+    </>,
+    <>
+      Anahtar, oluşturma bittikten sonra 24 saat saklanır. Oluşturma başarısız olduysa yinelenen istek de aynı
+      hatayı alır: yeniden denemek için yeni bir anahtar kullanın. 400, 402, 429 veya 503 ile reddedilen istek
+      anahtarını harcamaz.
     </>,
   ],
   credits: [
@@ -118,6 +214,49 @@ export const turkish: Guide = {
     </>,
     <>
       Bu sitede satılıyorsa, kredi paketlerini <a href="/account/credits">Krediler sayfasından</a> alırsınız.
+    </>,
+  ],
+  cost: [
+    <>
+      <code>POST /api/v1/images/estimate</code> bir isteğin gövdesini alır; fiyatını veya aynı hatayı verir.
+      Kredi düşmez.
+    </>,
+    <>
+      İstekteki <code>max_credits</code>, daha pahalıya çıkacak isteği 400 ile reddeder.
+    </>,
+    <>
+      Bir anahtara günlük, aylık veya toplam kredi sınırı koyabilir, onu bazı modellerle ya da okumayla
+      sınırlayabilirsiniz. Bunları <a href="/account/keys">API anahtarları sayfasında</a> ayarlayın. Anahtarın
+      harcadığını <code>GET /api/v1/key</code> bildirir. Sınır aşılırsa yanıt 402{" "}
+      <code>keyLimitExceeded</code> olur.
+    </>,
+    <>
+      <code>metadata</code>, isteği kendi verilerinizle etiketler. Harcamaların dökümünü{" "}
+      <code>GET /api/v1/usage?group_by=day,key,model</code> verir.
+    </>,
+  ],
+  openai: [
+    <>
+      OpenAI'ın görsel API'si için yazılmış programlar, yalnızca temel adres ve anahtar değiştirilerek
+      çalışır: oluşturma, düzenleme ve kısmi görselli akışlar. Kitaplığı <code>pip install openai</code> veya{" "}
+      <code>npm install openai</code> ile kurun. Kitaplık bir isteği yeniden denerse bir kez ücret alınır.
+    </>,
+    <>
+      Birçok program bu iki ayarı <code>OPENAI_BASE_URL</code> ve <code>OPENAI_API_KEY</code> değişkenlerinden
+      okur. Görseller base64 olarak, <code>response_format</code> ile istenirse adres olarak gelir:
+    </>,
+  ],
+  client: [
+    <>
+      <code>gpt-image-hub</code> adlı npm paketinde Node, tarayıcılar, Deno, Bun ve Workers için tipli bir
+      istemci bulunur. Sonucu bekler, tekrar anahtarıyla yeniden dener ve listelerin sayfalarını gerektikçe
+      ister. Her hatanın bir sınıfı vardır.
+    </>,
+  ],
+  commands: [
+    <>
+      Aynı paket bir komut satırı aracıdır; anahtarı <code>GIH_KEY</code> değişkeninden okur. Sonuçlar
+      standart çıktıya yazılır. Bütün komutları <code>npx gpt-image-hub --help</code> listeler.
     </>,
   ],
   testKeys: ({ delaySecondsMax }) => [
@@ -174,6 +313,37 @@ export const turkish: Guide = {
       değerini iletin.
     </>,
   ],
+  retries: [
+    <>
+      Her isteği <code>Idempotency-Key</code> ile gönderin; sorun geçiciyse aynı anahtarla yineleyin.
+      Denemeler arasındaki süreyi ikiye katlayın, birkaç denemeden sonra durun. İstemci bunların hepsini
+      yapar.
+    </>,
+  ],
+  advice: [
+    <>429 ve 503: kredi düşülmedi. Retry-After başlığındaki saniye kadar bekleyip isteği yineleyin.</>,
+    <>
+      Yanıt gelmediyse, 500 <code>internalError</code> veya bir ağ geçidinin hatasıysa (502, 504): isteği
+      yineleyin. İlk deneme kabul edildiyse onun oluşturmasını alırsınız.
+    </>,
+    <>
+      500 <code>generationFailed</code>: krediler iade edildi. Yeni bir tekrar anahtarıyla yeniden deneyin.
+    </>,
+    <>Diğer bütün hatalar: önce isteği, anahtarı veya bakiyeyi düzeltin.</>,
+  ],
+  rateLimits: ({ perMinute, unfinished }) => [
+    <>
+      Dakikada yeni oluşturma: {perMinute === 0 ? "sınırsız" : perMinute}. Aynı anda bitmemiş oluşturma:{" "}
+      {unfinished === 0 ? "sınırsız" : unfinished}. Sınırlar hesabın bütün canlı anahtarları için birlikte,
+      test anahtarları için ayrıca geçerlidir. Reddedilen ve yinelenen istekler sayılmaz. Durum sorma gibi
+      diğer istekler, anahtar başına dakikada yaklaşık 1.200 ile sınırlıdır.
+    </>,
+    <>
+      Sınır aşılırsa yanıt 429 <code>rateLimited</code> olur; <code>Retry-After</code> başlığı kaç saniye
+      bekleneceğini söyler. Bir sınır varsa, yeni oluşturmaların yanıtları kalanı bildirir: bu örnekte
+      önümüzdeki 60 saniye için 120'de 119 ve aynı anda 20'de 19.
+    </>,
+  ],
   columns: {
     field: "Alan",
     value: "Değer",
@@ -227,9 +397,15 @@ export const turkish: Guide = {
     n: "İstemden kaç görsel oluşturulacağı; her biri ayrı fiyatlanır.",
     async: "Beklemek yerine hemen yanıt verir.",
     output_format: "Verilmezse modelin ilk biçimi. Biçimi sağlayıcının seçtiği modellerde vermeyin.",
+    output_compression: "JPEG ve WebP dosyalarının sıkıştırma düzeyi.",
+    background: "Verilmezse auto.",
+    moderation: "Sağlayıcının içeriği ne kadar sıkı süzeceği. Verilmezse auto.",
+    user: "Kendi kullanıcınızın kimliği. Sağlayıcıya yalnızca karması gider.",
+    response_format: "Kabul edilir ve yok sayılır: görseller her zaman adres olarak gelir.",
     max_credits: "İstek bundan pahalıysa reddedilir.",
     metadata: "Kendi etiketleriniz. Listeler bunlarla süzülür.",
     webhook_url: "Oluşturma bitince çağrılır.",
+    reference_images: "Yalnızca JSON ile: https ve data adresleri, yüklenmiş referansların kimlikleri.",
     reference_image: "Yalnızca multipart/form-data ile; yinelenebilir.",
   },
   modelFacts: {
@@ -279,12 +455,17 @@ export const turkish: Guide = {
     `En çok ${referencesMax} referans görsel; her biri en çok ${megabytes} MB.`,
   ],
   labels: {
+    language: "Dil",
+    variable: "Ortam değişkeni",
+    header: "Başlık",
     request: "İstek",
     answer: "Yanıt",
     accepted: "Eşzamansız isteğin yanıtı",
     error: "Hata",
+    receiver: "JavaScript ile webhook alıcısı",
+    program: "JavaScript programı",
+    commands: "Komutlar",
+    headers: "Bir yanıtın başlıkları",
     copy: "Kopyala",
-    javascript: "JavaScript ile istek",
-    python: "Python ile istek",
   },
 };

@@ -10,14 +10,11 @@ export const OperationSection: FC<{ operation: Operation }> = ({ operation }) =>
   const { id, method, path, summary, description, security, parameters, body, bodyTypes, answers } =
     operation;
   return (
-    <Section id={id} name={summary}>
+    <Section linked id={id} name={summary}>
       <p class="address">
         <code>
           <strong>{method}</strong> {path}
-        </code>{" "}
-        <a href={`#${id}`} aria-label={`Link to: ${summary}`}>
-          #
-        </a>
+        </code>
       </p>
       {description === undefined ? null : (
         <p>

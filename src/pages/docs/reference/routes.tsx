@@ -88,7 +88,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
           explains how to use them. The same reference for tools: <a href="/openapi.json">openapi.json</a>.
         </p>
         {BASES.map((base) => (
-          <Section id={base.path.slice(INDEX.length + 1)} name={base.name}>
+          <Section linked id={base.path.slice(INDEX.length + 1)} name={base.name}>
             <Table stacked label={base.name} head={["Endpoint", "Authorization", "Description"]}>
               {operations
                 .filter(({ tag }) => base.has(tag))
@@ -108,7 +108,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
             </Table>
           </Section>
         ))}
-        <Section id="headers" name="Headers">
+        <Section linked id="headers" name="Headers">
           <Table stacked label="Headers" head={["Header", "Description"]}>
             {headers.map(({ name, description }) => (
               <tr>
@@ -153,7 +153,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
           {shown.map((operation) => (
             <OperationSection operation={operation} />
           ))}
-          <Section id="refusals" name="Errors">
+          <Section linked id="refusals" name="Errors">
             <p>
               All errors have this format. See <a href="/docs#errors">the guide</a> for the meaning of each
               code.
