@@ -231,11 +231,7 @@ export const NoCredits: FC<{ credits: number; email: string; sells: boolean }> =
   );
 
 /** The text of a heading, as a link to it. */
-export const Anchor: FC<{ id: string; name: string }> = ({ id, name }) => (
-  <a class="anchor" href={`#${id}`}>
-    {name}
-  </a>
-);
+export const Anchor: FC<{ id: string; name: string }> = ({ id, name }) => <a href={`#${id}`}>{name}</a>;
 
 /** A section of a page, labelled by its heading. @param linked whether the heading links to itself */
 export const Section: FC<{ id: string; name: string; linked?: boolean; children?: Child }> = ({

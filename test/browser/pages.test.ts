@@ -54,6 +54,7 @@ describe.each([
   "/docs/reference/openai",
   "/docs/reference/operator",
   "/docs/reference/operations",
+  "/docs/reference/webhooks",
   "/sign-in",
   "/sign-in?next=/account",
   "/sign-up",

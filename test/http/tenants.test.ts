@@ -30,6 +30,8 @@ const ROUTES: Record<string, Ids> = {
   "GET /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/deliveries": "page",
   "POST /account/generations/:id/cancel": "page",
+  "POST /account/generations/:id/delete": "page",
+  "GET /account/generations/:id/delete": "page",
   "GET /account/credits/purchases/:id/receipt": "page",
   "GET /account/keys/:id": "page",
   "POST /account/keys/:id": "page",

@@ -27,7 +27,7 @@ describe.each(GUIDES.map((guide) => [guide.path, guide] as const))("the guide at
     const headings = [...page.matchAll(/<h[23][^>]*>.*?<\/h[23]>/g)].map(([heading]) => heading);
     expect(headings.length).toBeGreaterThan(Object.keys(guide.sections).length);
     for (const heading of headings)
-      expect(heading).toMatch(/^<h([23]) id="([^"]+)"><a class="anchor" href="#\2">[^<]+<\/a><\/h\1>$/);
+      expect(heading).toMatch(/^<h([23]) id="([^"]+)"><a href="#\2">[^<]+<\/a><\/h\1>$/);
     const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);
     for (const [, id] of page.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(id);

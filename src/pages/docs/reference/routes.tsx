@@ -16,8 +16,14 @@ const BASES = [
   {
     path: `${INDEX}/api`,
     name: "Native API",
-    lead: "Images, models, generations and webhooks, under /api/v1.",
-    has: (tag: string) => !["credits", "openai", "operator", "operations"].includes(tag),
+    lead: "Images, models and generations, under /api/v1.",
+    has: (tag: string) => ["generations", "models", "images", "service"].includes(tag),
+  },
+  {
+    path: `${INDEX}/webhooks`,
+    name: "References and webhooks",
+    lead: "References that are uploaded ahead, and webhooks, under /api/v1.",
+    has: (tag: string) => ["references", "webhooks"].includes(tag),
   },
   {
     path: `${INDEX}/credits`,
