@@ -368,8 +368,14 @@ function render(answer) {
   return [lines.join("\n"), ...blocks].filter((block) => block !== "").join("\n\n") || "Done.";
 }
 
+/** @param {unknown} value @returns {value is string[]} a list of texts that is not empty */
+function isTexts(value) {
+  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string");
+}
+
 /** The list of a field, whether it is paged or not. @param {unknown} value @returns {Answer[] | null} */
 function listOf(value) {
+  if (isTexts(value)) return null;
   if (Array.isArray(value)) return value;
   const isPage = typeof value === "object" && value !== null && "data" in value;
   return isPage && Array.isArray(value.data) ? value.data : null;
@@ -394,5 +400,6 @@ function table(rows) {
 /** @param {unknown} value */
 function textOf(value) {
   if (value === null || value === undefined) return "–";
+  if (isTexts(value)) return value.join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
