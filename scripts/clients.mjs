@@ -108,7 +108,7 @@ const GENERATORS = {
     packages: ["openapi-to-postmanv2@6.3.3"],
     what: "convert the document, and send its requests, except the operator's, with the host and the key set",
     broke:
-      "An invented cursor and the example of `X-Test-Scenario`: a 400. The example is mended. Convert with `parametersResolution=Example,enableOptionalParameters=false`, and choose the files of uploads yourself",
+      "An invented cursor and the example of `X-Test-Scenario`: a 400. The example is fixed. Convert with `parametersResolution=Example,enableOptionalParameters=false`, and choose the files of uploads yourself",
     program: "postman.mjs",
     generate: [
       ...["openapi2postmanv2", "--spec", OPENAPI, "--output", "{dir}/collection.json"],

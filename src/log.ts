@@ -6,7 +6,7 @@ const ERRORS = [
   ...["alert", "alert_failed", "audit_failed"],
 ] as const;
 
-/** Something failed, and the service recovers by itself or a caller was told. Many of them have a cause. */
+/** Something failed, and the service recovers by itself or the caller got an error. Many of a kind have a cause. */
 const WARNINGS = [
   ...["admin_token_too_short", "key_lookup_failed", "key_use_failed", "admit_failed", "submit_failed"],
   ...["wait_failed", "runner_failed", "take_over_failed", "runner_stay_failed", "repeat_lookup_failed"],

@@ -1,6 +1,6 @@
 import type { GateName } from "../dispatch/routes.ts";
 
-/** Which alerts fire, and what is told when: no clock and no storage. */
+/** Which alerts fire, and when each is sent: no clock and no storage. */
 
 /** What is known of the service. Null: it could not be found out, so the alerts of it stay as they are. */
 export type Facts = {
@@ -32,7 +32,7 @@ const DATABASE_BYTES_MIN = 8_000_000_000;
 const WEBHOOKS_FAILING_MIN = 10;
 /** A few refused events may be someone who tries the address. */
 const STRIPE_REFUSED_MIN = 3;
-/** A firing alert is told again after this time. */
+/** A firing alert is sent again after this time. */
 const AGAIN_MS = 3_600_000;
 
 /** An alert fires with a sentence, or not: null. Undefined: unknown. */
@@ -71,33 +71,33 @@ function atLeast(least: number, value: number | null | undefined, text: string):
   return value >= least ? text : null;
 }
 
-/** An alert that fires, or that ended and is not yet told. Times in milliseconds since 1970. */
+/** An alert that fires, or that ended and whose end was not sent yet. Times in milliseconds since 1970. */
 export type Alert = {
   id: string;
   summary: string;
   since: number;
-  /** When it was last told; null: not yet. */
-  toldAt: number | null;
+  /** When it was last sent; null: not yet. */
+  sentAt: number | null;
   /** When it ended; null: it fires. */
   endedAt: number | null;
 };
 
-/** The alerts now. One that ended before anybody was told is left out. */
+/** The alerts now. One that ended before it was sent is left out. */
 export function nextAlerts(before: readonly Alert[], facts: Facts, now: number): Alert[] {
   return Object.entries(RULES).flatMap(([id, rule]): Alert[] => {
     const known = before.find((alert) => alert.id === id);
     const summary = rule(facts);
     if (typeof summary === "string") {
       const isNew = known === undefined || known.endedAt !== null;
-      return [isNew ? { id, summary, since: now, toldAt: null, endedAt: null } : { ...known, summary }];
+      return [isNew ? { id, summary, since: now, sentAt: null, endedAt: null } : { ...known, summary }];
     }
     if (known === undefined) return [];
     if (summary === undefined) return [known];
-    return known.toldAt === null ? [] : [{ ...known, endedAt: known.endedAt ?? now }];
+    return known.sentAt === null ? [] : [{ ...known, endedAt: known.endedAt ?? now }];
   });
 }
 
-/** Whether the alert is told now: it is new or over, or was told an hour ago. */
-export function isDue({ toldAt, endedAt }: Alert, now: number): boolean {
-  return toldAt === null || endedAt !== null || now - toldAt >= AGAIN_MS;
+/** Whether the alert is sent now: it is new or over, or was sent an hour ago. */
+export function isDue({ sentAt, endedAt }: Alert, now: number): boolean {
+  return sentAt === null || endedAt !== null || now - sentAt >= AGAIN_MS;
 }

@@ -13,11 +13,11 @@ const StoredAlert = z.object({
   id: z.string(),
   summary: z.string(),
   since: z.number(),
-  toldAt: z.number().nullable(),
+  sentAt: z.number().nullable(),
   endedAt: z.number().nullable(),
 });
 
-/** The alerts that fire, and those that ended and are not yet told. */
+/** The alerts that fire, and those that ended and whose end was not sent yet. */
 export const ALERTS = { name: "alerts", schema: z.array(StoredAlert) } satisfies State<z.ZodType>;
 
 /**
@@ -29,13 +29,13 @@ export async function runAlerts(env: Env, now: number): Promise<void> {
   const config = readConfig(env);
   const before = (await readState(env.DB, ALERTS)) ?? [];
   const alerts = nextAlerts(before, await collectFacts(env, now), now);
-  const told = await Promise.all(
+  const kept = await Promise.all(
     alerts.map(async (alert): Promise<Alert[]> => {
       if (!isDue(alert, now) || !(await tell(alert, config))) return [alert];
-      return alert.endedAt === null ? [{ ...alert, toldAt: now }] : [];
+      return alert.endedAt === null ? [{ ...alert, sentAt: now }] : [];
     }),
   );
-  await writeState(env.DB, ALERTS, told.flat());
+  await writeState(env.DB, ALERTS, kept.flat());
   await removeOldCounts(env, now);
 }
 

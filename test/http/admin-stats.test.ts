@@ -108,8 +108,8 @@ describe("GET /api/admin/stats", () => {
       ...{ oldestQueuedAt: null, interrupted: 0, webhooksFailing: 4 },
     };
     await writeState(env.DB, SWEEP, { after: "", swept });
-    const alert = { id: "dead_letters", summary: "Two.", since: now, toldAt: null, endedAt: null };
-    await writeState(env.DB, ALERTS, [alert, { ...alert, id: "queue_old", toldAt: now, endedAt: now }]);
+    const alert = { id: "dead_letters", summary: "Two.", since: now, sentAt: null, endedAt: null };
+    await writeState(env.DB, ALERTS, [alert, { ...alert, id: "queue_old", sentAt: now, endedAt: now }]);
     expect(await report("hour")).toMatchObject({
       purchases: [],
       incidents: [{ kind: "dead_letter", count: 2 }],

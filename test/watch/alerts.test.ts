@@ -47,7 +47,7 @@ it.each(LIMITS)("%s fires at its limit, and not below", (id, below, at) => {
     id,
     summary: expect.stringMatching(/^\S.*\.$/),
     since: 7,
-    toldAt: null,
+    sentAt: null,
     endedAt: null,
   });
   expect(alert?.summary).not.toMatch(/undefined|null|NaN/);
@@ -58,7 +58,7 @@ it.each(LIMITS)("%s has an entry in the runbook", (id) => {
 });
 
 const FIRING: Alert = {
-  ...{ id: "dead_letters", summary: "Old.", since: 1, toldAt: 1, endedAt: null },
+  ...{ id: "dead_letters", summary: "Old.", since: 1, sentAt: 1, endedAt: null },
 };
 const dead = { ...FINE, deadLetters: 2 };
 
@@ -67,19 +67,19 @@ it("keeps its beginning while it fires, and takes the new summary", () => {
   expect(alert).toEqual({ ...FIRING, summary: "Messages that the queue gave up on in the last hour: 2." });
 });
 
-it("is over when it no longer fires, and stays so until it was told", () => {
+it("is over when it no longer fires, and stays so until that was sent", () => {
   const ended = { ...FIRING, endedAt: 9 };
   expect(nextAlerts([FIRING], FINE, 9)).toEqual([ended]);
   expect(nextAlerts([ended], FINE, 20)).toEqual([ended]);
 });
 
-it("is forgotten when it ends before it was told", () => {
-  expect(nextAlerts([{ ...FIRING, toldAt: null }], FINE, 9)).toEqual([]);
+it("is forgotten when it ends before it was sent", () => {
+  expect(nextAlerts([{ ...FIRING, sentAt: null }], FINE, 9)).toEqual([]);
 });
 
-it("is a new one when it fires again before its end was told", () => {
+it("is a new one when it fires again before its end was sent", () => {
   expect(nextAlerts([{ ...FIRING, endedAt: 5 }], dead, 9)).toMatchObject([
-    { since: 9, toldAt: null, endedAt: null },
+    { since: 9, sentAt: null, endedAt: null },
   ]);
 });
 
@@ -89,10 +89,10 @@ it("stays as it is while nothing is known, and none begins", () => {
 });
 
 it.each<[string, Partial<Alert>, number, boolean]>([
-  ["when it is new", { toldAt: null }, 1, true],
+  ["when it is new", { sentAt: null }, 1, true],
   ["not within the hour", {}, HOUR, false],
   ["after an hour", {}, HOUR + 1, true],
   ["when it is over", { endedAt: 5 }, 6, true],
-])("is told %s", (_, changes, now, due) => {
+])("is sent %s", (_, changes, now, due) => {
   expect(isDue({ ...FIRING, ...changes }, now)).toBe(due);
 });

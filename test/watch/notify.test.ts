@@ -100,7 +100,7 @@ describe("an alert", () => {
   });
 
   it("stays while its fact cannot be read", async () => {
-    const alert = { id: "circuit_open", summary: "Down.", since: now, toldAt: now, endedAt: null };
+    const alert = { id: "circuit_open", summary: "Down.", since: now, sentAt: now, endedAt: null };
     await writeState(env.DB, ALERTS, [alert]);
     vi.spyOn(ProviderGate.prototype, "view").mockImplementation(() => {
       throw new Error("the gate is away");
