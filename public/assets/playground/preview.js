@@ -37,7 +37,8 @@ export async function preview(form) {
   }
   if (typeof answer.references_max === "number") limitReferences(form, answer.references_max);
   if (price) price.textContent = answer.price ?? answer.error ?? "";
-  showBalance(answer.balance, answer.credits);
+  // Without a session there is none: the next submit asks to sign in.
+  if (typeof answer.balance === "number") showBalance(answer.balance, answer.credits);
   if (!answer.curl) return;
   samples = answer;
   fillSamples(form);
