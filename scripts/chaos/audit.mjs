@@ -97,7 +97,9 @@ async function readDeliveries({ origin }, book, key) {
     const { body } = await mustCall(`${origin}/api/v1/generations/${id}/deliveries`, key);
     book.deliveries[id] = listOf(body, "data");
   });
-  return open.filter(({ id }) => asked.get(id) === true && !isFinal(id)).length;
+  // A request without a response may have had a webhook: the list of deliveries tells.
+  const hasWebhook = (/** @type {string} */ id) => asked.get(id) ?? (book.deliveries[id] ?? []).length > 0;
+  return open.filter(({ id }) => hasWebhook(id) && !isFinal(id)).length;
 }
 
 /**

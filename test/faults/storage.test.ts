@@ -127,7 +127,7 @@ describe.each(Object.keys(PLACES))("%s", (place) => {
       const before = load(LOAD, 0);
       const called = () => provider.mock.calls.filter(([{ prompt }]) => prompt.endsWith(user.id)).length;
       try {
-        await vi.waitFor(() => expect(called()).toBe(LOAD), { timeout: 60_000, interval: 50 });
+        await vi.waitFor(() => expect(called()).toBe(LOAD), { timeout: 30_000, interval: 50 });
       } catch (error) {
         // Releases waiting calls, so that they do not disturb later tests.
         gate.resolve();
