@@ -1,6 +1,7 @@
 /**
- * `npm test`: runs all tests that need no browser, or the named files or projects. The last line is the count. With
- * `CI=true`, a few failed files are run a second time: a test that passes then is reported as unstable, not as failed.
+ * `npm test`: runs all tests that need neither the running service nor a browser, or the named files or projects. The
+ * last line is the count. With `CI=true`, a few failed files are run a second time: a test that passes then is reported
+ * as unstable, not as failed.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

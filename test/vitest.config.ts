@@ -19,9 +19,9 @@ const units = [
 ].map((files) => `test/${files}`);
 
 /**
- * Five projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects; the same
- * with the provider's double behind it; tests of the running service from outside; and tests of its pages in a browser,
- * which `npm test` leaves out.
+ * Six projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects; the same
+ * with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
+ * leaves out, as they take minutes: tests of the running service, as `npm start` starts it, and of its pages in a browser.
  */
 export default defineConfig(async () => {
   const bindings = {
@@ -75,7 +75,7 @@ export default defineConfig(async () => {
             ...inWorkerd,
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/outside/**", "test/browser/**", ...withOpenAI, ...units],
+            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units],
           },
         },
         {
@@ -107,6 +107,15 @@ export default defineConfig(async () => {
           test: {
             name: "outside",
             include: ["test/outside/**/*.test.ts"],
+            testTimeout: 120_000,
+            hookTimeout: 120_000,
+          },
+        },
+        {
+          root,
+          test: {
+            name: "service",
+            include: ["test/service/**/*.test.ts"],
             testTimeout: 120_000,
             hookTimeout: 120_000,
           },

@@ -12,7 +12,7 @@ import { png } from "../images/samples.ts";
 import { creditsOf, newTestKey, newUser, ORIGIN, operate, respond, type TestUser } from "../support/http.ts";
 import { holdQueue } from "../support/queue.ts";
 
-/** The MCP server as its wire has it. The official clients talk to it in test/outside/mcp.test.ts. */
+/** The MCP server as its wire has it. The official clients talk to it in test/service/mcp.test.ts. */
 
 const ASKED = { prompt: "a lighthouse at dusk", size: "1024x1024" };
 const ACCEPT = { Accept: "application/json, text/event-stream" };

@@ -840,7 +840,7 @@ function documentOf(clients: Client[]): string {
   return `# Clients of OpenAI's image API
 
 Programs that use OpenAI's image API need another base URL and another key, and no other change.
-\`test/outside/clients.test.ts\` runs these clients against the service and generates this page. Clients marked as
+\`test/service/clients.test.ts\` runs these clients against the service and generates this page. Clients marked as
 *replayed requests* were not run: the test sends requests as their source code writes them, and reads the responses as
 it does.
 
