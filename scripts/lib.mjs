@@ -154,7 +154,7 @@ function installedHash() {
 }
 
 /** Removes node_modules/.bin from PATH, so that npm does not run on the Node that it replaces. */
-function environmentOutsideProject() {
+export function environmentOutsideProject() {
   const path = (process.env["PATH"] ?? "").split(delimiter);
   return { ...process.env, PATH: path.filter((entry) => !entry.includes("node_modules")).join(delimiter) };
 }

@@ -202,7 +202,7 @@ async function perform() {
   if (command.asks !== undefined && !(await confirm(command.asks))) return 1;
   const { json, yes, help: _, repair, ...texts } = values;
   const answer = await command.work(args, { ...texts, repair: repair ? "yes" : undefined });
-  console.log(json ? JSON.stringify(answer) : render(answer));
+  console.log(json ? JSON.stringify(answer) : render(answer) || "Done.");
   const { differences } = answer;
   const found = name === "stuck" ? answer["alerts"] : repair ? [] : differences;
   return Array.isArray(found) && found.length > 0 ? 1 : 0;
@@ -353,19 +353,35 @@ function operatorToken() {
   return token;
 }
 
-/** An answer for people: fields by line, lists as tables. @param {Answer} answer */
-function render(answer) {
-  const blocks = [];
-  const fields = [];
-  for (const [name, value] of Object.entries(answer)) {
-    if (name === "object") continue;
+/**
+ * An answer for people: fields by line, objects indented below their name, lists as tables.
+ * @param {object} answer
+ * @param {string} [gap] between the fields, the objects and the lists
+ * @returns {string}
+ */
+function render(answer, gap = "\n\n") {
+  const entries = entriesOf(answer);
+  const fields = entries.filter(([, value]) => !isObject(value) || isTexts(value));
+  const width = Math.max(0, ...fields.map(([name]) => name.length)) + 2;
+  const blocks = entries.flatMap(([name, value]) => {
+    if (!isObject(value) || isTexts(value)) return [];
     const list = listOf(value);
-    if (list !== null) blocks.push(`${name === "data" ? "" : `${name}\n`}${table(list)}`);
-    else fields.push([name, textOf(value)]);
-  }
-  const width = Math.max(0, ...fields.map(([name = ""]) => name.length)) + 2;
-  const lines = fields.map(([name = "", text]) => name.padEnd(width) + text);
-  return [lines.join("\n"), ...blocks].filter((block) => block !== "").join("\n\n") || "Done.";
+    const block = list === null ? render(value, "\n") : table(list);
+    return [name === "data" ? block : `${name}\n${block.replace(/^(?=.)/gm, "  ")}`];
+  });
+  const lines = fields.map(([name, value]) => name.padEnd(width) + textOf(value));
+  return [lines.join("\n"), ...blocks].filter((block) => block !== "").join(gap);
+}
+
+/** What an object has, without the name of its kind. @param {object} value @returns {[string, unknown][]} */
+function entriesOf(value) {
+  const entries = Object.entries(value).filter(([name]) => name !== "object");
+  return entries.map(([name, part]) => [plain(name), part]);
+}
+
+/** @param {unknown} value @returns {value is object} */
+function isObject(value) {
+  return typeof value === "object" && value !== null;
 }
 
 /** @param {unknown} value @returns {value is string[]} a list of texts that is not empty */
@@ -375,10 +391,8 @@ function isTexts(value) {
 
 /** The list of a field, whether it is paged or not. @param {unknown} value @returns {Answer[] | null} */
 function listOf(value) {
-  if (isTexts(value)) return null;
   if (Array.isArray(value)) return value;
-  const isPage = typeof value === "object" && value !== null && "data" in value;
-  return isPage && Array.isArray(value.data) ? value.data : null;
+  return isObject(value) && "data" in value && Array.isArray(value.data) ? value.data : null;
 }
 
 /** @param {Answer[]} rows */
@@ -397,9 +411,20 @@ function table(rows) {
     .join("\n");
 }
 
-/** @param {unknown} value */
+/** @param {unknown} value @returns {string} in one line */
 function textOf(value) {
   if (value === null || value === undefined) return "–";
-  if (isTexts(value)) return value.join(", ");
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return value.map(textOf).join(", ");
+  if (isObject(value))
+    return entriesOf(value)
+      .map(([name, part]) => `${name} ${textOf(part)}`)
+      .join(", ");
+  return plain(String(value));
+}
+
+/** Shows control characters instead of sending them to the terminal: users write prompts and labels. @param {string} text */
+function plain(text) {
+  return text.replace(/\p{Cc}/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }

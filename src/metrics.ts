@@ -1,6 +1,8 @@
-/** One measured request or generation: labels to group by, and values to add up. Their order is the order of columns. */
+export const pointKinds = ["request", "generation", "webhook", "purchase"] as const;
+
+/** One measured event: labels to group by, and values to add up. Their order is the order of columns. */
 export type Point = {
-  kind: "request" | "generation";
+  kind: (typeof pointKinds)[number];
   /** Ids of kinds, codes and routes. Never an id of a user, a prompt or an address. */
   labels: Readonly<Record<string, string>>;
   values: Readonly<Record<string, number>>;
@@ -13,7 +15,8 @@ const recent: (Point & { at: number })[] = [];
 
 /**
  * Writes a data point to Analytics Engine, if it is bound, and keeps it in memory. It never waits and never throws. At
- * most one point is written for a request, and one for a generation.
+ * most one point is written for a request, one for a generation, one for a webhook that ended, and one for each new fact of
+ * a purchase.
  */
 export function measure({ METRICS }: Partial<Pick<Env, "METRICS">>, point: Point): void {
   recent.push({ at: Date.now(), ...point });

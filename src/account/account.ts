@@ -166,6 +166,7 @@ export class Account extends DurableObject<Env> {
       config: () => readConfig(env),
       commit: (work) => this.#commit(work),
       armFor: (time) => this.#armFor(time),
+      measure: (point) => measure(env, point),
     });
     state.blockConcurrencyWhile(async () => {
       this.#alarmAt = await state.storage.getAlarm();

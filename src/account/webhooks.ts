@@ -1,7 +1,8 @@
 import type { Config } from "../config.ts";
 import { describe, log } from "../log.ts";
+import type { Point } from "../metrics.ts";
 import { ATTEMPT_MS_MAX, deliver } from "../webhooks/deliver.ts";
-import { nextAttemptAt, type WebhookAnswer } from "../webhooks/schedule.ts";
+import { nextAttemptAt, outcomeOf, type WebhookAnswer } from "../webhooks/schedule.ts";
 import { newWebhookSecret, signedHeaders } from "../webhooks/sign.ts";
 import { type Generation, isLive, KEEP_MS } from "./lifecycle.ts";
 import { renderGeneration } from "./render.ts";
@@ -37,6 +38,7 @@ type Access = {
   commit: <T>(work: (now: number) => T) => T;
   /** Inside a transaction: makes sure that the alarm fires by then. */
   armFor: (time: number) => void;
+  measure: (point: Point) => void;
 };
 
 /**
@@ -187,7 +189,8 @@ export class Webhooks {
       const sentAt = Date.now();
       const headers = await signedHeaders(secrets, webhookIdOf(generationId), sentAt, webhook.body);
       const answer = await deliver(webhook.url, headers, webhook.body);
-      this.#access.commit((now) => this.#note(webhook, answer, sentAt, now));
+      const point = this.#access.commit((now) => this.#note(webhook, answer, sentAt, now));
+      if (point !== null) this.#access.measure(point);
     } catch (error) {
       // The alarm sends it again.
       const ids = { user_id: this.#access.userId(), generation_id: generationId };
@@ -199,8 +202,9 @@ export class Webhooks {
     this.handleDue();
   }
 
-  #note(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): void {
-    if (this.#store.get(webhook.generationId) === null) return;
+  /** Inside a transaction: writes down an attempt. @returns the data point of the webhook, if this was its last attempt */
+  #note(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): Point | null {
+    if (this.#store.get(webhook.generationId) === null) return null;
     const attempt = webhook.attempts + 1;
     const { status, error } = answer;
     const next = nextAttemptAt(webhook.failures, answer, now);
@@ -218,6 +222,20 @@ export class Webhooks {
     this.#access.armFor(dueAt);
     const ids = { user_id: this.#access.userId(), generation_id: webhook.generationId };
     log("webhook_attempt", { ...ids, attempt, status, error, ms: now - sentAt, ended: next === null });
+    if (next !== null) return null;
+    return {
+      kind: "webhook",
+      labels: {
+        ...{
+          outcome: outcomeOf(answer),
+          type: webhook.type,
+          status: String(status ?? ""),
+          error: error ?? "",
+        },
+        livemode: String(webhook.livemode),
+      },
+      values: { attempts: attempt, ms: now - sentAt },
+    };
   }
 }
 

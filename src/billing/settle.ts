@@ -1,5 +1,6 @@
 import { noteIncident } from "../incidents.ts";
 import { log } from "../log.ts";
+import { measure, type Point } from "../metrics.ts";
 import { creditsBack, type Fact } from "./events.ts";
 import { findByPayment, findBySession, noteFact, noteReversal, type Purchase } from "./purchases.ts";
 import type { StripeGateway } from "./stripe.ts";
@@ -23,6 +24,8 @@ export async function applyFact(env: Env, stripe: StripeGateway, fact: Fact, now
   }
   const noted = await noteFact(env.DB, purchase, wholeOf(fact, purchase), now);
   log("purchase_noted", ids);
+  const point = pointOf(fact.kind, purchase, noted);
+  if (point !== null) measure(env, point);
   await settle(env, noted);
 }
 
@@ -60,6 +63,30 @@ function isOfPack(fact: Fact, { amount, currency }: Purchase): boolean {
 /** A dispute in another currency is one of the whole amount: a bank converts it at its own rate. */
 function wholeOf(fact: Fact, { amount, currency }: Purchase): Fact {
   return fact.kind === "disputed" && fact.currency !== currency ? { ...fact, amount, currency } : fact;
+}
+
+/** The data point of a fact, if it is new. Stripe tells each fact several times. */
+function pointOf(fact: Fact["kind"], before: Purchase, after: Purchase): Point | null {
+  const amount = amountOf(fact, before, after);
+  if (amount === 0) return null;
+  const { packId, currency, credits } = after;
+  return { kind: "purchase", labels: { fact, pack: packId, currency }, values: { amount, credits } };
+}
+
+/** The money that a fact is news about, in the smallest unit of the currency. 0: it was known, or decides nothing. */
+function amountOf(fact: Fact["kind"], before: Purchase, after: Purchase): number {
+  switch (fact) {
+    case "pending":
+      return 0;
+    case "paid":
+      return before.paidAt === null ? after.amount : 0;
+    case "failed":
+      return before.failedAt === null ? after.amount : 0;
+    case "refunded":
+      return after.refunded - before.refunded;
+    case "disputed":
+      return after.disputed - before.disputed;
+  }
 }
 
 /** Brings the account in line with the purchase: grants what was paid, and takes back what was paid back. */

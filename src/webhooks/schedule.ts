@@ -26,11 +26,16 @@ export type WebhookAnswer =
  * @param failures how many attempts failed before this one
  */
 export function nextAttemptAt(failures: number, answer: WebhookAnswer, now: number): number | null {
-  const { status, retryAfter } = answer;
-  if (status !== null && ((status >= 200 && status < 300) || status === GONE)) return null;
+  if (outcomeOf(answer) !== "failed") return null;
   const delay = RETRY_DELAYS_MS[failures];
   if (delay === undefined) return null;
-  return now + (readRetryAfter(retryAfter, now) ?? delay);
+  return now + (readRetryAfter(answer.retryAfter, now) ?? delay);
+}
+
+/** What an answer means: only after a failure is the webhook sent again. */
+export function outcomeOf({ status }: WebhookAnswer): "delivered" | "gone" | "failed" {
+  if (status === GONE) return "gone";
+  return status !== null && status >= 200 && status < 300 ? "delivered" : "failed";
 }
 
 /** `Retry-After` in milliseconds from now, at most a day: seconds or a date (RFC 9110, section 10.2.3). */

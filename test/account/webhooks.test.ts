@@ -3,6 +3,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest";
 import { KEEP_MS } from "../../src/account/lifecycle.ts";
 import { newId } from "../../src/id.ts";
+import * as metrics from "../../src/metrics.ts";
 import { sleep } from "../../src/time.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import type { ReceivedCall } from "../support/webhook-receiver.ts";
@@ -295,6 +296,40 @@ describe("a hostile receiver", () => {
     expect(await run.account.balance()).toMatchObject({ credits: 84 });
     expect(await run.account.deliveries(run.id)).toEqual([]);
     await attempts(run.account, run.id, 1);
+  });
+});
+
+describe("the data point of a webhook", () => {
+  const points = () => metrics.recentPoints(200).filter(({ kind }) => kind === "webhook");
+
+  it.each([
+    ["status=204", { outcome: "delivered", status: "204" }],
+    ["status=410", { outcome: "gone", status: "410" }],
+  ])("is written when it ends: %s", async (query, labels) => {
+    const before = points().length;
+    const { account, id } = await ended(receiver(query).url);
+    await attempts(account, id, 1);
+    expect(points().length).toBe(before + 1);
+    expect(points()[0]).toMatchObject({
+      labels: { ...labels, type: "generation.succeeded", error: "", livemode: "true" },
+      values: { attempts: 1, ms: 0 },
+    });
+  });
+
+  it("is written once for all attempts, the last of which failed", async () => {
+    vi.spyOn(globalThis, "fetch").mockRejectedValue(new Error("refused"));
+    const before = points().length;
+    const { account, id } = await ended("https://receiver.example/", FAILED);
+    for (let count = 1; count <= 8; count++) {
+      const [latest] = await attempts(account, id, count);
+      expect(points().length).toBe(before + (count === 8 ? 1 : 0));
+      pass((latest?.nextAttemptAt ?? Date.now()) - Date.now());
+      await nextAlarm(account);
+    }
+    expect(points()[0]).toMatchObject({
+      labels: { outcome: "failed", type: "generation.failed", status: "", error: "connection_failed" },
+      values: { attempts: 8 },
+    });
   });
 });
 

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { PACKS } from "../../src/billing/packs.ts";
 import { findPurchase } from "../../src/billing/purchases.ts";
 import { users } from "../../src/db/schema.ts";
+import { recentPoints } from "../../src/metrics.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { call, newUser, operate } from "../support/http.ts";
 import { spyOnLog } from "../support/log.ts";
@@ -135,6 +136,35 @@ describe("a payment", () => {
     expect(await balanceOf(user.id)).toBe(0);
     expect((await deliver(event ?? never())).status).toBe(200);
     expect(await balanceOf(user.id)).toBe(100);
+  });
+});
+
+describe("data points", () => {
+  it("are written for each new fact, however often Stripe tells it", async () => {
+    const { purchase } = await paidPurchase();
+    await giveBack(purchase.id, "refund", 400);
+    await giveBack(purchase.id, "dispute");
+    for (const event of await eventsOf(purchase.id)) for (const _ of [1, 2]) await deliver(event);
+    const points = recentPoints(200).filter(({ kind }) => kind === "purchase");
+    const labels = (fact: string) => ({ fact, pack: "test", currency: "usd" });
+    expect(points.slice(0, 3)).toMatchObject([
+      { labels: labels("disputed"), values: { amount: 1_000, credits: 100 } },
+      { labels: labels("refunded"), values: { amount: 400, credits: 100 } },
+      { labels: labels("paid"), values: { amount: 1_000, credits: 100 } },
+    ]);
+    expect(points.slice(3).map(({ labels: { fact } }) => fact)).not.toContain("disputed");
+  });
+
+  it("are not written while the money is still to come, and once when the payment fails", async () => {
+    const before = recentPoints(200).filter(({ kind }) => kind === "purchase").length;
+    const { sessionId } = await aPurchase((await newUser()).id);
+    const session = { id: sessionId, payment_intent: null, amount_total: 1_000, currency: "usd" };
+    const unpaid = { ...session, payment_status: "unpaid" };
+    await deliver(await signed("checkout.session.completed", unpaid));
+    for (const _ of [1, 2]) await deliver(await signed("checkout.session.async_payment_failed", unpaid));
+    const points = recentPoints(200).filter(({ kind }) => kind === "purchase");
+    expect(points.length).toBe(before + 1);
+    expect(points[0]).toMatchObject({ labels: { fact: "failed" }, values: { amount: 1_000 } });
   });
 });
 

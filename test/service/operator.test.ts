@@ -170,6 +170,28 @@ describe("npm run ops", () => {
     expect(output).toMatch(/^openai +closed +auto/m);
   });
 
+  it("prints a generation in indented rows, and shows control characters of its user", async () => {
+    const user = await json("user", "create", "grace@example.com");
+    await json("grant", user.id, "100", "--id", "invoice-2");
+    const { api_key: key } = await json("key", "issue", user.id, "production");
+    const asked = { model: "gpt-image-2", prompt: "a lighthouse", size: "1024x1024" };
+    const made = await fetch(`${service.origin}/api/v1/images/generations`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ ...asked, metadata: { order: "7\n\u009b2J" } }),
+    });
+    const { id }: { id: string } = await made.json();
+    const { code, output } = await ops("generation", "show", user.id, id);
+    expect([code, output]).toEqual([0, expect.stringContaining(`user_id  ${user.id}\n\ngeneration\n`)]);
+    expect(output).toMatch(new RegExp(`^  id +${id}$`, "m"));
+    expect(output).toMatch(/^ {2}metadata\n {4}order {2}7\\u000a\\u009b2J$/m);
+    expect(output).toMatch(/^ {2}images\n {4}id +url +created_at +width +height/m);
+    expect(output).toMatch(/^account\n {2}mode +sync$/m);
+    expect(output).toMatch(/^ {2}allocations\n {4}grant_id +credits\n {4}invoice-2 +8$/m);
+    expect(output).toMatch(/^deliveries\n {2}none$/m);
+    expect(output).not.toMatch(/[{}"]/);
+  });
+
   it("reconciles all accounts", async () => {
     expect(await json("reconcile")).toMatchObject({ differences: [], repaired: 0 });
   });

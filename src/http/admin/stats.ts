@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import * as z from "zod";
-import { recentPoints } from "../../metrics.ts";
+import { pointKinds, recentPoints } from "../../metrics.ts";
 import { readStats, type Stats, WINDOWS, type Window } from "../../watch/stats.ts";
 import { contract, json } from "../contract.ts";
 import type { AppEnv } from "../env.ts";
@@ -65,15 +65,15 @@ const StatsAnswer = named("Stats", () =>
       .array(
         z.strictObject({
           at: time,
-          kind: z.enum(["request", "generation"]),
+          kind: z.enum(pointKinds),
           labels: z.record(z.string(), z.string()),
           values: z.record(z.string(), z.number()),
         }),
       )
       .meta({
         description:
-          "The latest data points in the memory of the isolate that answers, newest first: one for each request and " +
-          "each generation. In production, an isolate sees a small part of the traffic.",
+          "The latest data points in the memory of the isolate that answers, newest first: of requests, " +
+          "generations, webhooks and purchases. In production, an isolate sees a small part of the traffic.",
       }),
   }),
 );
