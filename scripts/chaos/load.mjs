@@ -267,9 +267,20 @@ function outcomeOf(reply, client) {
   if (reply.kind === "lost") return { kind: "unknown", id: null };
   if (reply.kind === "unreached") return { kind: "refused", code: "unreached" };
   const { status, body } = reply;
-  if (status === 200) return { kind: "succeeded", id: textOf(body, "id") };
-  if (status === 202) return { kind: "accepted", id: textOf(body, "id") };
   const code = String(pick(body, "error", "code"));
+  if (status === 202) return { kind: "accepted", id: textOf(body, "id") };
+  if (status === 200) {
+    const generationId = textOf(body, "id");
+    // A repeated async request shows its generation as it ended.
+    switch (pick(body, "status")) {
+      case "failed":
+        return { kind: "failed", id: generationId, code };
+      case "canceled":
+        return { kind: "accepted", id: generationId };
+      default:
+        return { kind: "succeeded", id: generationId };
+    }
+  }
   const id = pick(body, "error", "generation_id");
   switch (code) {
     case "generationFailed":
