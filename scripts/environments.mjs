@@ -1,15 +1,15 @@
 /**
  * Part of `npm run check`: no two environments may share a Worker, database, bucket, queue or rate limit. Otherwise
  * `wrangler deploy` without `--env production` replaces production with development's settings. Staging must have the
- * bindings of production, or it tests another service.
+ * bindings of production, or it tests another service. Each date of `LOG_SHARDS` needs its database.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 // Unstable by name; the version of wrangler is pinned.
 import { unstable_readConfig as readConfig } from "wrangler";
 
-/** Queues after the first only divide the work. */
-const OPTIONAL_BINDING = /^GENERATIONS_\d+$/;
+/** Queues, and databases of the log, after the first only divide the work. */
+const OPTIONAL_BINDING = /^(GENERATIONS|LOG)_\d+$/;
 
 /**
  * @typedef {{ name?: string | undefined,
@@ -50,6 +50,23 @@ export function sharedResources(one, other) {
 }
 
 /**
+ * What is wrong with `LOG_SHARDS`: each date begins a database of the log. src/db/log.ts checks the dates themselves.
+ * @param {{ d1_databases: { binding: string }[], vars?: Record<string, unknown> }} environment
+ * @returns {string[]}
+ */
+export function shardFaults({ d1_databases, vars }) {
+  const dates = String(vars?.["LOG_SHARDS"] ?? "")
+    .split(",")
+    .filter((date) => date.trim() !== "");
+  const bound = new Set(d1_databases.map(({ binding }) => binding));
+  return dates.flatMap((date, index) =>
+    bound.has(`LOG_${index + 2}`)
+      ? []
+      : [`LOG_SHARDS begins LOG_${index + 2} on ${date.trim()}, which is not bound.`],
+  );
+}
+
+/**
  * The names of all bindings in a configuration, wherever they stand.
  * @param {unknown} value
  * @param {string} [key] of the value
@@ -86,6 +103,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     sharedResources(one, other).map((resource) => `${names} share ${resource}.`),
   );
   const apart = bindingsApart(staging, production);
+  for (const environment of [staging, production]) problems.push(...shardFaults(environment));
   if (apart.length > 0) problems.push(`only one of staging and production has ${apart.join(", ")}.`);
   for (const problem of problems) console.error(`wrangler.toml: ${problem}`);
   process.exitCode = problems.length > 0 ? 1 : 0;

@@ -29,6 +29,11 @@ export function lowestGenerationId(time: number): string {
   return `gen_${encodeTime(time)}${"0".repeat(16)}`;
 }
 
+/** The lowest id of a user created at `time` (milliseconds since 1970) or later. */
+export function lowestUserId(time: number): string {
+  return `user_${encodeTime(time)}${"0".repeat(16)}`;
+}
+
 const ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}";
 
 const GENERATION_ID = new RegExp(`^gen_${ULID}$`);

@@ -1,3 +1,4 @@
+import { logOf } from "../db/log.ts";
 import { removeReferences } from "../images/references.ts";
 import { removeImagesExcept } from "../images/stored.ts";
 import { describe, log } from "../log.ts";
@@ -38,6 +39,10 @@ export class Outbox {
     this.#env = env;
     this.#ledger = ledger;
     this.#advanceCursor = advanceCursor;
+  }
+
+  get #log(): D1Database {
+    return logOf(this.#env, this.#userId);
   }
 
   /** Sends a message for each of these generations to its queue. @returns those that a queue did not take */
@@ -95,7 +100,7 @@ export class Outbox {
   async rewriteEntries(afterSeq: number, lastSeq: number): Promise<void> {
     const entries = this.#ledger.entriesBetween(afterSeq, lastSeq);
     for (let at = 0; at < entries.length; at += ENTRIES_A_WRITE) {
-      await writeLog(this.#env.LOG, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
+      await writeLog(this.#log, this.#userId, null, entries.slice(at, at + ENTRIES_A_WRITE));
     }
   }
 
@@ -107,7 +112,7 @@ export class Outbox {
   async trimEntries(): Promise<void> {
     const trimmed = this.#trimming.then(() => {
       const last = this.#ledger.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
-      return removeEntriesAfter(this.#env.LOG, this.#userId, last);
+      return removeEntriesAfter(this.#log, this.#userId, last);
     });
     this.#trimming = trimmed.catch(() => {});
     await trimmed;
@@ -133,7 +138,7 @@ export class Outbox {
   async removeGenerations(ids: readonly string[], livemode: boolean, milliseconds: number): Promise<boolean> {
     return await this.#attempt("delete_generations", ids.join(), milliseconds, async () => {
       await Promise.allSettled(this.#writes);
-      await eraseLogged(this.#env.LOG, this.#userId, livemode, ids, Date.now());
+      await eraseLogged(this.#log, this.#userId, livemode, ids, Date.now());
       await Promise.all(ids.map((id) => removeImagesExcept(this.#env.IMAGES, id, [])));
     });
   }
@@ -155,7 +160,7 @@ export class Outbox {
       const entries = this.#ledger.pendingEntries(ENTRIES_A_WRITE);
       const ended = write === 0 ? generation : null;
       if (entries.length === 0 && ended === null) return;
-      await writeLog(this.#env.LOG, this.#userId, ended, entries);
+      await writeLog(this.#log, this.#userId, ended, entries);
       const last = entries.at(-1);
       if (last) this.#advanceCursor(last.seq);
     }

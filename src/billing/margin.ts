@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { type LogEnv, shardOf } from "../db/log.ts";
 
 /** Rows of the log that one page of the report reads. */
 export const MARGIN_ROWS = 5_000;
@@ -54,20 +55,21 @@ export function listCost({ model, tier, renderQuality, images }: Sold): number |
 
 /**
  * Adds up the live generations that were created in a time, over the next {@link MARGIN_ROWS} rows of the log in the
- * order of its key. The log has no index on time, so a report reads all of it, page by page.
+ * order of its key; a page ends with its database. The log has no index on time, so a report reads all of it, page by page.
  * @param from milliseconds, included
  * @param to milliseconds, excluded
  */
 export async function readMargin(
-  log: D1Database,
+  env: LogEnv,
   after: MarginPage["next"],
   from: number,
   to: number,
 ): Promise<MarginPage> {
   const rows = "SELECT * FROM generations WHERE (user_id, id) > (?1, ?2) ORDER BY user_id, id";
   const place = [after?.userId ?? "", after?.generationId ?? ""];
-  const [sums, last] = await log.batch([
-    log
+  const { d1, next: nextUserId } = shardOf(env, after?.userId ?? "");
+  const [sums, last] = await d1.batch([
+    d1
       .prepare(
         `SELECT model, request ->> 'tier' AS tier, request ->> 'renderQuality' AS renderQuality,
           count(*) AS generations, sum(json_array_length(images)) AS images,
@@ -77,12 +79,14 @@ export async function readMargin(
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
       )
       .bind(...place, from, to),
-    log
+    d1
       .prepare(
         `SELECT user_id AS userId, id AS generationId FROM (${rows} LIMIT 1 OFFSET ${MARGIN_ROWS - 1})`,
       )
       .bind(...place),
   ]);
-  const [next = null] = z.array(Place).parse(last?.results);
+  const [next = nextUserId === null ? null : { userId: nextUserId, generationId: "" }] = z
+    .array(Place)
+    .parse(last?.results);
   return { sold: z.array(SoldRow).parse(sums?.results), next };
 }

@@ -1,6 +1,7 @@
 import { isLive } from "../account/lifecycle.ts";
 import type { GenerationRecord } from "../account/views.ts";
 import type { Config } from "../config.ts";
+import type { LogEnv } from "../db/log.ts";
 import { leaveGate } from "../dispatch/client.ts";
 import { routesFor } from "../dispatch/routes.ts";
 import { isGenerationId } from "../id.ts";
@@ -23,7 +24,7 @@ export async function cancelGeneration(
   userId: string,
   id: string,
   livemode: boolean | null,
-  env: Pick<Env, "LOG" | "ACCOUNT" | "PROVIDER_GATE">,
+  env: LogEnv & Pick<Env, "ACCOUNT" | "PROVIDER_GATE">,
   config: Config,
 ): Promise<Cancellation> {
   if (!isGenerationId(id)) return { kind: "unknown" };

@@ -1,5 +1,6 @@
 import { isLive } from "../account/lifecycle.ts";
 import type { DeleteOutcome } from "../account/outcomes.ts";
+import type { LogEnv } from "../db/log.ts";
 import { isGenerationId } from "../id.ts";
 import { findGeneration } from "./read.ts";
 
@@ -13,7 +14,7 @@ export async function deleteGeneration(
   userId: string,
   id: string,
   livemode: boolean | null,
-  env: Pick<Env, "LOG" | "ACCOUNT">,
+  env: LogEnv & Pick<Env, "ACCOUNT">,
 ): Promise<DeleteOutcome> {
   if (!isGenerationId(id)) return "unknown";
   const account = env.ACCOUNT.getByName(userId);

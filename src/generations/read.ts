@@ -3,6 +3,7 @@ import { drizzle } from "drizzle-orm/d1";
 import { isLive, KEEP_MS, type Metadata } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
 import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
+import { type LogEnv, logOf, logShards } from "../db/log.ts";
 import { generations, generationsOf, testGenerations } from "../db/log-schema.ts";
 import { prepared } from "../db/prepared.ts";
 import { isGenerationId, lowestGenerationId } from "../id.ts";
@@ -11,6 +12,11 @@ import { scopedIdempotencyKey } from "./fingerprint.ts";
 /** The log did not respond to a read. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
+}
+
+/** Asks each database of the log for something harmless. @throws when one does not respond, or is not bound */
+export async function askLog(env: LogEnv): Promise<void> {
+  await Promise.all(logShards(env).map(({ d1 }) => d1.prepare("SELECT 1").run()));
 }
 
 /**
@@ -25,11 +31,11 @@ export async function findGeneration(
   id: string,
   livemode: boolean | null,
   now: number,
-  env: Pick<Env, "LOG" | "ACCOUNT">,
+  env: LogEnv & Pick<Env, "ACCOUNT">,
 ): Promise<GenerationDetail | null> {
   if (!isGenerationId(id)) return null;
   const inAccount = () => env.ACCOUNT.getByName(userId).detail(id);
-  const inLog = () => findLogged(env.LOG, userId, id, livemode);
+  const inLog = () => findLogged(logOf(env, userId), userId, id, livemode);
   const isRecent = id >= lowestGenerationId(now - KEEP_MS);
   const found = isRecent
     ? ((await inAccount()) ?? (await inLog()))
@@ -95,14 +101,14 @@ export async function listGenerations(
   filter: GenerationFilter,
   beforeId: string | null,
   limit: number,
-  env: Pick<Env, "LOG" | "ACCOUNT">,
+  env: LogEnv & Pick<Env, "ACCOUNT">,
 ): Promise<{ records: (GenerationRecord | GenerationDetail)[]; next: string | null }> {
   const { metadata, words, keyId } = filter;
   const isSearch = [metadata, words, keyId].some((part) => part !== undefined);
-  const sinceId = isSearch ? await lastOfWindow(env.LOG, userId, filter, beforeId) : undefined;
+  const sinceId = isSearch ? await lastOfWindow(logOf(env, userId), userId, filter, beforeId) : undefined;
   const bounded = sinceId === undefined ? filter : { ...filter, sinceId };
   const [logged, recent] = await Promise.all([
-    listLogged(env.LOG, userId, bounded, beforeId, limit + 1),
+    listLogged(logOf(env, userId), userId, bounded, beforeId, limit + 1),
     env.ACCOUNT.getByName(userId).generations(bounded, beforeId, limit + 1),
   ]);
   const byId = new Map([...recent, ...logged].map((record) => [record.id, record]));
@@ -142,7 +148,7 @@ export async function listDetails(
   filter: GenerationFilter,
   beforeId: string | null,
   limit: number,
-  env: Pick<Env, "LOG" | "ACCOUNT">,
+  env: LogEnv & Pick<Env, "ACCOUNT">,
 ): Promise<{ generations: GenerationDetail[]; next: string | null }> {
   const { records, next } = await listGenerations(userId, filter, beforeId, limit, env);
   const account = env.ACCOUNT.getByName(userId);

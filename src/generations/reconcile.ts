@@ -4,6 +4,7 @@ import type { Account } from "../account/account.ts";
 import { isLive, KEEP_MS } from "../account/lifecycle.ts";
 import type { EntriesSum } from "../account/store/ledger.ts";
 import { type GenerationRecord, recordOfRow } from "../account/views.ts";
+import { logOf } from "../db/log.ts";
 import { creditEntries, generationsOf } from "../db/log-schema.ts";
 import { users } from "../db/schema.ts";
 
@@ -46,7 +47,7 @@ const SURELY_KEPT_MS = KEEP_MS - 3_600_000;
  * an account has pruned (a day after their end) are compared only by their ledger entries.
  */
 export async function reconcile(env: Env, from: Cursor | null, repair: boolean, now: number): Promise<Page> {
-  const [db, logDb] = [drizzle(env.DB), drizzle(env.LOG)];
+  const db = drizzle(env.DB);
   const page = emptyPage();
   let cursor = from;
   for (let visited = 0; visited < ACCOUNTS_A_PAGE; visited++) {
@@ -57,7 +58,7 @@ export async function reconcile(env: Env, from: Cursor | null, repair: boolean, 
         : await userAfter(db, cursor?.userId ?? "");
     if (userId === null) return page;
     const afterId: string = cursor?.userId === userId ? cursor.generationId : "";
-    const last = await reconcileAccount(env, logDb, userId, afterId, room, repair, now, page);
+    const last = await reconcileAccount(env, userId, afterId, room, repair, now, page);
     cursor = { userId, generationId: last };
     if (page.checked.generations >= GENERATIONS_A_PAGE) break;
   }
@@ -71,10 +72,9 @@ export async function reconcile(env: Env, from: Cursor | null, repair: boolean, 
  */
 export async function reconcileUser(env: Env, userId: string, now: number): Promise<Discrepancy[]> {
   const page = emptyPage();
-  const logDb = drizzle(env.LOG);
   let afterId = "";
   for (let round = 0; round < USER_PAGES_MAX; round++) {
-    afterId = await reconcileAccount(env, logDb, userId, afterId, GENERATIONS_A_PAGE, false, now, page);
+    afterId = await reconcileAccount(env, userId, afterId, GENERATIONS_A_PAGE, false, now, page);
     if (afterId === "") break;
   }
   return page.differences;
@@ -100,7 +100,6 @@ async function userAfter(db: DrizzleD1Database, id: string): Promise<string | nu
  */
 async function reconcileAccount(
   env: Env,
-  logDb: DrizzleD1Database,
   userId: string,
   afterId: string,
   limit: number,
@@ -109,6 +108,7 @@ async function reconcileAccount(
   page: Page,
 ): Promise<string> {
   const account = env.ACCOUNT.getByName(userId);
+  const logDb = drizzle(logOf(env, userId));
   // Read before the account: its entries only grow, so a logged entry after its last one does not belong to it.
   const lastLoggedSeq = afterId === "" ? await lastSeqInLog(logDb, userId) : 0;
   const audit = await account.audit(afterId, limit);

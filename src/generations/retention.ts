@@ -4,6 +4,7 @@ import * as z from "zod";
 import { DELETED_AT_ONCE_MAX } from "../account/lifecycle.ts";
 import type { Config } from "../config.ts";
 import { readState, type State, writeState } from "../db/job-state.ts";
+import { shardOf } from "../db/log.ts";
 import { generationsOf } from "../db/log-schema.ts";
 import { lowestGenerationId } from "../id.ts";
 import { describe, log } from "../log.ts";
@@ -48,18 +49,19 @@ async function walk(
   let place = (await readState(env.DB, state)) ?? START;
   const removed = { generations: 0, rows: 0 };
   for (let page = 0; page < bounds.pages; page++) {
-    const { due, last } = await readPage(env.LOG, livemode, place, contentBefore, bounds);
+    const { d1, next } = shardOf(env, place.userId);
+    const { due, last } = await readPage(d1, livemode, place, contentBefore, bounds);
     await deleteAll(env, livemode, due);
     removed.generations += due.length;
-    if (rowsBefore !== null) removed.rows += await deleteRows(env.LOG, livemode, place, last, rowsBefore);
-    place = last ?? START;
+    if (rowsBefore !== null) removed.rows += await deleteRows(d1, livemode, place, last, rowsBefore);
+    place = last ?? { ...START, userId: next ?? "" };
     await writeState(env.DB, state, place);
-    if (last === null) break;
+    if (last === null && next === null) break;
   }
-  log("retention", { livemode, ...removed, is_at_end: place === START });
+  log("retention", { livemode, ...removed, is_at_end: place.userId === "" });
 }
 
-/** The next rows: those whose content is due for deletion, and the last one; null at the end of the log. */
+/** The next rows of a database: those whose content is due for deletion, and the last one; null at its end. */
 async function readPage(
   d1: D1Database,
   livemode: boolean,

@@ -4,6 +4,7 @@ import { readConfig } from "../config.ts";
 import { viewGates } from "../dispatch/client.ts";
 import { configuredGates, hasRoutes, routesFor } from "../dispatch/routes.ts";
 import { offeredModels } from "../generations/models.ts";
+import { askLog } from "../generations/read.ts";
 import { describe, log } from "../log.ts";
 import { withTimeout } from "../time.ts";
 import { booksBalance } from "../watch/sample.ts";
@@ -103,7 +104,7 @@ async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
   const [needed, others] = await Promise.all([
     verdictsOf({
       database: () => env.DB.prepare("SELECT 1").run(),
-      log: () => env.LOG.prepare("SELECT 1").run(),
+      log: () => askLog(env),
       images: () => env.IMAGES.head("health"),
       references: () => env.REFERENCES.head("health"),
       // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.

@@ -2,6 +2,7 @@ import { and, eq, gt, lt, sum } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { readConfig } from "../config.ts";
 import { readState } from "../db/job-state.ts";
+import { logShards } from "../db/log.ts";
 import { generationTotals } from "../db/log-schema.ts";
 import { incidents } from "../db/schema.ts";
 import { viewGates } from "../dispatch/client.ts";
@@ -64,9 +65,10 @@ async function openCircuitsOf(env: Env): Promise<Facts["openCircuits"]> {
   );
 }
 
-async function largestDatabase({ DB, LOG }: Env): Promise<Facts["database"]> {
-  const [main, log] = await Promise.all([sizeOf(DB), sizeOf(LOG)]);
-  return main > log ? { name: "DB", bytes: main } : { name: "LOG", bytes: log };
+async function largestDatabase(env: Env): Promise<Facts["database"]> {
+  const databases = [{ name: "DB", d1: env.DB }, ...logShards(env)];
+  const sizes = await Promise.all(databases.map(async ({ name, d1 }) => ({ name, bytes: await sizeOf(d1) })));
+  return sizes.reduce((largest, size) => (size.bytes >= largest.bytes ? size : largest));
 }
 
 /** The size of a database in bytes, which every answer of D1 states. */
@@ -83,8 +85,9 @@ async function countIncidents(d1: D1Database, kind: IncidentKind, since: number)
 }
 
 /** Deletes counts that no report shows any more. */
-export async function removeOldCounts({ DB, LOG }: Env, now: number): Promise<void> {
+export async function removeOldCounts(env: Env, now: number): Promise<void> {
   const before = now - COUNTS_KEPT_MS;
-  await drizzle(DB).delete(incidents).where(lt(incidents.startsAt, before));
-  await drizzle(LOG).delete(generationTotals).where(lt(generationTotals.startsAt, before));
+  await drizzle(env.DB).delete(incidents).where(lt(incidents.startsAt, before));
+  for (const { d1 } of logShards(env))
+    await drizzle(d1).delete(generationTotals).where(lt(generationTotals.startsAt, before));
 }

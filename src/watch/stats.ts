@@ -1,6 +1,7 @@
 import { gte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { readState } from "../db/job-state.ts";
+import { logShards } from "../db/log.ts";
 import { generationTotals } from "../db/log-schema.ts";
 import { incidents, purchases } from "../db/schema.ts";
 import type { Alert } from "./alerts.ts";
@@ -47,18 +48,18 @@ export type Stats = {
  * @param now milliseconds since 1970
  * @throws when a database does not respond
  */
-export async function readStats({ DB, LOG }: Env, window: Window, now: number): Promise<Stats> {
+export async function readStats(env: Env, window: Window, now: number): Promise<Stats> {
   const { lengthMs, stepMs } = WINDOWS[window];
   const from = Math.floor((now - lengthMs) / stepMs + 1) * stepMs;
-  const [generations, bought, counted, sweep, alerts] = await Promise.all([
-    readTotals(LOG, from, stepMs),
-    readPurchases(DB, from),
-    readIncidents(DB, from),
-    readState(DB, SWEEP),
-    readState(DB, ALERTS),
+  const [totals, bought, counted, sweep, alerts] = await Promise.all([
+    Promise.all(logShards(env).map(({ d1 }) => readTotals(d1, from, stepMs))),
+    readPurchases(env.DB, from),
+    readIncidents(env.DB, from),
+    readState(env.DB, SWEEP),
+    readState(env.DB, ALERTS),
   ]);
   return {
-    ...{ from, generations, purchases: bought, incidents: counted },
+    ...{ from, generations: addUp(totals.flat()), purchases: bought, incidents: counted },
     accounts: sweep?.swept ?? null,
     alerts: (alerts ?? []).filter(({ endedAt }) => endedAt === null),
   };
@@ -81,6 +82,30 @@ async function readTotals(d1: D1Database, from: number, stepMs: number): Promise
     .groupBy(startsAt, model, status, error)
     .orderBy(startsAt, model, status, error)
     .limit(ROWS_MAX);
+}
+
+/** One total for each step, model and outcome, in this order: several databases may have a part of it. */
+function addUp(parts: readonly GenerationTotal[]): GenerationTotal[] {
+  const keyOf = ({ startsAt, model, status, error }: GenerationTotal) =>
+    [String(startsAt).padStart(16), model, status, error].join(" ");
+  const sums = new Map<string, GenerationTotal>();
+  for (const part of parts) {
+    const sum = sums.get(keyOf(part));
+    sums.set(
+      keyOf(part),
+      sum === undefined
+        ? part
+        : {
+            ...part,
+            ...{ count: sum.count + part.count, images: sum.images + part.images },
+            creditsCharged: sum.creditsCharged + part.creditsCharged,
+            creditsRefunded: sum.creditsRefunded + part.creditsRefunded,
+            milliseconds: sum.milliseconds + part.milliseconds,
+          },
+    );
+  }
+  const sorted = [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.map(([, total]) => total).slice(0, ROWS_MAX);
 }
 
 async function readPurchases(d1: D1Database, from: number): Promise<Stats["purchases"]> {

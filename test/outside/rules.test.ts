@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bindingsApart, sharedResources } from "../../scripts/environments.mjs";
+import { bindingsApart, shardFaults, sharedResources } from "../../scripts/environments.mjs";
 import { findViolations } from "../../scripts/rules.mjs";
 
 /** Which folders may import which in the project below. */
@@ -197,4 +197,13 @@ it("lists the bindings that only one of staging and production has", () => {
   expect(bindingsApart(staging, { ...production, ai: { binding: "AI" } })).toEqual(["AI"]);
   expect(bindingsApart({ ...staging, ratelimits: [{ name: "GUARD" }] }, production)).toEqual(["GUARD"]);
   expect(bindingsApart(staging, { ...production, durable_objects: { bindings: [] } })).toEqual(["ACCOUNT"]);
+});
+
+it("lists the dates of LOG_SHARDS whose database is not bound", () => {
+  const d1_databases = ["DB", "LOG", "LOG_2"].map((binding) => ({ binding }));
+  expect(shardFaults({ d1_databases })).toEqual([]);
+  expect(shardFaults({ d1_databases, vars: { LOG_SHARDS: "2027-03-01" } })).toEqual([]);
+  expect(shardFaults({ d1_databases, vars: { LOG_SHARDS: "2027-03-01, 2027-09-01" } })).toEqual([
+    "LOG_SHARDS begins LOG_3 on 2027-09-01, which is not bound.",
+  ]);
 });

@@ -62,7 +62,7 @@ margin.get(
   }),
   async (c) => {
     const { from, to, cursor } = c.req.valid("query");
-    const { sold, next } = await readMargin(c.env.LOG, cursor, from, to);
+    const { sold, next } = await readMargin(c.env, cursor, from, to);
     const data = sold.map((row) => ({
       ...{ model: row.model, quality: row.tier, render_quality: row.renderQuality },
       ...{ generations: row.generations, images: row.images, credits: row.credits },
