@@ -1,6 +1,7 @@
 import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
 import type { SignedIn } from "../auth/sessions.ts";
+import { assetPath } from "./assets.ts";
 
 type Alternate = { lang: string; href: string };
 
@@ -51,11 +52,11 @@ const Document: FC<PageProps & { styles: string }> = ({
         {alternates.map((alternate) => (
           <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
         ))}
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/base.css" />
-        <link rel="stylesheet" href={`/assets/${styles}`} />
+        <link rel="icon" href={assetPath("icon.svg")} type="image/svg+xml" />
+        <link rel="stylesheet" href={assetPath("base.css")} />
+        <link rel="stylesheet" href={assetPath(styles)} />
         {scripts.map((name) => (
-          <script type="module" src={`/assets/${name}`} />
+          <script type="module" src={assetPath(name)} />
         ))}
         {refresh === undefined ? null : (
           <noscript>

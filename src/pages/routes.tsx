@@ -8,6 +8,7 @@ import { checkoutOrigin, stripeSettings } from "../billing/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { account } from "./account/routes.tsx";
+import { assets } from "./assets.ts";
 import { auth } from "./auth/routes.ts";
 import { discovery } from "./discovery.ts";
 import { guides } from "./docs/guide/routes.tsx";
@@ -32,6 +33,8 @@ pages.use(
     else if (c.res.headers.has("Set-Cookie")) c.res.headers.set("Cache-Control", "private, no-store");
   }),
 );
+
+pages.route("/", assets);
 
 /** Rejects every page while the site's origin is unknown: links, samples and mails would contain the caller's host. */
 pages.use(async (c, next) => {
