@@ -14,6 +14,8 @@ type PageProps = {
   scripts?: readonly string[] | undefined;
   /** Scheme and host of the site, for the preview that other sites show of a link. */
   origin?: string | undefined;
+  /** The Atom feed of the page. */
+  feed?: string | undefined;
   /** Seconds after which a browser without scripts reloads the page. */
   refresh?: number | undefined;
   children?: Child;
@@ -28,6 +30,7 @@ const Document: FC<PageProps & { styles: string }> = ({
   alternates = [],
   scripts = [],
   origin,
+  feed,
   refresh,
   children,
 }) => (
@@ -52,6 +55,7 @@ const Document: FC<PageProps & { styles: string }> = ({
         {alternates.map((alternate) => (
           <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
         ))}
+        {feed === undefined ? null : <link rel="alternate" type="application/atom+xml" href={feed} />}
         <link rel="icon" href={assetPath("icon.svg")} type="image/svg+xml" />
         <link rel="stylesheet" href={assetPath("base.css")} />
         <link rel="stylesheet" href={assetPath(styles)} />
@@ -80,12 +84,16 @@ const Brand: FC<{ href: string }> = ({ href }) => (
   </a>
 );
 
-type Words = Record<"skip" | "docs" | "reference" | "signIn" | "signUp" | "footer" | "main", string>;
+type Words = Record<
+  "skip" | "docs" | "reference" | "changelog" | "signIn" | "signUp" | "footer" | "main",
+  string
+>;
 
 const ENGLISH: Words = {
   skip: "Skip to content",
   docs: "Docs",
   reference: "API reference",
+  changelog: "Changelog",
   signIn: "Sign in",
   signUp: "Create an account",
   footer: "Prepaid credits. Failed images are refunded automatically.",
@@ -127,6 +135,11 @@ export const PublicPage: FC<
           <li>
             <a href="/docs/reference" hreflang="en">
               {words.reference}
+            </a>
+          </li>
+          <li>
+            <a href="/docs/changelog" hreflang="en">
+              {words.changelog}
             </a>
           </li>
           <li>
