@@ -3,6 +3,7 @@ import type { Model } from "../catalogue/model.ts";
 import { priceOf } from "../catalogue/models.ts";
 import { readConfig } from "../config.ts";
 import { offeredModels } from "../generations/models.ts";
+import { assetPath } from "./assets.ts";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
 import { formatCredits } from "./format.ts";
 import { PublicPage } from "./layout.tsx";
@@ -121,7 +122,7 @@ const TIERS = ["1K", "2K", "4K"] as const;
 const Picture = ({ file, prompt, eager = false }: { file: string; prompt: string; eager?: boolean }) => (
   <figure>
     <img
-      src={`/assets/pictures/${file}`}
+      src={assetPath(`pictures/${file}`)}
       alt={`Generated from the prompt: ${prompt}`}
       width={960}
       height={640}

@@ -1,6 +1,7 @@
 import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
 import type { SignedIn } from "../auth/sessions.ts";
+import { assetPath } from "./assets.ts";
 
 type Alternate = { lang: string; href: string };
 
@@ -13,6 +14,8 @@ type PageProps = {
   scripts?: readonly string[] | undefined;
   /** Scheme and host of the site, for the preview that other sites show of a link. */
   origin?: string | undefined;
+  /** The Atom feed of the page. */
+  feed?: string | undefined;
   /** Seconds after which a browser without scripts reloads the page. */
   refresh?: number | undefined;
   children?: Child;
@@ -27,6 +30,7 @@ const Document: FC<PageProps & { styles: string }> = ({
   alternates = [],
   scripts = [],
   origin,
+  feed,
   refresh,
   children,
 }) => (
@@ -51,11 +55,12 @@ const Document: FC<PageProps & { styles: string }> = ({
         {alternates.map((alternate) => (
           <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
         ))}
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/base.css" />
-        <link rel="stylesheet" href={`/assets/${styles}`} />
+        {feed === undefined ? null : <link rel="alternate" type="application/atom+xml" href={feed} />}
+        <link rel="icon" href={assetPath("icon.svg")} type="image/svg+xml" />
+        <link rel="stylesheet" href={assetPath("base.css")} />
+        <link rel="stylesheet" href={assetPath(styles)} />
         {scripts.map((name) => (
-          <script type="module" src={`/assets/${name}`} />
+          <script type="module" src={assetPath(name)} />
         ))}
         {refresh === undefined ? null : (
           <noscript>
@@ -79,12 +84,16 @@ const Brand: FC<{ href: string }> = ({ href }) => (
   </a>
 );
 
-type Words = Record<"skip" | "docs" | "reference" | "signIn" | "signUp" | "footer" | "main", string>;
+type Words = Record<
+  "skip" | "docs" | "reference" | "changelog" | "signIn" | "signUp" | "footer" | "main",
+  string
+>;
 
 const ENGLISH: Words = {
   skip: "Skip to content",
   docs: "Docs",
   reference: "API reference",
+  changelog: "Changelog",
   signIn: "Sign in",
   signUp: "Create an account",
   footer: "Prepaid credits. Failed images are refunded automatically.",
@@ -126,6 +135,11 @@ export const PublicPage: FC<
           <li>
             <a href="/docs/reference" hreflang="en">
               {words.reference}
+            </a>
+          </li>
+          <li>
+            <a href="/docs/changelog" hreflang="en">
+              {words.changelog}
             </a>
           </li>
           <li>

@@ -8,8 +8,10 @@ import { checkoutOrigin, stripeSettings } from "../billing/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
 import { account } from "./account/routes.tsx";
+import { assets } from "./assets.ts";
 import { auth } from "./auth/routes.ts";
 import { discovery } from "./discovery.ts";
+import { changelog } from "./docs/changelog/routes.tsx";
 import { guides } from "./docs/guide/routes.tsx";
 import { reference } from "./docs/reference/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
@@ -32,6 +34,8 @@ pages.use(
     else if (c.res.headers.has("Set-Cookie")) c.res.headers.set("Cache-Control", "private, no-store");
   }),
 );
+
+pages.route("/", assets);
 
 /** Rejects every page while the site's origin is unknown: links, samples and mails would contain the caller's host. */
 pages.use(async (c, next) => {
@@ -69,6 +73,7 @@ pages.route("/", landing);
 pages.route("/", discovery);
 pages.route("/", guides);
 pages.route("/", reference);
+pages.route("/", changelog);
 pages.route("/", auth);
 pages.route("/account", account);
 pages.route("/operator", operator);

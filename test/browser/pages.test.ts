@@ -55,6 +55,7 @@ describe.each([
   "/docs/reference/operator",
   "/docs/reference/operations",
   "/docs/reference/webhooks",
+  "/docs/changelog",
   "/sign-in",
   "/sign-in?next=/account",
   "/sign-up",

@@ -8,6 +8,7 @@ export const english: Guide = {
     skip: "Skip to content",
     docs: "Docs",
     reference: "API reference",
+    changelog: "Changelog",
     signIn: "Sign in",
     signUp: "Create an account",
     footer: "Prepaid credits. Failed images are refunded automatically.",

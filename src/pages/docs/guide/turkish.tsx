@@ -8,6 +8,7 @@ export const turkish: Guide = {
     skip: "İçeriğe geç",
     docs: "Belgeler",
     reference: "API başvurusu",
+    changelog: "Değişiklikler",
     signIn: "Giriş yap",
     signUp: "Hesap aç",
     footer: "Ön ödemeli kredi. Teslim edilmeyenin kredisi kendiliğinden iade edilir.",
