@@ -1,3 +1,5 @@
+import { textOf } from "./texts.js";
+
 // A browser may keep a page in memory and show it again on Back, so remove the key, which is shown only once.
 addEventListener("pagehide", () => {
   for (const secret of document.querySelectorAll("output")) secret.textContent = "";
@@ -23,8 +25,8 @@ document.addEventListener("click", async ({ target }) => {
   const isCopied = await copy(text);
   const label = [...button.childNodes];
   button.dataset["copied"] = "";
-  button.textContent = isCopied ? "✓" : "Not copied";
-  announcer.textContent = isCopied ? "Copied" : "Not copied";
+  button.textContent = isCopied ? "✓" : textOf("notCopied");
+  announcer.textContent = textOf(isCopied ? "copied" : "notCopied");
   setTimeout(() => {
     button.replaceChildren(...label);
     announcer.textContent = "";

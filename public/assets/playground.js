@@ -9,6 +9,7 @@ import {
 import { fillSamples, preview } from "./playground/preview.js";
 import { addImage, startReferences, uploadsEnded } from "./playground/references.js";
 import { follow, linkTo, renderedStart, showSending, storedStart, storeStart } from "./playground/stage.js";
+import { textOf } from "./texts.js";
 import { backOff, pause } from "./wait.js";
 
 /**
@@ -112,12 +113,10 @@ async function generate(form, stage) {
     const answer = await send(form, fieldsOf(form));
     if (answer === null) {
       showBefore();
-      showErrors(form, {
-        form: "No response. Send the form again: unless you change it, it is charged once.",
-      });
+      showErrors(form, { form: textOf("noResponse") });
       form
         .querySelector("[data-form-error] .notice")
-        ?.append(linkTo("/account/generations", "See your images"));
+        ?.append(linkTo("/account/generations", textOf("seeImages")));
       return;
     }
     if ("errors" in answer) {

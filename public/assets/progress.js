@@ -1,3 +1,4 @@
+import { textOf } from "./texts.js";
 import { waitForEnd } from "./wait.js";
 
 /** Shows the progress of a generation on its page, and reloads the page at the end. */
@@ -11,12 +12,13 @@ if (progress instanceof HTMLElement) {
     progress.dataset["progress"] ?? "",
     (state) => {
       const began = Number(progress.dataset["began"]);
-      if (seconds) seconds.textContent = `${Math.max(0, Math.floor((Date.now() - began) / 1000))} s`;
-      if (status) status.textContent = state.status === "queued" ? "Queued" : "Generating";
+      const passed = Math.max(0, Math.floor((Date.now() - began) / 1000));
+      if (seconds) seconds.textContent = textOf("seconds", { seconds: String(passed) });
+      if (status) status.textContent = textOf(state.status === "queued" ? "queued" : "generating");
       if (state.status !== "queued") cancel?.remove();
     },
     () => {
-      if (seconds) seconds.textContent = "No connection. Retrying…";
+      if (seconds) seconds.textContent = textOf("retrying");
     },
   );
   if (ended) location.reload();

@@ -1,5 +1,7 @@
+import { language } from "./texts.js";
+
 /** Shows times in the reader's time zone. The server renders them in UTC, which stays as the title. */
-const TIME = new Intl.DateTimeFormat("en-GB", {
+const TIME = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
   day: "numeric",
   month: "short",
   year: "numeric",

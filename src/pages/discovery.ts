@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { CHANGELOG_PATH } from "./docs/changelog/routes.tsx";
-import { GUIDES } from "./docs/guide/routes.tsx";
 import { REFERENCE_PATHS } from "./docs/reference/routes.tsx";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
+import { LANGUAGES } from "./texts/language.ts";
 
 /** What search engines and browsers ask every site for. */
 export const discovery = new Hono<PagesEnv>();
@@ -10,7 +10,7 @@ export const discovery = new Hono<PagesEnv>();
 /** RFC 9309. Pages of an account need a session; the API is for programs. */
 discovery.get("/robots.txt", (c) => {
   cachePublicly(c);
-  const closed = ["/account", "/operator", "/api/", "/openai/", "/images/", "/mcp"].map(
+  const closed = ["/account", "/operator", "/language/", "/api/", "/openai/", "/images/", "/mcp"].map(
     (path) => `Disallow: ${path}`,
   );
   return c.text(["User-agent: *", ...closed, "", `Sitemap: ${siteOrigin(c)}/sitemap.xml`, ""].join("\n"));
@@ -19,7 +19,8 @@ discovery.get("/robots.txt", (c) => {
 /** https://www.sitemaps.org/protocol.html */
 discovery.get("/sitemap.xml", (c) => {
   cachePublicly(c);
-  const paths = ["/", ...GUIDES.map(({ path }) => path), ...REFERENCE_PATHS, CHANGELOG_PATH];
+  const localized = LANGUAGES.flatMap((texts) => Object.values(texts.paths));
+  const paths = [...localized, ...REFERENCE_PATHS, CHANGELOG_PATH];
   const urls = paths.map((path) => `<url><loc>${siteOrigin(c)}${path}</loc></url>`);
   const namespace = "http://www.sitemaps.org/schemas/sitemap/0.9";
   const sitemap = `<?xml version="1.0" encoding="UTF-8"?><urlset xmlns="${namespace}">${urls.join("")}</urlset>`;

@@ -4,11 +4,12 @@ import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
 import { chooseMailer } from "../mailer.ts";
 import { publicOrigin } from "../origin.ts";
+import type { Texts } from "./texts/english.tsx";
 
 /** Hono's type parameter for the pages. `sessions` and `signedIn` are set on the account's pages only. */
 export type PagesEnv = {
   Bindings: Env;
-  Variables: AppEnv["Variables"] & { sessions: Sessions; signedIn: SignedIn };
+  Variables: AppEnv["Variables"] & { texts: Texts; sessions: Sessions; signedIn: SignedIn };
 };
 
 /** Scheme and host of the site. @throws {ConfigError} without PUBLIC_BASE_URL, except on a loopback host */
@@ -33,7 +34,7 @@ export async function openRequestSessions(c: Context<PagesEnv>): Promise<Session
     },
     c.req.raw,
   );
-  if (!sessions) throw new PageError(503, "Sign-in is not configured: this server has no AUTH_SECRET.");
+  if (!sessions) throw new PageError(503, c.get("texts").errors.notConfigured);
   return sessions;
 }
 

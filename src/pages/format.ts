@@ -1,59 +1,43 @@
-const DATE = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric",
-  month: "short",
-  year: "numeric",
-  timeZone: "UTC",
-});
-const TIME = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric",
-  month: "short",
-  year: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  timeZone: "UTC",
-});
-const NUMBER = new Intl.NumberFormat("en");
+/**
+ * How a language writes numbers, dates and money.
+ * @param locale of numbers and money
+ * @param dates locale of dates
+ */
+export function formatsIn(locale: string, dates: string) {
+  const whole = new Intl.NumberFormat(locale);
+  const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const day = { day: "numeric", month: "short", timeZone: "UTC" } as const;
+  const date = new Intl.DateTimeFormat(dates, { ...day, year: "numeric" });
+  const dayOfYear = new Intl.DateTimeFormat(dates, day);
+  const time = new Intl.DateTimeFormat(dates, {
+    ...day,
+    ...{ year: "numeric", hour: "2-digit", minute: "2-digit" },
+  });
+  return {
+    /** "1,200" */
+    number: (value: number) => whole.format(value),
+    /** "22 Nov 2026". @param milliseconds since 1970 */
+    date: (milliseconds: number) => date.format(milliseconds),
+    /** "22 Nov". @param milliseconds since 1970 */
+    dayOfYear: (milliseconds: number) => dayOfYear.format(milliseconds),
+    /** "22 Nov 2026, 14:05 UTC". @param milliseconds since 1970 */
+    time: (milliseconds: number) => `${time.format(milliseconds)} UTC`,
+    /** "$5.00". @param amount in the smallest unit of the currency, such as cents */
+    money: (amount: number, currency: string) => {
+      const format = new Intl.NumberFormat(locale, { style: "currency", currency });
+      return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 0));
+    },
+    /** "1.4 MB" */
+    bytes: (bytes: number) =>
+      bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${tenths.format(bytes / 1_000_000)} MB`,
+  };
+}
+
 const DAY_MS = 86_400_000;
 
-/** "22 Nov 2026" */
-export function formatDate(milliseconds: number): string {
-  return DATE.format(milliseconds);
-}
-
-/** "22 Nov 2026, 14:05 UTC" */
-export function formatTime(milliseconds: number): string {
-  return `${TIME.format(milliseconds)} UTC`;
-}
-
-/** "1,200" */
-export function formatNumber(value: number): string {
-  return NUMBER.format(value);
-}
-
-/** "$5.00". @param amount in the smallest unit of the currency, such as cents */
-export function formatMoney(amount: number, currency: string): string {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency });
-  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 0));
-}
-
-/** "1 credit", "8 credits" */
-export function formatCredits(credits: number): string {
-  return counted(credits, "credit");
-}
-
-export function counted(count: number, noun: string): string {
-  return `${formatNumber(count)} ${noun}${Math.abs(count) === 1 ? "" : "s"}`;
-}
-
-/** "in 12 days", "within a day" */
-export function formatUntil(milliseconds: number, now: number): string {
-  const days = Math.round((milliseconds - now) / DAY_MS);
-  return days < 1 ? "within a day" : `in ${counted(days, "day")}`;
-}
-
-/** "1.4 MB" */
-export function formatBytes(bytes: number): string {
-  return bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+/** The whole days from one time to another, rounded. */
+export function daysBetween(now: number, milliseconds: number): number {
+  return Math.round((milliseconds - now) / DAY_MS);
 }
 
 const FILE_WORDS_MAX = 60;

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../auth/settings.ts";
 import { readBodyText, type TextLimits } from "../text.ts";
 import { PageError, type PagesEnv } from "./env.ts";
+import type { Texts } from "./texts/english.tsx";
 
 export const FORM_LIMITS: TextLimits = {
   /** Fits a prompt of 32,000 characters, each up to 12 bytes in a form's encoding, and the other fields. */
@@ -23,9 +24,9 @@ export async function readForm(
   limits: TextLimits = FORM_LIMITS,
 ): Promise<Map<string, string>> {
   if (!/^application\/x-www-form-urlencoded\b/i.test(c.req.header("Content-Type") ?? "")) {
-    throw new PageError(400, "This page accepts only form submissions.");
+    throw new PageError(400, c.get("texts").errors.notAForm);
   }
-  const text = await readText(c.req.raw, limits);
+  const text = await readText(c, limits);
   const fields = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) {
     if (!fields.has(name)) fields.set(name, value);
@@ -33,21 +34,22 @@ export async function readForm(
   return fields;
 }
 
-async function readText(request: Request, limits: TextLimits): Promise<string> {
-  const body = await readBodyText(request, limits);
+async function readText(c: Context<PagesEnv>, limits: TextLimits): Promise<string> {
+  const body = await readBodyText(c.req.raw, limits);
+  const { errors } = c.get("texts");
   switch (body.kind) {
     case "text":
       return body.text;
     case "empty":
       return "";
     case "too_large":
-      throw new PageError(413, "The form is too large.");
+      throw new PageError(413, errors.formTooLarge);
     case "too_slow":
-      throw new PageError(400, "The form took too long to arrive. Send it again.");
+      throw new PageError(400, errors.formTooSlow);
     case "encoded":
     case "not_utf8":
     case "broken":
-      throw new PageError(400, "The form could not be read.");
+      throw new PageError(400, errors.formUnreadable);
   }
 }
 
@@ -71,13 +73,10 @@ export function readEmail(text: string): string | null {
 }
 
 /** The error of a new password, or null. Only its length is checked (NIST SP 800-63B, 3.1.1). */
-export function passwordFault(password: string): string | null {
+export function passwordFault(password: string, { auth }: Texts): string | null {
   const { length } = [...password];
-  if (length < PASSWORD_LENGTH_MIN)
-    return `The password must have at least ${PASSWORD_LENGTH_MIN} characters.`;
-  if (password.length > PASSWORD_LENGTH_MAX) {
-    return `The password must have at most ${PASSWORD_LENGTH_MAX} characters.`;
-  }
+  if (length < PASSWORD_LENGTH_MIN) return auth.passwordShort(PASSWORD_LENGTH_MIN);
+  if (password.length > PASSWORD_LENGTH_MAX) return auth.passwordLong(PASSWORD_LENGTH_MAX);
   return null;
 }
 

@@ -2,14 +2,16 @@ import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
 import type { SignedIn } from "../auth/sessions.ts";
 import { assetPath } from "./assets.ts";
-
-type Alternate = { lang: string; href: string };
+import { english, type Texts } from "./texts/english.tsx";
+import { LANGUAGES, TextsProvider, useTexts } from "./texts/language.ts";
 
 type PageProps = {
   title: string;
-  lang?: string | undefined;
+  /** The texts of the page, in its language. */
+  texts: Texts;
   description?: string | undefined;
-  alternates?: readonly Alternate[] | undefined;
+  /** Which of {@link Texts.paths} this page is, if it is one. */
+  localized?: keyof Texts["paths"] | undefined;
   /** File names of our scripts. Every page works without them. */
   scripts?: readonly string[] | undefined;
   /** Scheme and host of the site, for the preview that other sites show of a link. */
@@ -25,18 +27,18 @@ type PageProps = {
 const Document: FC<PageProps & { styles: string }> = ({
   title,
   styles,
-  lang = "en",
+  texts,
   description,
-  alternates = [],
+  localized,
   scripts = [],
   origin,
   feed,
   refresh,
   children,
 }) => (
-  <>
+  <TextsProvider value={texts}>
     {raw("<!doctype html>")}
-    <html lang={lang}>
+    <html lang={texts.lang}>
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -52,13 +54,16 @@ const Document: FC<PageProps & { styles: string }> = ({
             <meta name="twitter:card" content="summary_large_image" />
           </>
         )}
-        {alternates.map((alternate) => (
-          <link rel="alternate" hreflang={alternate.lang} href={alternate.href} />
-        ))}
+        {localized === undefined || origin === undefined
+          ? null
+          : [...LANGUAGES, { lang: "x-default", paths: english.paths }].map(({ lang, paths }) => (
+              <link rel="alternate" hreflang={lang} href={`${origin}${paths[localized]}`} />
+            ))}
         {feed === undefined ? null : <link rel="alternate" type="application/atom+xml" href={feed} />}
         <link rel="icon" href={assetPath("icon.svg")} type="image/svg+xml" />
         <link rel="stylesheet" href={assetPath("base.css")} />
         <link rel="stylesheet" href={assetPath(styles)} />
+        {scripts.length === 0 ? null : <ScriptTexts />}
         {scripts.map((name) => (
           <script type="module" src={assetPath(name)} />
         ))}
@@ -70,8 +75,25 @@ const Document: FC<PageProps & { styles: string }> = ({
       </head>
       <body>{children}</body>
     </html>
-  </>
+  </TextsProvider>
 );
+
+/** The texts of the scripts as data, which the policy allows: browsers do not run it. */
+const ScriptTexts: FC = () => (
+  <script type="application/json" id="texts">
+    {raw(JSON.stringify(useTexts().scripts).replaceAll("<", "\\u003c"))}
+  </script>
+);
+
+/** Links to this page in the other languages. */
+const Languages: FC = () => {
+  const { lang } = useTexts();
+  return LANGUAGES.filter((other) => other.lang !== lang).map((other) => (
+    <a href={`/language/${other.lang}`} lang={other.lang} hreflang={other.lang} rel="nofollow">
+      {other.name}
+    </a>
+  ));
+};
 
 const Brand: FC<{ href: string }> = ({ href }) => (
   <a class="brand" href={href}>
@@ -84,62 +106,77 @@ const Brand: FC<{ href: string }> = ({ href }) => (
   </a>
 );
 
-type Words = Record<
-  "skip" | "docs" | "reference" | "changelog" | "signIn" | "signUp" | "footer" | "main",
-  string
->;
-
-const ENGLISH: Words = {
-  skip: "Skip to content",
-  docs: "Docs",
-  reference: "API reference",
-  changelog: "Changelog",
-  signIn: "Sign in",
-  signUp: "Create an account",
-  footer: "Prepaid credits. Failed images are refunded automatically.",
-  main: "Main",
+type PublicProps = PageProps & {
+  /** Without the button that leads to sign-up. */
+  plain?: boolean | undefined;
+  /** Whether the page is in one language only. */
+  isOneLanguage?: boolean | undefined;
 };
 
-/** The frame of public pages. They are the same for everyone, so that they can be cached. */
-export const PublicPage: FC<
-  PageProps & { words?: Words | undefined; docsHref?: string | undefined; plain?: boolean | undefined }
-> = ({ words = ENGLISH, docsHref = "/docs", plain = false, children, ...document }) => (
+/** The frame of public pages. */
+export const PublicPage: FC<PublicProps> = ({ children, plain, isOneLanguage, ...document }) => (
   <Document styles="public.css" {...document}>
-    <a class="skip" href="#main">
-      {words.skip}
-    </a>
-    <header class="top">
-      <div class="wrap top-row">
-        <Brand href="/" />
-        <nav class="top-nav" aria-label={words.main}>
-          <a href={docsHref}>{words.docs}</a>
-          <a href="/sign-in">{words.signIn}</a>
-          {plain ? null : (
-            <a class="button small" href="/sign-up">
-              {words.signUp}
-            </a>
-          )}
-        </nav>
-      </div>
-    </header>
+    <PublicHeader plain={plain} isOneLanguage={isOneLanguage} />
     <main id="main" tabindex={-1}>
       {children}
     </main>
+    <PublicFooter />
+  </Document>
+);
+
+const PublicHeader: FC<Pick<PublicProps, "plain" | "isOneLanguage">> = ({
+  plain = false,
+  isOneLanguage = false,
+}) => {
+  const { lang, frame, paths } = useTexts();
+  return (
+    <>
+      <Skip />
+      <header class="top">
+        <div class="wrap top-row">
+          <Brand href={paths.home} />
+          <nav class="top-nav" aria-label={frame.main}>
+            <a href={paths.guide}>{frame.docs}</a>
+            {isOneLanguage ? null : <Languages />}
+            <a href={authHref("/sign-in", lang)}>{frame.signIn}</a>
+            {plain ? null : (
+              <a class="button small" href={authHref("/sign-up", lang)}>
+                {frame.signUp}
+              </a>
+            )}
+          </nav>
+        </div>
+      </header>
+    </>
+  );
+};
+
+/**
+ * The address of sign-in or sign-up, for links from pages that have an address for each language. They go on in that
+ * language; those in English go on in the visitor's own.
+ */
+export function authHref(path: "/sign-in" | "/sign-up", lang: string): string {
+  return lang === english.lang ? path : `/language/${lang}?next=${path}`;
+}
+
+const PublicFooter: FC = () => {
+  const { frame, paths } = useTexts();
+  return (
     <footer class="foot">
       <div class="wrap">
-        <p>{words.footer}</p>
+        <p>{frame.footer}</p>
         <ul>
           <li>
-            <a href={docsHref}>{words.docs}</a>
+            <a href={paths.guide}>{frame.docs}</a>
           </li>
           <li>
             <a href="/docs/reference" hreflang="en">
-              {words.reference}
+              {frame.reference}
             </a>
           </li>
           <li>
             <a href="/docs/changelog" hreflang="en">
-              {words.changelog}
+              {frame.changelog}
             </a>
           </li>
           <li>
@@ -151,17 +188,19 @@ export const PublicPage: FC<
         </ul>
       </div>
     </footer>
-  </Document>
+  );
+};
+
+const Skip: FC = () => (
+  <a class="skip" href="#main">
+    {useTexts().frame.skip}
+  </a>
 );
 
-export type { Words as PublicWords };
-
-/** The frame of the operator's pages. */
-export const OperatorPage: FC<PageProps> = ({ children, ...document }) => (
-  <Document styles="account.css" {...document}>
-    <a class="skip" href="#main">
-      {ENGLISH.skip}
-    </a>
+/** The frame of the operator's pages, which are in English. */
+export const OperatorPage: FC<Omit<PageProps, "texts">> = ({ children, ...document }) => (
+  <Document styles="account.css" texts={english} {...document}>
+    <Skip />
     <header class="top">
       <div class="wrap top-row">
         <Brand href="/operator" />
@@ -174,18 +213,18 @@ export const OperatorPage: FC<PageProps> = ({ children, ...document }) => (
 );
 
 const ACCOUNT_PAGES = [
-  ["/account", "Overview"],
-  ["/account/playground", "Playground"],
-  ["/account/generations", "Images"],
-  ["/account/keys", "API keys"],
-  ["/account/credits", "Credits"],
-  ["/account/settings", "Settings"],
-] as const;
+  ["/account", "overview"],
+  ["/account/playground", "playground"],
+  ["/account/generations", "images"],
+  ["/account/keys", "keys"],
+  ["/account/credits", "credits"],
+  ["/account/settings", "settings"],
+] as const satisfies readonly (readonly [string, keyof Texts["frame"]])[];
 
-export type AccountPath = (typeof ACCOUNT_PAGES)[number][0];
+type AccountProps = { at?: (typeof ACCOUNT_PAGES)[number][0] | undefined; signedIn: SignedIn };
 
 /** The frame of the account's pages. */
-export const AccountPage: FC<PageProps & { at?: AccountPath; signedIn: SignedIn }> = ({
+export const AccountPage: FC<PageProps & AccountProps> = ({
   at,
   signedIn,
   children,
@@ -199,31 +238,40 @@ export const AccountPage: FC<PageProps & { at?: AccountPath; signedIn: SignedIn 
     scripts={[...scripts, "times.js"]}
     {...document}
   >
-    <a class="skip" href="#main">
-      {ENGLISH.skip}
-    </a>
+    <Skip />
+    <AccountHeader at={at} signedIn={signedIn} />
+    <main id="main" class="wrap account" tabindex={-1}>
+      {children}
+    </main>
+  </Document>
+);
+
+const AccountHeader: FC<AccountProps> = ({ at, signedIn }) => {
+  const { frame, paths } = useTexts();
+  return (
     <header class="top">
       <div class="wrap top-row">
         <Brand href="/account" />
         <div class="top-nav">
-          <a href="/docs">{ENGLISH.docs}</a>
+          <a href={paths.guide}>{frame.docs}</a>
+          <Languages />
           <span class="who" title={signedIn.email}>
             {signedIn.email}
           </span>
           <form method="post" action="/sign-out">
             <button class="link" type="submit">
-              Sign out
+              {frame.signOut}
             </button>
           </form>
         </div>
       </div>
-      <nav class="tabs" aria-label="Account">
+      <nav class="tabs" aria-label={frame.account}>
         <div class="wrap">
           <ul>
             {ACCOUNT_PAGES.map(([href, name]) => (
               <li>
                 <a href={href} aria-current={href === at ? "page" : undefined}>
-                  {name}
+                  {frame[name]}
                 </a>
               </li>
             ))}
@@ -231,25 +279,24 @@ export const AccountPage: FC<PageProps & { at?: AccountPath; signedIn: SignedIn 
         </div>
       </nav>
     </header>
-    <main id="main" class="wrap account" tabindex={-1}>
-      {children}
-    </main>
-  </Document>
-);
+  );
+};
 
-/** A page with a message. @param signedIn the user, if the page is one of the account's */
-export const MessagePage: FC<{ title: string; signedIn?: SignedIn | undefined; children?: Child }> = ({
-  title,
-  signedIn,
-  children,
-}) =>
+type MessageProps = Pick<PageProps, "title" | "texts"> & {
+  /** The user, if the page is one of the account's. */
+  signedIn?: SignedIn | undefined;
+  children?: Child;
+};
+
+/** A page with a message. */
+export const MessagePage: FC<MessageProps> = ({ title, texts, signedIn, children }) =>
   signedIn ? (
-    <AccountPage title={title} signedIn={signedIn}>
+    <AccountPage title={title} texts={texts} signedIn={signedIn}>
       <h1>{title}</h1>
       {children}
     </AccountPage>
   ) : (
-    <PublicPage title={`${title} · GPT Image Hub`}>
+    <PublicPage title={`${title} · GPT Image Hub`} texts={texts}>
       <div class="wrap narrow">
         <h1>{title}</h1>
         {children}

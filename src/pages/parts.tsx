@@ -2,8 +2,9 @@ import type { Child, FC } from "hono/jsx";
 import type { GenerationDetail } from "../account/views.ts";
 import type { Config } from "../config.ts";
 import { type RenditionEdge, renditionKey } from "../images/keys.ts";
-import { excerptOf, formatDate, formatTime } from "./format.ts";
+import { excerptOf } from "./format.ts";
 import type { FormErrors } from "./forms.ts";
+import { useTexts } from "./texts/language.ts";
 
 /** How much of a prompt a tile shows, in characters, and how much names it for screen readers. */
 const PROMPT_SHOWN = 140;
@@ -62,12 +63,12 @@ export const FormError: FC<{ errors?: FormErrors | undefined }> = ({ errors = {}
   ) : null;
 
 export const Time: FC<{ at: number }> = ({ at }) => (
-  <time datetime={new Date(at).toISOString()}>{formatTime(at)}</time>
+  <time datetime={new Date(at).toISOString()}>{useTexts().format.time(at)}</time>
 );
 
 /** A date without the time of day. */
 export const Day: FC<{ at: number }> = ({ at }) => (
-  <time datetime={new Date(at).toISOString().slice(0, 10)}>{formatDate(at)}</time>
+  <time datetime={new Date(at).toISOString().slice(0, 10)}>{useTexts().format.date(at)}</time>
 );
 
 /** Makes an element that scrolls reachable by keyboard. */
@@ -76,15 +77,10 @@ export function scrolls(label: string) {
 }
 
 /** A code sample. Its copy button is hidden where scripts do not run. */
-export const Code: FC<{ text: string; label: string; id?: string; copy?: string | undefined }> = ({
-  text,
-  label,
-  id,
-  copy = "Copy",
-}) => (
+export const Code: FC<{ text: string; label: string; id?: string }> = ({ text, label, id }) => (
   <div class="code">
     <button class="copy" type="button" data-copy>
-      {copy}
+      {useTexts().copy}
     </button>
     <pre {...scrolls(label)}>
       <code id={id}>{text}</code>
@@ -106,9 +102,8 @@ export const CodeTabs: FC<{
   id: string;
   legend: string;
   label: string;
-  copy?: string | undefined;
   samples: Samples;
-}> = ({ id, legend, label, copy, samples }) => (
+}> = ({ id, legend, label, samples }) => (
   <div class="samples">
     <fieldset class="code-tabs">
       <legend class="unseen">{legend}</legend>
@@ -121,22 +116,14 @@ export const CodeTabs: FC<{
     </fieldset>
     {samples.map(([language, text]) => (
       <div class="sample" data-language={language}>
-        <Code label={`${label}: ${LANGUAGES[language]}`} text={text} id={`${id}-${language}`} copy={copy} />
+        <Code label={`${label}: ${LANGUAGES[language]}`} text={text} id={`${id}-${language}`} />
       </div>
     ))}
   </div>
 );
 
-const STATUS_WORDS = {
-  queued: "Queued",
-  processing: "Generating",
-  succeeded: "Ready",
-  failed: "Failed",
-  canceled: "Canceled",
-} as const;
-
 export const Status: FC<{ status: GenerationDetail["status"] }> = ({ status }) => (
-  <span class={`status ${status}`}>{STATUS_WORDS[status]}</span>
+  <span class={`status ${status}`}>{useTexts().status[status]}</span>
 );
 
 export function imageSource(config: Config, key: string): string {
@@ -151,27 +138,30 @@ export function renditionSource(key: string, edge: RenditionEdge): string {
 type GalleryProps = { generations: readonly GenerationDetail[]; isSelectable?: boolean };
 
 /** Generations as tiles, each with its first image. The script `live.js` keeps them up to date. */
-export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false }) => (
-  <ul class="gallery" id="gallery" data-live>
-    {generations.map((generation) => (
-      <li id={generation.id} data-status={generation.status}>
-        <a href={`/account/generations/${generation.id}`}>
-          <Tile generation={generation} />
-          <span class="tile-words">
-            <span class="prompt">{excerptOf(generation.request.prompt, PROMPT_SHOWN)}</span>
-            <Time at={generation.createdAt} />
-          </span>
-        </a>
-        {isSelectable && generation.images.length > 0 ? (
-          <label class="select">
-            <input type="checkbox" name="id" value={generation.id} />
-            <span class="unseen">Select {excerptOf(generation.request.prompt, LABEL_SHOWN)}</span>
-          </label>
-        ) : null}
-      </li>
-    ))}
-  </ul>
-);
+export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false }) => {
+  const { parts } = useTexts();
+  return (
+    <ul class="gallery" id="gallery" data-live>
+      {generations.map((generation) => (
+        <li id={generation.id} data-status={generation.status}>
+          <a href={`/account/generations/${generation.id}`}>
+            <Tile generation={generation} />
+            <span class="tile-words">
+              <span class="prompt">{excerptOf(generation.request.prompt, PROMPT_SHOWN)}</span>
+              <Time at={generation.createdAt} />
+            </span>
+          </a>
+          {isSelectable && generation.images.length > 0 ? (
+            <label class="select">
+              <input type="checkbox" name="id" value={generation.id} />
+              <span class="unseen">{parts.select(excerptOf(generation.request.prompt, LABEL_SHOWN))}</span>
+            </label>
+          ) : null}
+        </li>
+      ))}
+    </ul>
+  );
+};
 
 const Tile: FC<{ generation: GenerationDetail }> = ({ generation: { images, status } }) => {
   const [first] = images;
@@ -215,20 +205,20 @@ export const NoCredits: FC<{ credits: number; email: string; sells: boolean }> =
   credits,
   email,
   sells,
-}) =>
-  credits > 0 ? null : (
+}) => {
+  const { parts, paths } = useTexts();
+  return credits > 0 ? null : (
     <div class="notice">
       <p>
-        <strong>You have no credits.</strong>{" "}
-        {sells ? (
-          <a href="/account/credits#packs">Buy a credit pack</a>
-        ) : (
-          `Contact support to add credits to ${email}`
-        )}{" "}
-        to generate images. Meanwhile, create an API key or read <a href="/docs">the documentation</a>.
+        <strong>{parts.noCredits}</strong>{" "}
+        {parts.noCreditsHow(
+          sells ? <a href="/account/credits#packs">{parts.buyPack}</a> : parts.contactSupport(email),
+          <a href={paths.guide}>{parts.theDocumentation}</a>,
+        )}
       </p>
     </div>
   );
+};
 
 /** The text of a heading, as a link to it. */
 export const Anchor: FC<{ id: string; name: string }> = ({ id, name }) => <a href={`#${id}`}>{name}</a>;

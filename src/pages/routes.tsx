@@ -18,9 +18,13 @@ import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
 import { MessagePage } from "./layout.tsx";
 import { operator } from "./operator/routes.tsx";
+import type { Texts } from "./texts/english.tsx";
+import { language, withTexts } from "./texts/language.ts";
 
 /** The website. Every page works without scripts, and its policy loads nothing from other sites. */
 export const pages = new Hono<PagesEnv>();
+
+pages.use(withTexts);
 
 pages.use(
   createMiddleware<PagesEnv>(async (c, next) => {
@@ -28,7 +32,7 @@ pages.use(
     const wantsPage = c.req.header("Accept")?.includes("text/html");
     if (wantsPage && (c.res.status === 404 || c.res.status === 405) && !isHtml(c.res)) {
       c.res = undefined;
-      c.res = await c.html(<NotFound signedIn={signedInOf(c)} />, 404);
+      c.res = await c.html(<NotFound texts={c.get("texts")} signedIn={signedInOf(c)} />, 404);
     }
     if (isHtml(c.res)) await setHeaders(c);
     else if (c.res.headers.has("Set-Cookie")) c.res.headers.set("Cache-Control", "private, no-store");
@@ -64,13 +68,14 @@ pages.on(
     const own = [new URL(c.req.url).origin, siteOrigin(c)];
     const trusted =
       origin === undefined ? c.req.header("Sec-Fetch-Site") === "same-origin" : own.includes(origin);
-    if (!trusted) throw new PageError(403, "This form was sent from another site.");
+    if (!trusted) throw new PageError(403, c.get("texts").errors.otherSite);
     await next();
   },
 );
 
 pages.route("/", landing);
 pages.route("/", discovery);
+pages.route("/", language);
 pages.route("/", guides);
 pages.route("/", reference);
 pages.route("/", changelog);
@@ -78,19 +83,12 @@ pages.route("/", auth);
 pages.route("/account", account);
 pages.route("/operator", operator);
 
-const ERROR_TITLES: Record<PageError["status"], string> = {
-  400: "Bad request",
-  403: "Request rejected",
-  404: "Page not found",
-  413: "Request too large",
-  429: "Too many attempts",
-  503: "Not available",
-};
-
 pages.onError((error, c) => {
+  const texts = c.get("texts");
+  const { errors } = texts;
   if (error instanceof PageError) {
     return c.html(
-      <MessagePage title={ERROR_TITLES[error.status]} signedIn={signedInOf(c)}>
+      <MessagePage title={errors.titles[error.status]} texts={texts} signedIn={signedInOf(c)}>
         <p>{error.message}</p>
       </MessagePage>,
       error.status,
@@ -99,11 +97,8 @@ pages.onError((error, c) => {
   log("page_failed", { request_id: c.get("requestId"), error: describe(error) });
   const status = error instanceof ConfigError ? 503 : 500;
   return c.html(
-    <MessagePage title="Something went wrong" signedIn={signedInOf(c)}>
-      <p>
-        Try again in a moment. If this keeps happening, contact support with the request ID{" "}
-        {c.get("requestId")}.
-      </p>
+    <MessagePage title={errors.failed} texts={texts} signedIn={signedInOf(c)}>
+      <p>{errors.support(c.get("requestId"))}</p>
     </MessagePage>,
     status,
   );
@@ -114,13 +109,19 @@ function signedInOf(c: Context<PagesEnv>): SignedIn | undefined {
   return c.get("signedIn");
 }
 
-const NotFound: FC<{ signedIn: SignedIn | undefined }> = ({ signedIn }) => (
-  <MessagePage title="Page not found" signedIn={signedIn}>
-    <p>
-      Try the <a href="/docs">documentation</a> or <a href="/account">your account</a>.
-    </p>
-  </MessagePage>
-);
+const NotFound: FC<{ texts: Texts; signedIn: SignedIn | undefined }> = ({ texts, signedIn }) => {
+  const { errors, paths } = texts;
+  return (
+    <MessagePage title={errors.titles[404]} texts={texts} signedIn={signedIn}>
+      <p>
+        {errors.notFound(
+          <a href={paths.guide}>{errors.documentation}</a>,
+          <a href="/account">{errors.yourAccount}</a>,
+        )}
+      </p>
+    </MessagePage>
+  );
+};
 
 function isHtml(response: Response): boolean {
   return response.headers.get("Content-Type")?.startsWith("text/html") ?? false;

@@ -551,7 +551,7 @@ describe("the page of a queued generation", () => {
     await account.submit(aCommand(id, "async", aRequest(), 8));
     return { visitor, account, path: `/account/generations/${id}`, id };
   }
-  const BUTTON = "Cancel and refund";
+  const BUTTON = "Cancel and refund</button>";
 
   it("has a button that cancels it", async () => {
     const { visitor, account, path } = await queued();

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { expect, it } from "vitest";
 import { PageError, type PagesEnv } from "../../src/pages/env.ts";
 import { FORM_LIMITS, readForm } from "../../src/pages/forms.ts";
+import { withTexts } from "../../src/pages/texts/language.ts";
 import type { TextLimits } from "../../src/text.ts";
 import { sleep } from "../../src/time.ts";
 
@@ -12,6 +13,7 @@ async function read(
   headers: Record<string, string> = {},
 ) {
   const app = new Hono<PagesEnv>();
+  app.use(withTexts);
   app.post("/", async (c) => c.json([...(await readForm(c, { ...FORM_LIMITS, ...limits }))]));
   app.onError((error, c) => c.text(error.message, error instanceof PageError ? error.status : 500));
   const type = { "Content-Type": "application/x-www-form-urlencoded", ...headers };

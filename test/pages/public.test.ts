@@ -9,62 +9,67 @@ const visitor = new Visitor();
 
 const PAGE_BYTES_MAX = 85_000;
 
-describe.each(GUIDES.map((guide) => [guide.path, guide] as const))("the guide at %s", (path, guide) => {
-  it("is cached, in its language, and links to the other languages", async () => {
-    const response = await visitor.get(path);
-    const page = await response.text();
-    expect(response.headers.get("cache-control")).toBe("public, max-age=300");
-    expect(response.headers.getSetCookie()).toEqual([]);
-    expect(page).toMatch(new RegExp(`^<!doctype html><html lang="${guide.lang}">`));
-    for (const other of GUIDES) {
-      expect(page).toContain(`<link rel="alternate" hreflang="${other.lang}" href="${SITE}${other.path}"/>`);
-    }
-  });
+describe.each(GUIDES.map((guide) => [guide.texts.paths.guide, guide] as const))(
+  "the guide at %s",
+  (path, guide) => {
+    it("is cached, in its language, and links to the other languages", async () => {
+      const response = await visitor.get(path);
+      const page = await response.text();
+      expect(response.headers.get("cache-control")).toBe("public, max-age=300");
+      expect(response.headers.getSetCookie()).toEqual([]);
+      expect(page).toMatch(new RegExp(`^<!doctype html><html lang="${guide.texts.lang}">`));
+      for (const { texts } of GUIDES) {
+        expect(page).toContain(
+          `<link rel="alternate" hreflang="${texts.lang}" href="${SITE}${texts.paths.guide}"/>`,
+        );
+      }
+    });
 
-  it("is small, and each of its headings links to itself", async () => {
-    const page = await (await visitor.get(path)).text();
-    expect(new TextEncoder().encode(page).length).toBeLessThan(PAGE_BYTES_MAX);
-    const headings = [...page.matchAll(/<h[23][^>]*>.*?<\/h[23]>/g)].map(([heading]) => heading);
-    expect(headings.length).toBeGreaterThan(Object.keys(guide.sections).length);
-    for (const heading of headings)
-      expect(heading).toMatch(/^<h([23]) id="([^"]+)"><a href="#\2">[^<]+<\/a><\/h\1>$/);
-    const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
-    expect(new Set(ids).size).toBe(ids.length);
-    for (const [, id] of page.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(id);
-  });
+    it("is small, and each of its headings links to itself", async () => {
+      const page = await (await visitor.get(path)).text();
+      expect(new TextEncoder().encode(page).length).toBeLessThan(PAGE_BYTES_MAX);
+      const headings = [...page.matchAll(/<h[23][^>]*>.*?<\/h[23]>/g)].map(([heading]) => heading);
+      expect(headings.length).toBeGreaterThan(Object.keys(guide.sections).length);
+      for (const heading of headings)
+        expect(heading).toMatch(/^<h([23]) id="([^"]+)"><a href="#\2">[^<]+<\/a><\/h\1>$/);
+      const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+      expect(new Set(ids).size).toBe(ids.length);
+      for (const [, id] of page.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(id);
+    });
 
-  it("explains every field of a request", async () => {
-    const page = await (await visitor.get(path)).text();
-    for (const field of Object.keys(GenerationBody.shape))
-      expect(page).toMatch(
-        new RegExp(`<td><code>${field}</code></td><td><code>[^<]+</code></td><td>[^<]+</td>`),
+    it("explains every field of a request", async () => {
+      const page = await (await visitor.get(path)).text();
+      for (const field of Object.keys(GenerationBody.shape))
+        expect(page).toMatch(
+          new RegExp(`<td><code>${field}</code></td><td><code>[^<]+</code></td><td>[^<]+</td>`),
+        );
+    });
+
+    it("shows one language of each sample without scripts", async () => {
+      const page = await (await visitor.get(path)).text();
+      const groups = [...page.matchAll(/<fieldset class="code-tabs">.*?<\/fieldset>/gs)].map(
+        ([group]) => group,
       );
-  });
+      expect(groups.length).toBeGreaterThanOrEqual(5);
+      for (const group of groups) {
+        expect(group.match(/ checked=/g)).toHaveLength(1);
+        expect(new Set([...group.matchAll(/ name="([^"]+)"/g)].map(([, name]) => name)).size).toBe(1);
+      }
+    });
 
-  it("shows one language of each sample without scripts", async () => {
-    const page = await (await visitor.get(path)).text();
-    const groups = [...page.matchAll(/<fieldset class="code-tabs">.*?<\/fieldset>/gs)].map(
-      ([group]) => group,
-    );
-    expect(groups.length).toBeGreaterThanOrEqual(5);
-    for (const group of groups) {
-      expect(group.match(/ checked=/g)).toHaveLength(1);
-      expect(new Set([...group.matchAll(/ name="([^"]+)"/g)].map(([, name]) => name)).size).toBe(1);
-    }
-  });
-
-  it("lists every price, aspect ratio and error code, with a meaning for each code", async () => {
-    const page = await (await visitor.get(path)).text();
-    for (const model of models) {
-      for (const price of Object.values(model.credits)) expect(page).toContain(guide.credit(price));
-      for (const ratio of model.supported_aspect_ratios) expect(page).toContain(ratio);
-    }
-    for (const [code, status] of Object.entries(STATUS)) {
-      expect(page).toContain(`<td>${status}</td><td><code>${code}</code></td>`);
-      expect(guide.codes[code], code).toBeTruthy();
-    }
-  });
-});
+    it("lists every price, aspect ratio and error code, with a meaning for each code", async () => {
+      const page = await (await visitor.get(path)).text();
+      for (const model of models) {
+        for (const price of Object.values(model.credits)) expect(page).toContain(guide.credit(price));
+        for (const ratio of model.supported_aspect_ratios) expect(page).toContain(ratio);
+      }
+      for (const [code, status] of Object.entries(STATUS)) {
+        expect(page).toContain(`<td>${status}</td><td><code>${code}</code></td>`);
+        expect(guide.codes[code], code).toBeTruthy();
+      }
+    });
+  },
+);
 
 it("the landing page shows the prices", async () => {
   const page = await (await visitor.get("/")).text();

@@ -76,7 +76,7 @@ it("lists the error codes of each API and operation, in the spelling of that API
   expect(operator).not.toMatch(/<td>400<\/td><td>[^/]*<code>contentPolicyViolation/);
 });
 
-it.each(GUIDES.map(({ path }) => path))(
+it.each(GUIDES.map(({ texts }) => texts.paths.guide))(
   "%s links to the reference, and lists every endpoint of callers",
   async (path) => {
     const page = await read(path);

@@ -1,3 +1,4 @@
+import { language, textOf } from "../texts.js";
 import { fieldsOf, offerChoices, saveDraft } from "./form.js";
 import { limitReferences } from "./references.js";
 
@@ -49,10 +50,10 @@ export async function preview(form) {
  * @param {number | undefined} credits the price, if there is one
  */
 function showBalance(balance, credits) {
-  const text = `${balance.toLocaleString("en")} credit${balance === 1 ? "" : "s"}`;
+  const text = textOf(balance === 1 ? "oneCredit" : "credits", { count: balance.toLocaleString(language) });
   for (const place of document.querySelectorAll("[data-credits]")) place.textContent = text;
   const shown = document.querySelector("[data-balance]");
-  if (shown) shown.textContent = `${text} left`;
+  if (shown) shown.textContent = textOf("left", { credits: text });
   if (short instanceof HTMLElement) short.hidden = credits === undefined || credits <= balance;
 }
 

@@ -1,3 +1,4 @@
+import { textOf } from "../texts.js";
 import { saveDraft, storageKey } from "./form.js";
 
 /** The reference images of the form: files, pasted and dropped images, and earlier images, each uploaded at once. */
@@ -53,7 +54,7 @@ export function startReferences(form) {
  * @param {Iterable<File>} files
  */
 function addFiles(form, files) {
-  for (const file of files) add(form, file.name || "Pasted image", "", file);
+  for (const file of files) add(form, file.name || textOf("pastedImage"), "", file);
 }
 
 /**
@@ -62,7 +63,7 @@ function addFiles(form, files) {
  * @param {string} image its key
  */
 export function addImage(form, image) {
-  add(form, "Earlier image", `?image=${encodeURIComponent(image)}`, null, image);
+  add(form, textOf("earlierImage"), `?image=${encodeURIComponent(image)}`, null, image);
   form.querySelector("[data-references]")?.scrollIntoView({ block: "nearest" });
 }
 
@@ -75,10 +76,7 @@ export function limitReferences(form, most) {
   const hint = form.querySelector("#references-hint");
   const files = form.querySelector("#reference-files");
   if (hint) {
-    hint.textContent =
-      most === 0
-        ? "This model takes no reference images."
-        : `Up to ${most}. Choose files, or drop or paste them here.`;
+    hint.textContent = most === 0 ? textOf("noReferences") : textOf("upToReferences", { most: String(most) });
   }
   if (files instanceof HTMLInputElement) files.hidden = most === 0;
 }
@@ -105,7 +103,7 @@ function add(form, name, query, file, image) {
       return;
     }
     chip.remove();
-    say(form, `${name}: ${answer.error ?? "The upload failed. Try again."}`);
+    say(form, `${name}: ${answer.error ?? textOf("uploadFailed")}`);
   });
 }
 
@@ -150,8 +148,8 @@ function addChip(form, { id, name, image }) {
   const remove = document.createElement("button");
   remove.type = "button";
   remove.className = "link";
-  remove.textContent = "Remove";
-  remove.setAttribute("aria-label", `Remove ${name}`);
+  remove.textContent = textOf("remove");
+  remove.setAttribute("aria-label", textOf("removeNamed", { name }));
   remove.addEventListener("click", () => {
     chip.remove();
     store(form);

@@ -1,4 +1,5 @@
 import { readPage, refresh } from "../live.js";
+import { textOf } from "../texts.js";
 import { waitForEnd } from "../wait.js";
 import { storageKey } from "./form.js";
 import { preview } from "./preview.js";
@@ -44,7 +45,7 @@ export function showSending(stage) {
   const before = [...stage.childNodes];
   const isFilled = stage.classList.contains("filled");
   const status = document.createElement("p");
-  status.textContent = "Sending…";
+  status.textContent = textOf("sending");
   stage.classList.remove("filled");
   stage.replaceChildren(status);
   return () => {
@@ -61,14 +62,14 @@ export function showSending(stage) {
  */
 export async function follow(form, stage, { page, state }) {
   const status = document.createElement("p");
-  status.textContent = "Sent";
+  status.textContent = textOf("sent");
   const clock = document.createElement("span");
   // A screen reader reads each step, not each second.
   clock.setAttribute("aria-hidden", "true");
   const track = document.createElement("div");
   track.className = "track";
   track.append(document.createElement("span"));
-  const link = linkTo(page, "Open this generation");
+  const link = linkTo(page, textOf("openGeneration"));
   const linkLine = document.createElement("p");
   linkLine.append(link);
   const cancel = cancelButton(page);
@@ -81,36 +82,36 @@ export async function follow(form, stage, { page, state }) {
   const ended = await waitForEnd(
     state,
     ({ status }, seconds) => {
-      say(status === "queued" ? "Queued" : "Generating");
+      say(textOf(status === "queued" ? "queued" : "generating"));
       cancel.hidden = status !== "queued";
-      clock.textContent = `, ${seconds} s`;
+      clock.textContent = `, ${textOf("seconds", { seconds: String(seconds) })}`;
     },
     () => {
-      say("No connection. Retrying…");
+      say(textOf("retrying"));
       clock.textContent = "";
     },
   );
   if (ended === null) {
     sessionStorage.removeItem(storageKey(form, "running"));
-    say("Lost track of this generation.");
+    say(textOf("lostTrack"));
     stage.replaceChildren(status, linkLine);
     return;
   }
   if (ended.message) {
-    link.textContent = "See the receipt";
+    link.textContent = textOf("seeReceipt");
     status.textContent = ended.message;
     stage.replaceChildren(status, linkLine);
   } else {
-    say("Loading the images");
+    say(textOf("loadingImages"));
     clock.textContent = "";
-    link.textContent = "Receipt and settings";
+    link.textContent = textOf("receiptAndSettings");
     const pictures = (await readPage(page))?.querySelector("#pictures");
     // Without them, the link leads to the images.
     if (pictures) {
       stage.classList.add("filled");
       stage.replaceChildren(document.adoptNode(pictures), linkLine);
     } else {
-      status.textContent = "The images are ready.";
+      status.textContent = textOf("imagesReady");
       stage.replaceChildren(status, linkLine);
     }
   }
@@ -137,7 +138,7 @@ function cancelButton(page) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button quiet";
-  button.textContent = "Cancel and refund";
+  button.textContent = textOf("cancelAndRefund");
   button.hidden = true;
   button.addEventListener("click", async () => {
     button.disabled = true;

@@ -9,9 +9,10 @@ import { packsOnSale, stripeSettings } from "../../billing/settings.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
 import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
-import { formatCredits, formatMoney, formatNumber } from "../format.ts";
 import { readForm } from "../forms.ts";
 import { Day, Section, Table } from "../parts.tsx";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 
 /** Buying credits: part of the credits page. */
 export const buying = new Hono<PagesEnv>();
@@ -23,21 +24,20 @@ const WATCHED_MS = 10 * 60_000;
 
 buying.post("/buy", async (c) => {
   const { userId, email } = c.get("signedIn");
+  const { buying, errors } = c.get("texts");
   const settings = stripeSettings(readConfig(c.env));
   const pack = findPack((await readForm(c)).get("pack") ?? "");
-  if (settings === null || pack === null) throw new PageError(404, "This pack is not on sale.");
+  if (settings === null || pack === null) throw new PageError(404, buying.notOnSale);
   const attempt = { key: `buy:${userId}`, spanMs: CHECKOUTS_SPAN_MS };
   const [tried] = await countAttempts(c.env.DB, [attempt], Date.now());
-  if (tried && tried.count > CHECKOUTS_MAX) throw new PageError(429, "Try again in 10 minutes.");
+  if (tried && tried.count > CHECKOUTS_MAX)
+    throw new PageError(429, errors.againInMinutes(CHECKOUTS_SPAN_MS / 60_000));
   const page = `${siteOrigin(c)}/account/credits`;
   try {
     return c.redirect(await startCheckout(c.env, settings, { userId, email }, pack, page, Date.now()), 303);
   } catch (error) {
     log("checkout_failed", { request_id: c.get("requestId"), user_id: userId, error: describe(error) });
-    throw new PageError(
-      503,
-      "The payment page could not be opened. Nothing was charged. Try again in a moment.",
-    );
+    throw new PageError(503, buying.failed);
   }
 });
 
@@ -45,9 +45,10 @@ buying.get("/buy", (c) => c.redirect("/account/credits", 303));
 
 /** Stripe keeps the receipt, and its address does not last, so it is asked for each time. */
 buying.get("/purchases/:id/receipt", async (c) => {
+  const { buying } = c.get("texts");
   const settings = stripeSettings(readConfig(c.env));
   const purchase = await findPurchase(c.env.DB, c.get("signedIn").userId, c.req.param("id"));
-  if (settings === null || purchase?.paymentIntent == null) throw new PageError(404, "There is no receipt.");
+  if (settings === null || purchase?.paymentIntent == null) throw new PageError(404, buying.noReceipt);
   const { StripeGateway } = await import("../../billing/stripe.ts");
   try {
     const url = await new StripeGateway(settings).receiptUrl(purchase.paymentIntent);
@@ -55,21 +56,20 @@ buying.get("/purchases/:id/receipt", async (c) => {
   } catch (error) {
     log("receipt_failed", { request_id: c.get("requestId"), error: describe(error) });
   }
-  throw new PageError(503, "The receipt is not available now. Try again in a moment.");
+  throw new PageError(503, buying.receiptLater);
 });
 
 /** The packs on sale, or how else to get credits. */
 export const Packs: FC<{ config: Config; email: string }> = ({ config, email }) => {
   const packs = packsOnSale(config);
+  const { buying } = useTexts();
   return (
-    <Section id="packs" name="Buy credits">
-      {packs.length === 0 ? (
-        <p>This site sells no credits online. Contact support to add credits to {email}.</p>
-      ) : null}
+    <Section id="packs" name={buying.buyCredits}>
+      {packs.length === 0 ? <p>{buying.noneOnSale(email)}</p> : null}
       {stripeSettings(config)?.isTest ? (
         <div class="notice">
           <p>
-            <strong>Test money.</strong> Payments on this site move no money.
+            <strong>{buying.testMoney}</strong> {buying.testMoneyHint}
           </p>
         </div>
       ) : null}
@@ -86,26 +86,27 @@ export const Packs: FC<{ config: Config; email: string }> = ({ config, email }) 
 
 const PackCard: FC<{ pack: Pack }> = ({
   pack: { id, name, credits, amount, currency, expiresAfterDays },
-}) => (
-  <>
-    <h3>{name}</h3>
-    <p class="figure small">
-      {formatNumber(credits)} <span>credits</span>
-    </p>
-    <p>
-      <strong>{formatMoney(amount, currency)}</strong>
-      <span class="hint"> {formatMoney((amount * 1000) / credits, currency)} for 1,000 credits</span>
-    </p>
-    <p class="hint">
-      {expiresAfterDays === null ? "The credits never expire." : `The credits last ${expiresAfterDays} days.`}
-    </p>
-    <form method="post" action="/account/credits/buy">
-      <button class="button wide" type="submit" name="pack" value={id} aria-label={`Buy ${name}`}>
-        Buy
-      </button>
-    </form>
-  </>
-);
+}) => {
+  const { buying, format } = useTexts();
+  return (
+    <>
+      <h3>{name}</h3>
+      <p class="figure small">
+        {format.number(credits)} <span>{buying.credits}</span>
+      </p>
+      <p>
+        <strong>{format.money(amount, currency)}</strong>
+        <span class="hint"> {buying.perThousand(format.money((amount * 1000) / credits, currency))}</span>
+      </p>
+      <p class="hint">{expiresAfterDays === null ? buying.neverExpire : buying.lastDays(expiresAfterDays)}</p>
+      <form method="post" action="/account/credits/buy">
+        <button class="button wide" type="submit" name="pack" value={id} aria-label={buying.buyNamed(name)}>
+          {buying.buy}
+        </button>
+      </form>
+    </>
+  );
+};
 
 /** Whether the payment of a purchase may still arrive while the buyer looks at the page. */
 export function isAwaited(purchase: Purchase, isCanceled: boolean, now: number): boolean {
@@ -116,7 +117,7 @@ export function isAwaited(purchase: Purchase, isCanceled: boolean, now: number):
 
 /** What came of the purchase that a buyer comes back from. */
 export const Returned: FC<{ purchase: Purchase; isCanceled: boolean }> = ({ purchase, isCanceled }) => {
-  const { kind, text } = outcomeOf(purchase, isCanceled);
+  const { kind, text } = outcomeOf(purchase, isCanceled, useTexts());
   return (
     <div class={`notice ${kind}`} role="status">
       <p>{text}</p>
@@ -124,46 +125,54 @@ export const Returned: FC<{ purchase: Purchase; isCanceled: boolean }> = ({ purc
   );
 };
 
-function outcomeOf(purchase: Purchase, isCanceled: boolean): { kind: "good" | "bad" | ""; text: string } {
+function outcomeOf(
+  purchase: Purchase,
+  isCanceled: boolean,
+  { buying }: Texts,
+): { kind: "good" | "bad" | ""; text: string } {
   switch (statusOf(purchase)) {
     case "paid":
-      return { kind: "good", text: `Thank you. ${formatCredits(purchase.credits)} were added.` };
+      return { kind: "good", text: buying.added(purchase.credits) };
     case "refunded":
-      return { kind: "", text: "This purchase was refunded." };
+      return { kind: "", text: buying.wasRefunded };
     case "failed":
-      return { kind: "bad", text: "The payment failed. Nothing was charged." };
+      return { kind: "bad", text: buying.paymentFailed };
     case "pending":
-      return { kind: "", text: "Waiting for the payment. The credits are added when it arrives." };
+      return { kind: "", text: buying.awaited };
     case "open":
-      return isCanceled
-        ? { kind: "", text: "You left the payment page. Nothing was charged." }
-        : { kind: "", text: "Waiting for the payment. The credits are added when it arrives." };
+      return isCanceled ? { kind: "", text: buying.left } : { kind: "", text: buying.awaited };
   }
 }
 
 /** The purchases that were paid, or whose payment is under way. */
 export const Purchases: FC<{ purchases: readonly Purchase[] }> = ({ purchases }) => {
   const shown = purchases.filter((purchase) => !["open", "failed"].includes(statusOf(purchase)));
+  const texts = useTexts();
+  const { buying, format } = texts;
   if (shown.length === 0) return null;
   return (
-    <Section id="purchases" name="Purchases">
-      <Table stacked label="Purchases" head={["Pack", "Credits", "Price", "Status", "Date", "Receipt"]}>
+    <Section id="purchases" name={buying.purchases}>
+      <Table
+        stacked
+        label={buying.purchases}
+        head={[buying.pack, buying.amount, buying.price, buying.status, buying.date, buying.receipt]}
+      >
         {shown.map((purchase) => (
           <tr>
             <td>{purchase.packName}</td>
-            <td data-label="Credits">{formatNumber(purchase.credits)}</td>
-            <td data-label="Price">{formatMoney(purchase.amount, purchase.currency)}</td>
-            <td data-label="Status">{wordsOf(purchase)}</td>
-            <td data-label="Date">
+            <td data-label={buying.amount}>{format.number(purchase.credits)}</td>
+            <td data-label={buying.price}>{format.money(purchase.amount, purchase.currency)}</td>
+            <td data-label={buying.status}>{wordsOf(purchase, texts)}</td>
+            <td data-label={buying.date}>
               <Day at={purchase.createdAt} />
             </td>
             <td>
               {purchase.paidAt === null ? null : (
                 <a
                   href={`/account/credits/purchases/${purchase.id}/receipt`}
-                  aria-label={`Receipt for ${purchase.packName}`}
+                  aria-label={buying.receiptFor(purchase.packName)}
                 >
-                  Receipt
+                  {buying.receipt}
                 </a>
               )}
             </td>
@@ -174,18 +183,18 @@ export const Purchases: FC<{ purchases: readonly Purchase[] }> = ({ purchases })
   );
 };
 
-function wordsOf(purchase: Purchase): string {
-  const back = formatMoney(moneyBack(purchase), purchase.currency);
+function wordsOf(purchase: Purchase, { buying, format }: Texts): string {
+  const back = format.money(moneyBack(purchase), purchase.currency);
   switch (statusOf(purchase)) {
     case "paid":
-      return moneyBack(purchase) === 0 ? "Paid" : `Paid, ${back} refunded`;
+      return moneyBack(purchase) === 0 ? buying.paid : buying.paidPart(back);
     case "refunded":
-      return purchase.disputed > 0 ? "Disputed" : "Refunded";
+      return purchase.disputed > 0 ? buying.disputed : buying.refunded;
     case "pending":
-      return "Waiting for the payment";
+      return buying.waiting;
     case "failed":
-      return "Failed";
+      return buying.failedStatus;
     case "open":
-      return "Not paid";
+      return buying.notPaid;
   }
 }

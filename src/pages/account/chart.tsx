@@ -1,5 +1,6 @@
 import type { FC } from "hono/jsx";
-import { formatCredits, formatDate, formatNumber } from "../format.ts";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 
 const DAY_MS = 86_400_000;
 const WIDTH = 720;
@@ -22,6 +23,8 @@ export const UsageChart: FC<{ series: readonly Series[]; count: number; today: n
   count,
   today,
 }) => {
+  const texts = useTexts();
+  const { format, usage } = texts;
   const step = (WIDTH - LEFT) / count;
   const days = Array.from({ length: count }, (_, at) => {
     const day = today - count + 1 + at;
@@ -33,17 +36,12 @@ export const UsageChart: FC<{ series: readonly Series[]; count: number; today: n
   const y = (credits: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - credits / top);
   return (
     <>
-      <svg
-        class="chart"
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        role="img"
-        aria-label={`Credits used in the last ${count} days: ${formatNumber(total)} in total.`}
-      >
+      <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={usage.chart(count, total)}>
         {[0, top / 2, top].map((credits) => (
           <g>
             <line class="grid" x1={LEFT} x2={WIDTH} y1={y(credits)} y2={y(credits)} />
             <text class="axis" x={LEFT - 8} y={y(credits) + 4} text-anchor="end">
-              {formatNumber(credits)}
+              {format.number(credits)}
             </text>
           </g>
         ))}
@@ -54,7 +52,7 @@ export const UsageChart: FC<{ series: readonly Series[]; count: number; today: n
       <ul class="legend">
         {series.map(({ name, total }, at) => (
           <li>
-            <span class={`swatch s${at}`} /> {name}: {formatCredits(total)}
+            <span class={`swatch s${at}`} /> {name}: {texts.credits(total)}
           </li>
         ))}
       </ul>
@@ -75,7 +73,7 @@ const DayBars: FC<{
 }> = ({ day, used, total, x, step, y, today }) => (
   <g>
     <rect class="hit" x={x} y={TOP} width={step} height={HEIGHT - TOP - BOTTOM}>
-      <title>{wordsOf(day, used, total)}</title>
+      <title>{wordsOf(day, used, total, useTexts())}</title>
     </rect>
     {used.map(({ credits }, at) => {
       const below = used.slice(0, at).reduce((sum, one) => sum + one.credits, 0);
@@ -96,17 +94,17 @@ const DayBars: FC<{
         y={HEIGHT - 8}
         text-anchor={day === today ? "end" : "middle"}
       >
-        {formatDate(day * DAY_MS).replace(/ \d+$/, "")}
+        {useTexts().format.dayOfYear(day * DAY_MS)}
       </text>
     ) : null}
   </g>
 );
 
-function wordsOf(day: number, used: readonly Used[], total: number): string {
-  const date = `${formatDate(day * DAY_MS)}: ${formatCredits(total)}`;
+function wordsOf(day: number, used: readonly Used[], total: number, { credits, format }: Texts): string {
+  const date = `${format.date(day * DAY_MS)}: ${credits(total)}`;
   const parts = used.filter(({ credits }) => credits > 0);
   if (parts.length < 2) return date;
-  return `${date} (${parts.map(({ name, credits }) => `${name}: ${formatNumber(credits)}`).join(", ")})`;
+  return `${date} (${parts.map(({ name, credits }) => `${name}: ${format.number(credits)}`).join(", ")})`;
 }
 
 /** Rounds up to an even number with one leading digit, the end of the axis. */

@@ -5,9 +5,9 @@ import type { Entry } from "../../account/store/ledger.ts";
 import { listPurchases } from "../../billing/purchases.ts";
 import { readConfig } from "../../config.ts";
 import type { PagesEnv } from "../env.ts";
-import { formatNumber } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Day, Empty, scrolls, Time } from "../parts.tsx";
+import { useTexts } from "../texts/language.ts";
 import { buying, isAwaited, Packs, Purchases, Returned } from "./buying.tsx";
 import { readUsage, UsagePanel, usageFile } from "./usage.tsx";
 
@@ -22,10 +22,12 @@ const ENTRIES_SHOWN = 50;
 
 credits.get("/", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
+  const { frame, parts, credit, format } = texts;
   const before = readBefore(c.req.query("before"));
   const [{ balance, grants, entries, hasMore }, usage, purchases] = await Promise.all([
     c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
-    readUsage(c.env, signedIn.userId, c.req.query("usage")),
+    readUsage(c.env, signedIn.userId, c.req.query("usage"), texts),
     listPurchases(c.env.DB, signedIn.userId),
   ]);
   const config = readConfig(c.env);
@@ -34,16 +36,17 @@ credits.get("/", async (c) => {
   const reloads = returned !== undefined && isAwaited(returned, isCanceled, Date.now());
   return c.html(
     <AccountPage
-      title="Credits"
+      title={frame.credits}
+      texts={texts}
       at="/account/credits"
       signedIn={signedIn}
       scripts={reloads ? ["reload.js"] : []}
       refresh={reloads ? RELOAD_SECONDS : undefined}
     >
       <div class="title-row">
-        <h1>Credits</h1>
+        <h1>{frame.credits}</h1>
         <p class="figure small" data-balance>
-          {formatNumber(balance.credits)} <span>left</span>
+          {parts.balanceLeft(format.number(balance.credits))}
         </p>
       </div>
       {returned ? <Returned purchase={returned} isCanceled={isCanceled} /> : null}
@@ -51,15 +54,15 @@ credits.get("/", async (c) => {
       <Purchases purchases={purchases} />
       <UsagePanel usage={usage} />
       <section aria-labelledby="grants">
-        <h2 id="grants">Credit grants</h2>
+        <h2 id="grants">{credit.grants}</h2>
         <Grants grants={grants} now={Date.now()} />
       </section>
       <section aria-labelledby="entries">
-        <h2 id="entries">Transactions</h2>
+        <h2 id="entries">{credit.transactions}</h2>
         <Entries entries={entries} />
         {hasMore ? (
           <p class="more">
-            <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>Older transactions</a>
+            <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>{credit.older}</a>
           </p>
         ) : null}
       </section>
@@ -72,43 +75,44 @@ function readBefore(text: string | undefined): number {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : Number.MAX_SAFE_INTEGER;
 }
 
-const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) =>
-  grants.length === 0 ? (
+const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) => {
+  const { credit, format } = useTexts();
+  return grants.length === 0 ? (
     <Empty>
-      <p>None yet.</p>
+      <p>{credit.none}</p>
     </Empty>
   ) : (
-    <div class="table stacked" {...scrolls("Credit grants")}>
+    <div class="table stacked" {...scrolls(credit.grants)}>
       <table>
         <thead>
           <tr>
-            <th scope="col">Source</th>
+            <th scope="col">{credit.source}</th>
             <th scope="col" class="number">
-              Remaining
+              {credit.remaining}
             </th>
             <th scope="col" class="number">
-              Total
+              {credit.total}
             </th>
-            <th scope="col">Granted</th>
-            <th scope="col">Expires</th>
+            <th scope="col">{credit.granted}</th>
+            <th scope="col">{credit.expires}</th>
           </tr>
         </thead>
         <tbody>
           {grants.map(({ reason, remaining, credits, createdAt, expiresAt }) => (
             <tr class={remaining === 0 ? "faded" : undefined}>
-              <td>{reason ?? "Credits"}</td>
-              <td class="number" data-label="Remaining">
-                {formatNumber(remaining)}
+              <td>{reason ?? credit.unnamed}</td>
+              <td class="number" data-label={credit.remaining}>
+                {format.number(remaining)}
               </td>
-              <td class="number" data-label="Total">
-                {formatNumber(credits)}
+              <td class="number" data-label={credit.total}>
+                {format.number(credits)}
               </td>
-              <td data-label="Granted">
+              <td data-label={credit.granted}>
                 <Day at={createdAt} />
               </td>
-              <td data-label="Expires">
-                {expiresAt === null ? "never" : <Day at={expiresAt} />}
-                {expiresAt !== null && expiresAt <= now ? " (expired)" : null}
+              <td data-label={credit.expires}>
+                {expiresAt === null ? credit.never : <Day at={expiresAt} />}
+                {expiresAt !== null && expiresAt <= now ? ` ${credit.expired}` : null}
               </td>
             </tr>
           ))}
@@ -116,33 +120,27 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
       </table>
     </div>
   );
+};
 
-const KIND_WORDS = {
-  grant: "Credits granted",
-  charge: "Charge",
-  refund: "Refund",
-  expiry: "Expired",
-  reversal: "Taken back",
-} as const;
-
-const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
-  entries.length === 0 ? (
+const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) => {
+  const { credit, format } = useTexts();
+  return entries.length === 0 ? (
     <Empty>
-      <p>None yet.</p>
+      <p>{credit.none}</p>
     </Empty>
   ) : (
-    <div class="table stacked" {...scrolls("Transactions")}>
+    <div class="table stacked" {...scrolls(credit.transactions)}>
       <table>
         <thead>
           <tr>
-            <th scope="col">Type</th>
+            <th scope="col">{credit.type}</th>
             <th scope="col" class="number">
-              Credits
+              {credit.credits}
             </th>
             <th scope="col" class="number">
-              Balance after
+              {credit.balanceAfter}
             </th>
-            <th scope="col">Date</th>
+            <th scope="col">{credit.date}</th>
           </tr>
         </thead>
         <tbody>
@@ -150,17 +148,17 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
             <tr>
               <td>
                 {generationId === null ? (
-                  KIND_WORDS[kind]
+                  credit.kinds[kind]
                 ) : (
-                  <a href={`/account/generations/${generationId}`}>{KIND_WORDS[kind]}</a>
+                  <a href={`/account/generations/${generationId}`}>{credit.kinds[kind]}</a>
                 )}
               </td>
               <td class={`number ${credits > 0 ? "gain" : ""}`}>
                 {credits > 0 ? "+" : "−"}
-                {formatNumber(Math.abs(credits))}
+                {format.number(Math.abs(credits))}
               </td>
-              <td class="number" data-label="Balance after">
-                {formatNumber(balanceAfter)}
+              <td class="number" data-label={credit.balanceAfter}>
+                {format.number(balanceAfter)}
               </td>
               <td>
                 <Time at={createdAt} />
@@ -171,3 +169,4 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
       </table>
     </div>
   );
+};

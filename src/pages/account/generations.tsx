@@ -1,7 +1,6 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import { isEnded, isLive } from "../../account/lifecycle.ts";
-import { FAILURE_MESSAGES } from "../../account/render.ts";
 import { type GenerationDetail, type GenerationRecord, LOGGED_PROMPT_MAX } from "../../account/views.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { cancelGeneration } from "../../generations/cancel.ts";
@@ -11,9 +10,11 @@ import { EVENT_STREAM_HEADERS, generationEvents } from "../../http/events.ts";
 import { isGenerationId } from "../../id.ts";
 import type { StoredImage } from "../../images/stored.ts";
 import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
-import { excerptOf, formatBytes, formatCredits, formatNumber, imageFileName } from "../format.ts";
+import { excerptOf, imageFileName } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { imageSource, renditionSource, Status, Time } from "../parts.tsx";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 import { wantsJson } from "./guard.ts";
 import { history } from "./history.tsx";
 import { Deliveries, readDeliveries } from "./webhooks.tsx";
@@ -31,7 +32,7 @@ generations.route("/", history);
 generations.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
   const generation = await findGeneration(signedIn.userId, c.req.param("id"), null, Date.now(), c.env);
-  if (!generation) throw new PageError(404, "This generation does not exist.");
+  if (!generation) throw new PageError(404, c.get("texts").errors.noGeneration);
   c.set("generationId", generation.id);
   const ended = isEnded(generation);
   const config = readConfig(c.env);
@@ -39,6 +40,7 @@ generations.get("/:id", async (c) => {
   return c.html(
     <AccountPage
       title={excerptOf(generation.request.prompt, TITLE_MAX)}
+      texts={c.get("texts")}
       at="/account/generations"
       signedIn={signedIn}
       scripts={ended ? ["copy.js"] : ["progress.js", "copy.js"]}
@@ -56,7 +58,7 @@ generations.post("/:id/deliveries", async (c) => {
   const sent = isGenerationId(id)
     ? await c.env.ACCOUNT.getByName(c.get("signedIn").userId).resendWebhook(id)
     : null;
-  if (sent === null) throw new PageError(404, "This generation has no webhook that can be sent.");
+  if (sent === null) throw new PageError(404, c.get("texts").webhooks.notSent);
   return c.redirect(`/account/generations/${id}#deliveries`, 303);
 });
 
@@ -65,9 +67,10 @@ generations.get("/:id/deliveries", (c) => c.redirect(`/account/generations/${c.r
 generations.post("/:id/cancel", async (c) => {
   const { userId } = c.get("signedIn");
   const outcome = await cancelGeneration(userId, c.req.param("id"), null, c.env, readConfig(c.env));
-  if (outcome.kind === "unknown") throw new PageError(404, "This generation does not exist.");
+  if (outcome.kind === "unknown") throw new PageError(404, c.get("texts").errors.noGeneration);
   c.set("generationId", outcome.generation.id);
-  if (wantsJson(c.req.header("Accept"))) return c.json(stateOf(outcome.generation, readConfig(c.env)));
+  if (wantsJson(c.req.header("Accept")))
+    return c.json(stateOf(outcome.generation, readConfig(c.env), c.get("texts")));
   // If it could not be canceled, its page shows why: it runs, or it has ended.
   return c.redirect(`/account/generations/${outcome.generation.id}`, 303);
 });
@@ -77,7 +80,7 @@ generations.post("/:id/delete", async (c) => {
   const id = c.req.param("id");
   switch (await deleteGeneration(userId, id, null, c.env)) {
     case "unknown":
-      throw new PageError(404, "This generation does not exist.");
+      throw new PageError(404, c.get("texts").errors.noGeneration);
     case "unfinished":
       // Its page shows that it has not ended.
       return c.redirect(`/account/generations/${id}`, 303);
@@ -94,10 +97,12 @@ generations.get("/:id/delete", (c) => c.redirect(`/account/generations/${c.req.p
 generations.get("/:id/events", async (c) => {
   const { userId } = c.get("signedIn");
   const generation = await findGeneration(userId, c.req.param("id"), null, Date.now(), c.env);
-  if (!generation) throw new PageError(404, "This generation does not exist.");
+  if (!generation) throw new PageError(404, c.get("texts").errors.noGeneration);
   c.set("generationId", generation.id);
   const config = readConfig(c.env);
-  const stream = generationEvents(generation, userId, c.env, (record) => stateOf(record, config));
+  const stream = generationEvents(generation, userId, c.env, (record) =>
+    stateOf(record, config, c.get("texts")),
+  );
   return c.body(stream, 200, EVENT_STREAM_HEADERS);
 });
 
@@ -105,19 +110,19 @@ generations.get("/:id/events", async (c) => {
 generations.get("/:id/state", async (c) => {
   const { userId } = c.get("signedIn");
   const generation = await findGeneration(userId, c.req.param("id"), null, Date.now(), c.env);
-  if (!generation) throw new PageError(404, "This generation does not exist.");
-  return c.json(stateOf(generation, readConfig(c.env)));
+  if (!generation) throw new PageError(404, c.get("texts").errors.noGeneration);
+  return c.json(stateOf(generation, readConfig(c.env), c.get("texts")));
 });
 
 /**
  * What the scripts show. `message` is set where there are no images. `images` is for scripts of the release before, which
  * may still run in an open page.
  */
-function stateOf(generation: GenerationRecord, config: Config) {
+function stateOf(generation: GenerationRecord, config: Config, texts: Texts) {
   return {
     status: generation.status,
     ended: isEnded(generation),
-    message: messageOf(generation),
+    message: messageOf(generation, texts),
     images: generation.images.map(({ key, width, height }) => ({
       url: imageSource(config, key),
       width,
@@ -126,26 +131,27 @@ function stateOf(generation: GenerationRecord, config: Config) {
   };
 }
 
-function messageOf({ status, error }: GenerationRecord): string | null {
-  if (status === "canceled") return "Canceled. Your credits were returned.";
-  return error === null ? null : FAILURE_MESSAGES[error];
+function messageOf({ status, error }: GenerationRecord, texts: Texts): string | null {
+  if (status === "canceled") return texts.generation.canceled;
+  return error === null ? null : texts.failures[error];
 }
 
 type DetailProps = { generation: GenerationDetail; config: Config; origin: string };
 
 const Detail: FC<DetailProps> = ({ generation, config, origin }) => {
   const { status, error } = generation;
+  const { parts, failures } = useTexts();
   return (
     <>
       <p class="more">
-        <a href="/account/generations">All images</a>
+        <a href="/account/generations">{parts.allImages}</a>
       </p>
       <PromptHeading prompt={generation.request.prompt} />
       {isEnded(generation) ? null : <Progress generation={generation} />}
       {status === "queued" ? <CancelForm id={generation.id} /> : null}
       {error === null ? null : (
         <div class="notice bad">
-          <p>{FAILURE_MESSAGES[error]}</p>
+          <p>{failures[error]}</p>
         </div>
       )}
       <div class="detail">
@@ -162,16 +168,17 @@ const Detail: FC<DetailProps> = ({ generation, config, origin }) => {
 
 /** The prompt, of which a long one is folded, so that the images are near the top of the page. */
 const PromptHeading: FC<{ prompt: string }> = ({ prompt }) => {
+  const { generation } = useTexts();
   const heading = excerptOf(prompt, HEADING_MAX);
   return (
     <>
       <h1 class="prompt-title">{heading}</h1>
       {heading === prompt ? null : (
         <details class="whole">
-          <summary>Show the whole prompt</summary>
+          <summary>{generation.wholePrompt}</summary>
           <p>{prompt}</p>
           {[...prompt].length < LOGGED_PROMPT_MAX ? null : (
-            <p class="hint">Only the first {formatNumber(LOGGED_PROMPT_MAX)} characters are kept.</p>
+            <p class="hint">{generation.promptKept(LOGGED_PROMPT_MAX)}</p>
           )}
         </details>
       )}
@@ -179,23 +186,27 @@ const PromptHeading: FC<{ prompt: string }> = ({ prompt }) => {
   );
 };
 
-const Progress: FC<{ generation: GenerationDetail }> = ({ generation: { id, status, createdAt } }) => (
-  <div class="progress" data-progress={`/account/generations/${id}/state`} data-began={createdAt}>
-    <p role="status">
-      <Status status={status} /> <span data-seconds aria-hidden="true" />
-    </p>
-    <div class="track" aria-hidden="true">
-      <span />
+const Progress: FC<{ generation: GenerationDetail }> = ({ generation: { id, status, createdAt } }) => {
+  const { generation } = useTexts();
+  return (
+    <div class="progress" data-progress={`/account/generations/${id}/state`} data-began={createdAt}>
+      <p role="status">
+        <Status status={status} /> <span data-seconds aria-hidden="true" />
+      </p>
+      <div class="track" aria-hidden="true">
+        <span />
+      </div>
+      <p data-reload hidden>
+        {generation.lostTrack} <a href={`/account/generations/${id}`}>{generation.reload}</a>
+      </p>
     </div>
-    <p data-reload hidden>
-      Lost track of this generation. <a href={`/account/generations/${id}`}>Reload the page</a>
-    </p>
-  </div>
-);
+  );
+};
 
 /** The images with what can be done with each. The playground shows this part of the page, too. */
 const Pictures: FC<DetailProps> = ({ generation, config, origin }) => {
   const { id, images, request, status } = generation;
+  const texts = useTexts().generation;
   return (
     <div class="pictures-large" id="pictures">
       {images.map((image, at) => (
@@ -204,9 +215,9 @@ const Pictures: FC<DetailProps> = ({ generation, config, origin }) => {
       {images.length > 0 ? null : <Placeholder size={request.size} status={status} />}
       <p class="links">
         <button class="link" type="button" data-copy data-copy-text={request.prompt}>
-          Copy prompt
+          {texts.copyPrompt}
         </button>
-        <a href={`/account/playground?from=${id}`}>Use this prompt again</a>
+        <a href={`/account/playground?from=${id}`}>{texts.usePrompt}</a>
       </p>
     </div>
   );
@@ -221,7 +232,8 @@ const Picture: FC<DetailProps & { image: StoredImage; at: number }> = ({
 }) => {
   const source = imageSource(config, image.key);
   const key = encodeURIComponent(image.key);
-  const number = <span class="unseen"> image {at + 1}</span>;
+  const { format, generation: texts } = useTexts();
+  const number = <span class="unseen">{texts.image(at + 1)}</span>;
   return (
     <figure>
       <a href={source}>
@@ -237,19 +249,25 @@ const Picture: FC<DetailProps & { image: StoredImage; at: number }> = ({
       </a>
       <figcaption>
         <span>
-          {image.width} × {image.height}, {formatBytes(image.bytes)}
+          {image.width} × {image.height}, {format.bytes(image.bytes)}
         </span>
         <span class="links">
           <a href={`/images/${image.key}`} download={imageFileName(request.prompt, image)}>
-            Download{number}
+            {texts.download}
+            {number}
           </a>
           <button class="link" type="button" data-copy data-copy-text={new URL(source, origin).href}>
-            Copy link{number}
+            {texts.copyLink}
+            {number}
           </button>
           <a href={`/account/playground?reference=${key}`} data-reference={image.key}>
-            Use as reference{number}
+            {texts.asReference}
+            {number}
           </a>
-          <a href={`/account/playground?from=${id}&reference=${key}`}>Vary{number}</a>
+          <a href={`/account/playground?from=${id}&reference=${key}`}>
+            {texts.vary}
+            {number}
+          </a>
         </span>
       </figcaption>
     </figure>
@@ -273,55 +291,56 @@ const Placeholder: FC<{ size: GenerationDetail["request"]["size"]; status: Gener
 const CancelForm: FC<{ id: string }> = ({ id }) => (
   <form method="post" action={`/account/generations/${id}/cancel`} data-cancel>
     <button class="button quiet" type="submit">
-      Cancel and refund
+      {useTexts().generation.cancel}
     </button>
   </form>
 );
 
 /** Folded, so that one click deletes nothing. */
-const DeleteForm: FC<{ id: string }> = ({ id }) => (
-  <details class="panel">
-    <summary>Delete</summary>
-    <form method="post" action={`/account/generations/${id}/delete`}>
-      <p>
-        Deletes the prompt and the images for good. Links to the images stop working. The charge stays in your
-        ledger.
-      </p>
-      <button class="button danger" type="submit">
-        Delete this generation
-      </button>
-    </form>
-  </details>
-);
+const DeleteForm: FC<{ id: string }> = ({ id }) => {
+  const texts = useTexts().generation;
+  return (
+    <details class="panel">
+      <summary>{texts.delete}</summary>
+      <form method="post" action={`/account/generations/${id}/delete`}>
+        <p>{texts.deleteHint}</p>
+        <button class="button danger" type="submit">
+          {texts.deleteButton}
+        </button>
+      </form>
+    </details>
+  );
+};
 
 const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
   const { request, model, status, id, createdAt, aspectRatio, tier, images } = generation;
   const { size, renderQuality, n, outputFormat, references } = request;
   // What the provider chose, where it was asked to choose.
   const { width, height } = size === "auto" ? (images[0] ?? {}) : size;
+  const { parts, generation: texts } = useTexts();
   return (
     <section class="panel" aria-labelledby="options">
-      <h2 id="options">Settings</h2>
+      <h2 id="options">{texts.settings}</h2>
       <dl class="facts-list tight">
-        <Fact name="Status">
+        <Fact name={texts.status}>
           <Status status={status} />
         </Fact>
-        {isLive(generation) ? null : <Fact name="Mode">Test</Fact>}
-        <Fact name="Model">{model}</Fact>
-        <Fact name="Size">
-          {width === undefined ? "Automatic" : `${width} × ${height}`}
-          {width !== undefined && size === "auto" ? " (automatic)" : null}
+        {isLive(generation) ? null : <Fact name={texts.mode}>{parts.test}</Fact>}
+        <Fact name={texts.model}>{model}</Fact>
+        <Fact name={texts.size}>
+          {width === undefined ? texts.automatic : `${width} × ${height}`}
+          {width !== undefined && size === "auto" ? ` ${texts.chosen}` : null}
         </Fact>
-        {aspectRatio === "auto" ? null : <Fact name="Aspect ratio">{aspectRatio}</Fact>}
-        <Fact name="Resolution">{tier}</Fact>
-        <Fact name="Quality">{renderQuality}</Fact>
-        <Fact name="Images">{String(n)}</Fact>
-        <Fact name="Format">{outputFormat}</Fact>
-        {references > 0 ? <Fact name="References">{String(references)}</Fact> : null}
-        <Fact name="Created">
+        {aspectRatio === "auto" ? null : <Fact name={texts.aspectRatio}>{aspectRatio}</Fact>}
+        <Fact name={texts.resolution}>{tier}</Fact>
+        <Fact name={texts.quality}>{renderQuality}</Fact>
+        <Fact name={texts.images}>{String(n)}</Fact>
+        <Fact name={texts.format}>{outputFormat}</Fact>
+        {references > 0 ? <Fact name={texts.references}>{String(references)}</Fact> : null}
+        <Fact name={texts.created}>
           <Time at={createdAt} />
         </Fact>
-        <Fact name="ID">
+        <Fact name={texts.id}>
           <code>{id}</code>
         </Fact>
       </dl>
@@ -331,17 +350,18 @@ const Options: FC<{ generation: GenerationDetail }> = ({ generation }) => {
 
 const Receipt: FC<{ generation: GenerationDetail }> = ({ generation }) => {
   const { creditsCharged, creditsRefunded, endedAt } = generation;
+  const { credits, generation: texts } = useTexts();
   return (
     <section class="panel" aria-labelledby="receipt">
-      <h2 id="receipt">Receipt</h2>
+      <h2 id="receipt">{texts.receipt}</h2>
       <dl class="facts-list tight">
-        <Fact name="Charged">{formatCredits(creditsCharged)}</Fact>
-        {creditsRefunded > 0 ? <Fact name="Refunded">{formatCredits(creditsRefunded)}</Fact> : null}
-        <Fact name={endedAt === null ? "Reserved" : "Paid"}>
-          <strong>{formatCredits(creditsCharged - creditsRefunded)}</strong>
+        <Fact name={texts.charged}>{credits(creditsCharged)}</Fact>
+        {creditsRefunded > 0 ? <Fact name={texts.refunded}>{credits(creditsRefunded)}</Fact> : null}
+        <Fact name={endedAt === null ? texts.reserved : texts.paid}>
+          <strong>{credits(creditsCharged - creditsRefunded)}</strong>
         </Fact>
         {endedAt === null ? null : (
-          <Fact name="Ended">
+          <Fact name={texts.ended}>
             <Time at={endedAt} />
           </Fact>
         )}

@@ -15,7 +15,7 @@ export const guard = createMiddleware<PagesEnv>(async (c, next) => {
   if (signedIn.isSuspended) {
     await sessions.signOut();
     setCookies(c, sessions);
-    throw new PageError(403, "This account is suspended. Contact the operator of this service.");
+    throw new PageError(403, c.get("texts").errors.suspended);
   }
   c.set("sessions", sessions);
   c.set("signedIn", signedIn);

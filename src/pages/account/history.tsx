@@ -8,9 +8,10 @@ import { offeredModels } from "../../generations/models.ts";
 import { findGeneration, listDetails, SEARCHED_ROWS_MAX } from "../../generations/read.ts";
 import { isGenerationId, isKeyId } from "../../id.ts";
 import { PageError, type PagesEnv } from "../env.ts";
-import { formatNumber, imageFileName } from "../format.ts";
+import { imageFileName } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Empty, Gallery } from "../parts.tsx";
+import { useTexts } from "../texts/language.ts";
 import { keyNames } from "./usage.tsx";
 
 /** The list of images, with a search, filters, and a download of several at once. */
@@ -23,18 +24,8 @@ const DAY_MS = 86_400_000;
 /** The `key` of generations that no key paid for. */
 const PLAYGROUND = "playground";
 
-const STATUSES = [
-  { value: "succeeded", words: "Ready" },
-  { value: "processing", words: "Generating" },
-  { value: "queued", words: "Queued" },
-  { value: "failed", words: "Failed" },
-  { value: "canceled", words: "Canceled" },
-] as const;
-
-const MODES = [
-  { value: "live", words: "Live" },
-  { value: "test", words: "Test" },
-] as const;
+const STATUSES = ["succeeded", "processing", "queued", "failed", "canceled"] as const;
+const MODES = ["live", "test"] as const;
 
 const FIELDS = ["q", "status", "model", "key", "from", "to", "mode"] as const;
 
@@ -45,7 +36,7 @@ function readSearch(query: (name: string) => string | undefined): Search {
   const [q, status, model, key, from, to, mode] = FIELDS.map((name) => query(name)?.trim() ?? "");
   return {
     q: q?.slice(0, SEARCH_LENGTH_MAX) ?? "",
-    status: STATUSES.find(({ value }) => value === status)?.value ?? "",
+    status: STATUSES.find((value) => value === status) ?? "",
     model: model ?? "",
     key: key === PLAYGROUND || isKeyId(key ?? "") ? (key ?? "") : "",
     from: dayOf(from) === null ? "" : (from ?? ""),
@@ -65,7 +56,7 @@ function filterOf({ q, status, model, key, from, to, mode }: Search): Generation
   const [first, last] = [dayOf(from), dayOf(to)];
   return {
     livemode: mode !== "test",
-    status: STATUSES.find(({ value }) => value === status)?.value ?? null,
+    status: STATUSES.find((value) => value === status) ?? null,
     model: model === "" ? null : model,
     createdAfter: first === null ? null : first - 1,
     createdBefore: last === null ? null : last + DAY_MS,
@@ -84,6 +75,8 @@ function hrefOf(search: Search, before: string | null = null): string {
 
 history.get("/", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
+  const { frame, history } = texts;
   const config = readConfig(c.env);
   const search = readSearch((name) => c.req.query(name));
   const filter = filterOf(search);
@@ -94,15 +87,21 @@ history.get("/", async (c) => {
     keyNames(c.env, signedIn.userId),
   ]);
   return c.html(
-    <AccountPage title="Images" at="/account/generations" signedIn={signedIn} scripts={["live.js"]}>
-      <h1>Images</h1>
+    <AccountPage
+      title={frame.images}
+      texts={texts}
+      at="/account/generations"
+      signedIn={signedIn}
+      scripts={["live.js"]}
+    >
+      <h1>{frame.images}</h1>
       <SearchForm search={search} models={offeredModels(config).map(({ id }) => id)} keys={names} />
       <Found generations={page.generations} isSearch={hrefOf(search) !== hrefOf(readSearch(() => ""))} />
       <p class="more pages">
-        {before === null ? null : <a href={hrefOf(search)}>Newest</a>}
-        {page.next === null ? null : <a href={hrefOf(search, page.next)}>Older</a>}
+        {before === null ? null : <a href={hrefOf(search)}>{history.newest}</a>}
+        {page.next === null ? null : <a href={hrefOf(search, page.next)}>{history.older}</a>}
         {page.next !== null && page.generations.length < TILES_SHOWN ? (
-          <span class="hint">A page searches {formatNumber(SEARCHED_ROWS_MAX)} generations.</span>
+          <span class="hint">{history.searched(SEARCHED_ROWS_MAX)}</span>
         ) : null}
       </p>
     </AccountPage>,
@@ -112,15 +111,16 @@ history.get("/", async (c) => {
 const Found: FC<{ generations: readonly GenerationDetail[]; isSearch: boolean }> = ({
   generations,
   isSearch,
-}) =>
-  generations.length === 0 ? (
+}) => {
+  const { history, parts } = useTexts();
+  return generations.length === 0 ? (
     <Empty>
-      <p>{isSearch ? "No images match." : "No images."}</p>
+      <p>{isSearch ? history.noMatch : history.none}</p>
       <p>
         {isSearch ? (
-          <a href="/account/generations">Show all images</a>
+          <a href="/account/generations">{history.showAll}</a>
         ) : (
-          <a href="/account/playground">Generate an image</a>
+          <a href="/account/playground">{parts.generateImage}</a>
         )}
       </p>
     </Empty>
@@ -129,24 +129,26 @@ const Found: FC<{ generations: readonly GenerationDetail[]; isSearch: boolean }>
       <Gallery generations={generations} isSelectable />
       <p class="selection">
         <button class="button quiet small" type="submit">
-          Download selected (zip)
+          {history.download}
         </button>
       </p>
     </form>
   );
+};
 
 const SearchForm: FC<{ search: Search; models: readonly string[]; keys: ReadonlyMap<string, string> }> = ({
   search,
   models,
   keys,
 }) => {
+  const { frame, history, parts, status } = useTexts();
   const paying = [...keys].map(([value, words]) => ({ value, words }));
   const isNarrowed = FIELDS.some((name) => name !== "q" && search[name] !== "");
   return (
     <form method="get" action="/account/generations" class="search">
       <div class="search-row">
         <label class="unseen" for="q">
-          Search in prompts
+          {history.searchPrompts}
         </label>
         <input
           id="q"
@@ -154,33 +156,43 @@ const SearchForm: FC<{ search: Search; models: readonly string[]; keys: Readonly
           type="search"
           value={search.q}
           maxlength={SEARCH_LENGTH_MAX}
-          placeholder="Search in prompts"
+          placeholder={history.searchPrompts}
         />
         <button class="button" type="submit">
-          Search
+          {history.search}
         </button>
       </div>
       <details open={isNarrowed}>
-        <summary>Filters</summary>
+        <summary>{history.filters}</summary>
         <div class="search-fields">
-          <Pick name="status" label="Status" options={STATUSES} value={search.status} />
+          <Pick
+            name="status"
+            label={history.status}
+            options={STATUSES.map((value) => ({ value, words: status[value] }))}
+            value={search.status}
+          />
           <Pick
             name="model"
-            label="Model"
+            label={history.model}
             options={models.map((id) => ({ value: id, words: id }))}
             value={search.model}
           />
           <Pick
             name="key"
-            label="Key"
-            options={[{ value: PLAYGROUND, words: "Playground" }, ...paying]}
+            label={history.key}
+            options={[{ value: PLAYGROUND, words: frame.playground }, ...paying]}
             value={search.key}
           />
-          <Pick name="mode" label="Mode" options={MODES} value={search.mode || "live"} />
-          <Day name="from" label="From" value={search.from} />
-          <Day name="to" label="To" value={search.to} />
+          <Pick
+            name="mode"
+            label={history.mode}
+            options={MODES.map((value) => ({ value, words: parts[value] }))}
+            value={search.mode || "live"}
+          />
+          <Day name="from" label={history.from} value={search.from} />
+          <Day name="to" label={history.to} value={search.to} />
         </div>
-        <p class="hint">Days are in UTC.</p>
+        <p class="hint">{history.utc}</p>
       </details>
     </form>
   );
@@ -196,7 +208,7 @@ const Pick: FC<{
   <div class="field">
     <label for={name}>{label}</label>
     <select id={name} name={name}>
-      {name === "mode" ? null : <option value="">All</option>}
+      {name === "mode" ? null : <option value="">{useTexts().history.all}</option>}
       {options.map((option) => (
         <option value={option.value} selected={option.value === value}>
           {option.words}
@@ -216,13 +228,14 @@ const Day: FC<{ name: string; label: string; value: string }> = ({ name, label, 
 /** The images of the generations in `id`, as one file. They are streamed one after the other, and not compressed again. */
 history.get("/images.zip", async (c) => {
   const { userId } = c.get("signedIn");
+  const { history } = c.get("texts");
   const ids = [...new Set(c.req.queries("id") ?? [])];
-  if (ids.length === 0) throw new PageError(400, "Select at least one image on the page before.");
-  if (ids.length > TILES_SHOWN) throw new PageError(400, `Select at most ${TILES_SHOWN} images.`);
+  if (ids.length === 0) throw new PageError(400, history.selectOne);
+  if (ids.length > TILES_SHOWN) throw new PageError(400, history.selectMost(TILES_SHOWN));
   const now = Date.now();
   const found = await Promise.all(ids.map((id) => findGeneration(userId, id, null, now, c.env)));
   const generations = found.filter((generation) => generation !== null);
-  if (!generations.some(({ images }) => images.length > 0)) throw new PageError(404, "These have no images.");
+  if (!generations.some(({ images }) => images.length > 0)) throw new PageError(404, history.noImages);
   c.header("Content-Type", "application/zip");
   c.header("Content-Disposition", 'attachment; filename="images.zip"');
   return c.body(makeZip(filesOf(generations, c.env.IMAGES)));

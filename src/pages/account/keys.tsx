@@ -10,7 +10,6 @@ import {
   findKey,
   issueKey,
   KEY_NAME_LENGTH_MAX,
-  type KeyMode,
   keyModes,
   listKeys,
   revokeKey,
@@ -20,34 +19,24 @@ import { type FormErrors, parseForm, readForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Code, Day, Empty, Field, FieldError, FormError } from "../parts.tsx";
 import { curlSample } from "../samples.ts";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 import { ALL_TERMS, readTermsForm, TermsFields, termsWords } from "./key-terms.tsx";
 
 export const keys = new Hono<PagesEnv>();
 
-const NAME_MISSING = "Enter a name for this key.";
 const KEYS_SHOWN = 50;
 const DAY_MS = 86_400_000;
 
-/** The lifetime of a key, in days; null for a key that never expires. */
-const LIFETIMES = [
-  { value: "never", words: "Never", days: null },
-  { value: "7", words: "In 7 days", days: 7 },
-  { value: "30", words: "In 30 days", days: 30 },
-  { value: "90", words: "In 90 days", days: 90 },
-  { value: "365", words: "In a year", days: 365 },
-] as const;
-
-const MODES = [
-  { value: "live", words: "Live" },
-  { value: "test", words: "Test" },
-] as const satisfies readonly { value: KeyMode; words: string }[];
+/** The lifetimes of a key, in days. */
+const LIFETIMES = ["never", "7", "30", "90", "365"] as const;
 
 keys.get("/", async (c) => {
   const signedIn = c.get("signedIn");
   const now = Date.now();
   const cursor = c.req.query("after") ?? null;
   const list = await readKeys(c.env, signedIn.userId, cursor, now);
-  return c.html(<KeysPage signedIn={signedIn} list={list} now={now} />);
+  return c.html(<KeysPage texts={c.get("texts")} signedIn={signedIn} list={list} now={now} />);
 });
 
 /** A key, and the credits that it has spent in the period of its limit, or in all. */
@@ -61,81 +50,78 @@ async function readKeys(env: Env, userId: string, cursor: string | null, now: nu
   return { keys: shown, next };
 }
 
-const KeyName = z
-  .string({ error: NAME_MISSING })
-  .trim()
-  .min(1, NAME_MISSING)
-  .max(KEY_NAME_LENGTH_MAX, `A name has at most ${KEY_NAME_LENGTH_MAX} characters.`);
+const nameSchema = ({ keys }: Texts) =>
+  z
+    .string({ error: keys.nameMissing })
+    .trim()
+    .min(1, keys.nameMissing)
+    .max(KEY_NAME_LENGTH_MAX, keys.nameTooLong(KEY_NAME_LENGTH_MAX));
 
-const KeyForm = z.object({
-  /** Rendered with the form, so that sending the same form twice creates one key. */
-  id: z
-    .string()
-    .refine(isKeyId)
-    .catch(() => newId("key")),
-  name: KeyName,
-  /** A form that a page of an older release rendered has none. */
-  mode: z.enum(keyModes, { error: "Choose Live or Test." }).default("live"),
-  expires: z.enum(
-    LIFETIMES.map(({ value }) => value),
-    { error: "Choose when this key expires." },
-  ),
-});
+const keySchema = (texts: Texts) =>
+  z.object({
+    /** Rendered with the form, so that sending the same form twice creates one key. */
+    id: z
+      .string()
+      .refine(isKeyId)
+      .catch(() => newId("key")),
+    name: nameSchema(texts),
+    /** A form that a page of an older release rendered has none. */
+    mode: z.enum(keyModes, { error: texts.keys.modeMissing }).default("live"),
+    expires: z.enum(LIFETIMES, { error: texts.keys.lifetimeMissing }),
+  });
 
 keys.post("/", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
   const fields = await readForm(c);
   const now = Date.now();
   const again = async (errors: FormErrors) => {
     const list = await readKeys(c.env, signedIn.userId, null, now);
-    const name = fields.get("name");
-    return c.html(<KeysPage signedIn={signedIn} list={list} now={now} name={name} errors={errors} />, 422);
+    const page = { texts, signedIn, list, now, name: fields.get("name") };
+    return c.html(<KeysPage {...page} errors={errors} />, 422);
   };
-  const form = parseForm(KeyForm, fields);
+  const form = parseForm(keySchema(texts), fields);
   if (form.kind === "invalid") return await again(form.errors);
-  const terms = readTermsForm(fields);
+  const terms = readTermsForm(fields, texts);
   if (terms.kind === "invalid") return await again(terms.errors);
   const { id, name, mode, expires } = form.data;
-  const days = LIFETIMES.find(({ value }) => value === expires)?.days ?? null;
-  const expiresAt = days === null ? null : now + days * DAY_MS;
+  const expiresAt = expires === "never" ? null : now + Number(expires) * DAY_MS;
   const key = { id, userId: signedIn.userId, name, mode, expiresAt, ...terms.data };
   const issued = await issueKey(c.env.DB, key, now);
   switch (issued.kind) {
     case "issued": {
       const { key, secret } = issued;
-      return c.html(
-        <NewKeyPage signedIn={signedIn} name={key.name} secret={secret} origin={siteOrigin(c)} />,
-      );
+      const page = { texts, signedIn, name: key.name, secret, origin: siteOrigin(c) };
+      return c.html(<NewKeyPage {...page} />);
     }
     case "exists":
-      return c.html(<ExistingKeyPage signedIn={signedIn} existing={issued.key} />, 409);
+      return c.html(<ExistingKeyPage texts={texts} signedIn={signedIn} existing={issued.key} />, 409);
     case "taken":
-      throw new PageError(400, "Reload the API keys page and create the key again.");
+      throw new PageError(400, texts.keys.again);
     case "too_many":
-      return await again({
-        form: `You already have ${ACTIVE_KEYS_MAX} active keys. Revoke one that you do not need.`,
-      });
+      return await again({ form: texts.keys.tooMany(ACTIVE_KEYS_MAX) });
   }
 });
 
 keys.get("/:id", async (c) => {
   const signedIn = c.get("signedIn");
   const key = await findKey(c.env.DB, { id: c.req.param("id"), userId: signedIn.userId });
-  if (!key) throw new PageError(404, "This key does not exist.");
-  return c.html(<ChangePage signedIn={signedIn} apiKey={key} />);
+  if (!key) throw new PageError(404, c.get("texts").keys.unknown);
+  return c.html(<ChangePage texts={c.get("texts")} signedIn={signedIn} apiKey={key} />);
 });
 
 keys.post("/:id", async (c) => {
   const signedIn = c.get("signedIn");
   const own = { id: c.req.param("id"), userId: signedIn.userId };
   const key = await findKey(c.env.DB, own);
-  if (!key) throw new PageError(404, "This key does not exist.");
+  if (!key) throw new PageError(404, c.get("texts").keys.unknown);
+  const texts = c.get("texts");
   const fields = await readForm(c);
-  const form = parseForm(z.object({ name: KeyName }), fields);
-  const terms = readTermsForm(fields);
+  const form = parseForm(z.object({ name: nameSchema(texts) }), fields);
+  const terms = readTermsForm(fields, texts);
   if (form.kind === "invalid" || terms.kind === "invalid") {
     const errors = form.kind === "invalid" ? form.errors : terms.kind === "invalid" ? terms.errors : {};
-    return c.html(<ChangePage signedIn={signedIn} apiKey={key} errors={errors} />, 422);
+    return c.html(<ChangePage texts={texts} signedIn={signedIn} apiKey={key} errors={errors} />, 422);
   }
   await changeKey(c.env.DB, own, { ...form.data, ...terms.data });
   return c.redirect("/account/keys", 303);
@@ -143,21 +129,20 @@ keys.post("/:id", async (c) => {
 
 keys.get("/:id/revoke", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
   const key = await findKey(c.env.DB, { id: c.req.param("id"), userId: signedIn.userId });
-  if (!key) throw new PageError(404, "This key does not exist.");
+  if (!key) throw new PageError(404, c.get("texts").keys.unknown);
   return c.html(
-    <AccountPage title="Revoke a key" at="/account/keys" signedIn={signedIn}>
+    <AccountPage title={texts.keys.revokeTitle} texts={texts} at="/account/keys" signedIn={signedIn}>
       <div class="narrow">
-        <h1>Revoke “{key.name}”?</h1>
-        <p>
-          Apps that use <code>{maskedKey(key)}</code> stop working immediately. This cannot be undone.
-        </p>
+        <h1>{texts.keys.revokeHeading(key.name)}</h1>
+        <p>{texts.keys.revokeHint(<code>{maskedKey(key)}</code>)}</p>
         <form method="post" class="actions">
           <button class="button danger" type="submit">
-            Revoke key
+            {texts.keys.revokeKey}
           </button>
           <a class="button quiet" href="/account/keys">
-            Cancel
+            {texts.parts.cancel}
           </a>
         </form>
       </div>
@@ -168,7 +153,7 @@ keys.get("/:id/revoke", async (c) => {
 keys.post("/:id/revoke", async (c) => {
   const { userId } = c.get("signedIn");
   if (!(await revokeKey(c.env.DB, { id: c.req.param("id"), userId }, Date.now()))) {
-    throw new PageError(404, "This key does not exist.");
+    throw new PageError(404, c.get("texts").keys.unknown);
   }
   return c.redirect("/account/keys", 303);
 });
@@ -183,26 +168,26 @@ function maskedKey({ display }: ApiKey): string {
 }
 
 const KeysPage: FC<{
+  texts: Texts;
   signedIn: SignedIn;
   list: { keys: readonly ShownKey[]; next: string | null };
   now: number;
   name?: string | undefined;
   errors?: FormErrors;
-}> = ({ signedIn, list, now, name, errors }) => (
-  <AccountPage title="API keys" at="/account/keys" signedIn={signedIn}>
-    <h1>API keys</h1>
+}> = ({ texts, signedIn, list, now, name, errors }) => (
+  <AccountPage title={texts.frame.keys} texts={texts} at="/account/keys" signedIn={signedIn}>
+    <h1>{texts.frame.keys}</h1>
     <p class="lead">
-      Use one key per app, so that you can revoke it separately. A test key uses no credits: see{" "}
-      <a href="/docs#test-keys">Test keys</a>.
+      {texts.keys.lead(<a href={`${texts.paths.guide}#test-keys`}>{texts.keys.testKeys}</a>)}
     </p>
     <FormError errors={errors} />
     <NewKeyForm name={name} errors={errors} />
     {list.keys.length === 0 ? (
       <Empty>
-        <p>You have no keys yet.</p>
+        <p>{texts.keys.none}</p>
       </Empty>
     ) : (
-      <ul class="keys" aria-label="Your keys">
+      <ul class="keys" aria-label={texts.keys.list}>
         {list.keys.map((key) => (
           <KeyRow {...key} now={now} />
         ))}
@@ -210,55 +195,67 @@ const KeysPage: FC<{
     )}
     {list.next === null ? null : (
       <p class="more">
-        <a href={`/account/keys?after=${list.next}`}>More keys</a>
+        <a href={`/account/keys?after=${list.next}`}>{texts.keys.more}</a>
       </p>
     )}
   </AccountPage>
 );
 
-const NewKeyForm: FC<{ name: string | undefined; errors: FormErrors | undefined }> = ({ name, errors }) => (
-  <form method="post" action="/account/keys" class="panel row-form" novalidate>
-    <input type="hidden" name="id" value={newId("key")} />
-    <Field
-      name="name"
-      label="Name"
-      value={name}
-      errors={errors}
-      autocomplete="off"
-      maxlength={KEY_NAME_LENGTH_MAX}
-      required
-    />
-    <Choice name="mode" label="Mode" options={MODES} errors={errors} />
-    <Choice name="expires" label="Expires" options={LIFETIMES} errors={errors} />
-    <details class="limits" open={hasTermsError(errors)}>
-      <summary>Limit what it may do and spend</summary>
-      <TermsFields terms={ALL_TERMS} errors={errors} />
-    </details>
-    <button class="button" type="submit">
-      Create key
-    </button>
-  </form>
-);
+const NewKeyForm: FC<{ name: string | undefined; errors: FormErrors | undefined }> = ({ name, errors }) => {
+  const { keys, parts } = useTexts();
+  return (
+    <form method="post" action="/account/keys" class="panel row-form" novalidate>
+      <input type="hidden" name="id" value={newId("key")} />
+      <Field
+        name="name"
+        label={keys.name}
+        value={name}
+        errors={errors}
+        autocomplete="off"
+        maxlength={KEY_NAME_LENGTH_MAX}
+        required
+      />
+      <Choice
+        name="mode"
+        label={keys.mode}
+        options={keyModes.map((value) => ({ value, words: parts[value] }))}
+        errors={errors}
+      />
+      <Choice
+        name="expires"
+        label={keys.expires}
+        options={LIFETIMES.map((value) => ({ value, words: keys.lifetimes[value] }))}
+        errors={errors}
+      />
+      <details class="limits" open={hasTermsError(errors)}>
+        <summary>{keys.limits}</summary>
+        <TermsFields terms={ALL_TERMS} errors={errors} />
+      </details>
+      <button class="button" type="submit">
+        {keys.create}
+      </button>
+    </form>
+  );
+};
 
 function hasTermsError(errors: FormErrors | undefined): boolean {
   return ["scopes", "limit", "period"].some((name) => errors?.[name] !== undefined);
 }
 
-const ChangePage: FC<{ signedIn: SignedIn; apiKey: ApiKey; errors?: FormErrors }> = ({
+const ChangePage: FC<{ texts: Texts; signedIn: SignedIn; apiKey: ApiKey; errors?: FormErrors }> = ({
+  texts,
   signedIn,
   apiKey,
   errors,
 }) => (
-  <AccountPage title="Change a key" at="/account/keys" signedIn={signedIn}>
+  <AccountPage title={texts.keys.changeTitle} texts={texts} at="/account/keys" signedIn={signedIn}>
     <div class="narrow">
-      <h1>Change “{apiKey.name}”</h1>
-      <p>
-        Changes apply from the next request of <code>{maskedKey(apiKey)}</code> on.
-      </p>
+      <h1>{texts.keys.changeHeading(apiKey.name)}</h1>
+      <p>{texts.keys.changeHint(<code>{maskedKey(apiKey)}</code>)}</p>
       <form method="post" novalidate>
         <Field
           name="name"
-          label="Name"
+          label={texts.keys.name}
           value={apiKey.name}
           errors={errors}
           autocomplete="off"
@@ -268,10 +265,10 @@ const ChangePage: FC<{ signedIn: SignedIn; apiKey: ApiKey; errors?: FormErrors }
         <TermsFields terms={apiKey} errors={errors} />
         <p class="actions">
           <button class="button" type="submit">
-            Save
+            {texts.parts.save}
           </button>
           <a class="button quiet" href="/account/keys">
-            Cancel
+            {texts.parts.cancel}
           </a>
         </p>
       </form>
@@ -303,31 +300,24 @@ const Choice: FC<{
 
 const KeyRow: FC<ShownKey & { now: number }> = ({ apiKey, spent, now }) => {
   const { name, mode, lastUsedAt, createdAt, expiresAt } = apiKey;
+  const texts = useTexts();
+  const { keys, parts } = texts;
   return (
     <li class={isActive(apiKey, now) ? undefined : "faded"}>
       <div>
         <strong>{name}</strong> <code>{maskedKey(apiKey)}</code>
         <p class="hint">
-          {mode === "test" ? "Test · " : "Live · "}
-          {lastUsedAt === null ? (
-            "Never used"
-          ) : (
-            <>
-              Last used <Day at={lastUsedAt} />
-            </>
-          )}
-          {" · created "}
-          <Day at={createdAt} />
-          {expiresAt === null ? (
-            " · never expires"
-          ) : (
-            <>
-              {expiresAt > now ? " · expires " : " · expired "}
-              <Day at={expiresAt} />
-            </>
-          )}
+          {parts[mode]}
+          {" · "}
+          {lastUsedAt === null ? keys.neverUsed : keys.lastUsed(<Day at={lastUsedAt} />)}
+          {" · "}
+          {keys.created(<Day at={createdAt} />)}
+          {" · "}
+          {expiresAt === null
+            ? keys.neverExpires
+            : (expiresAt > now ? keys.willExpire : keys.hasExpired)(<Day at={expiresAt} />)}
         </p>
-        <p class="hint">{termsWords(apiKey, spent)}</p>
+        <p class="hint">{termsWords(apiKey, spent, texts)}</p>
       </div>
       <KeyStatus apiKey={apiKey} now={now} />
     </li>
@@ -335,36 +325,40 @@ const KeyRow: FC<ShownKey & { now: number }> = ({ apiKey, spent, now }) => {
 };
 
 const KeyStatus: FC<{ apiKey: ApiKey; now: number }> = ({ apiKey, now }) => {
-  if (apiKey.revokedAt !== null) return <span class="status canceled">Revoked</span>;
-  if (!isActive(apiKey, now)) return <span class="status canceled">Expired</span>;
+  const { keys } = useTexts();
+  if (apiKey.revokedAt !== null) return <span class="status canceled">{keys.revoked}</span>;
+  if (!isActive(apiKey, now)) return <span class="status canceled">{keys.expired}</span>;
   return (
     <span class="links">
       <a href={`/account/keys/${apiKey.id}`}>
-        Change<span class="unseen"> {apiKey.name}</span>
+        {keys.change}
+        <span class="unseen"> {apiKey.name}</span>
       </a>
       <a href={`/account/keys/${apiKey.id}/revoke`}>
-        Revoke<span class="unseen"> {apiKey.name}</span>
+        {keys.revoke}
+        <span class="unseen"> {apiKey.name}</span>
       </a>
     </span>
   );
 };
 
 /** The answer to a form that was sent again after it created its key. The secret is not stored, so it cannot be shown. */
-const ExistingKeyPage: FC<{ signedIn: SignedIn; existing: ApiKey }> = ({ signedIn, existing }) => (
-  <AccountPage title="Key already created" at="/account/keys" signedIn={signedIn}>
+const ExistingKeyPage: FC<{ texts: Texts; signedIn: SignedIn; existing: ApiKey }> = ({
+  texts,
+  signedIn,
+  existing,
+}) => (
+  <AccountPage title={texts.keys.existsTitle} texts={texts} at="/account/keys" signedIn={signedIn}>
     <div class="narrow">
-      <h1>The key “{existing.name}” was already created</h1>
-      <p>
-        This form already created <code>{maskedKey(existing)}</code>, so no second key was created. A key is
-        shown only once. If you did not save it, revoke it and create another.
-      </p>
+      <h1>{texts.keys.existsHeading(existing.name)}</h1>
+      <p>{texts.keys.existsHint(<code>{maskedKey(existing)}</code>)}</p>
       <p class="actions">
         <a class="button" href="/account/keys">
-          Go to your keys
+          {texts.keys.goToKeys}
         </a>
         {existing.revokedAt === null ? (
           <a class="button quiet" href={`/account/keys/${existing.id}/revoke`}>
-            Revoke this key
+            {texts.keys.revokeThis}
           </a>
         ) : null}
       </p>
@@ -372,38 +366,39 @@ const ExistingKeyPage: FC<{ signedIn: SignedIn; existing: ApiKey }> = ({ signedI
   </AccountPage>
 );
 
-const NewKeyPage: FC<{ signedIn: SignedIn; name: string; secret: string; origin: string }> = ({
-  signedIn,
-  name,
-  secret,
-  origin,
-}) => (
-  <AccountPage title="Your new key" at="/account/keys" signedIn={signedIn} scripts={["copy.js"]}>
+type NewKeyProps = { texts: Texts; signedIn: SignedIn; name: string; secret: string; origin: string };
+
+const NewKeyPage: FC<NewKeyProps> = ({ texts, signedIn, name, secret, origin }) => (
+  <AccountPage
+    title={texts.keys.newTitle}
+    texts={texts}
+    at="/account/keys"
+    signedIn={signedIn}
+    scripts={["copy.js"]}
+  >
     <div class="narrow">
-      <h1>Your new key “{name}”</h1>
+      <h1>{texts.keys.newHeading(name)}</h1>
       <div class="notice">
         <p>
-          <strong>Copy it now.</strong> You will not be able to see it again.
+          <strong>{texts.keys.copyNow}</strong> {texts.keys.seenOnce}
         </p>
       </div>
       <div class="secret">
         <output id="api-key">{secret}</output>
         <button class="button quiet small" type="button" data-copy="api-key">
-          Copy
+          {texts.copy}
         </button>
       </div>
       <p class="actions">
         <a class="button" href="/account/keys">
-          Done
+          {texts.keys.done}
         </a>
       </p>
-      <h2>Try it</h2>
-      <p>
-        Put the key into the environment variable <code>GIH_KEY</code>, then run:
-      </p>
+      <h2>{texts.keys.tryIt}</h2>
+      <p>{texts.keys.tryHint}</p>
       <Code
-        label="Example request"
-        text={curlSample(origin, { model: "gpt-image-2", prompt: "a lighthouse at dusk" })}
+        label={texts.keys.sample}
+        text={curlSample(origin, { model: "gpt-image-2", prompt: texts.playground.examplePrompt })}
       />
     </div>
   </AccountPage>

@@ -6,9 +6,10 @@ import { packsOnSale } from "../../billing/settings.ts";
 import { readConfig } from "../../config.ts";
 import { listDetails } from "../../generations/read.ts";
 import type { PagesEnv } from "../env.ts";
-import { formatCredits, formatDate, formatNumber, formatUntil } from "../format.ts";
+import { daysBetween } from "../format.ts";
 import { AccountPage } from "../layout.tsx";
 import { Empty, Gallery, NoCredits } from "../parts.tsx";
+import { useTexts } from "../texts/language.ts";
 
 export const overview = new Hono<PagesEnv>();
 
@@ -17,6 +18,8 @@ const EVERYTHING = { status: null, model: null, createdAfter: null, createdBefor
 
 overview.get("/", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
+  const { frame, overview, parts, format } = texts;
   const account = c.env.ACCOUNT.getByName(signedIn.userId);
   const [{ balance, grants }, recent] = await Promise.all([
     account.statement(1, 0),
@@ -25,32 +28,32 @@ overview.get("/", async (c) => {
   const config = readConfig(c.env);
   const welcome = c.req.query("welcome") !== undefined;
   return c.html(
-    <AccountPage title="Overview" at="/account" signedIn={signedIn} scripts={["live.js"]}>
-      <h1>{welcome ? "Welcome" : "Overview"}</h1>
+    <AccountPage title={frame.overview} texts={texts} at="/account" signedIn={signedIn} scripts={["live.js"]}>
+      <h1>{welcome ? overview.welcome : frame.overview}</h1>
       {welcome ? (
         <p class="lead">
-          Your account is ready.
-          {balance.credits > 0 ? " Generate an image here, or create an API key." : null}
+          {overview.ready}
+          {balance.credits > 0 ? ` ${overview.readyNext}` : null}
         </p>
       ) : null}
       <NoCredits credits={balance.credits} email={signedIn.email} sells={packsOnSale(config).length > 0} />
       <div class="tiles">
         <section class="panel" aria-labelledby="balance">
-          <h2 id="balance">Balance</h2>
+          <h2 id="balance">{overview.balance}</h2>
           <p class="figure" data-balance>
-            {formatNumber(balance.credits)} <span>{balance.credits === 1 ? "credit" : "credits"}</span>
+            {format.number(balance.credits)} <span>{overview.credit(balance.credits)}</span>
           </p>
-          <p class="hint">{signedIn.accountType} account</p>
+          <p class="hint">{overview.accountType(signedIn.accountType)}</p>
         </section>
         <Expiring grants={grants} now={Date.now()} />
         <section class="panel" aria-labelledby="next">
-          <h2 id="next">Get started</h2>
+          <h2 id="next">{overview.getStarted}</h2>
           <p class="actions stacked">
             <a class="button" href="/account/playground">
-              Generate an image
+              {parts.generateImage}
             </a>
             <a class="button quiet" href="/account/keys">
-              Create an API key
+              {overview.createKey}
             </a>
           </p>
         </section>
@@ -63,46 +66,50 @@ overview.get("/", async (c) => {
 const EXPIRING_SHOWN = 4;
 
 const Expiring: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) => {
+  const { overview, credits, format } = useTexts();
   const left = grants.filter((grant) => grant.remaining > 0 && grant.expiresAt !== null);
   return (
     <section class="panel" aria-labelledby="expiring">
-      <h2 id="expiring">Expiring credits</h2>
+      <h2 id="expiring">{overview.expiring}</h2>
       {left.length === 0 ? (
-        <p class="hint">None of your credits expire.</p>
+        <p class="hint">{overview.noneExpires}</p>
       ) : (
         <ul class="plain">
           {left.slice(0, EXPIRING_SHOWN).map(({ remaining, expiresAt }) => (
             <li>
-              {formatCredits(remaining)}{" "}
+              {credits(remaining)}{" "}
               <span class="hint">
-                {expiresAt === null ? "" : `on ${formatDate(expiresAt)}, ${formatUntil(expiresAt, now)}`}
+                {expiresAt === null ? "" : overview.on(format.date(expiresAt), daysBetween(now, expiresAt))}
               </span>
             </li>
           ))}
         </ul>
       )}
       <p class="more">
-        <a href="/account/credits">All credits</a>
+        <a href="/account/credits">{overview.allCredits}</a>
       </p>
     </section>
   );
 };
 
-const Recent: FC<{ generations: readonly GenerationDetail[] }> = ({ generations }) => (
-  <section aria-labelledby="recent">
-    <div class="title-row">
-      <h2 id="recent">Recent images</h2>
-      {generations.length === 0 ? null : <a href="/account/generations">All images</a>}
-    </div>
-    {generations.length === 0 ? (
-      <Empty>
-        <p>No images yet.</p>
-        <p>
-          <a href="/account/playground">Generate your first image</a>
-        </p>
-      </Empty>
-    ) : (
-      <Gallery generations={generations} />
-    )}
-  </section>
-);
+const Recent: FC<{ generations: readonly GenerationDetail[] }> = ({ generations }) => {
+  const { overview, parts } = useTexts();
+  return (
+    <section aria-labelledby="recent">
+      <div class="title-row">
+        <h2 id="recent">{parts.recentImages}</h2>
+        {generations.length === 0 ? null : <a href="/account/generations">{parts.allImages}</a>}
+      </div>
+      {generations.length === 0 ? (
+        <Empty>
+          <p>{overview.noImages}</p>
+          <p>
+            <a href="/account/playground">{overview.firstImage}</a>
+          </p>
+        </Empty>
+      ) : (
+        <Gallery generations={generations} />
+      )}
+    </section>
+  );
+};

@@ -11,6 +11,8 @@ import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
 import { Field, FormError, Section, Time } from "../parts.tsx";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 import { dataOf } from "./download.ts";
 import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
@@ -25,7 +27,9 @@ const ATTEMPTS_SPAN_MS = 10 * 60_000;
 /** @throws {PageError} 429 after too many attempts of this kind and user */
 async function limitAttempts(c: Context<PagesEnv>, key: string): Promise<void> {
   const [tried] = await countAttempts(c.env.DB, [{ key, spanMs: ATTEMPTS_SPAN_MS }], Date.now());
-  if (tried && tried.count > ATTEMPTS_MAX) throw new PageError(429, "Try again in 10 minutes.");
+  if (tried && tried.count > ATTEMPTS_MAX) {
+    throw new PageError(429, c.get("texts").errors.againInMinutes(ATTEMPTS_SPAN_MS / 60_000));
+  }
 }
 
 settings.get("/", async (c) => {
@@ -43,24 +47,25 @@ async function readSettings(c: Context<PagesEnv>) {
     readSecrets(c.env, signedIn.userId),
     canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
   ]);
-  return { signedIn, list, hasPassword, secrets, notices, canReset: canSendMail(c) };
+  return { texts: c.get("texts"), signedIn, list, hasPassword, secrets, notices, canReset: canSendMail(c) };
 }
 
 settings.post("/password", async (c) => {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
   const form = await readForm(c);
   const again = async (errors: FormErrors) => {
     return c.html(<SettingsPage {...(await readSettings(c))} hasPassword errors={errors} />, 422);
   };
   const current = form.get("current") ?? "";
   const password = form.get("password") ?? "";
-  if (current === "") return await again({ current: "Enter your current password." });
-  const fault = passwordFault(password);
+  if (current === "") return await again({ current: texts.settings.enterCurrent });
+  const fault = passwordFault(password, texts);
   if (fault !== null) return await again({ password: fault });
   await limitAttempts(c, `password:${signedIn.userId}`);
   if (!(await sessions.changePassword(current, password))) {
-    return await again({ current: "This is not your current password." });
+    return await again({ current: texts.settings.wrongCurrent });
   }
   return c.redirect("/account/settings?done=1", 303);
 });
@@ -68,7 +73,7 @@ settings.post("/password", async (c) => {
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
 
 settings.post("/mails", async (c) => {
-  const errors = await saveNotices(c.env, c.get("signedIn").userId, await readForm(c));
+  const errors = await saveNotices(c.env, c.get("signedIn").userId, await readForm(c), c.get("texts"));
   if (errors === null) return c.redirect("/account/settings#mails", 303);
   return c.html(<SettingsPage {...(await readSettings(c))} errors={errors} />, 422);
 });
@@ -99,6 +104,8 @@ settings.get("/data", async (c) => {
 settings.post("/delete", async (c) => {
   const sessions = c.get("sessions");
   const { userId, email } = c.get("signedIn");
+  const texts = c.get("texts");
+  const { leaving } = texts;
   const confirmation = (await readForm(c)).get("delete_confirmation") ?? "";
   await limitAttempts(c, `password:${userId}`);
   const page = await readSettings(c);
@@ -106,15 +113,15 @@ settings.post("/delete", async (c) => {
     ? await sessions.isPassword(confirmation)
     : confirmation.trim().toLowerCase() === email;
   if (!isConfirmed) {
-    const message = page.hasPassword ? "This is not your password." : "This is not your email address.";
+    const message = page.hasPassword ? leaving.wrongPassword : leaving.wrongEmail;
     return c.html(<SettingsPage {...page} errors={{ delete_confirmation: message }} />, 422);
   }
   await deleteUser(c.env.DB, userId, Date.now());
   log("account_deleted", { user_id: userId });
   await sessions.signOut();
   return c.html(
-    <MessagePage title="Account deleted">
-      <p>Your API keys no longer work. Your images are deleted within minutes.</p>
+    <MessagePage title={leaving.deleted} texts={texts}>
+      <p>{leaving.deletedHint}</p>
     </MessagePage>,
   );
 });
@@ -124,6 +131,7 @@ settings.get("/delete", (c) => c.redirect("/account/settings", 303));
 settings.get("/sessions", (c) => c.redirect("/account/settings", 303));
 
 type SettingsProps = {
+  texts: Texts;
   signedIn: SignedIn;
   list: readonly SessionSummary[];
   hasPassword: boolean;
@@ -135,36 +143,45 @@ type SettingsProps = {
   errors?: FormErrors;
 };
 
-const SettingsPage: FC<SettingsProps> = (props) => (
-  <AccountPage title="Settings" at="/account/settings" signedIn={props.signedIn}>
+const SettingsPage: FC<SettingsProps> = ({ texts: { frame, settings, ...texts }, ...props }) => (
+  <AccountPage
+    title={frame.settings}
+    texts={{ frame, settings, ...texts }}
+    at="/account/settings"
+    signedIn={props.signedIn}
+  >
     <div class="narrow">
-      <h1>Settings</h1>
+      <h1>{frame.settings}</h1>
       {props.done ? (
         <div class="notice good" role="status">
-          <p>Password changed. You were signed out on all other devices.</p>
+          <p>{settings.changed}</p>
         </div>
       ) : null}
-      <Section id="account" name="Account">
+      <Section id="account" name={settings.account}>
         <dl class="facts-list">
           <div>
-            <dt>Email</dt>
+            <dt>{settings.email}</dt>
             <dd>{props.signedIn.email}</dd>
           </div>
           <div>
-            <dt>Account type</dt>
+            <dt>{settings.accountType}</dt>
             <dd>{props.signedIn.accountType}</dd>
           </div>
         </dl>
       </Section>
-      <Section id="password-title" name="Password">
+      <Section id="password-title" name={settings.password}>
         <FormError errors={props.errors} />
-        {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canReset} />}
+        {props.hasPassword ? (
+          <PasswordForm email={props.signedIn.email} errors={props.errors} />
+        ) : (
+          <NoPassword canReset={props.canReset} />
+        )}
       </Section>
       {props.notices === null ? null : (
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
       )}
       {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
-      <Section id="sessions-title" name="Active sessions">
+      <Section id="sessions-title" name={settings.sessions}>
         <ActiveSessions list={props.list} token={props.signedIn.token} />
       </Section>
       <Leaving email={props.signedIn.email} hasPassword={props.hasPassword} errors={props.errors} />
@@ -172,68 +189,70 @@ const SettingsPage: FC<SettingsProps> = (props) => (
   </AccountPage>
 );
 
-const PasswordForm: FC<SettingsProps> = ({ signedIn, errors }) => (
-  <form method="post" action="/account/settings/password" class="panel" novalidate>
-    <input type="hidden" name="username" value={signedIn.email} autocomplete="username" />
-    <Field
-      name="current"
-      label="Current password"
-      type="password"
-      errors={errors}
-      autocomplete="current-password"
-      required
-    />
-    <Field
-      name="password"
-      label="New password"
-      type="password"
-      hint={`At least ${PASSWORD_LENGTH_MIN} characters.`}
-      errors={errors}
-      autocomplete="new-password"
-      maxlength={PASSWORD_LENGTH_MAX}
-      required
-    />
-    <button class="button" type="submit">
-      Change password
-    </button>
-  </form>
-);
-
-const NoPassword: FC<{ canReset: boolean }> = ({ canReset }) => (
-  <p>
-    You sign in with GitHub or Google.
-    {canReset ? (
-      <>
-        {" "}
-        To add a password, <a href="/forgot-password">request a link by email</a>.
-      </>
-    ) : null}
-  </p>
-);
-
-/** @param token of the session that is looking at the page */
-const ActiveSessions: FC<{ list: readonly SessionSummary[]; token: string }> = ({ list, token }) => (
-  <>
-    <ul class="plain ruled">
-      {list.map((session) => (
-        <li>
-          <span>
-            {deviceOf(session.userAgent)}
-            {session.token === token ? <strong class="here"> This device</strong> : null}
-          </span>
-          <span class="hint">
-            since <Time at={session.createdAt} />
-          </span>
-        </li>
-      ))}
-    </ul>
-    <form method="post" action="/account/settings/sessions/end">
-      <button class="button quiet" type="submit">
-        Sign out everywhere
+const PasswordForm: FC<{ email: string; errors?: FormErrors | undefined }> = ({ email, errors }) => {
+  const { settings } = useTexts();
+  return (
+    <form method="post" action="/account/settings/password" class="panel" novalidate>
+      <input type="hidden" name="username" value={email} autocomplete="username" />
+      <Field
+        name="current"
+        label={settings.currentPassword}
+        type="password"
+        errors={errors}
+        autocomplete="current-password"
+        required
+      />
+      <Field
+        name="password"
+        label={settings.newPassword}
+        type="password"
+        hint={settings.passwordHint(PASSWORD_LENGTH_MIN)}
+        errors={errors}
+        autocomplete="new-password"
+        maxlength={PASSWORD_LENGTH_MAX}
+        required
+      />
+      <button class="button" type="submit">
+        {settings.changePassword}
       </button>
     </form>
-  </>
-);
+  );
+};
+
+const NoPassword: FC<{ canReset: boolean }> = ({ canReset }) => {
+  const { settings } = useTexts();
+  return (
+    <p>
+      {settings.withoutPassword}{" "}
+      {canReset ? settings.addPassword(<a href="/forgot-password">{settings.requestLink}</a>) : null}
+    </p>
+  );
+};
+
+/** @param token of the session that is looking at the page */
+const ActiveSessions: FC<{ list: readonly SessionSummary[]; token: string }> = ({ list, token }) => {
+  const { settings } = useTexts();
+  return (
+    <>
+      <ul class="plain ruled">
+        {list.map((session) => (
+          <li>
+            <span>
+              {deviceOf(session.userAgent, settings)}
+              {session.token === token ? <strong class="here"> {settings.thisDevice}</strong> : null}
+            </span>
+            <span class="hint">{settings.since(<Time at={session.createdAt} />)}</span>
+          </li>
+        ))}
+      </ul>
+      <form method="post" action="/account/settings/sessions/end">
+        <button class="button quiet" type="submit">
+          {settings.signOutEverywhere}
+        </button>
+      </form>
+    </>
+  );
+};
 
 const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"] as const;
 const SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"] as const;
@@ -244,9 +263,12 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** A guess from the user agent, good enough to tell one's own devices apart. */
-function deviceOf(userAgent: string | null): string {
+function deviceOf(
+  userAgent: string | null,
+  { device, unknownBrowser, unknownSystem }: Texts["settings"],
+): string {
   const browser = BROWSERS.find((name) => userAgent?.includes(`${name}/`));
   const system = SYSTEMS.find((name) => userAgent?.includes(name));
   const name = (key: string | undefined, otherwise: string) => (key ? (NAMES.get(key) ?? key) : otherwise);
-  return `${name(browser, "Unknown browser")} on ${name(system, "an unknown system")}`;
+  return device(name(browser, unknownBrowser), name(system, unknownSystem));
 }

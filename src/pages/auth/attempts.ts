@@ -2,7 +2,6 @@ import type { Context } from "hono";
 import { type Counted, countAttempts } from "../../auth/throttle.ts";
 import { networkOf } from "../../network.ts";
 import { PageError, type PagesEnv } from "../env.ts";
-import { counted } from "../format.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -79,5 +78,5 @@ async function count(
   if (exceeded.length === 0) return counts;
   const seconds = Math.max(...exceeded.map(({ waitSeconds }) => waitSeconds));
   c.header("Retry-After", String(seconds));
-  throw new PageError(429, `Try again in ${counted(Math.ceil(seconds / 60), "minute")}.`);
+  throw new PageError(429, c.get("texts").errors.againInMinutes(Math.ceil(seconds / 60)));
 }

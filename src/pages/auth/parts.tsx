@@ -13,9 +13,8 @@ import { openRequestSessions, type PagesEnv } from "../env.ts";
 import type { FormErrors } from "../forms.ts";
 import { PublicPage } from "../layout.tsx";
 import { Field } from "../parts.tsx";
-
-export const NOT_AN_EMAIL = "Enter an email address, such as ada@example.com.";
-export const LINK_EXPIRED = "This link has expired or was already used. Request a new one.";
+import type { Texts } from "../texts/english.tsx";
+import { useTexts } from "../texts/language.ts";
 
 const PROVIDER_NAMES: Record<SocialProvider, string> = { github: "GitHub", google: "Google" };
 
@@ -35,8 +34,8 @@ export function configuredProviders(c: Context<PagesEnv>): SocialProvider[] {
 /** What a form shows again after an error. */
 export type FormState = { email?: string | undefined; errors?: FormErrors | undefined };
 
-export const Card: FC<{ title: string; children?: Child }> = ({ title, children }) => (
-  <PublicPage title={`${title} · GPT Image Hub`} plain>
+export const Card: FC<{ title: string; texts: Texts; children?: Child }> = ({ title, texts, children }) => (
+  <PublicPage title={`${title} · GPT Image Hub`} texts={texts} plain>
     <div class="wrap card-wrap">
       <div class="card">
         <h1>{title}</h1>
@@ -49,25 +48,27 @@ export const Card: FC<{ title: string; children?: Child }> = ({ title, children 
 export const SocialSignIn: FC<{ providers: readonly SocialProvider[]; next: string }> = ({
   providers,
   next,
-}) =>
-  providers.length === 0 ? null : (
+}) => {
+  const { auth } = useTexts();
+  return providers.length === 0 ? null : (
     <div class="sites">
       {providers.map((provider) => (
         <form method="post" action={`${CALLBACK_BASE_PATH}/${provider}`}>
           <input type="hidden" name="next" value={next} />
           <button class="button quiet wide" type="submit">
-            Continue with {PROVIDER_NAMES[provider]}
+            {auth.continueWith(PROVIDER_NAMES[provider])}
           </button>
         </form>
       ))}
-      <p class="or">or with a password</p>
+      <p class="or">{auth.orPassword}</p>
     </div>
   );
+};
 
 export const EmailField: FC<FormState> = ({ email, errors }) => (
   <Field
     name="email"
-    label="Email"
+    label={useTexts().auth.email}
     type="email"
     value={email}
     errors={errors}
@@ -77,16 +78,19 @@ export const EmailField: FC<FormState> = ({ email, errors }) => (
   />
 );
 
-export const NewPasswordField: FC<{ errors?: FormErrors | undefined }> = ({ errors }) => (
-  <Field
-    name="password"
-    label="Password"
-    type="password"
-    hint={`At least ${PASSWORD_LENGTH_MIN} characters. Several words are easy to remember.`}
-    errors={errors}
-    autocomplete="new-password"
-    minlength={PASSWORD_LENGTH_MIN}
-    maxlength={PASSWORD_LENGTH_MAX}
-    required
-  />
-);
+export const NewPasswordField: FC<{ errors?: FormErrors | undefined }> = ({ errors }) => {
+  const { auth } = useTexts();
+  return (
+    <Field
+      name="password"
+      label={auth.password}
+      type="password"
+      hint={auth.passwordHint(PASSWORD_LENGTH_MIN)}
+      errors={errors}
+      autocomplete="new-password"
+      minlength={PASSWORD_LENGTH_MIN}
+      maxlength={PASSWORD_LENGTH_MAX}
+      required
+    />
+  );
+};

@@ -8,6 +8,7 @@ import { openRequestSessions, PageError, type PagesEnv, setCookies, siteOrigin }
 import { type FormErrors, passwordFault, readEmail, readForm } from "../forms.ts";
 import { MessagePage } from "../layout.tsx";
 import { FormError } from "../parts.tsx";
+import type { Texts } from "../texts/english.tsx";
 import { countSignUp } from "./attempts.ts";
 import {
   Card,
@@ -15,9 +16,7 @@ import {
   EmailField,
   type FormState,
   isSignedIn,
-  LINK_EXPIRED,
   NewPasswordField,
-  NOT_AN_EMAIL,
   SocialSignIn,
 } from "./parts.tsx";
 
@@ -26,31 +25,34 @@ export const signUp = new Hono<PagesEnv>();
 
 signUp.get("/sign-up", async (c) => {
   if (await isSignedIn(c)) return c.redirect("/account", 303);
-  return c.html(<SignUpPage providers={configuredProviders(c)} credits={signupCredits(c)} />);
+  const page = { providers: configuredProviders(c), credits: signupCredits(c) };
+  return c.html(<SignUpPage texts={c.get("texts")} {...page} />);
 });
 
 signUp.post("/sign-up", async (c) => {
   const form = await readForm(c);
   const typed = form.get("email") ?? "";
+  const texts = c.get("texts");
+  const { auth } = texts;
   const again = (errors: FormErrors) => {
     const page = { providers: configuredProviders(c), credits: signupCredits(c) };
-    return c.html(<SignUpPage {...page} email={typed} errors={errors} />, 422);
+    return c.html(<SignUpPage texts={texts} {...page} email={typed} errors={errors} />, 422);
   };
   const email = readEmail(typed);
-  if (email === null) return again({ email: NOT_AN_EMAIL });
+  if (email === null) return again({ email: auth.notAnEmail });
   const password = form.get("password") ?? "";
-  const fault = passwordFault(password);
+  const fault = passwordFault(password, texts);
   if (fault !== null) return again({ password: fault });
   await countSignUp(c);
   const sessions = await openRequestSessions(c);
   const outcome = await sessions.signUp(email, password);
   switch (outcome.kind) {
     case "taken":
-      return again({ email: "An account with this email already exists. Sign in instead." });
+      return again({ email: auth.taken });
     case "mailed":
       return c.html(
-        <MessagePage title="Check your email">
-          <p>We sent a confirmation link to {email}. It expires in one hour.</p>
+        <MessagePage title={auth.checkEmail} texts={texts}>
+          <p>{auth.confirmationSent(email)}</p>
         </MessagePage>,
       );
     case "signed_in":
@@ -61,7 +63,8 @@ signUp.post("/sign-up", async (c) => {
 
 signUp.get(VERIFY_PATH, async (c) => {
   const sessions = await openRequestSessions(c);
-  if (!(await sessions.verifyEmail(c.req.query("token") ?? ""))) throw new PageError(400, LINK_EXPIRED);
+  const isVerified = await sessions.verifyEmail(c.req.query("token") ?? "");
+  if (!isVerified) throw new PageError(400, c.get("texts").auth.linkExpired);
   setCookies(c, sessions);
   return c.redirect("/account?welcome=1", 303);
 });
@@ -72,30 +75,23 @@ function signupCredits(c: Context<PagesEnv>): number {
   return sendsRealMail(config) || isLoopback(siteOrigin(c)) ? config.SIGNUP_CREDITS : 0;
 }
 
-const SignUpPage: FC<FormState & { providers: readonly SocialProvider[]; credits: number }> = ({
-  providers,
-  credits,
-  email,
-  errors,
-}) => (
-  <Card title="Create an account">
-    {credits > 0 ? (
-      <p class="hint">Free. Includes {credits} credits, valid for 30 days.</p>
-    ) : (
-      <p class="hint">Free. Images cost credits; contact support to get some.</p>
-    )}
+type SignUpProps = FormState & { texts: Texts; providers: readonly SocialProvider[]; credits: number };
+
+const SignUpPage: FC<SignUpProps> = ({ texts, providers, credits, email, errors }) => (
+  <Card title={texts.auth.signUp} texts={texts}>
+    <p class="hint">{credits > 0 ? texts.auth.free(credits) : texts.auth.freeWithout}</p>
     <FormError errors={errors} />
     <SocialSignIn providers={providers} next="/account" />
     <form method="post" action="/sign-up" novalidate>
       <EmailField email={email} errors={errors} />
       <NewPasswordField errors={errors} />
       <button class="button wide" type="submit">
-        Create account
+        {texts.auth.createAccount}
       </button>
     </form>
     <p class="below">
       <span>
-        Already have an account? <a href="/sign-in">Sign in</a>
+        {texts.auth.haveAccount} <a href="/sign-in">{texts.auth.signIn}</a>
       </span>
     </p>
   </Card>

@@ -1,6 +1,8 @@
 import type { FC } from "hono/jsx";
 import { roundUp } from "../account/chart.tsx";
-import { formatNumber } from "../format.ts";
+import { english } from "../texts/english.tsx";
+
+const { number: formatNumber } = english.format;
 
 const WIDTH = 720;
 const HEIGHT = 160;

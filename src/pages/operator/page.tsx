@@ -1,11 +1,13 @@
 import type { FC } from "hono/jsx";
 import type { NamedGate } from "../../dispatch/client.ts";
 import { type Stats, WINDOWS, type Window } from "../../watch/stats.ts";
-import { counted, formatMoney, formatNumber } from "../format.ts";
 import type { FormErrors } from "../forms.ts";
 import { OperatorPage } from "../layout.tsx";
 import { Field, FormError, Section, Table, Time } from "../parts.tsx";
+import { counted, english } from "../texts/english.tsx";
 import { Legend, type Series, StepChart } from "./chart.tsx";
+
+const { number: formatNumber, money: formatMoney } = english.format;
 
 const WINDOW_NAMES: Record<Window, string> = { hour: "Last hour", day: "Last day", month: "Last 30 days" };
 

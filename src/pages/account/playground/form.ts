@@ -5,11 +5,11 @@ import { resolveShape } from "../../../catalogue/resolve.ts";
 import { parseModelSize } from "../../../catalogue/shape.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
 import type { Config } from "../../../config.ts";
-import { GenerationInput } from "../../../generations/input.ts";
+import { GenerationInput, PROMPT_CODE_POINTS_MAX } from "../../../generations/input.ts";
 import { offeredFormats } from "../../../generations/models.ts";
 import { sha256Hex } from "../../../hash.ts";
-import { counted, formatNumber } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
+import type { Texts } from "../../texts/english.tsx";
 
 /** The fields of the playground's form, as text. `aspect_ratio` is a ratio or an exact size, as `1536x864`. */
 export type PlaygroundForm = {
@@ -109,24 +109,25 @@ export function formOf({ model, aspectRatio, tier, request }: GenerationDetail):
 }
 
 /** Notes on what an earlier generation had and the form does not repeat. */
-export function notCarriedOver({ request: { references, prompt } }: GenerationDetail): string[] {
+export function notCarriedOver(
+  { request: { references, prompt } }: GenerationDetail,
+  { playground }: Texts,
+): string[] {
   const notes: string[] = [];
-  if (references > 0) {
-    notes.push(
-      `The earlier generation used ${counted(references, "reference image")}. References are not kept: add them again.`,
-    );
-  }
-  if ([...prompt].length >= LOGGED_PROMPT_MAX) {
-    notes.push(
-      `Only the first ${formatNumber(LOGGED_PROMPT_MAX)} characters of a prompt are kept. Check that yours is complete.`,
-    );
-  }
+  if (references > 0) notes.push(playground.earlierReferences(references));
+  if ([...prompt].length >= LOGGED_PROMPT_MAX) notes.push(playground.earlierPrompt(LOGGED_PROMPT_MAX));
   return notes;
 }
 
-/** Validates the form by the rules of the API. */
-export function readInput(form: PlaygroundForm): GenerationInput | { errors: FormErrors } {
-  if (form.prompt.trim() === "") return { errors: { prompt: "Enter a prompt." } };
+/** Validates the form by the rules of the API, whose messages are in English. */
+export function readInput(
+  form: PlaygroundForm,
+  { playground }: Texts,
+): GenerationInput | { errors: FormErrors } {
+  if (form.prompt.trim() === "") return { errors: { prompt: playground.enterPrompt } };
+  if ([...form.prompt].length > PROMPT_CODE_POINTS_MAX) {
+    return { errors: { prompt: playground.promptTooLong(PROMPT_CODE_POINTS_MAX) } };
+  }
   const fields = { model: form.model, prompt: form.prompt, ...shapeFields(form), ...optionFields(form) };
   const result = GenerationInput.safeParse(fields);
   if (result.success) return result.data;

@@ -3,15 +3,17 @@ import type { GenerationDetail } from "../../../account/views.ts";
 import type { SignedIn } from "../../../auth/sessions.ts";
 import type { Model } from "../../../catalogue/model.ts";
 import type { Config } from "../../../config.ts";
-import { formatCredits } from "../../format.ts";
 import type { FormErrors } from "../../forms.ts";
 import { AccountPage } from "../../layout.tsx";
 import { CodeTabs, FieldError, FormError, NoCredits, Strip } from "../../parts.tsx";
+import type { Texts } from "../../texts/english.tsx";
+import { useTexts } from "../../texts/language.ts";
 import { type Choices, choicesOf, isExactSize, type PlaygroundForm } from "./form.ts";
-import { EXAMPLE_PROMPT, type Preview, previewOf } from "./preview.ts";
+import { type Preview, previewOf } from "./preview.ts";
 
 type PlaygroundProps = {
   signedIn: SignedIn;
+  texts: Texts;
   /** Those of this deployment. */
   models: readonly Model[];
   form: PlaygroundForm;
@@ -32,19 +34,21 @@ type PlaygroundProps = {
 };
 
 export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
-  const { signedIn, form, credits, origin, notes = [] } = props;
-  const preview = previewOf(form, origin);
+  const { signedIn, texts, form, credits, origin, notes = [] } = props;
+  const { frame, parts } = texts;
+  const preview = previewOf(form, origin, texts);
   return (
     <AccountPage
-      title="Playground"
+      title={frame.playground}
+      texts={texts}
       at="/account/playground"
       signedIn={signedIn}
       scripts={["playground.js", "copy.js", "tabs.js", "live.js"]}
     >
       <div class="title-row">
-        <h1>Playground</h1>
+        <h1>{frame.playground}</h1>
         <p class="hint" data-balance>
-          {formatCredits(credits)} left
+          {parts.left(texts.credits(credits))}
         </p>
       </div>
       <NoCredits credits={credits} email={signedIn.email} sells={props.sells} />
@@ -59,8 +63,8 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
       </div>
       <section class="below-stage" aria-labelledby="recent">
         <div class="title-row">
-          <h2 id="recent">Recent images</h2>
-          <a href="/account/generations">All images</a>
+          <h2 id="recent">{parts.recentImages}</h2>
+          <a href="/account/generations">{parts.allImages}</a>
         </div>
         <Strip generations={props.recent} />
       </section>
@@ -71,6 +75,7 @@ export const PlaygroundPage: FC<PlaygroundProps> = (props) => {
 
 const PromptForm: FC<PlaygroundProps & { preview: ReturnType<typeof previewOf> }> = ({
   signedIn,
+  texts: { playground, paths, ...texts },
   models,
   config,
   form,
@@ -93,12 +98,12 @@ const PromptForm: FC<PlaygroundProps & { preview: ReturnType<typeof previewOf> }
       <FormError errors={errors} />
     </div>
     <div class="field">
-      <label for="prompt">Prompt</label>
+      <label for="prompt">{playground.prompt}</label>
       <textarea
         id="prompt"
         name="prompt"
         rows={5}
-        placeholder={`For example: ${EXAMPLE_PROMPT}`}
+        placeholder={playground.forExample(playground.examplePrompt)}
         aria-invalid={errors?.["prompt"] ? "true" : undefined}
         aria-describedby={errors?.["prompt"] ? "prompt-error" : undefined}
         required
@@ -113,17 +118,17 @@ const PromptForm: FC<PlaygroundProps & { preview: ReturnType<typeof previewOf> }
       {"error" in preview ? preview.error : preview.price}
     </p>
     <p class="error needs-scripts" id="short" hidden={"error" in preview || preview.credits <= credits}>
-      You have <span data-credits>{formatCredits(credits)}</span>. <a href="/account/credits">Get credits</a>
+      {playground.youHave(<span data-credits>{texts.credits(credits)}</span>)}{" "}
+      <a href="/account/credits">{playground.getCredits}</a>
     </p>
     <noscript>
       <p class="price">
-        The price depends on the model, the resolution and the number of images:{" "}
-        <a href="/docs#models">see the prices</a>.
+        {playground.priceDepends(<a href={`${paths.guide}#models`}>{playground.seePrices}</a>)}
       </p>
     </noscript>
     <p class="submit">
       <button class="button" type="submit" aria-keyshortcuts="Control+Enter Meta+Enter">
-        Generate
+        {playground.generate}
       </button>
       <kbd class="hint needs-scripts">Ctrl+Enter</kbd>
     </p>
@@ -131,55 +136,55 @@ const PromptForm: FC<PlaygroundProps & { preview: ReturnType<typeof previewOf> }
 );
 
 /** The script uploads the files, and lists their ids in the form. */
-const References: FC<{ form: PlaygroundForm; errors: FormErrors | undefined }> = ({ form, errors }) => (
-  <div class="field references needs-scripts" id="references" data-references>
-    <label for="reference-files">Reference images</label>
-    <p class="hint" id="references-hint">
-      Choose files, or drop or paste them here.
-    </p>
-    <ul class="chips" data-chips />
-    <input
-      id="reference-files"
-      type="file"
-      accept="image/png,image/jpeg,image/webp"
-      aria-describedby="references-hint"
-      multiple
-    />
-    <input type="hidden" name="references" value={form.references} autocomplete="off" />
-    <p class="error" data-reference-error role="alert">
-      {errors?.["references"]}
-    </p>
-  </div>
-);
-
-const Stage: FC<{ running: string | undefined }> = ({ running }) => (
-  <section
-    class="stage"
-    aria-label="Result"
-    aria-live="polite"
-    data-stage
-    data-running={running && `/account/generations/${running}`}
-  >
-    {running ? (
-      <p>
-        A generation is running. <a href={`/account/generations/${running}`}>Open this generation</a>
+const References: FC<{ form: PlaygroundForm; errors: FormErrors | undefined }> = ({ form, errors }) => {
+  const { playground } = useTexts();
+  return (
+    <div class="field references needs-scripts" id="references" data-references>
+      <label for="reference-files">{playground.references}</label>
+      <p class="hint" id="references-hint">
+        {playground.referencesHint}
       </p>
-    ) : (
-      <p class="hint">Your image appears here.</p>
-    )}
-  </section>
-);
+      <ul class="chips" data-chips />
+      <input
+        id="reference-files"
+        type="file"
+        accept="image/png,image/jpeg,image/webp"
+        aria-describedby="references-hint"
+        multiple
+      />
+      <input type="hidden" name="references" value={form.references} autocomplete="off" />
+      <p class="error" data-reference-error role="alert">
+        {errors?.["references"]}
+      </p>
+    </div>
+  );
+};
 
-const LABELS = [
-  ["aspect_ratio", "Aspect ratio"],
-  ["resolution", "Resolution"],
-  ["quality", "Quality"],
-  ["n", "Images"],
-  ["output_format", "Format"],
-  ["output_compression", "Compression quality"],
-  ["background", "Background"],
-  ["moderation", "Moderation"],
-] as const satisfies readonly (readonly [keyof Choices, string])[];
+const Stage: FC<{ running: string | undefined }> = ({ running }) => {
+  const { playground } = useTexts();
+  return (
+    <section
+      class="stage"
+      aria-label={playground.result}
+      aria-live="polite"
+      data-stage
+      data-running={running && `/account/generations/${running}`}
+    >
+      {running ? (
+        <p>
+          {playground.running} <a href={`/account/generations/${running}`}>{playground.openGeneration}</a>
+        </p>
+      ) : (
+        <p class="hint">{playground.appearsHere}</p>
+      )}
+    </section>
+  );
+};
+
+const OPTIONS = [
+  ...["aspect_ratio", "resolution", "quality", "n"],
+  ...["output_format", "output_compression", "background", "moderation"],
+] as const satisfies readonly (keyof Choices)[];
 
 type OptionsProps = {
   models: readonly Model[];
@@ -193,6 +198,7 @@ type OptionsProps = {
  * chosen.
  */
 const Options: FC<OptionsProps> = ({ models, config, form, errors }) => {
+  const { labels, exactSize } = useTexts().playground;
   const model = models.find(({ id }) => id === form.model) ?? models[0];
   if (!model) return null;
   const choices = choicesOf(model, form, config);
@@ -200,14 +206,14 @@ const Options: FC<OptionsProps> = ({ models, config, form, errors }) => {
   return (
     <div class="choices">
       {ids.length > 1 ? (
-        <Select name="model" label="Model" values={ids} form={form} errors={errors} />
+        <Select name="model" label={labels.model} values={ids} form={form} errors={errors} />
       ) : (
         <input type="hidden" name="model" value={model.id} />
       )}
-      {LABELS.map(([name, label]) => (
-        <Select name={name} label={label} values={choices[name].values} form={form} errors={errors} />
+      {OPTIONS.map((name) => (
+        <Select name={name} label={labels[name]} values={choices[name].values} form={form} errors={errors} />
       ))}
-      {isExactSize(form.aspect_ratio) ? <p class="hint">An exact size ignores the resolution.</p> : null}
+      {isExactSize(form.aspect_ratio) ? <p class="hint">{exactSize}</p> : null}
     </div>
   );
 };
@@ -239,18 +245,18 @@ const Select: FC<{
 
 const LANGUAGES = ["curl", "javascript", "python", "openai"] as const;
 
-const Samples: FC<{ preview: Preview }> = ({ preview }) => (
-  <section class="below-stage" aria-labelledby="samples">
-    <h2 id="samples">Code</h2>
-    <p class="hint">
-      Set <code>GIH_KEY</code> to an <a href="/account/keys">API key</a> to run this. The last one needs{" "}
-      <code>pip install openai</code>.
-    </p>
-    <CodeTabs
-      id="sample"
-      legend="Language"
-      label="Request"
-      samples={LANGUAGES.map((language) => [language, preview[language]] as const)}
-    />
-  </section>
-);
+const Samples: FC<{ preview: Preview }> = ({ preview }) => {
+  const { playground } = useTexts();
+  return (
+    <section class="below-stage" aria-labelledby="samples">
+      <h2 id="samples">{playground.code}</h2>
+      <p class="hint">{playground.codeHint(<a href="/account/keys">{playground.apiKey}</a>)}</p>
+      <CodeTabs
+        id="sample"
+        legend={playground.language}
+        label={playground.request}
+        samples={LANGUAGES.map((language) => [language, preview[language]] as const)}
+      />
+    </section>
+  );
+};

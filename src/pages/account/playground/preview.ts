@@ -1,8 +1,8 @@
 import { findModel } from "../../../catalogue/models.ts";
 import { resolveShape } from "../../../catalogue/resolve.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
-import { counted, formatCredits } from "../../format.ts";
 import { curlSample, javascriptSample, openaiSample, pythonSample, type SampleBody } from "../../samples.ts";
+import type { Texts } from "../../texts/english.tsx";
 import { optionFields, type PlaygroundForm, shapeFields } from "./form.ts";
 import { readReferences } from "./references.ts";
 
@@ -11,18 +11,20 @@ export type Preview = { price: string; credits: number } & Samples;
 
 type Samples = { curl: string; javascript: string; python: string; openai: string };
 
-export const EXAMPLE_PROMPT = "a lighthouse at dusk";
-
-export function previewOf(form: PlaygroundForm, origin: string): Preview | { error: string } {
+export function previewOf(
+  form: PlaygroundForm,
+  origin: string,
+  { playground }: Texts,
+): Preview | { error: string } {
   const model = findModel(form.model);
-  if (!model) return { error: "This model does not exist." };
+  if (!model) return { error: playground.noModel };
   const shape = resolveShape(model, shapeFields(form));
   if (shape.kind === "invalid") return { error: shape.message };
   const { output_format, ...options } = optionFields(form);
   const [usual] = model.supported_output_formats;
   const body: SampleBody = {
     model: model.id,
-    prompt: form.prompt.trim() === "" ? EXAMPLE_PROMPT : form.prompt,
+    prompt: form.prompt.trim() === "" ? playground.examplePrompt : form.prompt,
     size: shape.size === "auto" ? "auto" : formatSize(shape.size),
     quality: shape.renderQuality,
     n: shape.n,
@@ -33,9 +35,10 @@ export function previewOf(form: PlaygroundForm, origin: string): Preview | { err
     entry.kind === "uploaded" ? [entry.id] : [],
   );
   const native = references.length === 0 ? body : { ...body, reference_images: references };
-  const size = shape.size === "auto" ? "automatic size" : `${shape.size.width} × ${shape.size.height}`;
+  const size =
+    shape.size === "auto" ? playground.automaticSize : `${shape.size.width} × ${shape.size.height}`;
   return {
-    price: `${formatCredits(shape.credits)} for ${counted(shape.n, "image")}, ${size}`,
+    price: playground.price(shape.credits, shape.n, size),
     credits: shape.credits,
     curl: curlSample(origin, native),
     javascript: javascriptSample(origin, native),

@@ -11,7 +11,7 @@ import { type AheadRefusal, admitReference, keepReference, newPlace } from "../.
 import type { ReferenceEntry, ReferenceNames } from "../../../references/entries.ts";
 import { storeReference } from "../../../references/store.ts";
 import type { PagesEnv } from "../../env.ts";
-import { counted, formatNumber } from "../../format.ts";
+import type { Texts } from "../../texts/english.tsx";
 
 /** The reference images of the playground: uploaded ahead of the generation, and listed in its form by id. */
 
@@ -36,9 +36,10 @@ export const references = new Hono<PagesEnv>();
 /** Uploads the body, or an image of the user's own that `image` names by its key. */
 references.post("/", async (c) => {
   const { userId } = c.get("signedIn");
+  const texts = c.get("texts");
   const key = c.req.query("image");
   const content = key === undefined ? c.req.raw.body : await openImage(userId, key, c.env);
-  if (!content) return c.json({ error: "This image does not exist." }, 404);
+  if (!content) return c.json({ error: texts.playground.noImage }, 404);
   const uploadId = newId("upload");
   const declared = Number(c.req.header("Content-Length") ?? 0);
   const bytes = key === undefined && Number.isSafeInteger(declared) ? declared : 0;
@@ -46,14 +47,14 @@ references.post("/", async (c) => {
   const admission = await admitReference({ userId, uploadId, required, bytes, livemode: true }, c.env);
   if (admission.kind !== "admitted") {
     await content.cancel();
-    return c.json({ error: refusalWords(admission) }, 409);
+    return c.json({ error: refusalWords(admission, texts) }, 409);
   }
   try {
     const place = newPlace(userId);
     const stored = await storeReference(c.env.REFERENCES, place.key, chunksOf(content, MULTIPART_LIMITS));
     if (stored.kind === "refused") return c.json({ error: `The file ${stored.reason}.` }, 422);
     const kept = await keepReference(userId, place, stored.reference, true, c.env);
-    if (kept.kind !== "kept") return c.json({ error: refusalWords(kept) }, 409);
+    if (kept.kind !== "kept") return c.json({ error: refusalWords(kept, texts) }, 409);
     return c.json({ id: kept.reference.id }, 201);
   } catch (error) {
     if (error instanceof ApiError) return c.json({ error: error.message }, 400);
@@ -70,15 +71,15 @@ async function openImage(userId: string, key: string, env: Env): Promise<Readabl
   return (await env.IMAGES.get(key))?.body;
 }
 
-function refusalWords(refusal: AheadRefusal): string {
+function refusalWords(refusal: AheadRefusal, { playground }: Texts): string {
   switch (refusal.kind) {
     case "insufficient":
-      return `A reference needs the credits for an image: ${formatNumber(refusal.required)}. You have ${formatNumber(refusal.available)}.`;
+      return playground.referenceNeeds(refusal.required, refusal.available);
     case "uploads_limited":
-      return `Too many uploads. Try again in ${counted(refusal.retryAfterSeconds, "second")}.`;
+      return playground.tooManyUploads(refusal.retryAfterSeconds);
     case "references_full":
-      return "You have uploaded too many references today. Each is deleted after 24 hours.";
+      return playground.referencesFull;
     case "unavailable":
-      return "Your account did not answer. Try again.";
+      return playground.noAnswer;
   }
 }

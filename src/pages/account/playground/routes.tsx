@@ -8,7 +8,6 @@ import { findGeneration, LogUnavailableError, listDetails } from "../../../gener
 import { type Submission, submit } from "../../../generations/submit.ts";
 import { newId } from "../../../id.ts";
 import { type PagesEnv, siteOrigin } from "../../env.ts";
-import { counted, formatNumber } from "../../format.ts";
 import { type FormErrors, readForm } from "../../forms.ts";
 import { wantsJson } from "../guard.ts";
 import {
@@ -20,7 +19,7 @@ import {
   readPlaygroundForm,
 } from "./form.ts";
 import { PlaygroundPage } from "./page.tsx";
-import { EXAMPLE_PROMPT, previewOf } from "./preview.ts";
+import { previewOf } from "./preview.ts";
 import { PLAYGROUND_NAMES, readReferences, references } from "./references.ts";
 
 export const playground = new Hono<PagesEnv>();
@@ -37,9 +36,12 @@ playground.get("/", async (c) => {
     accountState(c.env, signedIn.userId),
     from === undefined ? null : findGeneration(signedIn.userId, from, null, Date.now(), c.env),
   ]);
-  const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
+  const texts = c.get("texts");
+  const page = { signedIn, texts, ...state, origin: siteOrigin(c), isFilled: earlier !== null };
   const form = earlier ? formOf(earlier) : readPlaygroundForm(new Map());
-  return c.html(<PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier) : []} />);
+  return c.html(
+    <PlaygroundPage {...page} form={form} notes={earlier ? notCarriedOver(earlier, texts) : []} />,
+  );
 });
 
 const RECENT_SHOWN = 8;
@@ -74,6 +76,8 @@ async function recentGenerations(env: Env, userId: string) {
 
 playground.post("/", async (c) => {
   const signedIn = c.get("signedIn");
+  const texts = c.get("texts");
+  const { playground } = texts;
   const json = wantsJson(c.req.header("Accept"));
   const fields = await readForm(c);
   const form = readPlaygroundForm(fields);
@@ -82,10 +86,10 @@ playground.post("/", async (c) => {
   const again = async (errors: FormErrors, status: 402 | 422 | 429 | 503) => {
     if (json) return c.json({ errors }, status);
     const state = await accountState(c.env, signedIn.userId);
-    const page = { signedIn, ...state, origin: siteOrigin(c), isFilled: true };
+    const page = { signedIn, texts, ...state, origin: siteOrigin(c), isFilled: true };
     return c.html(<PlaygroundPage {...page} form={form} errors={errors} attempt={attempt} />, status);
   };
-  const input = readInput(form);
+  const input = readInput(form, texts);
   if ("errors" in input) return await again(input.errors, 422);
   const submission: Submission = {
     ...{ id: newId("gen"), input, mode: "async", idempotencyKey: await idempotencyKeyOf(attempt, form) },
@@ -101,33 +105,24 @@ playground.post("/", async (c) => {
       );
     case "insufficient": {
       const { required, available } = outcome;
-      const message = `Not enough credits: this costs ${formatNumber(required)}, and you have ${formatNumber(available)}.`;
-      return await again({ form: message }, 402);
+      return await again({ form: playground.notEnough(required, available) }, 402);
     }
     // The pages pay without a key.
     case "forbidden":
     case "key_limited":
     case "busy":
     case "unavailable":
-      return await again(
-        { form: "The service is not available right now. You were not charged. Try again." },
-        503,
-      );
+      return await again({ form: playground.unavailable }, 503);
     case "limited":
-    case "uploads_limited": {
-      const wait = counted(outcome.retryAfterSeconds, "second");
-      return await again({ form: `You have reached the rate limit. Try again in ${wait}.` }, 429);
-    }
+    case "uploads_limited":
+      return await again({ form: playground.rateLimited(outcome.retryAfterSeconds) }, 429);
     case "mismatch":
-      return await again({ form: "This form was already sent with other values. Reload the page." }, 422);
+      return await again({ form: playground.alreadySent }, 422);
     case "deleted":
-      return await again({ form: "The image of this form was deleted. Reload the page." }, 422);
+      return await again({ form: playground.wasDeleted }, 422);
     case "unknown":
       // The account may have charged it. Sending the form again uses the same key, so it is charged once.
-      return await again(
-        { form: "Your account did not answer. Send the form again: it is charged once." },
-        503,
-      );
+      return await again({ form: playground.unknown }, 503);
     case "pending":
     case "ended": {
       const { generation } = outcome;
@@ -144,7 +139,8 @@ playground.post("/", async (c) => {
  */
 playground.get("/preview", async (c) => {
   const form = { ...readPlaygroundForm(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
-  const preview = previewOf(form, siteOrigin(c));
+  const texts = c.get("texts");
+  const preview = previewOf(form, siteOrigin(c), texts);
   const model = findModel(form.model);
   const { credits: balance } = await c.env.ACCOUNT.getByName(c.get("signedIn").userId).balance();
   const known = {
@@ -152,7 +148,12 @@ playground.get("/preview", async (c) => {
     references_max: model?.reference_image_limit,
   };
   if ("error" in preview) return c.json({ ...preview, ...known }, 422);
-  return c.json({ ...preview, ...known, placeholder: PROMPT_PLACEHOLDER, example: EXAMPLE_PROMPT });
+  return c.json({
+    ...preview,
+    ...known,
+    placeholder: PROMPT_PLACEHOLDER,
+    example: texts.playground.examplePrompt,
+  });
 });
 
 playground.route("/references", references);

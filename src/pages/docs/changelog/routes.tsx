@@ -4,6 +4,7 @@ import text from "../../../../CHANGELOG.md";
 import { cachePublicly, type PagesEnv, siteOrigin } from "../../env.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Anchor, Section } from "../../parts.tsx";
+import { english } from "../../texts/english.tsx";
 import { type Group, type Release, readChangelog } from "./changelog.ts";
 
 /** What changed in each release, from CHANGELOG.md and, like it, in English. */
@@ -58,6 +59,8 @@ function timeOf(date = "1970-01-01"): string {
 
 const ChangelogPage: FC = () => (
   <PublicPage
+    texts={english}
+    isOneLanguage
     title="Changelog · GPT Image Hub"
     description="What changed in each release of GPT Image Hub."
     feed={FEED_PATH}

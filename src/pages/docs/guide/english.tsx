@@ -1,19 +1,8 @@
+import { english as englishTexts } from "../../texts/english.tsx";
 import type { Guide } from "./guide.ts";
 
 export const english: Guide = {
-  lang: "en",
-  name: "English",
-  path: "/docs",
-  page: {
-    skip: "Skip to content",
-    docs: "Docs",
-    reference: "API reference",
-    changelog: "Changelog",
-    signIn: "Sign in",
-    signUp: "Create an account",
-    footer: "Prepaid credits. Failed images are refunded automatically.",
-    main: "Main",
-  },
+  texts: englishTexts,
   title: "API documentation",
   description:
     "Generate images over HTTP: authentication, requests, prices, errors and limits of GPT Image Hub.",
@@ -456,6 +445,5 @@ export const english: Guide = {
     program: "Program in JavaScript",
     commands: "Commands",
     headers: "Headers of a response",
-    copy: "Copy",
   },
 };

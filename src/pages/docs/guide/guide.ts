@@ -1,17 +1,13 @@
 import type { Child } from "hono/jsx";
-import type { PublicWords } from "../../layout.tsx";
+import type { Texts } from "../../texts/english.tsx";
 
 /**
  * The text of the API guide in one language. Tables, prices, limits and codes come from the service's own data, so that
  * all languages show the same.
  */
 export type Guide = {
-  /** BCP 47. */
-  lang: string;
-  /** The name of the language in that language. */
-  name: string;
-  path: string;
-  page: PublicWords;
+  /** The texts of the other pages, and the path of the guide, in the same language. */
+  texts: Texts;
   title: string;
   description: string;
   lead: string;
@@ -175,16 +171,10 @@ export type Guide = {
     | "receiver"
     | "program"
     | "commands"
-    | "headers"
-    | "copy",
+    | "headers",
     string
   >;
 };
-
-/** Formats a number for the language of a guide. */
-export function formatIn(guide: Guide, value: number): string {
-  return new Intl.NumberFormat(guide.lang).format(value);
-}
 
 type SizeFacts = {
   multiple: number;

@@ -32,7 +32,7 @@ import {
   WEBHOOK_SAMPLE,
   waitSample,
 } from "./examples.ts";
-import { formatIn, type Guide } from "./guide.ts";
+import type { Guide } from "./guide.ts";
 import { Endpoints, Errors, Fields, ModelFacts, Prices, Scenarios } from "./tables.tsx";
 
 const MEGABYTE = 1024 * 1024;
@@ -44,20 +44,15 @@ function mostReferences(models: readonly Model[]): number {
   return Math.max(...models.map((model) => model.reference_image_limit));
 }
 
-export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> = ({ guides, ...content }) => {
+export const GuidePage: FC<Content> = (content) => {
   const { guide, origin } = content;
-  const [fallback] = guides;
   return (
     <PublicPage
       title={`${guide.title} · GPT Image Hub`}
-      lang={guide.lang}
+      texts={guide.texts}
       description={guide.description}
-      alternates={[
-        ...guides.map((other) => ({ lang: other.lang, href: `${origin}${other.path}` })),
-        { lang: "x-default", href: `${origin}${fallback.path}` },
-      ]}
-      words={guide.page}
-      docsHref={guide.path}
+      origin={origin}
+      localized="guide"
       scripts={["copy.js", "tabs.js"]}
     >
       <div class="wrap guide">
@@ -71,7 +66,6 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
           </ol>
         </nav>
         <div class="text">
-          <Languages guides={guides} current={guide} />
           <h1>{guide.title}</h1>
           <p class="lead">{guide.lead}</p>
           <Start {...content} />
@@ -103,16 +97,6 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
     </PublicPage>
   );
 };
-
-const Languages: FC<{ guides: readonly Guide[]; current: Guide }> = ({ guides, current }) => (
-  <p class="languages">
-    {guides.map(({ path, lang, name }) => (
-      <a href={path} lang={lang} hreflang={lang} aria-current={path === current.path ? "page" : undefined}>
-        {name}
-      </a>
-    ))}
-  </p>
-);
 
 /** A section of the guide. */
 const Part: FC<{ guide: Guide; id: keyof Guide["sections"]; children?: Child }> = ({
@@ -153,11 +137,11 @@ const Sample: FC<{ guide: Guide; text: string; label?: keyof Guide["labels"] }> 
   guide: { labels },
   text,
   label = "request",
-}) => <Code copy={labels.copy} label={labels[label]} text={text} />;
+}) => <Code label={labels[label]} text={text} />;
 
 /** The same request in several languages. */
 const Tabs: FC<{ guide: Guide; id: string; of: Samples }> = ({ guide: { labels }, id, of }) => (
-  <CodeTabs id={id} legend={labels.language} label={labels.request} copy={labels.copy} samples={of} />
+  <CodeTabs id={id} legend={labels.language} label={labels.request} samples={of} />
 );
 
 /** A response below its request. */
@@ -227,7 +211,7 @@ const Sizes: FC<Content> = ({ guide, models }) => (
       of={guide.sizes({
         multiple: EDGE_MULTIPLE,
         elongationMax: ELONGATION_MAX,
-        pixelsMin: formatIn(guide, PIXELS_MIN),
+        pixelsMin: guide.texts.format.number(PIXELS_MIN),
       })}
     />
     {models.map((model) => (
@@ -387,7 +371,7 @@ const Limits: FC<Content> = ({ guide, config, models }) => {
   const limits = guide.limits({
     waitSeconds: config.SYNC_WAIT_SECONDS,
     imagesMax: Math.max(...models.map((model) => model.max_images)),
-    promptMax: formatIn(guide, PROMPT_CODE_POINTS_MAX),
+    promptMax: guide.texts.format.number(PROMPT_CODE_POINTS_MAX),
     referencesMax: mostReferences(models),
     megabytes: REFERENCE_MEGABYTES_MAX,
   });

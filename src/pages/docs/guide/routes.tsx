@@ -9,14 +9,14 @@ import { turkish } from "./turkish.tsx";
 
 export const guides = new Hono<PagesEnv>();
 
-/** The guide in each language. The first one is the default. */
-export const GUIDES: readonly [Guide, ...Guide[]] = [english, turkish];
+/** The guide in each language. */
+export const GUIDES: readonly Guide[] = [english, turkish];
 
 for (const guide of GUIDES) {
-  guides.get(guide.path, (c) => {
+  guides.get(guide.texts.paths.guide, (c) => {
     cachePublicly(c);
     const config = readConfig(c.env);
     const content = { guide, origin: siteOrigin(c), config, models: offeredModels(config) };
-    return c.html(<GuidePage {...content} guides={GUIDES} />);
+    return c.html(<GuidePage {...content} />);
   });
 }

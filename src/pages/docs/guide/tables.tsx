@@ -6,7 +6,7 @@ import { formatSize, type SizeLimits, TIER_LIMITS } from "../../../catalogue/siz
 import { STATUS } from "../../../http/errors.ts";
 import { SCENARIO } from "../../../scenario.ts";
 import { Anchor, Table } from "../../parts.tsx";
-import { formatIn, type Guide } from "./guide.ts";
+import type { Guide } from "./guide.ts";
 
 export const Endpoints: FC<{ guide: Guide }> = ({ guide }) => {
   const { endpoints, columns } = guide;
@@ -64,7 +64,7 @@ export const ModelFacts: FC<{ guide: Guide; model: Model }> = ({ guide, model })
     [modelFacts.formats, model.supported_output_formats.join(", ") || modelFacts.formatsByProvider],
     [modelFacts.references, String(model.reference_image_limit)],
     [modelFacts.most, String(model.max_images)],
-    [modelFacts.promptMax, formatIn(guide, model.promptMax)],
+    [modelFacts.promptMax, guide.texts.format.number(model.promptMax)],
   ] as const;
   return (
     <>
@@ -162,7 +162,7 @@ export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => 
         {model.supported_qualities.map((tier) => (
           <tr>
             <td>{tier}</td>
-            {isAny ? <td>≤ {formatIn(guide, TIER_LIMITS[tier].pixelsMax)}</td> : null}
+            {isAny ? <td>≤ {guide.texts.format.number(TIER_LIMITS[tier].pixelsMax)}</td> : null}
             <td>{guide.credit(priceOf(model, tier, 1))}</td>
           </tr>
         ))}
@@ -184,7 +184,7 @@ export const Prices: FC<{ guide: Guide; model: Model }> = ({ guide, model }) => 
 };
 
 function anySizeFacts(guide: Guide, { edgeMax, pixelsMax }: SizeLimits) {
-  return { edgeMax: formatIn(guide, edgeMax), pixelsMax: formatIn(guide, pixelsMax) };
+  return { edgeMax: guide.texts.format.number(edgeMax), pixelsMax: guide.texts.format.number(pixelsMax) };
 }
 
 export const Errors: FC<{ guide: Guide }> = ({ guide }) => (

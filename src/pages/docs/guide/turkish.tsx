@@ -1,19 +1,8 @@
+import { turkish as turkishTexts } from "../../texts/turkish.tsx";
 import type { Guide } from "./guide.ts";
 
 export const turkish: Guide = {
-  lang: "tr",
-  name: "Türkçe",
-  path: "/tr/docs",
-  page: {
-    skip: "İçeriğe geç",
-    docs: "Belgeler",
-    reference: "API başvurusu",
-    changelog: "Değişiklikler",
-    signIn: "Giriş yap",
-    signUp: "Hesap aç",
-    footer: "Ön ödemeli kredi. Teslim edilmeyenin kredisi kendiliğinden iade edilir.",
-    main: "Ana menü",
-  },
+  texts: turkishTexts,
   title: "API belgeleri",
   description:
     "HTTP üzerinden görsel oluşturma: GPT Image Hub'ın kimlik doğrulaması, istekleri, fiyatları, hataları ve sınırları.",
@@ -467,6 +456,5 @@ export const turkish: Guide = {
     program: "JavaScript programı",
     commands: "Komutlar",
     headers: "Bir yanıtın başlıkları",
-    copy: "Kopyala",
   },
 };

@@ -3,6 +3,7 @@ import type { FC } from "hono/jsx";
 import { cachePublicly, type PagesEnv } from "../../env.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Section, Table } from "../../parts.tsx";
+import { english } from "../../texts/english.tsx";
 import type { Api } from "./openapi.ts";
 import { AUTHORIZATION, Fields, OperationSection, Words } from "./operation.tsx";
 
@@ -93,6 +94,8 @@ async function readDocument(): Promise<Api> {
 const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
   <PublicPage
     title="API reference · GPT Image Hub"
+    texts={english}
+    isOneLanguage
     description="Every endpoint of GPT Image Hub, with its parameters, bodies, responses and errors."
   >
     <div class="wrap guide">
@@ -154,6 +157,8 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
   return (
     <PublicPage
       title={`${base.name} · API reference · GPT Image Hub`}
+      texts={english}
+      isOneLanguage
       description={`Every endpoint and field of the ${base.name} of GPT Image Hub.`}
     >
       <div class="wrap guide">
