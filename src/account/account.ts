@@ -691,16 +691,23 @@ export class Account extends DurableObject<Env> {
     const found = this.#generations.ended(afterId, limit + 1);
     const ended = found.slice(0, limit);
     const seq = this.#ledger.exportCursor();
+    // Each entry is read once: a ledger can have millions.
+    const logged = this.#ledger.entriesSum(0, seq);
+    const pending = this.#ledger.entriesSum(seq, Number.MAX_SAFE_INTEGER);
     return {
       balance: this.#ledger.balance(),
       held: this.#ledger.grantedTotal(),
-      entries: this.#ledger.entriesSum(0, Number.MAX_SAFE_INTEGER),
+      entries: {
+        count: logged.count + pending.count,
+        credits: logged.credits + pending.credits,
+        balances: logged.balances + pending.balances,
+      },
       generations: ended.map(recordOf),
       hasMore: found.length > limit,
       lastSeq: this.#ledger.entries(Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0,
       logged: {
         seq,
-        entries: this.#ledger.entriesSum(0, seq),
+        entries: logged,
         generations: ended.filter(({ logged }) => logged).map(({ id }) => id),
       },
     };
