@@ -612,7 +612,7 @@ export const turkish: Texts = {
       subject: "Yeni parola seçin",
       text: `GPT Image Hub için yeni parolanızı seçin:\n\n${link}\n\nBağlantı bir saat geçerlidir. Bunu siz istemediyseniz bu e-postayı dikkate almayın.`,
     }),
-    verification: (link) => ({
+    verify: (link) => ({
       subject: "E-posta adresinizi doğrulayın",
       text: `GPT Image Hub için e-posta adresinizi doğrulayın:\n\n${link}\n\nBağlantı bir saat geçerlidir. Hesabı siz açmadıysanız bu e-postayı dikkate almayın.`,
     }),
