@@ -28,6 +28,8 @@ export type AuthSettings = {
   config: Config;
   /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
   origin: string;
+  /** The mails to a user, each with a link, in the language of the request. */
+  mails: Record<"reset" | "verify" | "known", (link: string) => Omit<Mail, "to">>;
   /** Continues work after the response. */
   waitUntil: (work: Promise<unknown>) => void;
 };
@@ -38,11 +40,12 @@ export type Auth = NonNullable<ReturnType<typeof createAuth>>;
  * Configures the sign-in library with our tables and rules. Null when no AUTH_SECRET of 32 characters is set. The pages
  * call its functions, with their own checks and rate limits. Of its HTTP routes, only the OAuth callback is mounted.
  */
-export function createAuth({ env, config, origin, waitUntil }: AuthSettings) {
+export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettings) {
   if (config.AUTH_SECRET === undefined || config.AUTH_SECRET.length < SECRET_LENGTH_MIN) return null;
   const db = drizzle(env.DB);
   const mailer = chooseMailer(config, origin);
-  const send = (mail: Mail) => sendMail(mailer, mail);
+  const send = (to: string, mail: Omit<Mail, "to">) => sendMail(mailer, { to, ...mail });
+  const link = (path: string, token: string) => `${origin}${path}?token=${token}`;
   return betterAuth({
     baseURL: origin,
     basePath: CALLBACK_BASE_PATH,
@@ -59,20 +62,19 @@ export function createAuth({ env, config, origin, waitUntil }: AuthSettings) {
       requireEmailVerification: sendsRealMail(config),
       revokeSessionsOnPasswordReset: true,
       resetPasswordTokenExpiresIn: LINK_SECONDS,
-      sendResetPassword: ({ user, token }) => send(resetMail(user.email, `${origin}${RESET_PATH}`, token)),
+      sendResetPassword: ({ user, token }) => send(user.email, mails.reset(link(RESET_PATH, token))),
       // The link proves that the user reads the mailbox.
       onPasswordReset: async ({ user }) => {
         await db.update(users).set({ emailVerified: true }).where(eq(users.id, user.id));
       },
-      onExistingUserSignUp: ({ user }) => send(knownMail(user.email, origin)),
+      onExistingUserSignUp: ({ user }) => send(user.email, mails.known(`${origin}/sign-in`)),
     },
     emailVerification: {
       sendOnSignUp: mailer !== null,
       sendOnSignIn: true,
       autoSignInAfterVerification: true,
       expiresIn: LINK_SECONDS,
-      sendVerificationEmail: ({ user, token }) =>
-        send(verificationMail(user.email, `${origin}${VERIFY_PATH}`, token)),
+      sendVerificationEmail: ({ user, token }) => send(user.email, mails.verify(link(VERIFY_PATH, token))),
     },
     socialProviders: socialProviders(config),
     account: { encryptOAuthTokens: true },
@@ -122,28 +124,4 @@ async function sendMail(mailer: Mailer | null, mail: Mail): Promise<void> {
   } catch (error) {
     log("mail_failed", { error: describe(error) });
   }
-}
-
-function resetMail(to: string, page: string, token: string): Mail {
-  return {
-    to,
-    subject: "Choose a new password",
-    text: `Choose a new password for GPT Image Hub:\n\n${page}?token=${token}\n\nThe link expires in one hour. If you did not request it, ignore this email.`,
-  };
-}
-
-function verificationMail(to: string, page: string, token: string): Mail {
-  return {
-    to,
-    subject: "Confirm your email address",
-    text: `Confirm your email address for GPT Image Hub:\n\n${page}?token=${token}\n\nThe link expires in one hour. If you did not sign up, ignore this email.`,
-  };
-}
-
-function knownMail(to: string, origin: string): Mail {
-  return {
-    to,
-    subject: "You already have an account",
-    text: `Someone, probably you, tried to sign up for GPT Image Hub with this email address, which already has an account. Sign in or reset your password:\n\n${origin}/sign-in`,
-  };
 }

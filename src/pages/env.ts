@@ -30,6 +30,7 @@ export async function openRequestSessions(c: Context<PagesEnv>): Promise<Session
       env: c.env,
       config: readConfig(c.env),
       origin: siteOrigin(c),
+      mails: c.get("texts").mails,
       waitUntil: (work) => c.executionCtx.waitUntil(work),
     },
     c.req.raw,

@@ -1,10 +1,9 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { launchBrowser, signUp } from "../../scripts/browser.mjs";
-import { expectAccessible, expectNoSidewaysScroll, openPage } from "./look.ts";
+import { expectPresentable, openPage } from "./look.ts";
 
 const site = inject("site");
-const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1440, height: 900 };
 
 let browser: Browser;
@@ -23,32 +22,14 @@ afterAll(async () => {
   await browser.close();
 });
 
-/** Both widths and both color schemes. With SCREENS_DIR, a picture of each is left there. */
-async function expectPresentable(name: string) {
-  const directory = process.env["SCREENS_DIR"];
-  for (const size of [PHONE, DESK]) {
-    await page.setViewportSize(size);
-    await expectNoSidewaysScroll(page);
-    for (const colorScheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme });
-      await expectAccessible(page);
-      if (directory)
-        await page.screenshot({
-          path: `${directory}/${name}-${size.width}-${colorScheme}.png`,
-          fullPage: true,
-        });
-    }
-  }
-}
-
 it("buys credits, draws a picture with them, and gets a refund of what is left", async () => {
   await page.goto(`${site}/account/credits`);
   await page.getByText("Payments on this site move no money.").waitFor();
-  await expectPresentable("packs");
+  await expectPresentable(page, "packs");
 
   await page.getByRole("button", { name: "Buy Starter" }).click();
   await page.getByText("Test money. This page stands in for Stripe").waitFor();
-  await expectPresentable("payment");
+  await expectPresentable(page, "payment");
   await page.getByRole("button", { name: "Decline" }).click();
   await page.getByRole("link", { name: "Back without paying" }).click();
   await page.getByText("You left the payment page. Nothing was charged.").waitFor();
@@ -58,12 +39,12 @@ it("buys credits, draws a picture with them, and gets a refund of what is left",
   await page.getByRole("button", { name: "Pay", exact: true }).click();
   await page.getByText("Thank you. 5,000 credits were added.").waitFor();
   expect(await page.locator("[data-balance]").textContent()).toBe("5,200 left");
-  await expectPresentable("paid");
+  await expectPresentable(page, "paid");
   await page.goto(`${site}/account/settings`);
   await page.getByText("PRO", { exact: true }).waitFor();
   await page.getByLabel("Tell me when my balance falls below").fill("500");
   await page.getByRole("button", { name: "Save" }).click();
-  await expectPresentable("settings");
+  await expectPresentable(page, "settings");
 
   await page.goto(`${site}/account/playground`);
   await page.getByLabel("Prompt").fill("a lighthouse");
@@ -84,7 +65,7 @@ it("buys credits, draws a picture with them, and gets a refund of what is left",
     .toBe("192 left");
   expect(await page.getByRole("row", { name: /Starter.*Refunded/ }).count()).toBe(1);
   expect(await page.getByRole("row", { name: /Taken back.*5,000/ }).count()).toBe(1);
-  await expectPresentable("refunded");
+  await expectPresentable(page, "refunded");
   expect(complaints).toEqual([]);
 });
 

@@ -6,6 +6,8 @@ import * as z from "zod";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PATIENCE_MS = 20_000;
+const PHONE = { width: 390, height: 844 };
+const DESK = { width: 1440, height: 900 };
 
 const Results = z.object({
   violations: z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) })),
@@ -33,7 +35,28 @@ export async function expectAccessible(page: Page): Promise<void> {
 }
 
 /** Checks that nothing is wider than the window, once the page has taken its styles and its new size. */
-export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
   await vi.waitFor(async () => expect(await page.evaluate(overflow), page.url()).toBe(0), { timeout: 5_000 });
+}
+
+/**
+ * Checks a page on a phone and a desk, in both color schemes. With SCREENS_DIR, a picture of each is left there.
+ * @param name of the pictures
+ */
+export async function expectPresentable(page: Page, name?: string): Promise<void> {
+  const directory = process.env["SCREENS_DIR"];
+  for (const size of [PHONE, DESK]) {
+    await page.setViewportSize(size);
+    await expectNoSidewaysScroll(page);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await expectAccessible(page);
+      if (directory && name)
+        await page.screenshot({
+          path: `${directory}/${name}-${size.width}-${colorScheme}.png`,
+          fullPage: true,
+        });
+    }
+  }
 }

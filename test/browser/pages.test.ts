@@ -1,10 +1,9 @@
 import type { Browser, BrowserContext, Page, Response } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createKey, launchBrowser, signUp } from "../../scripts/browser.mjs";
-import { expectAccessible, expectNoSidewaysScroll, openPage } from "./look.ts";
+import { expectPresentable, openPage } from "./look.ts";
 
 const site = inject("site");
-const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1440, height: 900 };
 const PAGE_BYTES_MAX = 100_000;
 
@@ -17,18 +16,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close();
 });
-
-/** Checks both widths and both color schemes. */
-async function expectPresentable(page: Page) {
-  for (const size of [PHONE, DESK]) {
-    await page.setViewportSize(size);
-    await expectNoSidewaysScroll(page);
-    for (const colorScheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme });
-      await expectAccessible(page);
-    }
-  }
-}
 
 /** The uncompressed bytes of a page with its styles and scripts, without images. */
 const WEIGH = `[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
@@ -46,6 +33,7 @@ async function openLight(page: Page, path: string): Promise<Response | null> {
 
 describe.each([
   "/",
+  "/tr",
   "/docs",
   "/tr/docs",
   "/docs/reference",

@@ -143,33 +143,28 @@ type SettingsProps = {
   errors?: FormErrors;
 };
 
-const SettingsPage: FC<SettingsProps> = ({ texts: { frame, settings, ...texts }, ...props }) => (
-  <AccountPage
-    title={frame.settings}
-    texts={{ frame, settings, ...texts }}
-    at="/account/settings"
-    signedIn={props.signedIn}
-  >
+const SettingsPage: FC<SettingsProps> = ({ texts, ...props }) => (
+  <AccountPage title={texts.frame.settings} texts={texts} at="/account/settings" signedIn={props.signedIn}>
     <div class="narrow">
-      <h1>{frame.settings}</h1>
+      <h1>{texts.frame.settings}</h1>
       {props.done ? (
         <div class="notice good" role="status">
-          <p>{settings.changed}</p>
+          <p>{texts.settings.changed}</p>
         </div>
       ) : null}
-      <Section id="account" name={settings.account}>
+      <Section id="account" name={texts.settings.account}>
         <dl class="facts-list">
           <div>
-            <dt>{settings.email}</dt>
+            <dt>{texts.settings.email}</dt>
             <dd>{props.signedIn.email}</dd>
           </div>
           <div>
-            <dt>{settings.accountType}</dt>
+            <dt>{texts.settings.accountType}</dt>
             <dd>{props.signedIn.accountType}</dd>
           </div>
         </dl>
       </Section>
-      <Section id="password-title" name={settings.password}>
+      <Section id="password-title" name={texts.settings.password}>
         <FormError errors={props.errors} />
         {props.hasPassword ? (
           <PasswordForm email={props.signedIn.email} errors={props.errors} />
@@ -181,7 +176,7 @@ const SettingsPage: FC<SettingsProps> = ({ texts: { frame, settings, ...texts },
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
       )}
       {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
-      <Section id="sessions-title" name={settings.sessions}>
+      <Section id="sessions-title" name={texts.settings.sessions}>
         <ActiveSessions list={props.list} token={props.signedIn.token} />
       </Section>
       <Leaving email={props.signedIn.email} hasPassword={props.hasPassword} errors={props.errors} />

@@ -53,7 +53,7 @@ signIn.post("/sign-out", async (c) => {
   const sessions = await openRequestSessions(c);
   await sessions.signOut();
   setCookies(c, sessions);
-  return c.redirect("/", 303);
+  return c.redirect(c.get("texts").paths.home, 303);
 });
 
 signIn.post(`${CALLBACK_BASE_PATH}/:provider`, async (c) => {

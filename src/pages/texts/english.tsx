@@ -625,7 +625,7 @@ export const english = {
       subject: "Choose a new password",
       text: `Choose a new password for GPT Image Hub:\n\n${link}\n\nThe link expires in one hour. If you did not request it, ignore this email.`,
     }),
-    verification: (link: string) => ({
+    verify: (link: string) => ({
       subject: "Confirm your email address",
       text: `Confirm your email address for GPT Image Hub:\n\n${link}\n\nThe link expires in one hour. If you did not sign up, ignore this email.`,
     }),

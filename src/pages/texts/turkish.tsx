@@ -53,7 +53,7 @@ export const turkish: Texts = {
       </>
     ),
     documentation: "Belgeler",
-    yourAccount: "hesabınız",
+    yourAccount: "Hesabım",
     otherSite: "Bu form başka bir siteden gönderildi.",
     notConfigured: "Giriş yapılandırılmamış: bu sunucuda AUTH_SECRET ayarlı değil.",
     suspended: "Bu hesap askıya alındı. Hizmetin işletmecisine başvurun.",
@@ -524,7 +524,7 @@ export const turkish: Texts = {
     buyCredits: "Kredi satın al",
     noneOnSale: (email) =>
       `Bu sitede çevrimiçi kredi satılmıyor. ${email} hesabına kredi eklenmesi için desteğe başvurun.`,
-    testMoney: "Deneme parası.",
+    testMoney: "Test modu.",
     testMoneyHint: "Bu sitedeki ödemelerde gerçek para kullanılmaz.",
     credits: "kredi",
     perThousand: (money) => `1.000 kredi ${money}`,
@@ -612,7 +612,7 @@ export const turkish: Texts = {
       subject: "Yeni parola seçin",
       text: `GPT Image Hub için yeni parolanızı seçin:\n\n${link}\n\nBağlantı bir saat geçerlidir. Bunu siz istemediyseniz bu e-postayı dikkate almayın.`,
     }),
-    verification: (link) => ({
+    verify: (link) => ({
       subject: "E-posta adresinizi doğrulayın",
       text: `GPT Image Hub için e-posta adresinizi doğrulayın:\n\n${link}\n\nBağlantı bir saat geçerlidir. Hesabı siz açmadıysanız bu e-postayı dikkate almayın.`,
     }),

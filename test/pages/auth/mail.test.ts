@@ -7,7 +7,7 @@ import { spyOnLog } from "../../support/log.ts";
 import { newEmail, PASSWORD, SITE, titleOf, Visitor, visit } from "../visitor.ts";
 
 describe("mail", () => {
-  const mails: { to: string[]; text: string }[] = [];
+  const mails: { to: string[]; subject: string; text: string }[] = [];
   const MAIL = {
     MAIL_API_KEY: "mail-key",
     MAIL_FROM: "hub@hub.test",
@@ -95,6 +95,23 @@ describe("mail", () => {
     const second = await visit(MAIL).post("/sign-up", { email, password: PASSWORD });
     expect([first.status, await first.text()]).toEqual([second.status, await second.text()]);
     expect(mails[1]?.text).toContain("already has an account");
+  });
+
+  it("is in the language of the visitor", async () => {
+    const email = newEmail();
+    const visitor = visit(MAIL);
+    visitor.headers = { ...visitor.headers, "accept-language": "tr" };
+    await visitor.post("/sign-up", { email, password: PASSWORD });
+    await visitor.post("/sign-up", { email, password: PASSWORD });
+    await visitor.post("/forgot-password", { email });
+    expect(mails.map(({ subject }) => subject)).toEqual([
+      "E-posta adresinizi doğrulayın",
+      "Zaten bir hesabınız var",
+      "Yeni parola seçin",
+    ]);
+    expect(mails.map(linkIn).map((link) => link.replace(/=.*/, ""))).toEqual([
+      ...["/verify-email?token", "/sign-in", "/reset-password?token"],
+    ]);
   });
 
   it("resets a password once, and ends every session", async () => {

@@ -1,0 +1,95 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { launchBrowser, PASSWORD } from "../../scripts/browser.mjs";
+import { expectPresentable, openPage } from "./look.ts";
+
+const site = inject("site");
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let complaints: string[];
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await browser.close();
+});
+
+beforeEach(async () => {
+  context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  ({ page, complaints } = await openPage(context));
+});
+
+afterEach(async () => {
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+/** Signs up from the Turkish landing page, with a browser in English. */
+async function signUpInTurkish(email: string) {
+  await page.goto(`${site}/tr`);
+  await page.getByRole("main").getByRole("link", { name: "Hesap aç" }).click();
+  await page.getByLabel("E-posta").fill(email);
+  await page.getByLabel("Parola").fill(PASSWORD);
+  await page.getByRole("button", { name: "Hesap aç" }).click();
+  await page.getByRole("heading", { name: "Hoş geldiniz" }).waitFor();
+}
+
+it("leads from the Turkish landing page to an image, in Turkish", async () => {
+  await signUpInTurkish("turk@example.com");
+  await page.getByRole("link", { name: "Görsel oluştur", exact: true }).click();
+  await page.getByLabel("En boy oranı").selectOption("16:9");
+  await page.getByText("1 görsel için 8 kredi, 1280 × 720").waitFor();
+
+  const make = page.getByRole("button", { name: "Oluştur", exact: true });
+  await make.click();
+  await page.getByText("Bir istem girin.").waitFor();
+  // The browser logs every failed request.
+  expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
+  await page.getByLabel("İstem", { exact: true }).fill("bir deniz feneri");
+  await make.click();
+  await page.getByRole("img", { name: "bir deniz feneri" }).waitFor();
+  await page.getByText("192 kredi kaldı").waitFor();
+
+  await page.getByRole("link", { name: "Makbuz ve ayarlar" }).click();
+  await page.getByRole("heading", { name: "bir deniz feneri" }).waitFor();
+  const time = page.locator(".facts-list time").first();
+  await expect.poll(() => time.getAttribute("title")).toMatch(/ UTC$/);
+  const month = new Intl.DateTimeFormat("tr", { month: "short" }).format(new Date());
+  expect(await time.textContent()).toContain(month);
+  await page.goto(`${site}/account/credits`);
+  await page.getByRole("link", { name: "Ücret" }).waitFor();
+});
+
+it("changes the language on any page, and keeps it", async () => {
+  await page.goto(`${site}/sign-in?next=/account/keys`);
+  await page.getByRole("link", { name: "Türkçe" }).click();
+  await page.getByRole("heading", { name: "Giriş yap" }).waitFor();
+  expect(page.url()).toBe(`${site}/sign-in?next=/account/keys`);
+  await page.getByRole("link", { name: "Belgeler" }).first().click();
+  await page.getByRole("heading", { name: "API belgeleri" }).waitFor();
+  await page.getByRole("link", { name: "English" }).click();
+  await page.getByRole("heading", { name: "API documentation" }).waitFor();
+  await page.goto(`${site}/sign-in`);
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+});
+
+it("shows every page of an account accessibly, within the window", async () => {
+  await signUpInTurkish("turk2@example.com");
+  for (const [path, heading] of [
+    ["/account", "Genel bakış"],
+    ["/account/playground", "Deneme alanı"],
+    ["/account/generations", "Görseller"],
+    ["/account/keys", "API anahtarları"],
+    ["/account/credits", "Krediler"],
+    ["/account/settings", "Ayarlar"],
+  ]) {
+    await page.goto(`${site}${path}`);
+    await page.getByRole("heading", { name: heading ?? "", level: 1 }).waitFor();
+    await page.waitForLoadState("networkidle");
+    await expectPresentable(page, `tr${path?.replaceAll("/", "-")}`);
+  }
+});
