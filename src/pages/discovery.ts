@@ -1,8 +1,11 @@
 import { Hono } from "hono";
+import { readConfig } from "../config.ts";
 import { CHANGELOG_PATH } from "./docs/changelog/routes.tsx";
 import { GUIDES } from "./docs/guide/routes.tsx";
 import { REFERENCE_PATHS } from "./docs/reference/routes.tsx";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
+import { LEGAL_PATHS } from "./legal/routes.tsx";
+import { hasLegalPages } from "./site.ts";
 
 /** What search engines and browsers ask every site for. */
 export const discovery = new Hono<PagesEnv>();
@@ -19,7 +22,13 @@ discovery.get("/robots.txt", (c) => {
 /** https://www.sitemaps.org/protocol.html */
 discovery.get("/sitemap.xml", (c) => {
   cachePublicly(c);
-  const paths = ["/", ...GUIDES.map(({ path }) => path), ...REFERENCE_PATHS, CHANGELOG_PATH];
+  const paths = [
+    "/",
+    ...GUIDES.map(({ path }) => path),
+    ...REFERENCE_PATHS,
+    CHANGELOG_PATH,
+    ...(hasLegalPages(readConfig(c.env)) ? LEGAL_PATHS : []),
+  ];
   const urls = paths.map((path) => `<url><loc>${siteOrigin(c)}${path}</loc></url>`);
   const namespace = "http://www.sitemaps.org/schemas/sitemap/0.9";
   const sitemap = `<?xml version="1.0" encoding="UTF-8"?><urlset xmlns="${namespace}">${urls.join("")}</urlset>`;

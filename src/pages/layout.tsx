@@ -2,6 +2,7 @@ import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
 import type { SignedIn } from "../auth/sessions.ts";
 import { assetPath } from "./assets.ts";
+import { footerLinks } from "./site.ts";
 
 type Alternate = { lang: string; href: string };
 
@@ -85,7 +86,18 @@ const Brand: FC<{ href: string }> = ({ href }) => (
 );
 
 type Words = Record<
-  "skip" | "docs" | "reference" | "changelog" | "signIn" | "signUp" | "footer" | "main",
+  | "skip"
+  | "docs"
+  | "reference"
+  | "changelog"
+  | "terms"
+  | "privacy"
+  | "support"
+  | "status"
+  | "signIn"
+  | "signUp"
+  | "footer"
+  | "main",
   string
 >;
 
@@ -94,6 +106,10 @@ const ENGLISH: Words = {
   docs: "Docs",
   reference: "API reference",
   changelog: "Changelog",
+  terms: "Terms",
+  privacy: "Privacy",
+  support: "Support",
+  status: "Status",
   signIn: "Sign in",
   signUp: "Create an account",
   footer: "Prepaid credits. Failed images are refunded automatically.",
@@ -148,11 +164,31 @@ export const PublicPage: FC<
           <li>
             <a href="/llms.txt">llms.txt</a>
           </li>
+          <OperatorLinks words={words} base={docsHref.replace(/\/docs$/, "")} />
         </ul>
       </div>
     </footer>
   </Document>
 );
+
+/** @param base the path of the language */
+const OperatorLinks: FC<{ words: Words; base: string }> = ({ words, base }) => {
+  const { legal, support, status } = footerLinks();
+  const links = [
+    ...(status === undefined ? [] : [[status, words.status] as const]),
+    ...(support === undefined ? [] : [[`mailto:${support}`, words.support] as const]),
+    ...(legal ? [[`${base}/terms`, words.terms] as const, [`${base}/privacy`, words.privacy] as const] : []),
+  ];
+  return (
+    <>
+      {links.map(([href, name]) => (
+        <li>
+          <a href={href}>{name}</a>
+        </li>
+      ))}
+    </>
+  );
+};
 
 export type { Words as PublicWords };
 
