@@ -11,9 +11,12 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 /** Without a sandbox, which most containers do not support: only our own pages are opened. And without telemetry. */
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
-/** GitHub and Google are configured, so that their buttons are shown. They are never called. */
+/** GitHub, Google and the operator are configured, so that all buttons, links and pages are there. None is called. */
 const SETTINGS = {
   SIGNUP_CREDITS: "200",
+  OPERATOR_NAME: "Example Ltd",
+  SUPPORT_EMAIL: "support@example.com",
+  STATUS_URL: "https://status.example.com",
   GITHUB_CLIENT_ID: "id",
   GITHUB_CLIENT_SECRET: "secret",
   GOOGLE_CLIENT_ID: "id",

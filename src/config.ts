@@ -33,6 +33,11 @@ const Config = z.object({
   FAL_KEY: z.string().optional(),
   /** The binding of Workers AI. It needs no secret. */
   AI: z.custom<Ai>((value) => typeof value === "object" && value !== null && "run" in value).optional(),
+  /** Who operates this service. With SUPPORT_EMAIL, the pages have terms and a privacy notice. */
+  OPERATOR_NAME: z.string().max(100).optional(),
+  SUPPORT_EMAIL: z.email().optional(),
+  /** A page about the state of the service, which the pages link. */
+  STATUS_URL: httpUrl.optional(),
   PUBLIC_BASE_URL: httpUrl.optional(),
   IMAGES_BASE_URL: httpUrl.optional(),
   SYNC_WAIT_SECONDS: seconds(800, 3600),

@@ -1,7 +1,9 @@
 import { Hono } from "hono";
+import { readConfig } from "../config.ts";
 import { CHANGELOG_PATH } from "./docs/changelog/routes.tsx";
 import { REFERENCE_PATHS } from "./docs/reference/routes.tsx";
 import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
+import { hasLegalPages } from "./site.ts";
 import { LANGUAGES } from "./texts/language.ts";
 
 /** What search engines and browsers ask every site for. */
@@ -19,7 +21,11 @@ discovery.get("/robots.txt", (c) => {
 /** https://www.sitemaps.org/protocol.html */
 discovery.get("/sitemap.xml", (c) => {
   cachePublicly(c);
-  const localized = LANGUAGES.flatMap((texts) => Object.values(texts.paths));
+  const isLegal = hasLegalPages(readConfig(c.env));
+  const localized = LANGUAGES.flatMap(({ paths: { terms, privacy, ...others } }) => [
+    ...Object.values(others),
+    ...(isLegal ? [terms, privacy] : []),
+  ]);
   const paths = [...localized, ...REFERENCE_PATHS, CHANGELOG_PATH];
   const urls = paths.map((path) => `<url><loc>${siteOrigin(c)}${path}</loc></url>`);
   const namespace = "http://www.sitemaps.org/schemas/sitemap/0.9";

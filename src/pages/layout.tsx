@@ -2,6 +2,7 @@ import { raw } from "hono/html";
 import type { Child, FC } from "hono/jsx";
 import type { SignedIn } from "../auth/sessions.ts";
 import { assetPath } from "./assets.ts";
+import { footerLinks } from "./site.ts";
 import { english, type Texts } from "./texts/english.tsx";
 import { LANGUAGES, TextsProvider, useTexts } from "./texts/language.ts";
 
@@ -185,6 +186,7 @@ const PublicFooter: FC = () => {
           <li>
             <a href="/llms.txt">llms.txt</a>
           </li>
+          <OperatorLinks />
         </ul>
       </div>
     </footer>
@@ -196,6 +198,22 @@ const Skip: FC = () => (
     {useTexts().frame.skip}
   </a>
 );
+
+/** What the operator has the footer link. */
+const OperatorLinks: FC = () => {
+  const { frame, paths } = useTexts();
+  const { legal, support, status } = footerLinks();
+  const links = [
+    ...(status === undefined ? [] : [[status, frame.status] as const]),
+    ...(support === undefined ? [] : [[`mailto:${support}`, frame.support] as const]),
+    ...(legal ? [[paths.terms, frame.terms] as const, [paths.privacy, frame.privacy] as const] : []),
+  ];
+  return links.map(([href, name]) => (
+    <li>
+      <a href={href}>{name}</a>
+    </li>
+  ));
+};
 
 /** The frame of the operator's pages, which are in English. */
 export const OperatorPage: FC<Omit<PageProps, "texts">> = ({ children, ...document }) => (

@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import { contextStorage } from "hono/context-storage";
 import { createMiddleware } from "hono/factory";
 import type { FC } from "hono/jsx";
 import { secureHeaders } from "hono/secure-headers";
@@ -17,12 +18,16 @@ import { reference } from "./docs/reference/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
 import { MessagePage } from "./layout.tsx";
+import { legal } from "./legal/routes.tsx";
 import { operator } from "./operator/routes.tsx";
 import type { Texts } from "./texts/english.tsx";
 import { language, withTexts } from "./texts/language.ts";
 
 /** The website. Every page works without scripts, and its policy loads nothing from other sites. */
 export const pages = new Hono<PagesEnv>();
+
+/** The frame of every page reads the configuration. */
+pages.use(contextStorage());
 
 pages.use(withTexts);
 
@@ -79,6 +84,7 @@ pages.route("/", language);
 pages.route("/", guides);
 pages.route("/", reference);
 pages.route("/", changelog);
+pages.route("/", legal);
 pages.route("/", auth);
 pages.route("/account", account);
 pages.route("/operator", operator);

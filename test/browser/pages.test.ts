@@ -44,6 +44,8 @@ describe.each([
   "/docs/reference/operations",
   "/docs/reference/webhooks",
   "/docs/changelog",
+  "/terms",
+  "/tr/privacy",
   "/sign-in",
   "/sign-in?next=/account",
   "/sign-up",

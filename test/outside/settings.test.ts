@@ -11,6 +11,7 @@ it("npm start passes on every setting that has a default, and none that the Work
   const numbers = /_(SECONDS|MINUTE|CONCURRENT|GENERATIONS|ATTEMPTS|CREDITS)$/;
   const others = new Map([
     ["IMAGE_PROVIDER", "sketch"],
+    ["SUPPORT_EMAIL", "support@example.com"],
     ["ALLOW_INSECURE_URLS", "true"],
     ["RETENTION_DAYS", "1"],
     ["LOG_RETENTION_DAYS", "3"],

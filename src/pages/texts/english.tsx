@@ -23,7 +23,7 @@ export const english = {
   /** The name of the language in that language. */
   name: "English",
   /** The pages that have an address for each language, because everyone gets the same from a cache. */
-  paths: { home: "/", guide: "/docs" },
+  paths: { home: "/", guide: "/docs", terms: "/terms", privacy: "/privacy" },
   format,
   credits,
   images: (count: number) => counted(count, "image"),
@@ -35,6 +35,10 @@ export const english = {
     docs: "Docs",
     reference: "API reference",
     changelog: "Changelog",
+    terms: "Terms",
+    privacy: "Privacy",
+    support: "Support",
+    status: "Status",
     signIn: "Sign in",
     signUp: "Create an account",
     signOut: "Sign out",

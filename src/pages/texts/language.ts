@@ -10,6 +10,8 @@ import { turkish } from "./turkish.tsx";
 /** Every language of the pages. The first one is the default. */
 export const LANGUAGES: readonly [Texts, ...Texts[]] = [english, turkish];
 
+const pathNames = ["home", "guide", "terms", "privacy"] as const;
+
 const COOKIE = "gih.language";
 const YEAR_SECONDS = 31_536_000;
 
@@ -64,10 +66,10 @@ function pageIn({ paths }: Texts, c: Context<PagesEnv>): string {
   const origin = siteOrigin(c);
   const from = URL.parse(c.req.query("next") ?? c.req.header("Referer") ?? "", origin);
   const home = `${origin}${paths.home}`;
+  const pages = pathNames.map((name) => [name, `${origin}${paths[name]}`] as const);
   if (from === null || ![origin, new URL(c.req.url).origin].includes(from.origin)) return home;
   for (const other of LANGUAGES) {
-    if (from.pathname === other.paths.home) return home;
-    if (from.pathname === other.paths.guide) return `${origin}${paths.guide}`;
+    for (const [name, address] of pages) if (from.pathname === other.paths[name]) return address;
   }
   return from.href;
 }
