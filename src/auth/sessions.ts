@@ -1,6 +1,6 @@
-import { and, eq } from "drizzle-orm";
+import { and, desc, eq, gt, ne } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts } from "../db/schema.ts";
+import { accounts, sessions } from "../db/schema.ts";
 import { sleep } from "../time.ts";
 import type { AccountType } from "../users/users.ts";
 import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
@@ -20,11 +20,17 @@ export type SignedIn = {
 };
 
 export type SessionSummary = {
-  token: string;
+  id: string;
+  /** Whether this request belongs to it. */
+  isCurrent: boolean;
   createdAt: number;
+  /** Exact to a day. */
   lastSeenAt: number;
   userAgent: string | null;
 };
+
+/** How many sessions the settings page lists. */
+export const SESSIONS_LISTED = 50;
 
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
 /** The minimum duration of a failed sign-in: several times that of hashing the password. */
@@ -156,17 +162,29 @@ export class Sessions {
     return await accepted(this.#auth.api.verifyPassword({ body: { password }, headers: this.#headers }));
   }
 
-  /** The sessions of the user, newest first. */
-  async list(): Promise<SessionSummary[]> {
-    const sessions = await this.#auth.api.listSessions({ headers: this.#headers });
-    return sessions
-      .map(({ token, createdAt, updatedAt, userAgent }) => ({
-        token,
-        createdAt: createdAt.getTime(),
-        lastSeenAt: updatedAt.getTime(),
-        userAgent: userAgent ?? null,
-      }))
-      .toSorted((a, b) => b.createdAt - a.createdAt);
+  /** The sessions of the user: this one, then the newest, at most {@link SESSIONS_LISTED}. */
+  async list({ userId, token }: SignedIn): Promise<SessionSummary[]> {
+    const rows = await drizzle(this.#env.DB)
+      .select()
+      .from(sessions)
+      .where(and(eq(sessions.userId, userId), gt(sessions.expiresAt, new Date())))
+      .orderBy(desc(eq(sessions.token, token)), desc(sessions.createdAt))
+      .limit(SESSIONS_LISTED);
+    return rows.map((session) => ({
+      id: session.id,
+      isCurrent: session.token === token,
+      createdAt: session.createdAt.getTime(),
+      lastSeenAt: session.updatedAt.getTime(),
+      userAgent: session.userAgent,
+    }));
+  }
+
+  /** Ends another session of the user. False when the user has none with this id; the current one does not count. */
+  async end({ userId, token }: SignedIn, id: string): Promise<boolean> {
+    const ended = await drizzle(this.#env.DB)
+      .delete(sessions)
+      .where(and(eq(sessions.id, id), eq(sessions.userId, userId), ne(sessions.token, token)));
+    return ended.meta.changes > 0;
   }
 
   /** The URL of the OAuth provider to redirect the browser to. */

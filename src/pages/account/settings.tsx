@@ -10,10 +10,11 @@ import { deleteUser } from "../../users/users.ts";
 import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
-import { Field, FormError, Section, Time } from "../parts.tsx";
+import { Field, FormError, Section } from "../parts.tsx";
 import { dataOf } from "./download.ts";
 import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
+import { ActiveSessions, activeSessions } from "./sessions.tsx";
 import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
@@ -29,16 +30,22 @@ async function limitAttempts(c: Context<PagesEnv>, key: string): Promise<void> {
 }
 
 settings.get("/", async (c) => {
-  const done = c.req.query("done") !== undefined;
+  const done = DONE.get(c.req.query("done") ?? "");
   return c.html(<SettingsPage {...(await readSettings(c))} done={done} />);
 });
+
+/** What the page says after a change, by `?done=`. */
+const DONE: ReadonlyMap<string, string> = new Map([
+  ["password", "Password changed. You were signed out on all other devices."],
+  ["session", "Session ended. That device must sign in again."],
+]);
 
 /** What the page shows. */
 async function readSettings(c: Context<PagesEnv>) {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
   const [list, hasPassword, secrets, notices] = await Promise.all([
-    sessions.list(),
+    sessions.list(signedIn),
     sessions.hasPassword(signedIn.userId),
     readSecrets(c.env, signedIn.userId),
     canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
@@ -62,7 +69,7 @@ settings.post("/password", async (c) => {
   if (!(await sessions.changePassword(current, password))) {
     return await again({ current: "This is not your current password." });
   }
-  return c.redirect("/account/settings?done=1", 303);
+  return c.redirect("/account/settings?done=password", 303);
 });
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
@@ -82,10 +89,7 @@ settings.post("/webhook-secret", async (c) => {
 
 settings.get("/webhook-secret", (c) => c.redirect("/account/settings", 303));
 
-settings.post("/sessions/end", async (c) => {
-  await c.get("sessions").signOutEverywhere();
-  return c.redirect("/sign-in", 303);
-});
+settings.route("/sessions", activeSessions);
 
 settings.get("/data", async (c) => {
   const { userId } = c.get("signedIn");
@@ -121,8 +125,6 @@ settings.post("/delete", async (c) => {
 
 settings.get("/delete", (c) => c.redirect("/account/settings", 303));
 
-settings.get("/sessions", (c) => c.redirect("/account/settings", 303));
-
 type SettingsProps = {
   signedIn: SignedIn;
   list: readonly SessionSummary[];
@@ -131,7 +133,7 @@ type SettingsProps = {
   /** Null where the service sends no mail. */
   notices: NoticeSettings | null;
   canReset: boolean;
-  done?: boolean;
+  done?: string | undefined;
   errors?: FormErrors;
 };
 
@@ -141,7 +143,7 @@ const SettingsPage: FC<SettingsProps> = (props) => (
       <h1>Settings</h1>
       {props.done ? (
         <div class="notice good" role="status">
-          <p>Password changed. You were signed out on all other devices.</p>
+          <p>{props.done}</p>
         </div>
       ) : null}
       <Section id="account" name="Account">
@@ -164,9 +166,7 @@ const SettingsPage: FC<SettingsProps> = (props) => (
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
       )}
       {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
-      <Section id="sessions-title" name="Active sessions">
-        <ActiveSessions list={props.list} token={props.signedIn.token} />
-      </Section>
+      <ActiveSessions list={props.list} />
       <Leaving email={props.signedIn.email} hasPassword={props.hasPassword} errors={props.errors} />
     </div>
   </AccountPage>
@@ -210,43 +210,3 @@ const NoPassword: FC<{ canReset: boolean }> = ({ canReset }) => (
     ) : null}
   </p>
 );
-
-/** @param token of the session that is looking at the page */
-const ActiveSessions: FC<{ list: readonly SessionSummary[]; token: string }> = ({ list, token }) => (
-  <>
-    <ul class="plain ruled">
-      {list.map((session) => (
-        <li>
-          <span>
-            {deviceOf(session.userAgent)}
-            {session.token === token ? <strong class="here"> This device</strong> : null}
-          </span>
-          <span class="hint">
-            since <Time at={session.createdAt} />
-          </span>
-        </li>
-      ))}
-    </ul>
-    <form method="post" action="/account/settings/sessions/end">
-      <button class="button quiet" type="submit">
-        Sign out everywhere
-      </button>
-    </form>
-  </>
-);
-
-const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"] as const;
-const SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"] as const;
-const NAMES: ReadonlyMap<string, string> = new Map([
-  ["Edg", "Edge"],
-  ["OPR", "Opera"],
-  ["Mac OS", "macOS"],
-]);
-
-/** A guess from the user agent, good enough to tell one's own devices apart. */
-function deviceOf(userAgent: string | null): string {
-  const browser = BROWSERS.find((name) => userAgent?.includes(`${name}/`));
-  const system = SYSTEMS.find((name) => userAgent?.includes(name));
-  const name = (key: string | undefined, otherwise: string) => (key ? (NAMES.get(key) ?? key) : otherwise);
-  return `${name(browser, "Unknown browser")} on ${name(system, "an unknown system")}`;
-}
