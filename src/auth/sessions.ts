@@ -3,8 +3,8 @@ import { drizzle } from "drizzle-orm/d1";
 import { accounts, sessions } from "../db/schema.ts";
 import { sleep } from "../time.ts";
 import type { AccountType } from "../users/users.ts";
-import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
-import type { SocialProvider } from "./settings.ts";
+import { type Auth, createAuth } from "./auth.ts";
+import type { AuthSettings, SocialProvider } from "./settings.ts";
 
 /** The user who is signed in. */
 export type SignedIn = {
@@ -13,6 +13,8 @@ export type SignedIn = {
   accountType: AccountType;
   /** The session's secret. Never shown. */
   token: string;
+  /** When the session began, in milliseconds since 1970. */
+  signedInAt: number;
   /** Whether a link in a mail or an OAuth provider has verified the address. */
   emailVerified: boolean;
   /** Whether an operator has suspended the user, who may then see no page of the account. */
@@ -65,6 +67,7 @@ export class Sessions {
       email: user.email,
       accountType: user.accountType === "PRO" ? "PRO" : "FREE",
       token: session.token,
+      signedInAt: session.createdAt.getTime(),
       emailVerified: user.emailVerified,
       isSuspended: typeof user.suspendedAt === "number",
     };

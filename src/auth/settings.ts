@@ -11,8 +11,18 @@ export const EMAIL_LENGTH_MAX = 254;
 /** The pages that links in mails open, with `?token=`. */
 export const RESET_PATH = "/reset-password";
 export const VERIFY_PATH = "/verify-email";
+export const EMAIL_CHANGE_PATH = "/change-email";
 /** OAuth providers redirect to `/callback/<provider>` under this path. */
 export const CALLBACK_BASE_PATH = "/sign-in/with";
+
+export type AuthSettings = {
+  env: Env;
+  config: Config;
+  /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
+  origin: string;
+  /** Continues work after the response. */
+  waitUntil: (work: Promise<unknown>) => void;
+};
 
 export type SocialProvider = "github" | "google";
 

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { NoticeSettings } from "../../account/notices.ts";
 import type { WebhookSecrets } from "../../account/store/webhooks.ts";
+import { cancelEmailChange } from "../../auth/email-change.ts";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
 import { countAttempts } from "../../auth/throttle.ts";
@@ -12,6 +13,7 @@ import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
 import { Field, FormError, Section } from "../parts.tsx";
 import { dataOf } from "./download.ts";
+import { changeEmail, EmailForm } from "./email.tsx";
 import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
 import { ActiveSessions, activeSessions } from "./sessions.tsx";
@@ -37,6 +39,10 @@ settings.get("/", async (c) => {
 /** What the page says after a change, by `?done=`. */
 const DONE: ReadonlyMap<string, string> = new Map([
   ["password", "Password changed. You were signed out on all other devices."],
+  [
+    "email",
+    "Check the new mailbox. We sent it a link that changes your email address. It expires in one hour.",
+  ],
   ["session", "Session ended. That device must sign in again."],
 ]);
 
@@ -50,7 +56,7 @@ async function readSettings(c: Context<PagesEnv>) {
     readSecrets(c.env, signedIn.userId),
     canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
   ]);
-  return { signedIn, list, hasPassword, secrets, notices, canReset: canSendMail(c) };
+  return { signedIn, list, hasPassword, secrets, notices, canSend: canSendMail(c) };
 }
 
 settings.post("/password", async (c) => {
@@ -69,8 +75,20 @@ settings.post("/password", async (c) => {
   if (!(await sessions.changePassword(current, password))) {
     return await again({ current: "This is not your current password." });
   }
+  await cancelEmailChange(c.env.DB, signedIn.userId);
   return c.redirect("/account/settings?done=password", 303);
 });
+
+settings.post("/email", async (c) => {
+  const form = await readForm(c);
+  await limitAttempts(c, `password:${c.get("signedIn").userId}`);
+  const errors = await changeEmail(c, form);
+  if (errors === null) return c.redirect("/account/settings?done=email", 303);
+  const newEmail = form.get("new_email");
+  return c.html(<SettingsPage {...(await readSettings(c))} newEmail={newEmail} errors={errors} />, 422);
+});
+
+settings.get("/email", (c) => c.redirect("/account/settings", 303));
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
 
@@ -132,7 +150,9 @@ type SettingsProps = {
   secrets: WebhookSecrets | null;
   /** Null where the service sends no mail. */
   notices: NoticeSettings | null;
-  canReset: boolean;
+  canSend: boolean;
+  /** What was typed as the new email address. */
+  newEmail?: string | undefined;
   done?: string | undefined;
   errors?: FormErrors;
 };
@@ -157,10 +177,13 @@ const SettingsPage: FC<SettingsProps> = (props) => (
             <dd>{props.signedIn.accountType}</dd>
           </div>
         </dl>
+        {props.canSend ? (
+          <EmailForm hasPassword={props.hasPassword} value={props.newEmail} errors={props.errors} />
+        ) : null}
       </Section>
       <Section id="password-title" name="Password">
         <FormError errors={props.errors} />
-        {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canReset} />}
+        {props.hasPassword ? <PasswordForm {...props} /> : <NoPassword canReset={props.canSend} />}
       </Section>
       {props.notices === null ? null : (
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
