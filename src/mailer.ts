@@ -1,4 +1,5 @@
 import type { Config } from "./config.ts";
+import { describe, log } from "./log.ts";
 import { isLoopback } from "./origin.ts";
 import { withTimeout } from "./time.ts";
 
@@ -37,6 +38,16 @@ async function post(url: string, key: string, from: string, { to, subject, text 
   );
   await response.body?.cancel();
   if (!response.ok) throw new Error(`the mail API returned ${response.status}`);
+}
+
+/** Sends a mail. A failure is logged, and the request continues. @param mailer null where no mail API is configured */
+export async function sendMail(mailer: Mailer | null, mail: Mail): Promise<void> {
+  try {
+    if (!mailer) throw new Error("no mail API is configured");
+    await mailer(mail);
+  } catch (error) {
+    log("mail_failed", { error: describe(error) });
+  }
 }
 
 async function writeToConsole({ to, subject, text }: Mail): Promise<void> {

@@ -2,14 +2,15 @@ import { drizzleAdapter } from "better-auth/adapters/drizzle";
 import { betterAuth } from "better-auth/minimal";
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { Config } from "../config.ts";
 import { accounts, sessions, users, verifications } from "../db/schema.ts";
 import { newId } from "../id.ts";
-import { describe, log } from "../log.ts";
-import { chooseMailer, type Mail, type Mailer, sendsRealMail } from "../mailer.ts";
+import { log } from "../log.ts";
+import { chooseMailer, type Mail, sendMail, sendsRealMail } from "../mailer.ts";
 import { isLoopback } from "../origin.ts";
 import { grantDueCredits } from "../users/signup-credits.ts";
+import { cancelEmailChange } from "./email-change.ts";
 import {
+  type AuthSettings,
   CALLBACK_BASE_PATH,
   PASSWORD_LENGTH_MAX,
   PASSWORD_LENGTH_MIN,
@@ -22,17 +23,6 @@ const SECRET_LENGTH_MIN = 32;
 const DAY_SECONDS = 86_400;
 const SESSION_SECONDS = 30 * DAY_SECONDS;
 const LINK_SECONDS = 3_600;
-
-export type AuthSettings = {
-  env: Env;
-  config: Config;
-  /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
-  origin: string;
-  /** The mails to a user, each with a link, in the language of the request. */
-  mails: Record<"reset" | "verify" | "known", (link: string) => Omit<Mail, "to">>;
-  /** Continues work after the response. */
-  waitUntil: (work: Promise<unknown>) => void;
-};
 
 export type Auth = NonNullable<ReturnType<typeof createAuth>>;
 
@@ -63,10 +53,7 @@ export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettin
       revokeSessionsOnPasswordReset: true,
       resetPasswordTokenExpiresIn: LINK_SECONDS,
       sendResetPassword: ({ user, token }) => send(user.email, mails.reset(link(RESET_PATH, token))),
-      // The link proves that the user reads the mailbox.
-      onPasswordReset: async ({ user }) => {
-        await db.update(users).set({ emailVerified: true }).where(eq(users.id, user.id));
-      },
+      onPasswordReset: ({ user }) => noteReset(env.DB, user.id),
       onExistingUserSignUp: ({ user }) => send(user.email, mails.known(`${origin}/sign-in`)),
     },
     emailVerification: {
@@ -111,17 +98,13 @@ export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettin
   });
 }
 
+/** A password was reset by a link, which proves that the user reads the mailbox. */
+async function noteReset(d1: D1Database, userId: string): Promise<void> {
+  await drizzle(d1).update(users).set({ emailVerified: true }).where(eq(users.id, userId));
+  await cancelEmailChange(d1, userId);
+}
+
 const LOGGER = {
   level: "error",
   log: (_: string, message: string) => log("sign_in_library", { message: message.slice(0, 500) }),
 } as const;
-
-/** Sends a mail. A failure is logged, and the request continues. */
-async function sendMail(mailer: Mailer | null, mail: Mail): Promise<void> {
-  try {
-    if (!mailer) throw new Error("no mail API is configured");
-    await mailer(mail);
-  } catch (error) {
-    log("mail_failed", { error: describe(error) });
-  }
-}

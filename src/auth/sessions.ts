@@ -1,10 +1,10 @@
-import { and, eq } from "drizzle-orm";
+import { and, desc, eq, gt, ne } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts } from "../db/schema.ts";
+import { accounts, sessions } from "../db/schema.ts";
 import { sleep } from "../time.ts";
 import type { AccountType } from "../users/users.ts";
-import { type Auth, type AuthSettings, createAuth } from "./auth.ts";
-import type { SocialProvider } from "./settings.ts";
+import { type Auth, createAuth } from "./auth.ts";
+import type { AuthSettings, SocialProvider } from "./settings.ts";
 
 /** The user who is signed in. */
 export type SignedIn = {
@@ -13,6 +13,8 @@ export type SignedIn = {
   accountType: AccountType;
   /** The session's secret. Never shown. */
   token: string;
+  /** When the session began, in milliseconds since 1970. */
+  signedInAt: number;
   /** Whether a link in a mail or an OAuth provider has verified the address. */
   emailVerified: boolean;
   /** Whether an operator has suspended the user, who may then see no page of the account. */
@@ -20,11 +22,17 @@ export type SignedIn = {
 };
 
 export type SessionSummary = {
-  token: string;
+  id: string;
+  /** Whether this request belongs to it. */
+  isCurrent: boolean;
   createdAt: number;
+  /** Exact to a day. */
   lastSeenAt: number;
   userAgent: string | null;
 };
+
+/** How many sessions the settings page lists. */
+export const SESSIONS_LISTED = 50;
 
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
 /** The minimum duration of a failed sign-in: several times that of hashing the password. */
@@ -59,6 +67,7 @@ export class Sessions {
       email: user.email,
       accountType: user.accountType === "PRO" ? "PRO" : "FREE",
       token: session.token,
+      signedInAt: session.createdAt.getTime(),
       emailVerified: user.emailVerified,
       isSuspended: typeof user.suspendedAt === "number",
     };
@@ -156,17 +165,29 @@ export class Sessions {
     return await accepted(this.#auth.api.verifyPassword({ body: { password }, headers: this.#headers }));
   }
 
-  /** The sessions of the user, newest first. */
-  async list(): Promise<SessionSummary[]> {
-    const sessions = await this.#auth.api.listSessions({ headers: this.#headers });
-    return sessions
-      .map(({ token, createdAt, updatedAt, userAgent }) => ({
-        token,
-        createdAt: createdAt.getTime(),
-        lastSeenAt: updatedAt.getTime(),
-        userAgent: userAgent ?? null,
-      }))
-      .toSorted((a, b) => b.createdAt - a.createdAt);
+  /** The sessions of the user: this one, then the newest, at most {@link SESSIONS_LISTED}. */
+  async list({ userId, token }: SignedIn): Promise<SessionSummary[]> {
+    const rows = await drizzle(this.#env.DB)
+      .select()
+      .from(sessions)
+      .where(and(eq(sessions.userId, userId), gt(sessions.expiresAt, new Date())))
+      .orderBy(desc(eq(sessions.token, token)), desc(sessions.createdAt))
+      .limit(SESSIONS_LISTED);
+    return rows.map((session) => ({
+      id: session.id,
+      isCurrent: session.token === token,
+      createdAt: session.createdAt.getTime(),
+      lastSeenAt: session.updatedAt.getTime(),
+      userAgent: session.userAgent,
+    }));
+  }
+
+  /** Ends another session of the user. False when the user has none with this id; the current one does not count. */
+  async end({ userId, token }: SignedIn, id: string): Promise<boolean> {
+    const ended = await drizzle(this.#env.DB)
+      .delete(sessions)
+      .where(and(eq(sessions.id, id), eq(sessions.userId, userId), ne(sessions.token, token)));
+    return ended.meta.changes > 0;
   }
 
   /** The URL of the OAuth provider to redirect the browser to. */

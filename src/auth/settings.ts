@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import type { Mail } from "../mailer.ts";
 
 /**
  * Settings of sign-in that pages need before they open a session. This file does not import the sign-in library, which
@@ -11,8 +12,30 @@ export const EMAIL_LENGTH_MAX = 254;
 /** The pages that links in mails open, with `?token=`. */
 export const RESET_PATH = "/reset-password";
 export const VERIFY_PATH = "/verify-email";
+export const EMAIL_CHANGE_PATH = "/change-email";
 /** OAuth providers redirect to `/callback/<provider>` under this path. */
 export const CALLBACK_BASE_PATH = "/sign-in/with";
+
+/** What a mail says, without its recipient. */
+type MailText = Omit<Mail, "to">;
+
+/** The mails to a user, in the language of the request. */
+export type Mails = Record<"reset" | "verify" | "known" | "newEmail", (link: string) => MailText> & {
+  /** A notice to the current address. */
+  emailChange: (newEmail: string, settingsLink: string) => MailText;
+  /** To the owner of an address that somebody else tried to change to. */
+  emailTaken: () => MailText;
+};
+
+export type AuthSettings = {
+  env: Env;
+  config: Config;
+  /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
+  origin: string;
+  mails: Mails;
+  /** Continues work after the response. */
+  waitUntil: (work: Promise<unknown>) => void;
+};
 
 export type SocialProvider = "github" | "google";
 

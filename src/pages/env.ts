@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { Sessions, SignedIn } from "../auth/sessions.ts";
+import type { AuthSettings } from "../auth/settings.ts";
 import { readConfig } from "../config.ts";
 import type { AppEnv } from "../http/env.ts";
 import { chooseMailer } from "../mailer.ts";
@@ -22,19 +23,21 @@ export function canSendMail(c: Context<PagesEnv>): boolean {
   return chooseMailer(readConfig(c.env), siteOrigin(c)) !== null;
 }
 
+/** What sign-in and its mails need of a request. */
+export function authSettings(c: Context<PagesEnv>): AuthSettings {
+  return {
+    env: c.env,
+    config: readConfig(c.env),
+    origin: siteOrigin(c),
+    mails: c.get("texts").mails,
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+  };
+}
+
 /** Opens the sessions of a request. The sign-in library is large, so it is loaded on first use. */
 export async function openRequestSessions(c: Context<PagesEnv>): Promise<Sessions> {
   const { openSessions } = await import("../auth/sessions.ts");
-  const sessions = openSessions(
-    {
-      env: c.env,
-      config: readConfig(c.env),
-      origin: siteOrigin(c),
-      mails: c.get("texts").mails,
-      waitUntil: (work) => c.executionCtx.waitUntil(work),
-    },
-    c.req.raw,
-  );
+  const sessions = openSessions(authSettings(c), c.req.raw);
   if (!sessions) throw new PageError(503, c.get("texts").errors.notConfigured);
   return sessions;
 }

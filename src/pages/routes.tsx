@@ -4,7 +4,7 @@ import { createMiddleware } from "hono/factory";
 import type { FC } from "hono/jsx";
 import { secureHeaders } from "hono/secure-headers";
 import type { SignedIn } from "../auth/sessions.ts";
-import { socialProviders } from "../auth/settings.ts";
+import { EMAIL_CHANGE_PATH, socialProviders } from "../auth/settings.ts";
 import { checkoutOrigin, stripeSettings } from "../billing/settings.ts";
 import { ConfigError, readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
@@ -65,6 +65,7 @@ pages.on(
     "/sign-out",
     "/forgot-password",
     "/reset-password",
+    EMAIL_CHANGE_PATH,
     "/account/*",
     "/operator/*",
   ],

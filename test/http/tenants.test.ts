@@ -37,6 +37,7 @@ const ROUTES: Record<string, Ids> = {
   "POST /account/keys/:id": "page",
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
+  "POST /account/settings/sessions/:id/end": "page",
   "PATCH /api/admin/users/:id": "operator",
   "DELETE /api/admin/users/:id": "operator",
   "DELETE /api/admin/users/:id/sessions": "operator",

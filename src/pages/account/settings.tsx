@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { NoticeSettings } from "../../account/notices.ts";
 import type { WebhookSecrets } from "../../account/store/webhooks.ts";
+import { cancelEmailChange } from "../../auth/email-change.ts";
 import type { SessionSummary, SignedIn } from "../../auth/sessions.ts";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../../auth/settings.ts";
 import { countAttempts } from "../../auth/throttle.ts";
@@ -10,12 +11,14 @@ import { deleteUser } from "../../users/users.ts";
 import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
-import { Field, FormError, Section, Time } from "../parts.tsx";
+import { Field, FormError, Section } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
 import { useTexts } from "../texts/language.ts";
 import { dataOf } from "./download.ts";
+import { changeEmail, EmailForm } from "./email.tsx";
 import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
+import { ActiveSessions, activeSessions } from "./sessions.tsx";
 import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
@@ -33,21 +36,35 @@ async function limitAttempts(c: Context<PagesEnv>, key: string): Promise<void> {
 }
 
 settings.get("/", async (c) => {
-  const done = c.req.query("done") !== undefined;
+  const done = doneText(c.req.query("done"), c.get("texts"));
   return c.html(<SettingsPage {...(await readSettings(c))} done={done} />);
 });
+
+/** What the page says after a change, by `?done=`. */
+function doneText(done: string | undefined, { settings }: Texts): string | undefined {
+  switch (done) {
+    case "password":
+      return settings.passwordChanged;
+    case "email":
+      return settings.linkSent;
+    case "session":
+      return settings.sessionEnded;
+    default:
+      return undefined;
+  }
+}
 
 /** What the page shows. */
 async function readSettings(c: Context<PagesEnv>) {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
   const [list, hasPassword, secrets, notices] = await Promise.all([
-    sessions.list(),
+    sessions.list(signedIn),
     sessions.hasPassword(signedIn.userId),
     readSecrets(c.env, signedIn.userId),
     canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
   ]);
-  return { texts: c.get("texts"), signedIn, list, hasPassword, secrets, notices, canReset: canSendMail(c) };
+  return { texts: c.get("texts"), signedIn, list, hasPassword, secrets, notices, canSend: canSendMail(c) };
 }
 
 settings.post("/password", async (c) => {
@@ -67,8 +84,20 @@ settings.post("/password", async (c) => {
   if (!(await sessions.changePassword(current, password))) {
     return await again({ current: texts.settings.wrongCurrent });
   }
-  return c.redirect("/account/settings?done=1", 303);
+  await cancelEmailChange(c.env.DB, signedIn.userId);
+  return c.redirect("/account/settings?done=password", 303);
 });
+
+settings.post("/email", async (c) => {
+  const form = await readForm(c);
+  await limitAttempts(c, `password:${c.get("signedIn").userId}`);
+  const errors = await changeEmail(c, form);
+  if (errors === null) return c.redirect("/account/settings?done=email", 303);
+  const newEmail = form.get("new_email");
+  return c.html(<SettingsPage {...(await readSettings(c))} newEmail={newEmail} errors={errors} />, 422);
+});
+
+settings.get("/email", (c) => c.redirect("/account/settings", 303));
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
 
@@ -87,10 +116,7 @@ settings.post("/webhook-secret", async (c) => {
 
 settings.get("/webhook-secret", (c) => c.redirect("/account/settings", 303));
 
-settings.post("/sessions/end", async (c) => {
-  await c.get("sessions").signOutEverywhere();
-  return c.redirect("/sign-in", 303);
-});
+settings.route("/sessions", activeSessions);
 
 settings.get("/data", async (c) => {
   const { userId } = c.get("signedIn");
@@ -128,8 +154,6 @@ settings.post("/delete", async (c) => {
 
 settings.get("/delete", (c) => c.redirect("/account/settings", 303));
 
-settings.get("/sessions", (c) => c.redirect("/account/settings", 303));
-
 type SettingsProps = {
   texts: Texts;
   signedIn: SignedIn;
@@ -138,8 +162,10 @@ type SettingsProps = {
   secrets: WebhookSecrets | null;
   /** Null where the service sends no mail. */
   notices: NoticeSettings | null;
-  canReset: boolean;
-  done?: boolean;
+  canSend: boolean;
+  /** What was typed as the new email address. */
+  newEmail?: string | undefined;
+  done?: string | undefined;
   errors?: FormErrors;
 };
 
@@ -149,7 +175,7 @@ const SettingsPage: FC<SettingsProps> = ({ texts, ...props }) => (
       <h1>{texts.frame.settings}</h1>
       {props.done ? (
         <div class="notice good" role="status">
-          <p>{texts.settings.changed}</p>
+          <p>{props.done}</p>
         </div>
       ) : null}
       <Section id="account" name={texts.settings.account}>
@@ -163,22 +189,23 @@ const SettingsPage: FC<SettingsProps> = ({ texts, ...props }) => (
             <dd>{props.signedIn.accountType}</dd>
           </div>
         </dl>
+        {props.canSend ? (
+          <EmailForm hasPassword={props.hasPassword} value={props.newEmail} errors={props.errors} />
+        ) : null}
       </Section>
       <Section id="password-title" name={texts.settings.password}>
         <FormError errors={props.errors} />
         {props.hasPassword ? (
           <PasswordForm email={props.signedIn.email} errors={props.errors} />
         ) : (
-          <NoPassword canReset={props.canReset} />
+          <NoPassword canReset={props.canSend} />
         )}
       </Section>
       {props.notices === null ? null : (
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
       )}
       {props.secrets === null ? null : <WebhookSecret secrets={props.secrets} />}
-      <Section id="sessions-title" name={texts.settings.sessions}>
-        <ActiveSessions list={props.list} token={props.signedIn.token} />
-      </Section>
+      <ActiveSessions list={props.list} />
       <Leaving email={props.signedIn.email} hasPassword={props.hasPassword} errors={props.errors} />
     </div>
   </AccountPage>
@@ -223,47 +250,3 @@ const NoPassword: FC<{ canReset: boolean }> = ({ canReset }) => {
     </p>
   );
 };
-
-/** @param token of the session that is looking at the page */
-const ActiveSessions: FC<{ list: readonly SessionSummary[]; token: string }> = ({ list, token }) => {
-  const { settings } = useTexts();
-  return (
-    <>
-      <ul class="plain ruled">
-        {list.map((session) => (
-          <li>
-            <span>
-              {deviceOf(session.userAgent, settings)}
-              {session.token === token ? <strong class="here"> {settings.thisDevice}</strong> : null}
-            </span>
-            <span class="hint">{settings.since(<Time at={session.createdAt} />)}</span>
-          </li>
-        ))}
-      </ul>
-      <form method="post" action="/account/settings/sessions/end">
-        <button class="button quiet" type="submit">
-          {settings.signOutEverywhere}
-        </button>
-      </form>
-    </>
-  );
-};
-
-const BROWSERS = ["Edg", "OPR", "Firefox", "Chrome", "Safari"] as const;
-const SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"] as const;
-const NAMES: ReadonlyMap<string, string> = new Map([
-  ["Edg", "Edge"],
-  ["OPR", "Opera"],
-  ["Mac OS", "macOS"],
-]);
-
-/** A guess from the user agent, good enough to tell one's own devices apart. */
-function deviceOf(
-  userAgent: string | null,
-  { device, unknownBrowser, unknownSystem }: Texts["settings"],
-): string {
-  const browser = BROWSERS.find((name) => userAgent?.includes(`${name}/`));
-  const system = SYSTEMS.find((name) => userAgent?.includes(name));
-  const name = (key: string | undefined, otherwise: string) => (key ? (NAMES.get(key) ?? key) : otherwise);
-  return device(name(browser, unknownBrowser), name(system, unknownSystem));
-}

@@ -18,6 +18,8 @@ const SLOWER_MS_MAX = 10_000;
 export const SIGN_UPS_PER_NETWORK_MAX = 20;
 export const RESETS_PER_EMAIL_MAX = 3;
 const RESETS_PER_NETWORK_MAX = 20;
+/** Changes of one user, and mails about them to one address. */
+export const EMAIL_CHANGES_MAX = 3;
 
 /** Counts a sign-in. Returns how many there were for the address, from all networks, this one included. */
 export async function countSignIn(c: Context<PagesEnv>, email: string): Promise<number> {
@@ -50,6 +52,19 @@ export async function countResetRequest(c: Context<PagesEnv>, email: string): Pr
 /** Counts an attempt to set a new password with a link. */
 export async function countReset(c: Context<PagesEnv>): Promise<void> {
   await count(c, 60 * MINUTE_MS, [["reset", network(c), RESETS_PER_NETWORK_MAX]]);
+}
+
+/** Counts a change of the email address. Returns how many there were to the new one, this one included. */
+export async function countEmailChange(
+  c: Context<PagesEnv>,
+  userId: string,
+  newEmail: string,
+): Promise<number> {
+  const [, toAddress] = await count(c, 60 * MINUTE_MS, [
+    ["change", userId, EMAIL_CHANGES_MAX],
+    ["change_to", newEmail, null],
+  ]);
+  return toAddress?.count ?? 0;
 }
 
 /** The delay of a sign-in with an address that is tried often. @param count the sign-ins so far, this one included */

@@ -574,7 +574,10 @@ export const english = {
   },
 
   settings: {
-    changed: "Password changed. You were signed out on all other devices.",
+    passwordChanged: "Password changed. You were signed out on all other devices.",
+    linkSent:
+      "Check the new mailbox. We sent it a link that changes your email address. It expires in one hour.",
+    sessionEnded: "Session ended. That device must sign in again.",
     account: "Account",
     email: "Email",
     accountType: "Account type",
@@ -590,11 +593,34 @@ export const english = {
     requestLink: "request a link by email",
     sessions: "Active sessions",
     thisDevice: "This device",
-    since: (time: Child) => <>since {time}</>,
+    sinceAndLastUsed: (since: Child, lastUsed: Child) => (
+      <>
+        since {since}, last used {lastUsed}
+      </>
+    ),
+    endSession: "End session",
+    noSession: "There is no such session. It may have ended already.",
     signOutEverywhere: "Sign out everywhere",
     device: (browser: string, system: string) => `${browser} on ${system}`,
     unknownBrowser: "Unknown browser",
     unknownSystem: "an unknown system",
+  },
+
+  emailChange: {
+    change: "Change email",
+    newEmail: "New email address",
+    yourPassword: "Your password",
+    hint: "We send a link to the new address, and a notice to the current one.",
+    same: "This is your email address already.",
+    wrongPassword: "This is not your password.",
+    notRecent: (minutes: number) =>
+      `Sign out and sign in again, then change your address within ${minutes} minutes.`,
+    noMail: "This server cannot send email. Contact support to change your address.",
+    confirm: "Confirm your new email address",
+    useThis: "Use this address",
+    changed: "Email address changed",
+    signInWith: (email: string) => `Sign in with ${email} from now on. Your sessions stay.`,
+    yourAccount: "Your account",
   },
 
   notices: {
@@ -636,6 +662,18 @@ export const english = {
     known: (link: string) => ({
       subject: "You already have an account",
       text: `Someone, probably you, tried to sign up for GPT Image Hub with this email address, which already has an account. Sign in or reset your password:\n\n${link}`,
+    }),
+    newEmail: (link: string) => ({
+      subject: "Confirm your new email address",
+      text: `Confirm that this is your new email address for GPT Image Hub:\n\n${link}\n\nThe link expires in one hour. If you did not request it, ignore this email.`,
+    }),
+    emailChange: (newEmail: string, settingsLink: string) => ({
+      subject: "Your email address is about to change",
+      text: `Someone, probably you, asked to change the email address of your GPT Image Hub account to ${newEmail}. The change takes effect when it is confirmed from there.\n\nIf this was not you, change or reset your password within the hour, which cancels it:\n\n${settingsLink}`,
+    }),
+    emailTaken: () => ({
+      subject: "You already have an account",
+      text: "Someone, probably you, tried to change the email address of a GPT Image Hub account to this one, which already has an account. Nothing was changed.",
     }),
   },
 };

@@ -561,7 +561,10 @@ export const turkish: Texts = {
   },
 
   settings: {
-    changed: "Parola değiştirildi. Diğer tüm cihazlarda oturumunuz kapatıldı.",
+    passwordChanged: "Parola değiştirildi. Diğer tüm cihazlarda oturumunuz kapatıldı.",
+    linkSent:
+      "Yeni posta kutunuza bakın. E-posta adresinizi değiştiren bir bağlantı gönderdik. Bağlantı bir saat geçerlidir.",
+    sessionEnded: "Oturum kapatıldı. O cihazda yeniden giriş yapılması gerekir.",
     account: "Hesap",
     email: "E-posta",
     accountType: "Hesap türü",
@@ -577,11 +580,34 @@ export const turkish: Texts = {
     requestLink: "e-postayla bağlantı isteyin",
     sessions: "Açık oturumlar",
     thisDevice: "Bu cihaz",
-    since: (time) => <>{time} tarihinden beri</>,
+    sinceAndLastUsed: (since, lastUsed) => (
+      <>
+        {since} tarihinden beri, son kullanım {lastUsed}
+      </>
+    ),
+    endSession: "Oturumu kapat",
+    noSession: "Böyle bir oturum yok. Kapatılmış olabilir.",
     signOutEverywhere: "Tüm cihazlarda çıkış yap",
     device: (browser, system) => `${browser}, ${system}`,
     unknownBrowser: "Bilinmeyen tarayıcı",
     unknownSystem: "bilinmeyen sistem",
+  },
+
+  emailChange: {
+    change: "E-postayı değiştir",
+    newEmail: "Yeni e-posta adresi",
+    yourPassword: "Parolanız",
+    hint: "Yeni adrese bir bağlantı, şimdiki adrese bir bildirim göndeririz.",
+    same: "Bu zaten sizin e-posta adresiniz.",
+    wrongPassword: "Parolanız bu değil.",
+    notRecent: (minutes) =>
+      `Çıkış yapıp yeniden giriş yapın, ardından ${minutes} dakika içinde adresinizi değiştirin.`,
+    noMail: "Bu sunucu e-posta gönderemiyor. Adresinizi değiştirmek için desteğe yazın.",
+    confirm: "Yeni e-posta adresinizi doğrulayın",
+    useThis: "Bu adresi kullan",
+    changed: "E-posta adresi değiştirildi",
+    signInWith: (email) => `Bundan sonra ${email} ile giriş yapın. Oturumlarınız açık kalır.`,
+    yourAccount: "Hesabınız",
   },
 
   notices: {
@@ -623,6 +649,18 @@ export const turkish: Texts = {
     known: (link) => ({
       subject: "Zaten bir hesabınız var",
       text: `Birisi, muhtemelen siz, bu e-posta adresiyle GPT Image Hub'da hesap açmaya çalıştı; ama bu adresle açılmış bir hesap zaten var. Giriş yapın veya parolanızı sıfırlayın:\n\n${link}`,
+    }),
+    newEmail: (link) => ({
+      subject: "Yeni e-posta adresinizi doğrulayın",
+      text: `Bunun GPT Image Hub için yeni e-posta adresiniz olduğunu doğrulayın:\n\n${link}\n\nBağlantı bir saat geçerlidir. Bunu siz istemediyseniz bu e-postayı dikkate almayın.`,
+    }),
+    emailChange: (newEmail, settingsLink) => ({
+      subject: "E-posta adresiniz değiştirilmek üzere",
+      text: `Birisi, muhtemelen siz, GPT Image Hub hesabınızın e-posta adresini ${newEmail} olarak değiştirmek istedi. Değişiklik o adresten onaylanınca geçerli olur.\n\nBunu siz istemediyseniz bir saat içinde parolanızı değiştirin veya sıfırlayın; bu, değişikliği iptal eder:\n\n${settingsLink}`,
+    }),
+    emailTaken: () => ({
+      subject: "Zaten bir hesabınız var",
+      text: "Birisi, muhtemelen siz, bir GPT Image Hub hesabının e-posta adresini bu adres olarak değiştirmeye çalıştı; ama bu adresle açılmış bir hesap zaten var. Hiçbir şey değiştirilmedi.",
     }),
   },
 };

@@ -1,7 +1,9 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { drizzle } from "drizzle-orm/d1";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { WRONG_MS } from "../../../src/auth/sessions.ts";
+import { SESSIONS_LISTED, WRONG_MS } from "../../../src/auth/sessions.ts";
+import { sessions } from "../../../src/db/schema.ts";
 import worker from "../../../src/index.ts";
 import {
   SIGN_INS_FAST_MAX,
@@ -10,7 +12,11 @@ import {
   signInDelayMs,
 } from "../../../src/pages/auth/attempts.ts";
 import { spyOnLog } from "../../support/log.ts";
-import { findUser, newEmail, PASSWORD, SITE, type Visitor, visit } from "../visitor.ts";
+import { findUser, newEmail, PASSWORD, SITE, titleOf, type Visitor, visit } from "../visitor.ts";
+
+/** Where the buttons of a settings page lead that end one session. */
+const endPaths = (page: string) =>
+  [...page.matchAll(/action="(\/account\/settings\/sessions\/[0-9a-f-]{36}\/end)"/g)].map(([, path]) => path);
 
 describe("sign-in", () => {
   it("returns to the page that required it, and to no other site", async () => {
@@ -196,6 +202,68 @@ describe("sign-out", () => {
     expect((await there.get("/account")).status).toBe(200);
     await here.post("/account/settings/sessions/end");
     expect([(await here.get("/account")).status, (await there.get("/account")).status]).toEqual([303, 303]);
+  });
+
+  it("ends one other session", async () => {
+    const here = visit();
+    const there = visit();
+    const email = await here.signUp();
+    there.headers = { ...there.headers, "user-agent": "Mozilla/5.0 (iPhone) Version/26.0 Safari/605.1.15" };
+    await there.post("/sign-in", { email, password: PASSWORD });
+    const page = await (await here.get("/account/settings")).text();
+    expect(page).toContain("Safari on iPhone");
+    expect(page.match(/This device/g)).toHaveLength(1);
+    const [path = "", ...more] = endPaths(page);
+    expect([path, more]).toEqual([expect.stringMatching(/sessions/), []]);
+    expect((await here.post(path, {}, "https://evil.test")).status).toBe(403);
+    expect((await there.get("/account")).status).toBe(200);
+    expect((await here.post(path)).headers.get("location")).toBe("/account/settings?done=session");
+    expect([(await here.get("/account")).status, (await there.get("/account")).status]).toEqual([200, 303]);
+    expect(await (await here.get("/account/settings?done=session")).text()).toContain("Session ended.");
+    expect((await here.post(path)).status).toBe(404);
+  });
+
+  it("finds no session of another user, and not the current one", async () => {
+    const [owner, other, stranger] = [visit(), visit(), visit()];
+    const email = await owner.signUp();
+    await other.post("/sign-in", { email, password: PASSWORD });
+    await stranger.signUp();
+    const [path = ""] = endPaths(await (await owner.get("/account/settings")).text());
+    const [own = ""] = endPaths(await (await other.get("/account/settings")).text());
+    const answers = [];
+    const unknown = path.replace(/[0-9a-f-]{36}/, crypto.randomUUID());
+    for (const id of [unknown, path]) {
+      const answer = await stranger.post(id);
+      answers.push([answer.status, await titleOf(answer)]);
+    }
+    expect(answers[0]?.[0]).toBe(404);
+    expect(answers[1]).toEqual(answers[0]);
+    expect((await owner.post(own)).status, "the current session").toBe(404);
+    expect([(await owner.get("/account")).status, (await other.get("/account")).status]).toEqual([200, 200]);
+  });
+
+  it("is listed for the newest 50 sessions and the current one", async () => {
+    const here = visit();
+    const user = await findUser(await here.signUp());
+    const later = new Date(Date.now() + 60_000);
+    const add = async (from: number, to: number) => {
+      for (let at = from; at < to; at++)
+        await drizzle(env.DB)
+          .insert(sessions)
+          .values({
+            ...{ id: crypto.randomUUID(), token: crypto.randomUUID(), userId: user?.id ?? "" },
+            ...{ expiresAt: later, createdAt: later, updatedAt: later },
+          });
+    };
+    const listed = async () => {
+      const page = await (await here.get("/account/settings")).text();
+      expect(page.match(/This device/g)).toHaveLength(1);
+      return endPaths(page).length + 1;
+    };
+    await add(0, SESSIONS_LISTED - 1);
+    expect(await listed()).toBe(SESSIONS_LISTED);
+    await add(0, 1);
+    expect(await listed()).toBe(SESSIONS_LISTED);
   });
 
   it("happens on other devices when the password changes", async () => {
