@@ -56,7 +56,7 @@ credits.get("/", async (c) => {
       </section>
       <section aria-labelledby="entries">
         <h2 id="entries">Transactions</h2>
-        <Entries entries={entries} />
+        <Entries entries={entries} grants={grants} />
         {hasMore ? (
           <p class="more">
             <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>Older transactions</a>
@@ -125,8 +125,12 @@ const KIND_WORDS = {
   reversal: "Taken back",
 } as const;
 
-const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
-  entries.length === 0 ? (
+/** Entries of grants name them, such as "Credits granted: Starter". @param grants those that the page lists */
+const Entries: FC<{ entries: readonly Entry[]; grants: readonly Grant[] }> = ({ entries, grants }) => {
+  const reasons = new Map(grants.map(({ id, reason }) => [id, reason]));
+  const wordsOf = ({ kind, grantId }: Pick<Entry, "kind" | "grantId">) =>
+    [KIND_WORDS[kind], reasons.get(grantId)].filter(Boolean).join(": ");
+  return entries.length === 0 ? (
     <Empty>
       <p>None yet.</p>
     </Empty>
@@ -146,11 +150,11 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
           </tr>
         </thead>
         <tbody>
-          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt }) => (
+          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt, grantId }) => (
             <tr>
               <td>
                 {generationId === null ? (
-                  KIND_WORDS[kind]
+                  wordsOf({ kind, grantId })
                 ) : (
                   <a href={`/account/generations/${generationId}`}>{KIND_WORDS[kind]}</a>
                 )}
@@ -171,3 +175,4 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) =>
       </table>
     </div>
   );
+};
