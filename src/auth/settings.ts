@@ -20,7 +20,7 @@ export const CALLBACK_BASE_PATH = "/sign-in/with";
 type MailText = Omit<Mail, "to">;
 
 /** The mails to a user, in the language of the request. */
-export type Mails = Record<"reset" | "verify" | "known" | "newEmail", (link: string) => MailText> & {
+type Mails = Record<"reset" | "verify" | "known" | "newEmail", (link: string) => MailText> & {
   /** A notice to the current address. */
   emailChange: (newEmail: string, settingsLink: string) => MailText;
   /** To the owner of an address that somebody else tried to change to. */

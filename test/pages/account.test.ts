@@ -289,6 +289,16 @@ describe("API keys", () => {
   });
 });
 
+describe("the transactions on the credits page", () => {
+  it("name the grant that an entry is of", async () => {
+    const { visitor, userId } = await member();
+    await env.ACCOUNT.getByName(userId).grant("plain", 5, null, null);
+    const page = await (await visitor.get("/account/credits")).text();
+    expect(page).toContain("<td>Credits granted: A gift</td>");
+    expect(page).toContain("<td>Credits granted</td>");
+  });
+});
+
 describe("the usage on the credits page", () => {
   it("is plotted by model or key, with a table and a file", async () => {
     holdQueue();

@@ -59,7 +59,7 @@ credits.get("/", async (c) => {
       </section>
       <section aria-labelledby="entries">
         <h2 id="entries">{credit.transactions}</h2>
-        <Entries entries={entries} />
+        <Entries entries={entries} grants={grants} />
         {hasMore ? (
           <p class="more">
             <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>{credit.older}</a>
@@ -122,8 +122,12 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
   );
 };
 
-const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) => {
+/** Entries of grants name them, such as "Credits granted: Starter". @param grants those that the page lists */
+const Entries: FC<{ entries: readonly Entry[]; grants: readonly Grant[] }> = ({ entries, grants }) => {
   const { credit, format } = useTexts();
+  const reasons = new Map(grants.map(({ id, reason }) => [id, reason]));
+  const wordsOf = ({ kind, grantId }: Pick<Entry, "kind" | "grantId">) =>
+    [credit.kinds[kind], reasons.get(grantId)].filter(Boolean).join(": ");
   return entries.length === 0 ? (
     <Empty>
       <p>{credit.none}</p>
@@ -144,11 +148,11 @@ const Entries: FC<{ entries: readonly Entry[] }> = ({ entries }) => {
           </tr>
         </thead>
         <tbody>
-          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt }) => (
+          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt, grantId }) => (
             <tr>
               <td>
                 {generationId === null ? (
-                  credit.kinds[kind]
+                  wordsOf({ kind, grantId })
                 ) : (
                   <a href={`/account/generations/${generationId}`}>{credit.kinds[kind]}</a>
                 )}
