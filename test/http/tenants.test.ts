@@ -21,6 +21,8 @@ const ROUTES: Record<string, Ids> = {
   "GET /api/v1/generations/:id/events": "generation",
   "GET /api/v1/models/:id": "open",
   "GET /images/:generation/:file": "open",
+  "GET /assets/:version{[0-9a-f-]{36}}/:name{.+}": "open",
+  "GET /language/:lang": "open",
   "GET /openai/v1/models/:id": "open",
   "POST /sign-in/with/:provider": "open",
   "GET /sign-in/with/callback/:provider": "open",
