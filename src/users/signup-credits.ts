@@ -5,7 +5,7 @@ import { sha256Hex } from "../hash.ts";
 import { describe, log } from "../log.ts";
 import { mailboxOf } from "./mailbox.ts";
 
-const SIGNUP_GRANT_ID = "signup";
+export const SIGNUP_GRANT_ID = "signup";
 const SIGNUP_GRANT_MS = 30 * 86_400_000;
 const USERS_A_RUN = 100;
 

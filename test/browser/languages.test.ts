@@ -77,6 +77,15 @@ it("changes the language on any page, and keeps it", async () => {
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
 });
 
+it("shows the public pages accessibly, within the window", async () => {
+  await page.goto(`${site}/language/tr`);
+  for (const path of ["/tr", "/sign-in", "/sign-up", "/forgot-password"]) {
+    await page.goto(`${site}${path}`);
+    await page.waitForLoadState("networkidle");
+    await expectPresentable(page, `tr${path.replaceAll("/", "-")}`);
+  }
+});
+
 it("shows every page of an account accessibly, within the window", async () => {
   await signUpInTurkish("turk2@example.com");
   for (const [path, heading] of [

@@ -181,7 +181,7 @@ async function turkishMember() {
   const user = await findUser(email);
   if (!user) throw new Error("The sign-up failed.");
   const account = env.ACCOUNT.getByName(user.id);
-  await account.grant("gift", 1_200, null, null);
+  await account.grant("signup", 1_200, null, "Welcome");
   await account.grant("later", 300, Date.now() + 5 * 86_400_000, null);
   const made = await visitor.post("/account/keys", { name: "dükkan", expires: "30", mode: "live" });
   const id = /\/account\/keys\/(key_\w+)/.exec(await (await visitor.get("/account/keys")).text())?.[1] ?? "";
@@ -244,6 +244,7 @@ describe("in Turkish", () => {
   it("numbers, dates and states are written in Turkish", async () => {
     const { visitor, generation } = await turkishMember();
     const credits = await (await visitor.get("/account/credits")).text();
+    expect(credits).toContain("<td>Hoş geldiniz hediyesi</td>");
     expect(credits).toMatch(/1\.\d{3} <span>kredi kaldı<\/span>/);
     expect(credits).toMatch(
       /<time datetime="[^"]+">\d+ (Oca|Şub|Mar|Nis|May|Haz|Tem|Ağu|Eyl|Eki|Kas|Ara) \d{4}/,

@@ -4,6 +4,7 @@ import type { Grant } from "../../account/ledger.ts";
 import type { Entry } from "../../account/store/ledger.ts";
 import { listPurchases } from "../../billing/purchases.ts";
 import { readConfig } from "../../config.ts";
+import { SIGNUP_GRANT_ID } from "../../users/signup-credits.ts";
 import type { PagesEnv } from "../env.ts";
 import { AccountPage } from "../layout.tsx";
 import { Day, Empty, scrolls, Time } from "../parts.tsx";
@@ -98,9 +99,9 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
           </tr>
         </thead>
         <tbody>
-          {grants.map(({ reason, remaining, credits, createdAt, expiresAt }) => (
+          {grants.map(({ id, reason, remaining, credits, createdAt, expiresAt }) => (
             <tr class={remaining === 0 ? "faded" : undefined}>
-              <td>{reason ?? credit.unnamed}</td>
+              <td>{id === SIGNUP_GRANT_ID ? credit.signup : (reason ?? credit.unnamed)}</td>
               <td class="number" data-label={credit.remaining}>
                 {format.number(remaining)}
               </td>

@@ -504,6 +504,7 @@ export const english = {
     never: "never",
     expired: "(expired)",
     unnamed: "Credits",
+    signup: "Welcome",
     type: "Type",
     credits: "Credits",
     balanceAfter: "Balance after",
