@@ -1,5 +1,5 @@
 /** What the texts say about this deployment. */
-export type Facts = {
+type Facts = {
   operator: string;
   email: string;
   /** After so many days, images and prompts are deleted; 0: only on request. */

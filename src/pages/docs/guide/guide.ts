@@ -7,7 +7,7 @@ import type { PublicWords } from "../../layout.tsx";
  */
 export type Guide = {
   /** BCP 47. */
-  lang: string;
+  lang: "en" | "tr";
   /** The name of the language in that language. */
   name: string;
   path: string;

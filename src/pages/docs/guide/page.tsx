@@ -8,6 +8,7 @@ import { DELAY_SECONDS_MAX } from "../../../scenario.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Anchor, Code, CodeTabs, type Samples, Section } from "../../parts.tsx";
 import { curlSample } from "../../samples.ts";
+import { SearchBox } from "../search/box.tsx";
 import {
   callSample,
   clientSample,
@@ -58,7 +59,7 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
       ]}
       words={guide.page}
       docsHref={guide.path}
-      scripts={["copy.js", "tabs.js"]}
+      scripts={["copy.js", "tabs.js", "search.js"]}
     >
       <div class="wrap guide">
         <nav class="contents" aria-label={guide.contents}>
@@ -71,6 +72,7 @@ export const GuidePage: FC<Content & { guides: readonly [Guide, ...Guide[]] }> =
           </ol>
         </nav>
         <div class="text">
+          <SearchBox lang={guide.lang} />
           <Languages guides={guides} current={guide} />
           <h1>{guide.title}</h1>
           <p class="lead">{guide.lead}</p>
