@@ -169,7 +169,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
     <PublicPage
       title={`${base.name} · API reference · GPT Image Hub`}
       description={`Every endpoint and field of the ${base.name} of GPT Image Hub.`}
-      scripts={["search.js"]}
+      scripts={isForCustomers ? ["copy.js", "search.js", "try.js"] : ["search.js"]}
     >
       <div class="wrap guide">
         <Contents
