@@ -22,7 +22,7 @@ discovery.get("/robots.txt", (c) => {
 discovery.get("/sitemap.xml", (c) => {
   cachePublicly(c);
   const isLegal = hasLegalPages(readConfig(c.env));
-  const localized = LANGUAGES.flatMap(({ paths: { terms, privacy, ...others } }) => [
+  const localized = LANGUAGES.flatMap(({ paths: { terms, privacy, search: _, ...others } }) => [
     ...Object.values(others),
     ...(isLegal ? [terms, privacy] : []),
   ]);

@@ -35,7 +35,7 @@ export async function expectAccessible(page: Page): Promise<void> {
 }
 
 /** Checks that nothing is wider than the window, once the page has taken its styles and its new size. */
-async function expectNoSidewaysScroll(page: Page): Promise<void> {
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
   await vi.waitFor(async () => expect(await page.evaluate(overflow), page.url()).toBe(0), { timeout: 5_000 });
 }

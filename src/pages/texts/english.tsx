@@ -23,7 +23,7 @@ export const english = {
   /** The name of the language in that language. */
   name: "English",
   /** The pages that have an address for each language, because everyone gets the same from a cache. */
-  paths: { home: "/", guide: "/docs", terms: "/terms", privacy: "/privacy" },
+  paths: { home: "/", guide: "/docs", terms: "/terms", privacy: "/privacy", search: "/docs/search" },
   format,
   credits,
   images: (count: number) => counted(count, "image"),
@@ -50,6 +50,15 @@ export const english = {
     keys: "API keys",
     credits: "Credits",
     settings: "Settings",
+  },
+
+  search: {
+    label: "Search the documentation",
+    placeholder: "Search ( / )",
+    submit: "Search",
+    none: "Nothing found",
+    found: "results",
+    title: "Search",
   },
 
   errors: {

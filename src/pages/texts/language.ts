@@ -10,7 +10,7 @@ import { turkish } from "./turkish.tsx";
 /** Every language of the pages. The first one is the default. */
 export const LANGUAGES: readonly [Texts, ...Texts[]] = [english, turkish];
 
-const pathNames = ["home", "guide", "terms", "privacy"] as const;
+const pathNames = ["home", "guide", "terms", "privacy", "search"] as const;
 
 const COOKIE = "gih.language";
 const YEAR_SECONDS = 31_536_000;

@@ -10,7 +10,13 @@ const credits = (count: number) => `${number(count)} kredi`;
 export const turkish: Texts = {
   lang: "tr",
   name: "Türkçe",
-  paths: { home: "/tr", guide: "/tr/docs", terms: "/tr/terms", privacy: "/tr/privacy" },
+  paths: {
+    home: "/tr",
+    guide: "/tr/docs",
+    terms: "/tr/terms",
+    privacy: "/tr/privacy",
+    search: "/tr/docs/search",
+  },
   format,
   credits,
   images: (count) => `${number(count)} görsel`,
@@ -37,6 +43,15 @@ export const turkish: Texts = {
     keys: "API anahtarları",
     credits: "Krediler",
     settings: "Ayarlar",
+  },
+
+  search: {
+    label: "Belgelerde ara",
+    placeholder: "Ara ( / )",
+    submit: "Ara",
+    none: "Sonuç bulunamadı",
+    found: "sonuç",
+    title: "Arama",
   },
 
   errors: {

@@ -8,6 +8,7 @@ import { DELAY_SECONDS_MAX } from "../../../scenario.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Anchor, Code, CodeTabs, type Samples, Section } from "../../parts.tsx";
 import { curlSample } from "../../samples.ts";
+import { SearchBox } from "../search/box.tsx";
 import {
   callSample,
   clientSample,
@@ -53,7 +54,7 @@ export const GuidePage: FC<Content> = (content) => {
       description={guide.description}
       origin={origin}
       localized="guide"
-      scripts={["copy.js", "tabs.js"]}
+      scripts={["copy.js", "tabs.js", "search.js"]}
     >
       <div class="wrap guide">
         <nav class="contents" aria-label={guide.contents}>
@@ -66,6 +67,7 @@ export const GuidePage: FC<Content> = (content) => {
           </ol>
         </nav>
         <div class="text">
+          <SearchBox />
           <h1>{guide.title}</h1>
           <p class="lead">{guide.lead}</p>
           <Start {...content} />

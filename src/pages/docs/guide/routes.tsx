@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { readConfig } from "../../../config.ts";
 import { offeredModels } from "../../../generations/models.ts";
 import { cachePublicly, type PagesEnv, siteOrigin } from "../../env.ts";
@@ -15,8 +15,13 @@ export const GUIDES: readonly Guide[] = [english, turkish];
 for (const guide of GUIDES) {
   guides.get(guide.texts.paths.guide, (c) => {
     cachePublicly(c);
-    const config = readConfig(c.env);
-    const content = { guide, origin: siteOrigin(c), config, models: offeredModels(config) };
-    return c.html(<GuidePage {...content} />);
+    return c.html(renderGuide(c, guide));
   });
+}
+
+/** The guide as HTML. */
+export function renderGuide(c: Context<PagesEnv>, guide: Guide): string {
+  const config = readConfig(c.env);
+  const content = { guide, origin: siteOrigin(c), config, models: offeredModels(config) };
+  return String(<GuidePage {...content} />);
 }

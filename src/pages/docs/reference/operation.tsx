@@ -11,7 +11,7 @@ export const OperationSection: FC<{ operation: Operation }> = ({ operation }) =>
     operation;
   return (
     <Section linked id={id} name={summary}>
-      <p class="address">
+      <p class="address" data-try={canBeTried(operation) ? id : undefined}>
         <code>
           <strong>{method}</strong> {path}
         </code>
@@ -45,6 +45,11 @@ export const OperationSection: FC<{ operation: Operation }> = ({ operation }) =>
     </Section>
   );
 };
+
+/** Not what only takes files. */
+function canBeTried({ bodyTypes }: Operation): boolean {
+  return bodyTypes.length === 0 || bodyTypes.includes("application/json");
+}
 
 const AnswerFacts: FC<{ answer: Answer; summary: string }> = ({ answer, summary }) => (
   <>

@@ -4,6 +4,7 @@ import { cachePublicly, type PagesEnv } from "../../env.ts";
 import { PublicPage } from "../../layout.tsx";
 import { Section, Table } from "../../parts.tsx";
 import { english } from "../../texts/english.tsx";
+import { SearchBox } from "../search/box.tsx";
 import type { Api } from "./openapi.ts";
 import { AUTHORIZATION, Fields, OperationSection, Words } from "./operation.tsx";
 
@@ -75,6 +76,16 @@ for (const base of [...BASES, ...OPERATOR_BASES]) {
   });
 }
 
+/** The pages that others link to, as HTML. */
+export async function renderReference(): Promise<{ name: string; path: string; html: string }[]> {
+  const loaded = await loadApi();
+  return BASES.map((base) => ({
+    name: base.name,
+    path: base.path,
+    html: String(<BasePage api={loaded} base={base} />),
+  }));
+}
+
 let api: Promise<Api> | undefined;
 
 function loadApi(): Promise<Api> {
@@ -97,12 +108,14 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
     texts={english}
     isOneLanguage
     description="Every endpoint of GPT Image Hub, with its parameters, bodies, responses and errors."
+    scripts={["search.js"]}
   >
     <div class="wrap guide">
       <Contents
         entries={[...BASES.map(({ path, name }) => [path, name] as const), ["#headers", "Headers"]]}
       />
       <div class="text">
+        <SearchBox />
         <Bases at={INDEX} />
         <h1>API reference</h1>
         <p class="lead">
@@ -151,6 +164,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
 
 const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) => {
   const shown = operations.filter(({ tag }) => base.has(tag));
+  const isForCustomers = REFERENCE_PATHS.includes(base.path);
   const refusal = shown
     .flatMap(({ answers }) => answers)
     .find(({ status, bodies }) => status >= 400 && bodies.length > 0);
@@ -160,20 +174,22 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
       texts={english}
       isOneLanguage
       description={`Every endpoint and field of the ${base.name} of GPT Image Hub.`}
+      scripts={isForCustomers ? ["copy.js", "search.js", "try.js"] : ["search.js"]}
     >
       <div class="wrap guide">
         <Contents
           entries={[...shown.map(({ id, summary }) => [`#${id}`, summary] as const), ["#refusals", "Errors"]]}
         />
         <div class="text">
+          <SearchBox />
           <Bases at={base.path} />
           <h1>{base.name}</h1>
           <p class="lead">{base.lead}</p>
-          {OPERATOR_BASES.some(({ path }) => path === base.path) ? null : (
+          {isForCustomers ? (
             <p>
               See <a href="/docs#fields">the guide</a> for models, sizes and prices.
             </p>
-          )}
+          ) : null}
           {shown.map((operation) => (
             <OperationSection operation={operation} />
           ))}
