@@ -11,8 +11,10 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 /** Without a sandbox, which most containers do not support: only our own pages are opened. And without telemetry. */
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
+export const ADMIN_TOKEN = "operator-token-of-browser-tests-1";
 /** GitHub, Google and the operator are configured, so that all buttons, links and pages are there. None is called. */
 const SETTINGS = {
+  ADMIN_TOKEN,
   SIGNUP_CREDITS: "200",
   OPERATOR_NAME: "Example Ltd",
   SUPPORT_EMAIL: "support@example.com",
@@ -48,6 +50,7 @@ export async function startFreshService() {
     origin,
     key: service.demo.key,
     testKey: service.demo.testKey ?? "",
+    demoPassword: service.demo.password ?? "",
     async stop() {
       await service.stop();
       rmSync(stateDirectory, { recursive: true });
