@@ -27,6 +27,31 @@ const SETTINGS = {
 
 export const PASSWORD = "correct horse battery staple";
 
+/**
+ * The pages of the screenshots and of the vitals.
+ * @type {[name: string, path: string, options?: { dark: boolean }][]}
+ */
+export const PAGES = [
+  ["landing", "/"],
+  ["docs", "/docs"],
+  ["docs-tr", "/tr/docs"],
+  ["reference", "/docs/reference"],
+  ["reference-api", "/docs/reference/api"],
+  ["reference-openai", "/docs/reference/openai"],
+  ["reference-operator", "/docs/reference/operator"],
+  ["not-found", "/nothing"],
+  ["sign-in", "/sign-in"],
+  ["sign-up", "/sign-up"],
+  ["forgot-password", "/forgot-password"],
+  ["reset-password", "/reset-password?token=x"],
+  ["overview", "/account", { dark: true }],
+  ["playground", "/account/playground", { dark: true }],
+  ["generations", "/account/generations"],
+  ["keys", "/account/keys"],
+  ["credits", "/account/credits"],
+  ["settings", "/account/settings"],
+];
+
 export async function launchBrowser() {
   const executablePath = process.env["CHROMIUM_PATH"] ?? BROWSERS.find((path) => existsSync(path));
   if (executablePath === undefined) {
