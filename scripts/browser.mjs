@@ -11,8 +11,10 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 /** Without a sandbox, which most containers do not support: only our own pages are opened. And without telemetry. */
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
+export const ADMIN_TOKEN = "operator-token-of-browser-tests-1";
 /** GitHub, Google and the operator are configured, so that all buttons, links and pages are there. None is called. */
 const SETTINGS = {
+  ADMIN_TOKEN,
   SIGNUP_CREDITS: "200",
   OPERATOR_NAME: "Example Ltd",
   SUPPORT_EMAIL: "support@example.com",
@@ -24,6 +26,31 @@ const SETTINGS = {
 };
 
 export const PASSWORD = "correct horse battery staple";
+
+/**
+ * The pages of the screenshots and of the vitals.
+ * @type {[name: string, path: string, options?: { dark: boolean }][]}
+ */
+export const PAGES = [
+  ["landing", "/"],
+  ["docs", "/docs"],
+  ["docs-tr", "/tr/docs"],
+  ["reference", "/docs/reference"],
+  ["reference-api", "/docs/reference/api"],
+  ["reference-openai", "/docs/reference/openai"],
+  ["reference-operator", "/docs/reference/operator"],
+  ["not-found", "/nothing"],
+  ["sign-in", "/sign-in"],
+  ["sign-up", "/sign-up"],
+  ["forgot-password", "/forgot-password"],
+  ["reset-password", "/reset-password?token=x"],
+  ["overview", "/account", { dark: true }],
+  ["playground", "/account/playground", { dark: true }],
+  ["generations", "/account/generations"],
+  ["keys", "/account/keys"],
+  ["credits", "/account/credits"],
+  ["settings", "/account/settings"],
+];
 
 export async function launchBrowser() {
   const executablePath = process.env["CHROMIUM_PATH"] ?? BROWSERS.find((path) => existsSync(path));
@@ -48,6 +75,7 @@ export async function startFreshService() {
     origin,
     key: service.demo.key,
     testKey: service.demo.testKey ?? "",
+    demoPassword: service.demo.password ?? "",
     async stop() {
       await service.stop();
       rmSync(stateDirectory, { recursive: true });

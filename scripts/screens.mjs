@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { createKey, launchBrowser, signUp, startFreshService } from "./browser.mjs";
+import { createKey, launchBrowser, PAGES, signUp, startFreshService } from "./browser.mjs";
 import { Failure, install, main, root } from "./lib.mjs";
 import { accepted, callApi } from "./service/api.mjs";
 
@@ -17,28 +17,6 @@ const PROMPTS = [
   "desert dunes at noon",
   "a village in the snow under a full moon",
   "balloons over green hills",
-];
-
-/** @type {[name: string, path: string, options?: { dark: boolean }][]} */
-const PAGES = [
-  ["landing", "/"],
-  ["docs", "/docs"],
-  ["docs-tr", "/tr/docs"],
-  ["reference", "/docs/reference"],
-  ["reference-api", "/docs/reference/api"],
-  ["reference-openai", "/docs/reference/openai"],
-  ["reference-operator", "/docs/reference/operator"],
-  ["not-found", "/nothing"],
-  ["sign-in", "/sign-in"],
-  ["sign-up", "/sign-up"],
-  ["forgot-password", "/forgot-password"],
-  ["reset-password", "/reset-password?token=x"],
-  ["overview", "/account", { dark: true }],
-  ["playground", "/account/playground", { dark: true }],
-  ["generations", "/account/generations"],
-  ["keys", "/account/keys"],
-  ["credits", "/account/credits"],
-  ["settings", "/account/settings"],
 ];
 
 /** These pages redirect a signed-in user. */

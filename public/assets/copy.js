@@ -19,7 +19,7 @@ document.body.append(announcer);
 document.addEventListener("click", async ({ target }) => {
   const button = target instanceof Element ? target.closest("button[data-copy]") : null;
   if (!(button instanceof HTMLButtonElement) || button.dataset["copied"] !== undefined) return;
-  const id = button.dataset["copy"];
+  const id = button.dataset["copyFrom"];
   const source = id ? document.getElementById(id) : button.parentElement?.querySelector("code");
   const text = button.dataset["copyText"] ?? source?.textContent ?? "";
   const isCopied = await copy(text);

@@ -224,7 +224,7 @@ export const OperatorPage: FC<Omit<PageProps, "texts">> = ({ children, ...docume
         <Brand href="/operator" />
       </div>
     </header>
-    <main id="main" class="wrap" tabindex={-1}>
+    <main id="main" class="wrap account" tabindex={-1}>
       {children}
     </main>
   </Document>

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page, Response } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { createKey, launchBrowser, signUp } from "../../scripts/browser.mjs";
+import { ADMIN_TOKEN, createKey, launchBrowser, signUp } from "../../scripts/browser.mjs";
 import { expectPresentable, openPage } from "./look.ts";
 
 const site = inject("site");
@@ -51,6 +51,8 @@ describe.each([
   "/sign-up",
   "/forgot-password",
   "/reset-password?token=x",
+  "/change-email?token=x",
+  "/operator",
   "/nothing",
 ])("the public page %s", (path) => {
   it("is accessible, fits the window, obeys its policy and is small", async () => {
@@ -63,6 +65,26 @@ describe.each([
     expect(complaints.filter((text) => !(missing && text.includes("404")))).toEqual([]);
     await context.close();
   });
+});
+
+it("the operator's page is accessible, fits the window, obeys its policy and is small", async () => {
+  const context = await browser.newContext({ viewport: DESK });
+  const { page, complaints } = await openPage(context);
+  await page.goto(`${site}/operator`);
+  await page.getByLabel("Operator's token").fill("not the token");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("This is not the operator's token.").waitFor();
+  await expectPresentable(page, "operator-refused");
+  expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
+  await page.getByLabel("Operator's token").fill(ADMIN_TOKEN);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "By model and outcome" }).waitFor();
+  for (const window of ["hour", "day", "month"]) {
+    await openLight(page, `/operator?window=${window}`);
+    await expectPresentable(page, `operator-${window}`);
+  }
+  expect(complaints).toEqual([]);
+  await context.close();
 });
 
 describe("an account's pages", () => {
@@ -143,6 +165,19 @@ describe("an account's pages", () => {
     await page.waitForLoadState();
     await expectPresentable(page);
     expect(complaints).toEqual([]);
+  });
+
+  it("the form of a new email address is, too, also with an error", async () => {
+    await page.goto(`${site}/account/settings`);
+    await page.getByText("Change email").click();
+    await page.getByLabel("New email").waitFor();
+    await expectPresentable(page, "email-form");
+    await page.getByLabel("New email").fill("not an address");
+    await page.getByRole("button", { name: "Send link" }).click();
+    await page.locator("#new_email-error").waitFor();
+    await page.waitForLoadState();
+    await expectPresentable(page, "email-error");
+    expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
   });
 
   it("a form with errors is, too", async () => {

@@ -8,6 +8,8 @@ declare module "vitest" {
     key: string;
     /** The demo account's test key. */
     testKey: string;
+    /** The password of the demo account. */
+    demoPassword: string;
   }
 }
 
@@ -17,5 +19,6 @@ export default async function setup(project: TestProject) {
   project.provide("site", service.origin);
   project.provide("key", service.key);
   project.provide("testKey", service.testKey);
+  project.provide("demoPassword", service.demoPassword);
   return service.stop;
 }

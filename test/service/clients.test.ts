@@ -806,8 +806,11 @@ describe("beside the APIs", () => {
   it("every URL in /llms.txt works", async () => {
     const { text } = await got("/llms.txt");
     const addresses = [...text.matchAll(/\]\((\/[^)]+)\)/g)].map(([, address = ""]) => address);
-    const statuses = await Promise.all(addresses.map(async (address) => (await got(address)).status));
-    expect(statuses).toEqual([200, 200, 200, 200]);
+    const answers = await Promise.all(
+      addresses.map(async (address) => [address, (await got(address)).status]),
+    );
+    expect(addresses.length).toBeGreaterThan(3);
+    expect(answers).toEqual(addresses.map((address) => [address, 200]));
   });
 
   it("a path without a file reaches the Worker", async () => {

@@ -385,7 +385,7 @@ const NewKeyPage: FC<NewKeyProps> = ({ texts, signedIn, name, secret, origin }) 
       </div>
       <div class="secret">
         <output id="api-key">{secret}</output>
-        <button class="button quiet small" type="button" data-copy="api-key">
+        <button class="button quiet small" type="button" data-copy data-copy-from="api-key">
           {texts.copy}
         </button>
       </div>

@@ -27,7 +27,7 @@ export const ActiveSessions: FC<{ list: readonly SessionSummary[] }> = ({ list }
   const { settings } = useTexts();
   return (
     <Section id="sessions-title" name={settings.sessions}>
-      <ul class="plain ruled sessions">
+      <ul class="plain ruled">
         {list.map((session) => {
           const device = deviceOf(session.userAgent, settings);
           return (

@@ -38,12 +38,16 @@ type Props = { window: Window; stats: Stats; gates: readonly NamedGate[] | null;
 export const StatsPage: FC<Props> = ({ window, stats, gates, now }) => (
   <OperatorPage title={`${WINDOW_NAMES[window]} · Operator · GPT Image Hub`} scripts={["times.js"]}>
     <h1>Operator</h1>
-    <nav class="languages" aria-label="Period">
-      {Object.entries(WINDOW_NAMES).map(([name, words]) => (
-        <a href={`/operator?window=${name}`} aria-current={name === window ? "page" : undefined}>
-          {words}
-        </a>
-      ))}
+    <nav aria-label="Period">
+      <ul class="filters">
+        {Object.entries(WINDOW_NAMES).map(([name, words]) => (
+          <li>
+            <a href={`/operator?window=${name}`} aria-current={name === window ? "page" : undefined}>
+              {words}
+            </a>
+          </li>
+        ))}
+      </ul>
     </nav>
     <Alerts alerts={stats.alerts} />
     <Charts window={window} stats={stats} now={now} />
