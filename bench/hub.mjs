@@ -12,6 +12,7 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as readWorkerOptions } from "wrangler";
 import { applyMigrations } from "../scripts/databases.mjs";
 import { drawImage } from "../test/support/openai-double/images.ts";
+import { modulesIn } from "./modules.mjs";
 
 const root = join(fileURLToPath(import.meta.url), "../..");
 const ADMIN_TOKEN = "bench-admin-token-of-32-characters";
@@ -53,7 +54,7 @@ export async function startHub(directory, state, provider) {
       name: NAME,
       bindings,
       modulesRoot: join(directory, "worker"),
-      modules: [{ type: "ESModule", path: join(directory, "worker/index.js") }],
+      modules: modulesIn(join(directory, "worker")),
     }),
   );
   const origin = await runtime.ready;

@@ -12,6 +12,7 @@ import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
 import { applyMigrations } from "../scripts/databases.mjs";
 import { Failure, projectNode, root, run, wrangler, wranglerEnvironment } from "../scripts/lib.mjs";
 import { makeKey } from "../src/keys/format.ts";
+import { modulesIn } from "./modules.mjs";
 
 const COMPATIBILITY_DATE = "2026-11-01";
 export const API_KEY = "sk-test";
@@ -61,8 +62,7 @@ export async function startWorker(directory, { provider, queue = false, settings
       workers: [
         {
           name: "worker",
-          modules: true,
-          scriptPath: join(directory, "index.js"),
+          modules: modulesIn(directory),
           modulesRoot: directory,
           compatibilityDate: COMPATIBILITY_DATE,
           unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],

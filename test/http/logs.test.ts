@@ -29,6 +29,7 @@ const RequestLine = z.strictObject({
   ms: z.int().min(0),
   user_id: z.string().optional(),
   generation_id: z.string().optional(),
+  version: z.uuid(),
 });
 
 afterEach(() => {
@@ -102,6 +103,7 @@ describe("the log line of a request", () => {
     expect(line).toEqual({
       ...{ event: "request", request_id: answer.headers.get("X-Request-Id"), method, ms: expect.any(Number) },
       ...rest,
+      version: env.VERSION.id,
       ...(mine ? { user_id: user.id } : {}),
       ...(generation ? { generation_id: z.object({ id: z.string() }).parse(answer.body).id } : {}),
     });
