@@ -1,9 +1,9 @@
 import type { Browser, BrowserContext, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from "vitest";
-import { launchBrowser, signUp } from "../../scripts/browser.mjs";
+import { launchBrowser } from "../../scripts/browser.mjs";
 import { expectAccessible, openPage } from "./look.ts";
 
-/** The playground follows a generation by its stream of events. All tests share a user: sign-ups are limited. */
+/** The playground follows a generation by its stream of events. All tests share the demo account: sign-ups are limited. */
 const site = inject("site");
 const STATE = /\/account\/generations\/gen_\w+\/state$/;
 const EVENTS = /\/account\/generations\/gen_\w+\/events$/;
@@ -19,7 +19,11 @@ beforeAll(async () => {
   browser = await launchBrowser();
   context = await browser.newContext();
   ({ page, complaints } = await openPage(context));
-  await signUp(page, site, "stream@example.com");
+  await page.goto(`${site}/sign-in`);
+  await page.getByLabel("Email").fill("demo@example.com");
+  await page.getByLabel("Password").fill(inject("demoPassword"));
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
 });
 
 afterAll(async () => {
