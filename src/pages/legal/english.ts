@@ -96,7 +96,7 @@ export const english: Documents = {
           retentionDays === 0
             ? "Prompts, settings and generated images are stored until you delete them."
             : `Prompts, settings and generated images are stored until you delete them, and for at most ${retentionDays} days.`,
-          "Whoever knows the address of an image can open it. Addresses contain a random id and are not listed anywhere.",
+          "Anyone who knows the address of an image can open it. Addresses contain a random id and are not listed anywhere.",
         ],
       },
       {
