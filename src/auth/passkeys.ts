@@ -2,6 +2,8 @@ import { and, asc, count, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import * as z from "zod";
 import { passkeys } from "../db/schema.ts";
+import { chooseMailer, sendMail } from "../mailer.ts";
+import type { AuthSettings } from "./settings.ts";
 
 /**
  * The passkeys of a user. This file does not import the sign-in library, which is loaded on first use: passkey-plugin.ts
@@ -89,6 +91,14 @@ export async function hasAllPasskeys(d1: D1Database, userId: string): Promise<bo
     .from(passkeys)
     .where(eq(passkeys.userId, userId));
   return (found?.count ?? 0) >= PASSKEYS_MAX;
+}
+
+/** Tells the user by mail, where there is a mailer: a passkey outlives the password with which it was added. */
+export function tellOfPasskey({ config, origin, mails, waitUntil }: AuthSettings, email: string): void {
+  const mailer = chooseMailer(config, origin);
+  if (mailer === null) return;
+  const mail = mails.passkeyAdded(`${origin}/account/settings#passkeys`);
+  waitUntil(sendMail(mailer, { to: email, ...mail }));
 }
 
 /** Removes a passkey of the user. Its sessions stay. False when the user has none with this id. */

@@ -60,6 +60,11 @@ it("adds a passkey, signs in with it, and is refused once it is removed", async 
   await page.getByText("my laptop").waitFor();
   await expectPresentable(page, "passkey-added");
 
+  await page.goto(`${site}/language/tr?next=/account/settings`);
+  await page.getByText("Geçiş anahtarı ekle").click();
+  await expectPresentable(page, "passkey-tr");
+  await page.goto(`${site}/language/en?next=/account/settings`);
+
   // The same device again.
   await page.getByText("Add a passkey").click();
   await page.locator("#passkey_password").fill(inject("demoPassword"));

@@ -10,11 +10,12 @@ import {
   passkeyDomain,
   readPasskeyMade,
   removePasskey,
+  tellOfPasskey,
 } from "../../auth/passkeys.ts";
 import type { SignedIn } from "../../auth/sessions.ts";
 import { log } from "../../log.ts";
 import { isLoopback } from "../../origin.ts";
-import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
+import { authSettings, PageError, type PagesEnv, siteOrigin } from "../env.ts";
 import { type FormErrors, parseForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
 import { Field, Section, Time } from "../parts.tsx";
@@ -97,11 +98,12 @@ export async function addPasskey(
   if (named.kind === "invalid") return named.errors;
   const response = readPasskeyMade(form.get("credential") ?? "");
   if (response === null) return { passkey_name: passkeys.refused };
-  const { userId } = c.get("signedIn");
+  const { userId, email } = c.get("signedIn");
   const outcome = await c.get("sessions").addPasskey(response, named.data.passkey_name);
   switch (outcome.kind) {
     case "added":
       log("passkey_added", { user_id: userId });
+      tellOfPasskey(authSettings(c), email);
       return null;
     case "too_many":
       return { passkey_name: passkeys.tooMany(PASSKEYS_MAX) };

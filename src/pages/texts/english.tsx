@@ -710,6 +710,10 @@ export const english = {
       subject: "Your email address is about to change",
       text: `Someone, probably you, asked to change the email address of your GPT Image Hub account to ${newEmail}. The change takes effect when it is confirmed from there.\n\nIf this was not you, change or reset your password within the hour, which cancels it:\n\n${settingsLink}`,
     }),
+    passkeyAdded: (link: string) => ({
+      subject: "A passkey was added to your account",
+      text: `Someone, probably you, added a passkey to your GPT Image Hub account. It signs in without the password, also after the password changes.\n\nIf this was not you, remove it, sign out everywhere and change your password:\n\n${link}`,
+    }),
     emailTaken: () => ({
       subject: "You already have an account",
       text: "Someone, probably you, tried to change the email address of a GPT Image Hub account to this one, which already has an account. Nothing was changed.",

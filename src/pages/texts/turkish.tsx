@@ -703,6 +703,10 @@ export const turkish: Texts = {
       subject: "E-posta adresiniz değiştirilmek üzere",
       text: `Birisi, muhtemelen siz, GPT Image Hub hesabınızın e-posta adresini ${newEmail} olarak değiştirmek istedi. Değişiklik o adresten onaylanınca geçerli olur.\n\nBunu siz istemediyseniz bir saat içinde parolanızı değiştirin veya sıfırlayın; bu, değişikliği iptal eder:\n\n${settingsLink}`,
     }),
+    passkeyAdded: (link) => ({
+      subject: "Hesabınıza bir geçiş anahtarı eklendi",
+      text: `Birisi, muhtemelen siz, GPT Image Hub hesabınıza bir geçiş anahtarı ekledi. Bu anahtarla parola olmadan giriş yapılır; parola değişse de.\n\nBunu siz yapmadıysanız anahtarı kaldırın, tüm cihazlarda çıkış yapın ve parolanızı değiştirin:\n\n${link}`,
+    }),
     emailTaken: () => ({
       subject: "Zaten bir hesabınız var",
       text: "Birisi, muhtemelen siz, bir GPT Image Hub hesabının e-posta adresini bu adres olarak değiştirmeye çalıştı; ama bu adresle açılmış bir hesap zaten var. Hiçbir şey değiştirilmedi.",

@@ -22,6 +22,18 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+const MAIL = { MAIL_API_KEY: "mail-key", MAIL_FROM: "hub@hub.test", MAIL_API_URL: "https://mail.test/send" };
+
+/** Stands in for the mail API. @returns what it is sent */
+function collectMails(): unknown[] {
+  const mails: unknown[] = [];
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    mails.push(await new Request(input, init).json());
+    return new Response("{}");
+  });
+  return mails;
+}
+
 async function member() {
   const visitor = visit();
   const email = await visitor.signUp();
@@ -93,7 +105,7 @@ describe("a passkey", () => {
     const other = visit();
     const back = await signIn(other, device);
     expect([back.status, back.headers.get("location")]).toEqual([303, "/account/keys"]);
-    const data = await (await other.get("/account/settings/data")).text();
+    const data = new TextDecoder().decode(await (await other.get("/account/settings/data")).bytes());
     expect(data).toMatch(/\{"object":"passkey","id":"[^"]+","name":"Ada's <phone>","created_at":"20/);
 
     const [removal = "", ...more] = removals(await settingsOf(visitor));
@@ -129,6 +141,19 @@ describe("a passkey", () => {
       statuses.push((await begin(visitor, { passkey_password: "not the password" })).status);
     expect(statuses).toEqual([...Array(10).fill(422), 429]);
     expect((await begin(visitor)).status).toBe(429);
+  });
+
+  it("is told of by mail, and a reload returns to the settings", async () => {
+    const { email } = await member();
+    const visitor = visit(MAIL);
+    await env.DB.prepare("UPDATE users SET email_verified = 1 WHERE email = ?").bind(email).run();
+    await visitor.post("/sign-in", { email, password: PASSWORD });
+    const mails = collectMails();
+    await add(visitor, new PasskeyDevice(SITE));
+    expect(mails).toMatchObject([{ to: [email], subject: "A passkey was added to your account" }]);
+    expect(JSON.stringify(mails)).toContain(`${SITE}/account/settings#passkeys`);
+    for (const path of ["/account/settings/passkeys", "/account/settings/passkeys/new"])
+      expect((await visitor.get(path)).headers.get("location")).toBe("/account/settings");
   });
 
   it("has a name of at most 64 characters", async () => {
@@ -294,16 +319,7 @@ describe("sign-in with a passkey", () => {
     const { visitor, email, id } = await member();
     const device = new PasskeyDevice(SITE);
     await add(visitor, device);
-    const mails: unknown[] = [];
-    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
-      mails.push(await new Request(input, init).json());
-      return new Response("{}");
-    });
-    const MAIL = {
-      MAIL_API_KEY: "mail-key",
-      MAIL_FROM: "hub@hub.test",
-      MAIL_API_URL: "https://mail.test/send",
-    };
+    const mails = collectMails();
     const refused = await signIn(visit(MAIL), device);
     expect(refused.status).toBe(422);
     expect(await refused.text()).toContain("Confirm your email address first.");
