@@ -40,6 +40,7 @@ const ROUTES: Record<string, Ids> = {
   "GET /account/keys/:id/revoke": "page",
   "POST /account/keys/:id/revoke": "page",
   "POST /account/settings/sessions/:id/end": "page",
+  "POST /account/settings/passkeys/:id/remove": "page",
   "PATCH /api/admin/users/:id": "operator",
   "DELETE /api/admin/users/:id": "operator",
   "DELETE /api/admin/users/:id/sessions": "operator",
