@@ -146,7 +146,8 @@ export const turkish: Texts = {
     free: (count) => `Ücretsiz. 30 gün geçerli ${credits(count)} hediye.`,
     freeWithout: "Ücretsiz. Görseller krediyle oluşturulur; kredi almak için desteğe başvurun.",
     haveAccount: "Zaten hesabınız var mı?",
-    taken: "Bu e-posta adresiyle açılmış bir hesap var. Giriş yapın.",
+    taken: "Bu e-posta adresiyle açılmış bir hesap var. Buradan giriş yapın.",
+    tooMany: (minutes) => `Çok fazla deneme yapıldı. ${number(minutes)} dakika sonra yeniden deneyin.`,
     checkEmail: "E-postanıza bakın",
     confirmationSent: (email) =>
       `${email} adresine bir doğrulama bağlantısı gönderdik. Bağlantı bir saat geçerlidir.`,

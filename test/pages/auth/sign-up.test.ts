@@ -46,6 +46,20 @@ describe("sign-up", () => {
     expect(again.status).toBe(422);
   });
 
+  it("offers to sign in to the account that an email has, where no mail can verify it", async () => {
+    const visitor = visit({ PUBLIC_BASE_URL: "http://localhost:8787" });
+    const email = await visitor.signUp();
+    await visitor.post("/sign-out");
+    const again = await visitor.post("/sign-up", { email, password: "not the password" });
+    expect(again.status).toBe(422);
+    const page = await again.text();
+    expect(page).toContain("An account with this email already exists.");
+    expect(page).toMatch(/action="\/sign-in"[\s\S]*name="next" value="\/account"/);
+    expect(page).toContain(`value="${email}"`);
+    expect(page).toContain('href="/forgot-password"');
+    expect(page).not.toContain("not the password");
+  });
+
   it("is limited for each network", async () => {
     const visitor = visit();
     const statuses = [];
@@ -55,6 +69,12 @@ describe("sign-up", () => {
       );
     }
     expect(statuses.slice(-2)).toEqual([422, 429]);
+    const refused = await visitor.post("/sign-up", { email: "demo@example.com", password: PASSWORD });
+    const page = await refused.text();
+    expect(page).toMatch(/Too many attempts\. Try again in (60|59) minutes\./);
+    expect(page).toContain('action="/sign-up"');
+    expect(page).toContain('value="demo@example.com"');
+    expect(page).not.toContain(PASSWORD);
   });
 });
 
