@@ -1,8 +1,10 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { Account } from "../../../src/account/account.ts";
+import { runDueJobs } from "../../../src/jobs/jobs.ts";
 import { SIGN_UPS_PER_NETWORK_MAX } from "../../../src/pages/auth/attempts.ts";
 import { grantOwedCredits } from "../../../src/users/signup-credits.ts";
+import { spyOnLog } from "../../support/log.ts";
 import { findUser, newEmail, PASSWORD, titleOf, visit } from "../visitor.ts";
 
 describe("sign-up", () => {
@@ -134,6 +136,23 @@ describe("sign-up credits", () => {
     await grantOwedCredits(env, 40, Date.now());
     await grantOwedCredits(env, 40, Date.now());
     expect((await balance(email)).balance.credits).toBe(40);
+  });
+
+  it("that no mail can make due are a warning of the daily job, in which no address is", async () => {
+    const said = spyOnLog();
+    const daily = Date.parse("2026-03-01T03:20:00Z");
+    const runJobs = (settings: Record<string, string>) => runDueJobs({ ...env, ...settings }, daily);
+    const warnings = () => said.mock.calls.flat().filter((line) => line.includes("signup_credits_waiting"));
+    await env.DB.prepare("UPDATE users SET signup_grant_due = 0").run();
+    await runJobs({ SIGNUP_CREDITS: "40" });
+    expect(warnings()).toEqual([]);
+    await visit({ SIGNUP_CREDITS: "40" }).signUp();
+    await runJobs({ SIGNUP_CREDITS: "40", MAIL_API_KEY: "k", MAIL_FROM: "hub@hub.test" });
+    await runJobs({ SIGNUP_CREDITS: "0" });
+    expect(warnings()).toEqual([]);
+    await runJobs({ SIGNUP_CREDITS: "40" });
+    expect(warnings()).toEqual([JSON.stringify({ event: "signup_credits_waiting", users: 1 })]);
+    vi.restoreAllMocks();
   });
 
   it.each([
