@@ -134,6 +134,25 @@ describe("the language of a page", () => {
     expect(location).toBe(`${SITE}${next === "/sign-up" ? "/sign-up" : "/tr"}`);
   });
 
+  it("is kept for the mails of a user: at the sign-up, and when the user chooses", async () => {
+    const stored = async (email: string) => (await findUser(email))?.language;
+    const visitor = turk();
+    const email = await visitor.signUp();
+    expect(await stored(email)).toBe("tr");
+    await visitor.get("/language/en");
+    expect(await stored(email)).toBe("en");
+    await visitor.get("/language/fr");
+    expect(await stored(email)).toBe("en");
+    const english = await visit().signUp();
+    expect(await stored(english)).toBe("en");
+    await visitor.post("/sign-out");
+    const answer = await visitor.get("/language/tr");
+    expect(answer.status).toBe(303);
+    expect([await stored(email), await stored(english)]).toEqual(["en", "en"]);
+    visitor.headers = { ...visitor.headers, cookie: "__Secure-gih.session_token=forged.token" };
+    expect((await visitor.get("/language/tr")).status).toBe(303);
+  });
+
   it("is one that exists", async () => {
     const answer = await new Visitor().get("/language/fr");
     expect([answer.status, answer.headers.getSetCookie()]).toEqual([404, []]);
