@@ -9,6 +9,7 @@ import playground from "../../public/assets/playground.js?raw";
 import progress from "../../public/assets/progress.js?raw";
 import times from "../../public/assets/times.js?raw";
 import { listPurchases } from "../../src/billing/purchases.ts";
+import { newId } from "../../src/id.ts";
 import { english, type Texts } from "../../src/pages/texts/english.tsx";
 import { LANGUAGES } from "../../src/pages/texts/language.ts";
 import { turkish } from "../../src/pages/texts/turkish.tsx";
@@ -290,6 +291,27 @@ describe("in Turkish", () => {
     }
     await expectTurkish(await visitor.post("/account/credits/buy", { pack: "x" }), 404);
     await expectTurkish(await visitor.post("/account/settings/delete", { delete_confirmation: PASSWORD }));
+  });
+
+  it("what the API refuses in the playground has no English text", async () => {
+    const { visitor } = await turkishMember();
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const refusals = [
+      await visitor.post("/account/playground", { prompt: "x", resolution: "9K" }),
+      await visitor.post("/account/playground", { prompt: "x", aspect_ratio: "1x1" }),
+      await visitor.post("/account/playground", { prompt: "x", quality: "best" }),
+      await visitor.post("/account/playground", { prompt: "x", n: "9" }),
+      await visitor.post("/account/playground", { prompt: "x", output_format: "gif" }),
+      await visitor.post("/account/playground", { prompt: "x", references: newId("ref") }),
+      await visitor.get("/account/playground/preview?aspect_ratio=1x1"),
+      await visitor.upload("/account/playground/references", "no image"),
+    ];
+    for (const answer of refusals) {
+      const text = await answer.text();
+      expect(answer.status, text).toBe(422);
+      expect(text).toMatch(/kullanılamıyor/);
+      expect(text).not.toMatch(/\b(is|must|the|of|or|image)\b/i);
+    }
   });
 
   it("a user without credits is told how to get some", async () => {

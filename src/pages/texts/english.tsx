@@ -286,6 +286,11 @@ export const english = {
     tooManyUploads: (seconds: number) => `Too many uploads. Try again in ${counted(seconds, "second")}.`,
     referencesFull: "You have uploaded too many references today. Each is deleted after 24 hours.",
     noAnswer: "Your account did not answer. Try again.",
+    /** The API's messages, which are in English, as they are. */
+    badOption: (_label: string, message: string) => message,
+    badReference: (message: string) => message,
+    badFile: (message: string) => message,
+    uploadFailed: (message: string) => message,
   },
 
   /** Of the scripts, which replace `{value}`. */

@@ -280,6 +280,13 @@ export const turkish: Texts = {
     tooManyUploads: (seconds) => `Çok fazla yükleme. ${number(seconds)} saniye sonra yeniden deneyin.`,
     referencesFull: "Bugün çok fazla referans yüklediniz. Her biri 24 saat sonra silinir.",
     noAnswer: "Hesabınız yanıt vermedi. Yeniden deneyin.",
+    badOption: (label) =>
+      `“${label}” için seçtiğiniz değer bu modelde veya öbür seçeneklerle birlikte kullanılamıyor. Başka bir değer seçin.`,
+    badReference: () =>
+      "Referans görsellerden biri kullanılamıyor: silinmiş, 24 saatten eski veya bu model için fazla olabilir. Kaldırıp yeniden ekleyin.",
+    badFile: () =>
+      "Bu dosya kullanılamıyor: bozulmamış bir PNG, JPEG veya WebP görseli olmalı, en çok 50 MB.",
+    uploadFailed: () => "Yükleme tamamlanamadı. Yeniden deneyin.",
   },
 
   scripts: {
