@@ -102,7 +102,9 @@ describe("API keys", () => {
     const [revoke = ""] = await hrefs(list, /\/account\/keys\/key_\w+\/revoke/g);
     expect(await (await visitor.get(revoke)).text()).toContain("Revoke “a program”?");
     expect(await balanceWith(key)).toBe(200);
-    expect((await visitor.post(revoke)).status).toBe(303);
+    const done = await visitor.post(revoke);
+    expect([done.status, done.headers.get("location")]).toEqual([303, "/account/keys?revoked=1"]);
+    expect(await (await visitor.get("/account/keys?revoked=1")).text()).toContain("Key revoked.");
     expect(await balanceWith(key)).toBe(401);
   });
 

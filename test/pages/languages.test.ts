@@ -253,7 +253,12 @@ describe("in Turkish", () => {
     await expectTurkish(made);
     for (const path of [
       ...["/account", "/account?welcome=1", "/account/playground", "/account/generations"],
-      ...["/account/generations?q=x", "/account/keys", `/account/keys/${key}`, `/account/keys/${key}/revoke`],
+      ...[
+        "/account/generations?q=x",
+        "/account/keys?revoked=1",
+        `/account/keys/${key}`,
+        `/account/keys/${key}/revoke`,
+      ],
       ...["/account/credits", "/account/credits?usage=key", "/account/settings", "/account/settings?done=1"],
       ...[generation, `/account/playground?from=${generation.split("/").at(-1)}`],
     ]) {

@@ -102,6 +102,8 @@ export const english = {
     model: "Model",
     pricesHint:
       "Per image, in any aspect ratio. 1K is about 1 megapixel, 2K about 4, 4K 8 and more. Failed images are free.",
+    packsFrom: (money: string, count: number) =>
+      `Credits come in packs, from ${money} for ${credits(count)}.`,
     request: "One request is all you need",
     sample: "Example request",
     facts: [
@@ -460,6 +462,7 @@ export const english = {
     revokeHeading: (name: string) => `Revoke “${name}”?`,
     revokeHint: (key: Child) => <>Apps that use {key} stop working immediately. This cannot be undone.</>,
     revokeKey: "Revoke key",
+    wasRevoked: "Key revoked. Apps that use it no longer work.",
     existsTitle: "Key already created",
     existsHeading: (name: string) => `The key “${name}” was already created`,
     existsHint: (key: Child) => (

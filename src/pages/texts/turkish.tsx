@@ -95,6 +95,8 @@ export const turkish: Texts = {
     model: "Model",
     pricesHint:
       "Görsel başına, her en boy oranında. 1K yaklaşık 1 megapiksel, 2K yaklaşık 4, 4K ise 8 ve üzeridir. Oluşturulamayan görseller ücretsizdir.",
+    packsFrom: (money, count) =>
+      `Krediler paketlerle satılır. En küçük paket: ${money} karşılığında ${credits(count)}.`,
     request: "Tek bir istek yeter",
     sample: "Örnek istek",
     facts: [
@@ -453,6 +455,7 @@ export const turkish: Texts = {
       <>{key} anahtarını kullanan uygulamalar hemen çalışmaz olur. Bu işlem geri alınamaz.</>
     ),
     revokeKey: "Anahtarı iptal et",
+    wasRevoked: "Anahtar iptal edildi. Bu anahtarı kullanan uygulamalar artık çalışmaz.",
     existsTitle: "Anahtar zaten oluşturuldu",
     existsHeading: (name) => `“${name}” anahtarı zaten oluşturuldu`,
     existsHint: (key) => (
