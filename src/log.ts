@@ -17,6 +17,7 @@ const WARNINGS = [
   ...["keep_reference_failed", "delete_reference_failed", "references_lookup_failed", "mcp_image_failed"],
   ...["finish_failed", "renew_failed", "lease_lapsed", "generation_expired", "alarm_lost", "outbox_failed"],
   ...["webhook_interrupted", "webhooks_unread", "notice_failed", "notices_unread", "signup_credits_failed"],
+  ...["signup_credits_waiting"],
   ...["stream_failed", "answer_broken", "sign_in_library", "check_up_failed", "incident_lost"],
   ...[
     "fact_unknown",

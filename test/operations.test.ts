@@ -14,7 +14,8 @@ import worker from "../src/index.ts";
 import type { KeyMode } from "../src/keys/manage.ts";
 import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
-import { imagesOf } from "./support/account.ts";
+import { findUser, Visitor } from "./pages/visitor.ts";
+import { aCommand, aRequest, imagesOf } from "./support/account.ts";
 import { type Operations, startCounting } from "./support/count.ts";
 import { spyOnLog } from "./support/log.ts";
 import { scripted } from "./support/provider.ts";
@@ -286,6 +287,27 @@ describe("what each request asks of the platform", () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + DAY_MS + 1_000 });
     await get(key, "/api/v1/credits"); // The first request of this day is written down.
     expect(await counted(() => get(key, `/api/v1/generations/${id}`))).toEqual({ "d1.query": 2 });
+  });
+});
+
+describe("what the credits page asks of the platform", () => {
+  it("the log once, for generations that the account no longer keeps", async () => {
+    const visitor = new Visitor();
+    const user = await findUser(await visitor.signUp());
+    const account = env.ACCOUNT.getByName(user?.id ?? "");
+    await account.grant("gift", 100, null, null);
+    await runDurableObjectAlarm(account);
+    await account.submit(aCommand(newId("gen"), "sync", aRequest(), 8));
+    const page = () => counted(async () => await (await visitor.get("/account/credits")).text());
+    const recent = await page();
+    // The session and its user, then purchases and keys.
+    expect(recent).toEqual({
+      ...{ "d1.query": 2, "d1.batch": 1, "object.statement": 1, "object.usage": 1 },
+    });
+    await runInDurableObject(account, (_, { storage }) => {
+      storage.sql.exec("DELETE FROM generations");
+    });
+    expect(await page()).toEqual({ ...recent, "d1.query": 3 });
   });
 });
 

@@ -76,7 +76,7 @@ import { RefusedCallStore } from "./store/refused-calls.ts";
 import { type UsageQuery, type UsageRow, UsageStore } from "./store/usage.ts";
 import type { WebhookSecrets } from "./store/webhooks.ts";
 import { closeUpload, NO_UPLOADS, openUpload, type Uploads, uploadWaitSeconds } from "./uploads.ts";
-import { detailOf, type GenerationDetail, type GenerationRecord, recordOf } from "./views.ts";
+import { detailOf, type GenerationDetail, type GenerationRecord, recordOf, type Subject } from "./views.ts";
 import { Waiters } from "./waiters.ts";
 import { EXPORT_AGAIN_MS, nextWakeUp } from "./wakeups.ts";
 import { type Delivery, Webhooks } from "./webhooks.ts";
@@ -660,18 +660,28 @@ export class Account extends DurableObject<Env> {
   /**
    * The balance, at most 200 grants (those with something left first), and the entries before `beforeSeq`, newest
    * first.
+   * @param withSubjects whether to tell the generations of the entries, as far as they are kept here
    */
   statement(
     beforeSeq: number,
     limit: number,
-  ): { balance: Balance; grants: Grant[]; entries: Entry[]; hasMore: boolean } {
+    withSubjects = false,
+  ): {
+    balance: Balance;
+    grants: Grant[];
+    entries: Entry[];
+    hasMore: boolean;
+    /** By id; null for a deleted one. Older releases left it out. */
+    subjects?: Map<string, Subject | null>;
+  } {
     const balance = this.balance();
-    const entries = this.#ledger.entries(beforeSeq, limit + 1);
+    const found = this.#ledger.entries(beforeSeq, limit + 1);
+    const entries = found.slice(0, limit);
+    const ids = entries.flatMap(({ generationId }) => generationId ?? []);
     return {
-      balance,
-      grants: this.#ledger.grants(GRANTS_LISTED_MAX),
-      entries: entries.slice(0, limit),
-      hasMore: entries.length > limit,
+      ...{ balance, grants: this.#ledger.grants(GRANTS_LISTED_MAX) },
+      ...{ entries, hasMore: found.length > limit },
+      ...(withSubjects ? { subjects: this.#generations.subjects(ids) } : {}),
     };
   }
 

@@ -4,6 +4,7 @@ import { readConfig } from "../config.ts";
 import { users } from "../db/schema.ts";
 import { describe, log } from "../log.ts";
 import { chooseMailer, type Mail, type Mailer } from "../mailer.ts";
+import { noticeTexts } from "../notice-texts.ts";
 import { withTimeout } from "../time.ts";
 import { NEVER } from "./store/ledger.ts";
 
@@ -163,8 +164,12 @@ export class Notices {
     const [user] = await drizzle(env.DB).select().from(users).where(eq(users.id, this.#access.userId()));
     if (!user) return;
     const site = readConfig(env).PUBLIC_BASE_URL ?? "";
-    if (low) await mailer(lowMail(user.email, site, low.balance, low.threshold));
-    if (expiring) await mailer(expiringMail(user.email, site, expiring));
+    const texts = noticeTexts(user.language);
+    const links = texts.links(`${site}/account/credits`, `${site}/account/settings`);
+    const send = ({ subject, text }: Omit<Mail, "to">) =>
+      mailer({ to: user.email, subject, text: `${text}\n\n${links}` });
+    if (low) await send(texts.low(low.balance, low.threshold));
+    if (expiring) await send(texts.expiring(expiring.credits, expiring.first));
   }
 
   #mailer(): Mailer | null {
@@ -186,31 +191,4 @@ export class Notices {
       ...[low_balance, expiring, low, expiring_until, tries, retry_at],
     );
   }
-}
-
-const NUMBER = new Intl.NumberFormat("en");
-const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeZone: "UTC" });
-
-function lowMail(to: string, site: string, balance: number, threshold: number): Mail {
-  return {
-    to,
-    subject: "Your credits are low",
-    text: `Your balance at GPT Image Hub is ${creditsOf(balance)}, which is below ${NUMBER.format(threshold)}.${linksTo(site)}`,
-  };
-}
-
-function expiringMail(to: string, site: string, { credits, first }: Expiring): Mail {
-  return {
-    to,
-    subject: "Some of your credits expire soon",
-    text: `${creditsOf(credits)} of your balance at GPT Image Hub expire within 7 days, the first on ${DATE.format(first)}.${linksTo(site)}`,
-  };
-}
-
-function creditsOf(credits: number): string {
-  return `${NUMBER.format(credits)} ${credits === 1 ? "credit" : "credits"}`;
-}
-
-function linksTo(site: string): string {
-  return `\n\nYour credits: ${site}/account/credits\nTo change or stop these mails: ${site}/account/settings`;
 }

@@ -31,6 +31,18 @@ export type GenerationRecord = {
 /** The record and its request. */
 export type GenerationDetail = GenerationRecord & { request: LoggedRequest };
 
+/** The generation that an entry of the ledger is for. */
+export type Subject = {
+  id: string;
+  model: string;
+  /** Its first {@link SUBJECT_PROMPT_MAX} code points. */
+  prompt: string;
+  /** Empty for the pages; null when a release that did not keep it wrote the row. */
+  keyId: string | null;
+};
+
+export const SUBJECT_PROMPT_MAX = 100;
+
 /** How much of a prompt the log keeps, in code points. */
 export const LOGGED_PROMPT_MAX = 2_000;
 

@@ -40,7 +40,7 @@ export type Auth = NonNullable<ReturnType<typeof createAuth>>;
  * Configures the sign-in library with our tables and rules. Null when no AUTH_SECRET of 32 characters is set. The pages
  * call its functions, with their own checks and rate limits. Of its HTTP routes, only the OAuth callback is mounted.
  */
-export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettings) {
+export function createAuth({ env, config, origin, mails, language, waitUntil }: AuthSettings) {
   if (config.AUTH_SECRET === undefined || config.AUTH_SECRET.length < SECRET_LENGTH_MIN) return null;
   const db = drizzle(env.DB);
   const mailer = chooseMailer(config, origin);
@@ -82,6 +82,7 @@ export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettin
         accountType: { type: "string", required: false, input: false },
         suspendedAt: { type: "number", required: false, input: false },
         signupGrantDue: { type: "boolean", required: false, input: false, defaultValue: true },
+        language: { type: "string", required: false, input: false, defaultValue: language },
       },
     },
     databaseHooks: {

@@ -36,6 +36,8 @@ export type AuthSettings = {
   /** Scheme and host of the site. Mails and OAuth callbacks link to it. */
   origin: string;
   mails: Mails;
+  /** The language of the request, kept for a user who signs up. */
+  language: string;
   /** Continues work after the response. */
   waitUntil: (work: Promise<unknown>) => void;
 };

@@ -28,6 +28,8 @@ export const users = sqliteTable(
      * True for a user who signed up, until their sign-up credits are decided. False for users that an operator creates.
      */
     signupGrantDue: integer("signup_grant_due", { mode: "boolean" }).notNull().default(false),
+    /** The language of mails without a request, as in `lang` of the pages' texts; null: not known. */
+    language: text(),
     /** Since when the user may not use the service, or null. */
     suspendedAt: integer("suspended_at"),
     /** When the user was deleted. The row stays, without the address and the name: the ledger belongs to its id. */

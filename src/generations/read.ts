@@ -2,7 +2,13 @@ import { and, desc, eq, gt, gte, isNull, lt, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { isLive, KEEP_MS, type Metadata } from "../account/lifecycle.ts";
 import type { GenerationFilter } from "../account/store/generations.ts";
-import { detailOfRow, type GenerationDetail, type GenerationRecord } from "../account/views.ts";
+import {
+  detailOfRow,
+  type GenerationDetail,
+  type GenerationRecord,
+  SUBJECT_PROMPT_MAX,
+  type Subject,
+} from "../account/views.ts";
 import { type LogEnv, logOf, logShards } from "../db/log.ts";
 import { generations, generationsOf, testGenerations } from "../db/log-schema.ts";
 import { prepared } from "../db/prepared.ts";
@@ -54,6 +60,32 @@ async function findLogged(
     (livemode === false ? undefined : await read(liveGeneration)) ??
     (livemode === true ? undefined : await read(testGeneration));
   return row ? detailOfRow(row) : null;
+}
+
+/**
+ * The generations that entries of a user's ledger are for, read from the log by id, at most a page of them. Deleted ones are
+ * left out, and those that have not ended.
+ * @throws {LogUnavailableError}
+ */
+export async function findSubjects(userId: string, ids: readonly string[], env: LogEnv): Promise<Subject[]> {
+  const { request } = generations;
+  return await fromLog(() =>
+    drizzle(logOf(env, userId))
+      .select({
+        id: generations.id,
+        model: generations.model,
+        prompt: sql<string>`substr(json_extract(${request}, '$.prompt'), 1, ${SUBJECT_PROMPT_MAX})`,
+        keyId: sql<string | null>`json_extract(${request}, '$.keyId')`,
+      })
+      .from(generations)
+      .where(
+        and(
+          eq(generations.userId, userId),
+          sql`${generations.id} IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`,
+          isNull(generations.deletedAt),
+        ),
+      ),
+  );
 }
 
 const liveGeneration = byId(generations);

@@ -1,5 +1,6 @@
 import { readConfig } from "../config.ts";
 import { describe, log } from "../log.ts";
+import { sendsRealMail } from "../mailer.ts";
 
 /** Work that the Worker does by the clock. A new job is a file beside this one and a line in {@link JOBS}. */
 export type Job = {
@@ -43,8 +44,10 @@ const JOBS: readonly Job[] = [
   {
     ...{ name: "signup_credits", everyMinutes: DAY, atMinute: 3 * 60 + 20 },
     async run(env, now) {
-      const { grantOwedCredits } = await import("../users/signup-credits.ts");
-      await grantOwedCredits(env, readConfig(env).SIGNUP_CREDITS, now);
+      const { grantOwedCredits, warnOfWaiting } = await import("../users/signup-credits.ts");
+      const config = readConfig(env);
+      await grantOwedCredits(env, config.SIGNUP_CREDITS, now);
+      if (config.SIGNUP_CREDITS > 0 && !sendsRealMail(config)) await warnOfWaiting(env);
     },
   },
   {

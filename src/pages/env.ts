@@ -30,8 +30,14 @@ export function authSettings(c: Context<PagesEnv>): AuthSettings {
     config: readConfig(c.env),
     origin: siteOrigin(c),
     mails: c.get("texts").mails,
+    language: c.get("texts").lang,
     waitUntil: (work) => c.executionCtx.waitUntil(work),
   };
+}
+
+/** Whether the request has a session, valid or not. Without one nobody is signed in. */
+export function hasSession(c: Context<PagesEnv>): boolean {
+  return c.req.header("Cookie")?.includes("gih.session_token") ?? false;
 }
 
 /** Opens the sessions of a request. The sign-in library is large, so it is loaded on first use. */

@@ -1,5 +1,7 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
+import type { Pack } from "../billing/packs.ts";
+import { packsOnSale } from "../billing/settings.ts";
 import type { Model } from "../catalogue/model.ts";
 import { priceOf } from "../catalogue/models.ts";
 import { readConfig } from "../config.ts";
@@ -23,6 +25,7 @@ const OTHER_PICTURES: readonly PictureName[] = ["cabin", "city", "winter", "dese
 for (const texts of LANGUAGES) {
   landing.get(texts.paths.home, (c) => {
     cachePublicly(c);
+    const config = readConfig(c.env);
     const sample = curlSample(siteOrigin(c), {
       model: "gpt-image-2",
       prompt: texts.landing.prompts.lighthouse,
@@ -38,7 +41,7 @@ for (const texts of LANGUAGES) {
         localized="home"
       >
         <Hero />
-        <Prices models={offeredModels(readConfig(c.env))} />
+        <Prices models={offeredModels(config)} packs={packsOnSale(config)} />
         <Integration sample={sample} />
         <section class="wrap" aria-labelledby="pictures">
           <h2 id="pictures">{texts.landing.examples}</h2>
@@ -74,8 +77,9 @@ const Hero: FC = () => {
   );
 };
 
-const Prices: FC<{ models: readonly Model[] }> = ({ models }) => {
-  const { landing, credits } = useTexts();
+/** @param packs those that this site sells, the smallest first */
+const Prices: FC<{ models: readonly Model[]; packs: readonly Pack[] }> = ({ models, packs: [smallest] }) => {
+  const { landing, credits, format } = useTexts();
   return (
     <section class="wrap" aria-labelledby="prices">
       <h2 id="prices">{landing.prices}</h2>
@@ -90,6 +94,9 @@ const Prices: FC<{ models: readonly Model[] }> = ({ models }) => {
         ))}
       </Table>
       <p class="hint">{landing.pricesHint}</p>
+      {smallest === undefined ? null : (
+        <p>{landing.packsFrom(format.money(smallest.amount, smallest.currency), smallest.credits)}</p>
+      )}
     </section>
   );
 };

@@ -24,8 +24,14 @@ type PageProps = {
   children?: Child;
 };
 
-/** @param styles file name of the stylesheet that the page needs beside base.css */
-const Document: FC<PageProps & { styles: string }> = ({
+type DocumentProps = PageProps & {
+  /** File name of the stylesheet that the page needs beside base.css. */
+  styles: string;
+  /** Those that the page's scripts use, if not all. */
+  scriptTexts?: Partial<Texts["scripts"]>;
+};
+
+const Document: FC<DocumentProps> = ({
   title,
   styles,
   texts,
@@ -35,6 +41,7 @@ const Document: FC<PageProps & { styles: string }> = ({
   origin,
   feed,
   refresh,
+  scriptTexts = texts.scripts,
   children,
 }) => (
   <TextsProvider value={texts}>
@@ -64,7 +71,7 @@ const Document: FC<PageProps & { styles: string }> = ({
         <link rel="icon" href={assetPath("icon.svg")} type="image/svg+xml" />
         <link rel="stylesheet" href={assetPath("base.css")} />
         <link rel="stylesheet" href={assetPath(styles)} />
-        {scripts.length === 0 ? null : <ScriptTexts />}
+        {scripts.length === 0 ? null : <ScriptTexts texts={scriptTexts} />}
         {scripts.map((name) => (
           <script type="module" src={assetPath(name)} />
         ))}
@@ -80,9 +87,9 @@ const Document: FC<PageProps & { styles: string }> = ({
 );
 
 /** The texts of the scripts as data, which the policy allows: browsers do not run it. */
-const ScriptTexts: FC = () => (
+const ScriptTexts: FC<{ texts: Partial<Texts["scripts"]> }> = ({ texts }) => (
   <script type="application/json" id="texts">
-    {raw(JSON.stringify(useTexts().scripts).replaceAll("<", "\\u003c"))}
+    {raw(JSON.stringify(texts).replaceAll("<", "\\u003c"))}
   </script>
 );
 
@@ -115,15 +122,19 @@ type PublicProps = PageProps & {
 };
 
 /** The frame of public pages. */
-export const PublicPage: FC<PublicProps> = ({ children, plain, isOneLanguage, ...document }) => (
-  <Document styles="public.css" {...document}>
-    <PublicHeader plain={plain} isOneLanguage={isOneLanguage} />
-    <main id="main" tabindex={-1}>
-      {children}
-    </main>
-    <PublicFooter />
-  </Document>
-);
+export const PublicPage: FC<PublicProps> = ({ children, plain, isOneLanguage, ...document }) => {
+  // Of the scripts of public pages, only copy.js has texts.
+  const { copied, notCopied } = document.texts.scripts;
+  return (
+    <Document styles="public.css" scriptTexts={{ copied, notCopied }} {...document}>
+      <PublicHeader plain={plain} isOneLanguage={isOneLanguage} />
+      <main id="main" tabindex={-1}>
+        {children}
+      </main>
+      <PublicFooter />
+    </Document>
+  );
+};
 
 const PublicHeader: FC<Pick<PublicProps, "plain" | "isOneLanguage">> = ({
   plain = false,

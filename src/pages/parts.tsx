@@ -135,17 +135,22 @@ export function renditionSource(key: string, edge: RenditionEdge): string {
   return `/images/${renditionKey(key, edge)}`;
 }
 
-type GalleryProps = { generations: readonly GenerationDetail[]; isSelectable?: boolean };
+type GalleryProps = {
+  generations: readonly GenerationDetail[];
+  isSelectable?: boolean;
+  /** How many of the first images the browser loads before all others. */
+  first?: number;
+};
 
 /** Generations as tiles, each with its first image. The script `live.js` keeps them up to date. */
-export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false }) => {
+export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false, first = 0 }) => {
   const { parts } = useTexts();
   return (
     <ul class="gallery" id="gallery" data-live>
-      {generations.map((generation) => (
+      {generations.map((generation, at) => (
         <li id={generation.id} data-status={generation.status}>
           <a href={`/account/generations/${generation.id}`}>
-            <Tile generation={generation} />
+            <Tile generation={generation} isUrgent={at < first} />
             <span class="tile-words">
               <span class="prompt">{excerptOf(generation.request.prompt, PROMPT_SHOWN)}</span>
               <Time at={generation.createdAt} />
@@ -163,7 +168,10 @@ export const Gallery: FC<GalleryProps> = ({ generations, isSelectable = false })
   );
 };
 
-const Tile: FC<{ generation: GenerationDetail }> = ({ generation: { images, status } }) => {
+const Tile: FC<{ generation: GenerationDetail; isUrgent?: boolean }> = ({
+  generation: { images, status },
+  isUrgent = false,
+}) => {
   const [first] = images;
   return (
     <span class="tile">
@@ -173,7 +181,8 @@ const Tile: FC<{ generation: GenerationDetail }> = ({ generation: { images, stat
           alt=""
           width={first.width}
           height={first.height}
-          loading="lazy"
+          loading={isUrgent ? "eager" : "lazy"}
+          fetchpriority={isUrgent ? "high" : undefined}
           decoding="async"
         />
       ) : (

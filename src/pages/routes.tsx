@@ -18,11 +18,12 @@ import { reference } from "./docs/reference/routes.tsx";
 import { searching } from "./docs/search/routes.tsx";
 import { PageError, type PagesEnv, siteOrigin } from "./env.ts";
 import { landing } from "./landing.tsx";
+import { language } from "./language.ts";
 import { MessagePage } from "./layout.tsx";
 import { legal } from "./legal/routes.tsx";
 import { operator } from "./operator/routes.tsx";
 import type { Texts } from "./texts/english.tsx";
-import { language, withTexts } from "./texts/language.ts";
+import { withTexts } from "./texts/language.ts";
 
 /** The website. Every page works without scripts, and its policy loads nothing from other sites. */
 export const pages = new Hono<PagesEnv>();

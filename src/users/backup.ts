@@ -7,7 +7,7 @@ const TABLES = [
     name: "users",
     key: "id",
     columns:
-      "id, email, name, account_type, created_at, updated_at, email_verified, signup_grant_due, suspended_at, deleted_at, erased_at",
+      "id, email, name, account_type, created_at, updated_at, email_verified, signup_grant_due, language, suspended_at, deleted_at, erased_at",
   },
   {
     name: "accounts",

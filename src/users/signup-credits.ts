@@ -68,3 +68,12 @@ export async function grantOwedCredits(env: Env, credits: number, now: number): 
   for (const user of owed) await grantSignupCredits(env, user, credits, now);
   if (owed.length > 0) log("signup_credits_granted", { users: owed.length });
 }
+
+/** Warns of users who wait for sign-up credits where no mail can verify their address. Run by the same job. */
+export async function warnOfWaiting(env: Env): Promise<void> {
+  const waiting = await drizzle(env.DB).$count(
+    users,
+    and(eq(users.signupGrantDue, true), eq(users.emailVerified, false)),
+  );
+  if (waiting > 0) log("signup_credits_waiting", { users: waiting });
+}

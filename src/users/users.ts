@@ -75,6 +75,14 @@ export async function changeUser(
   return changed[0] ?? null;
 }
 
+/** Keeps the language in which the user is mailed. */
+export async function setLanguage(d1: D1Database, id: string, language: string): Promise<void> {
+  await drizzle(d1)
+    .update(users)
+    .set({ language })
+    .where(and(eq(users.id, id), isNull(users.deletedAt)));
+}
+
 /** Ends a user's sessions: the next request of each browser has to sign in. @returns how many there were */
 export async function endSessions(d1: D1Database, userId: string): Promise<number> {
   const ended = await drizzle(d1).delete(sessions).where(eq(sessions.userId, userId));
@@ -93,7 +101,7 @@ export async function deleteUser(d1: D1Database, id: string, now: number): Promi
       .update(users)
       .set({
         email: `${id}@deleted.invalid`,
-        ...{ name: null, image: null, emailVerified: false, signupGrantDue: false },
+        ...{ name: null, image: null, language: null, emailVerified: false, signupGrantDue: false },
         suspendedAt: sql`coalesce(${users.suspendedAt}, ${now})`,
         deletedAt: sql`coalesce(${users.deletedAt}, ${now})`,
       })

@@ -1,4 +1,5 @@
 import { env, runInDurableObject } from "cloudflare:test";
+import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { beforeEach, expect, it, vi } from "vitest";
 import type { NoticeSettings } from "../../src/account/notices.ts";
@@ -72,6 +73,23 @@ it("mails once when the balance falls below the threshold, and again only after 
   await account.grant("c", 2, null, null);
   await spend(account, 1);
   expect(mails).toHaveLength(2);
+});
+
+it.each([
+  ["tr", "Krediniz azaldı", "1.049 kredi", /süresi 7 gün içinde dolacak. İlk tarih: \d+ \p{L}+ \d{4}\./u],
+  ["en", "Your credits are low", "1,049 credits", /expire within 7 days, the first on \d+ \w+ \d{4}\./],
+  ["xx", "Your credits are low", "1,049 credits", /expire within 7 days/],
+])("mails in the language of the user: %s", async (language, subject, balance, expiring) => {
+  const { userId, account, set } = await aUser();
+  await drizzle(env.DB).update(users).set({ language }).where(eq(users.id, userId));
+  await account.grant("a", 1_100, Date.now() + 20 * DAY, null);
+  await set({ lowBalance: 1_050 });
+  await spend(account, 51);
+  expect(subjects()).toEqual([subject]);
+  expect(mails[0]?.text).toContain(balance);
+  expect(mails[0]?.text).toContain("https://hub.test/account/credits\n");
+  await passWithAlarms(account, 14 * DAY);
+  expect(mails[1]?.text).toMatch(expiring);
 });
 
 it("does not mail about a balance that is below a threshold when it is set, nor without one", async () => {

@@ -62,6 +62,29 @@ describe("the search", () => {
   });
 });
 
+describe("the list of contents", () => {
+  it.each(["/docs", "/docs/reference/api"])("marks the section of %s that is being read", async (path) => {
+    const { page, complaints } = await openPage(context);
+    await page.setViewportSize({ width: 1200, height: 800 });
+    await page.goto(`${site}${path}`);
+    const marked = page.locator(".contents [aria-current=location]");
+    const links = await page.locator(".contents a").allTextContents();
+    expect(links.length).toBeGreaterThan(4);
+    expect(await marked.count()).toBeLessThanOrEqual(1);
+    for (const name of [links[3], links[1], links.at(-2), links.at(-1), links[0]]) {
+      await page
+        .locator(".contents a")
+        .getByText(name ?? "", { exact: true })
+        .click();
+      await expect.poll(() => marked.allTextContents()).toEqual([name]);
+    }
+    await page.evaluate("scrollTo(0, document.body.scrollHeight)");
+    await expect.poll(() => marked.allTextContents()).toEqual([links.at(-1)]);
+    await expectAccessible(page);
+    expect(complaints).toEqual([]);
+  });
+});
+
 describe("try it", () => {
   it("reads the credits and generates an image with a test key", async () => {
     const { page, complaints } = await openPage(context);

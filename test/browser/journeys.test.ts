@@ -49,7 +49,7 @@ it("signs up, creates a key that works, and revokes it", async () => {
   await page.goto(`${site}/account/keys`);
   await page.getByRole("link", { name: "Revoke a program" }).click();
   await page.getByRole("button", { name: "Revoke key" }).click();
-  await page.getByText("Revoked").waitFor();
+  await page.getByText("Revoked", { exact: true }).waitFor();
   expect(await credits(key)).toMatchObject({ status: 401, body: { error: { code: "invalidApiKey" } } });
 });
 

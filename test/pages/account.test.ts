@@ -8,10 +8,12 @@ import { ACTIVE_KEYS_MAX } from "../../src/keys/manage.ts";
 import { png } from "../images/samples.ts";
 import { aCommand, aRequest } from "../support/account.ts";
 import { call } from "../support/http.ts";
+import { spyOnLog } from "../support/log.ts";
 import { holdQueue } from "../support/queue.ts";
 import { provide } from "../support/tiny-provider.ts";
 import { findUser, SITE, Visitor } from "./visitor.ts";
 
+const Accepted = z.object({ id: z.string() });
 const KEY = /gih_live_[0-9A-Za-z]{32}/;
 
 /** A signed-in user with credits. */
@@ -100,7 +102,9 @@ describe("API keys", () => {
     const [revoke = ""] = await hrefs(list, /\/account\/keys\/key_\w+\/revoke/g);
     expect(await (await visitor.get(revoke)).text()).toContain("Revoke “a program”?");
     expect(await balanceWith(key)).toBe(200);
-    expect((await visitor.post(revoke)).status).toBe(303);
+    const done = await visitor.post(revoke);
+    expect([done.status, done.headers.get("location")]).toEqual([303, "/account/keys?revoked=1"]);
+    expect(await (await visitor.get("/account/keys?revoked=1")).text()).toContain("Key revoked.");
     expect(await balanceWith(key)).toBe(401);
   });
 
@@ -296,6 +300,66 @@ describe("the transactions on the credits page", () => {
     const page = await (await visitor.get("/account/credits")).text();
     expect(page).toContain("<td>Credits granted: A gift</td>");
     expect(page).toContain("<td>Credits granted</td>");
+  });
+
+  it.each(["the account", "the log"])("show what was generated, as %s has it", async (source) => {
+    const { visitor, userId } = await member();
+    const { key } = await createKey(visitor, "shop & co");
+    provide();
+    const prompt = `a <b>lighthouse</b> ${"at dusk ".repeat(40)}`;
+    const json = { model: "gpt-image-2", prompt };
+    expect((await call("POST", "/api/v1/images/generations", { key, json })).status).toBe(200);
+    const account = env.ACCOUNT.getByName(userId);
+    const own = aCommand(newId("gen"), "async", aRequest({ prompt: "mine", n: 1 }), 8);
+    await account.submit({ ...own, keyId: null });
+    if (source === "the log") {
+      await runInDurableObject(account, (_, { storage }) => {
+        storage.sql.exec("DELETE FROM generations WHERE ended_at IS NOT NULL");
+      });
+    }
+    const page = await (await visitor.get("/account/credits")).text();
+    const rows = Array.from(page.matchAll(/subject-prompt">(.*?)<.*?subject-of">(.*?)</g), ([, ...of]) => of);
+    expect(rows).toEqual([
+      ["mine", "gpt-image-2, Playground"],
+      [
+        expect.stringMatching(/^a &lt;b&gt;lighthouse&lt;\/b&gt; (at dusk )+at dusk…$/),
+        "gpt-image-2, shop &amp; co",
+      ],
+    ]);
+    expect(page.length).toBeLessThan(100_000);
+  });
+
+  it("say only what kind they are of when the generation is deleted, or the log does not respond", async () => {
+    const { visitor, userId } = await member();
+    const { key } = await createKey(visitor);
+    provide();
+    const generate = async (prompt: string) => {
+      const json = { model: "gpt-image-2", prompt };
+      return Accepted.parse((await call("POST", "/api/v1/images/generations", { key, json })).body).id;
+    };
+    const [kept, deleted] = [await generate("a harbor"), await generate("a secret")];
+    expect((await call("DELETE", `/api/v1/generations/${deleted}`, { key })).status).toBe(204);
+    const account = env.ACCOUNT.getByName(userId);
+    const pages = [await (await visitor.get("/account/credits")).text()];
+    await runInDurableObject(account, (_, { storage }) => {
+      storage.sql.exec("DELETE FROM generations");
+    });
+    pages.push(await (await visitor.get("/account/credits")).text());
+    for (const page of pages) {
+      expect(page).toContain("a harbor");
+      expect(page).not.toContain("a secret");
+      expect(page).toContain("<td>Charge</td>");
+      expect(page).toContain(`href="/account/generations/${kept}"`);
+      expect(page).not.toContain(deleted);
+    }
+    const logged = spyOnLog();
+    vi.spyOn(env.LOG, "prepare").mockImplementation(() => {
+      throw new Error("the log is gone");
+    });
+    const response = await visitor.get("/account/credits");
+    expect(response.status).toBe(200);
+    expect(await response.text()).not.toContain("a harbor");
+    expect(JSON.stringify(logged.mock.calls)).toContain("page_part_failed");
   });
 });
 

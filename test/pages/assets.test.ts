@@ -34,12 +34,27 @@ describe("the files of the pages", () => {
     expect(await response.text()).toBe(await (await visitor.get(address)).text());
   });
 
-  it.each(["nothing.css", "../openapi.json", "%2e%2e/openapi.json"])(
-    "%s is not one of them",
-    async (name) => {
-      const response = await visitor.get(`/assets/${OTHER_VERSION}/${name}`);
-      expect(response.status).toBe(404);
-      expect(response.headers.get("cache-control") ?? "").not.toContain("immutable");
-    },
-  );
+  it.each([
+    ...["nothing.css", "../openapi.json", "%2e%2e/openapi.json"],
+    ...["..%2fopenapi.json", "..%2f..%2fopenapi.json", "..%2F..%2Fopenapi.json", "%2e%2e%2fopenapi.json"],
+    ...[
+      "..%5copenapi.json",
+      "..\\openapi.json",
+      "%2fopenapi.json",
+      "/openapi.json",
+      "pictures/../icon.svg%2f",
+    ],
+    ...[
+      "..%252f..%252fopenapi.json",
+      "%252e%252e%252fopenapi.json",
+      "%e0%a4%a",
+      "base.css%00",
+      "base%2ecss%3f",
+    ],
+    ...["", "%20", "pictures/", "pictures", "playground/form.js/more", `${"a".repeat(10_000)}.css`],
+  ])("%s is not one of them", async (name) => {
+    const response = await visitor.get(`/assets/${OTHER_VERSION}/${name}`);
+    expect(response.status).toBe(404);
+    expect(response.headers.get("cache-control") ?? "").not.toContain("immutable");
+  });
 });

@@ -17,6 +17,15 @@ async function aBuyer(settings: Record<string, string> = STRIPE) {
   return { visitor, userId: user?.id ?? "", page, latest };
 }
 
+describe("the landing page", () => {
+  it("names the price of the smallest pack, where packs are sold", async () => {
+    const [english, turkish] = [await visit(STRIPE).get("/"), await visit(STRIPE).get("/tr")];
+    expect(await english.text()).toContain("Credits come in packs, from $5.00 for 5,000 credits.");
+    expect(await turkish.text()).toContain("En küçük paket: $5,00 karşılığında 5.000 kredi.");
+    expect(await (await visit().get("/")).text()).not.toContain("$5.00");
+  });
+});
+
 describe("the credits page", () => {
   it("sells packs with their prices, marked as test money", async () => {
     const { page, visitor } = await aBuyer();

@@ -10,6 +10,7 @@ import playground from "../../public/assets/playground.js?raw";
 import progress from "../../public/assets/progress.js?raw";
 import times from "../../public/assets/times.js?raw";
 import { listPurchases } from "../../src/billing/purchases.ts";
+import { newId } from "../../src/id.ts";
 import { english, type Texts } from "../../src/pages/texts/english.tsx";
 import { LANGUAGES } from "../../src/pages/texts/language.ts";
 import { turkish } from "../../src/pages/texts/turkish.tsx";
@@ -135,6 +136,25 @@ describe("the language of a page", () => {
     expect(location).toBe(`${SITE}${next === "/sign-up" ? "/sign-up" : "/tr"}`);
   });
 
+  it("is kept for the mails of a user: at the sign-up, and when the user chooses", async () => {
+    const stored = async (email: string) => (await findUser(email))?.language;
+    const visitor = turk();
+    const email = await visitor.signUp();
+    expect(await stored(email)).toBe("tr");
+    await visitor.get("/language/en");
+    expect(await stored(email)).toBe("en");
+    await visitor.get("/language/fr");
+    expect(await stored(email)).toBe("en");
+    const english = await visit().signUp();
+    expect(await stored(english)).toBe("en");
+    await visitor.post("/sign-out");
+    const answer = await visitor.get("/language/tr");
+    expect(answer.status).toBe(303);
+    expect([await stored(email), await stored(english)]).toEqual(["en", "en"]);
+    visitor.headers = { ...visitor.headers, cookie: "__Secure-gih.session_token=forged.token" };
+    expect((await visitor.get("/language/tr")).status).toBe(303);
+  });
+
   it("is one that exists", async () => {
     const answer = await new Visitor().get("/language/fr");
     expect([answer.status, answer.headers.getSetCookie()]).toEqual([404, []]);
@@ -234,7 +254,12 @@ describe("in Turkish", () => {
     await expectTurkish(made);
     for (const path of [
       ...["/account", "/account?welcome=1", "/account/playground", "/account/generations"],
-      ...["/account/generations?q=x", "/account/keys", `/account/keys/${key}`, `/account/keys/${key}/revoke`],
+      ...[
+        "/account/generations?q=x",
+        "/account/keys?revoked=1",
+        `/account/keys/${key}`,
+        `/account/keys/${key}/revoke`,
+      ],
       ...["/account/credits", "/account/credits?usage=key", "/account/settings", "/account/settings?done=1"],
       ...[generation, `/account/playground?from=${generation.split("/").at(-1)}`],
     ]) {
@@ -272,6 +297,27 @@ describe("in Turkish", () => {
     }
     await expectTurkish(await visitor.post("/account/credits/buy", { pack: "x" }), 404);
     await expectTurkish(await visitor.post("/account/settings/delete", { delete_confirmation: PASSWORD }));
+  });
+
+  it("what the API refuses in the playground has no English text", async () => {
+    const { visitor } = await turkishMember();
+    visitor.headers = { ...visitor.headers, accept: "application/json" };
+    const refusals = [
+      await visitor.post("/account/playground", { prompt: "x", resolution: "9K" }),
+      await visitor.post("/account/playground", { prompt: "x", aspect_ratio: "1x1" }),
+      await visitor.post("/account/playground", { prompt: "x", quality: "best" }),
+      await visitor.post("/account/playground", { prompt: "x", n: "9" }),
+      await visitor.post("/account/playground", { prompt: "x", output_format: "gif" }),
+      await visitor.post("/account/playground", { prompt: "x", references: newId("ref") }),
+      await visitor.get("/account/playground/preview?aspect_ratio=1x1"),
+      await visitor.upload("/account/playground/references", "no image"),
+    ];
+    for (const answer of refusals) {
+      const text = await answer.text();
+      expect(answer.status, text).toBe(422);
+      expect(text).toMatch(/kullanılamıyor/);
+      expect(text).not.toMatch(/\b(is|must|the|of|or|image)\b/i);
+    }
   });
 
   it("a user without credits is told how to get some", async () => {

@@ -5,6 +5,7 @@ import {
   isLive,
   type Metadata,
 } from "../lifecycle.ts";
+import { SUBJECT_PROMPT_MAX, type Subject } from "../views.ts";
 import { readJsonColumns, readTask } from "./json.ts";
 
 type GenerationRow = {
@@ -132,6 +133,19 @@ export class GenerationStore {
       )
       .toArray()
       .map(toGeneration);
+  }
+
+  /** Those of these generations that are kept here, by id; null for a deleted one. */
+  subjects(ids: readonly string[]): Map<string, Subject | null> {
+    const rows = this.#sql.exec<Subject & { isDeleted: number }>(
+      `SELECT id, json_extract(request, '$.model') AS model, COALESCE(key_id, '') AS keyId,
+         substr(json_extract(request, '$.prompt'), 1, ?1) AS prompt, deleted_at IS NOT NULL AS isDeleted
+       FROM generations WHERE id IN (SELECT value FROM json_each(?2))`,
+      ...[SUBJECT_PROMPT_MAX, JSON.stringify(ids)],
+    );
+    return new Map(
+      rows.toArray().map(({ isDeleted, ...subject }) => [subject.id, isDeleted === 1 ? null : subject]),
+    );
   }
 
   /** Ended generations after that id that are not deleted, oldest first. */

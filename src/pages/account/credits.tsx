@@ -1,15 +1,15 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
 import type { Grant } from "../../account/ledger.ts";
-import type { Entry } from "../../account/store/ledger.ts";
-import { listPurchases } from "../../billing/purchases.ts";
 import { readConfig } from "../../config.ts";
+import { readPurchasesAndKeys } from "../../users/purchases-and-keys.ts";
 import { SIGNUP_GRANT_ID } from "../../users/signup-credits.ts";
 import type { PagesEnv } from "../env.ts";
 import { AccountPage } from "../layout.tsx";
-import { Day, Empty, scrolls, Time } from "../parts.tsx";
+import { Day, Empty, scrolls } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
 import { buying, isAwaited, Packs, Purchases, Returned } from "./buying.tsx";
+import { completeSubjects, Entries } from "./entries.tsx";
 import { readUsage, UsagePanel, usageFile } from "./usage.tsx";
 
 export const credits = new Hono<PagesEnv>();
@@ -26,11 +26,13 @@ credits.get("/", async (c) => {
   const texts = c.get("texts");
   const { frame, parts, credit, format } = texts;
   const before = readBefore(c.req.query("before"));
-  const [{ balance, grants, entries, hasMore }, usage, purchases] = await Promise.all([
-    c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN),
+  const [statement, usage, { purchases, keyNames }] = await Promise.all([
+    c.env.ACCOUNT.getByName(signedIn.userId).statement(before, ENTRIES_SHOWN, true),
     readUsage(c.env, signedIn.userId, c.req.query("usage"), texts),
-    listPurchases(c.env.DB, signedIn.userId),
+    readPurchasesAndKeys(c.env.DB, signedIn.userId),
   ]);
+  const { balance, grants, entries, hasMore } = statement;
+  const subjects = await completeSubjects(c, entries, statement.subjects);
   const config = readConfig(c.env);
   const returned = purchases.find(({ id }) => id === c.req.query("purchase"));
   const isCanceled = c.req.query("canceled") !== undefined;
@@ -60,7 +62,7 @@ credits.get("/", async (c) => {
       </section>
       <section aria-labelledby="entries">
         <h2 id="entries">{credit.transactions}</h2>
-        <Entries entries={entries} grants={grants} />
+        <Entries entries={entries} grants={grants} subjects={subjects} keyNames={keyNames} />
         {hasMore ? (
           <p class="more">
             <a href={`/account/credits?before=${entries.at(-1)?.seq ?? 1}#entries`}>{credit.older}</a>
@@ -114,59 +116,6 @@ const Grants: FC<{ grants: readonly Grant[]; now: number }> = ({ grants, now }) 
               <td data-label={credit.expires}>
                 {expiresAt === null ? credit.never : <Day at={expiresAt} />}
                 {expiresAt !== null && expiresAt <= now ? ` ${credit.expired}` : null}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-};
-
-/** Entries of grants name them, such as "Credits granted: Starter". @param grants those that the page lists */
-const Entries: FC<{ entries: readonly Entry[]; grants: readonly Grant[] }> = ({ entries, grants }) => {
-  const { credit, format } = useTexts();
-  const reasons = new Map(grants.map(({ id, reason }) => [id, reason]));
-  const wordsOf = ({ kind, grantId }: Pick<Entry, "kind" | "grantId">) =>
-    [credit.kinds[kind], reasons.get(grantId)].filter(Boolean).join(": ");
-  return entries.length === 0 ? (
-    <Empty>
-      <p>{credit.none}</p>
-    </Empty>
-  ) : (
-    <div class="table stacked" {...scrolls(credit.transactions)}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{credit.type}</th>
-            <th scope="col" class="number">
-              {credit.credits}
-            </th>
-            <th scope="col" class="number">
-              {credit.balanceAfter}
-            </th>
-            <th scope="col">{credit.date}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map(({ kind, credits, balanceAfter, generationId, createdAt, grantId }) => (
-            <tr>
-              <td>
-                {generationId === null ? (
-                  wordsOf({ kind, grantId })
-                ) : (
-                  <a href={`/account/generations/${generationId}`}>{credit.kinds[kind]}</a>
-                )}
-              </td>
-              <td class={`number ${credits > 0 ? "gain" : ""}`}>
-                {credits > 0 ? "+" : "−"}
-                {format.number(Math.abs(credits))}
-              </td>
-              <td class="number" data-label={credit.balanceAfter}>
-                {format.number(balanceAfter)}
-              </td>
-              <td>
-                <Time at={createdAt} />
               </td>
             </tr>
           ))}

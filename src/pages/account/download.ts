@@ -33,8 +33,9 @@ export function dataOf(env: Env, userId: string, now: number): ReadableStream<Ui
 async function* objectsOf(env: Env, userId: string, now: number): AsyncGenerator<object, void> {
   const user = await findUser(env.DB, userId);
   if (user === null) return;
-  const { id, email, name, accountType, createdAt } = user;
-  yield { object: "user", id, email, name, account_type: accountType, created_at: createdAt.toISOString() };
+  const { id, email, name, accountType, language, createdAt } = user;
+  const times = { created_at: createdAt.toISOString() };
+  yield { object: "user", id, email, name, account_type: accountType, language, ...times };
   for (const { id: passkeyId, name: passkeyName, createdAt: addedAt } of await listPasskeys(env.DB, userId))
     yield {
       object: "passkey",

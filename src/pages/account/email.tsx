@@ -30,8 +30,11 @@ export async function changeEmail(
   const doubt = await doubtUser(c, form.get("email_password") ?? "", now);
   if (doubt === "wrong_password") return { email_password: emailChange.wrongPassword };
   if (doubt === "not_recent") return { new_email: emailChange.notRecent(RECENT_MINUTES) };
-  const toAddress = await countEmailChange(c, user.userId, email);
-  await requestEmailChange(authSettings(c), user, email, toAddress <= EMAIL_CHANGES_MAX, now);
+  const attempt = await countEmailChange(c, user.userId, email);
+  if (attempt.kind === "limited") {
+    throw new PageError(429, c.get("texts").errors.againInMinutes(attempt.minutes));
+  }
+  await requestEmailChange(authSettings(c), user, email, attempt.count <= EMAIL_CHANGES_MAX, now);
   return null;
 }
 

@@ -18,6 +18,8 @@ import { keyNames } from "./usage.tsx";
 export const history = new Hono<PagesEnv>();
 
 const TILES_SHOWN = 24;
+/** The first row on a phone. More of them would delay each other. */
+const TILES_FIRST = 2;
 const SEARCH_LENGTH_MAX = 100;
 const WORDS_MAX = 8;
 const DAY_MS = 86_400_000;
@@ -126,7 +128,7 @@ const Found: FC<{ generations: readonly GenerationDetail[]; isSearch: boolean }>
     </Empty>
   ) : (
     <form method="get" action="/account/generations/images.zip">
-      <Gallery generations={generations} isSelectable />
+      <Gallery generations={generations} isSelectable first={TILES_FIRST} />
       <p class="selection">
         <button class="button quiet small" type="submit">
           {history.download}

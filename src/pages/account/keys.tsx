@@ -36,7 +36,9 @@ keys.get("/", async (c) => {
   const now = Date.now();
   const cursor = c.req.query("after") ?? null;
   const list = await readKeys(c.env, signedIn.userId, cursor, now);
-  return c.html(<KeysPage texts={c.get("texts")} signedIn={signedIn} list={list} now={now} />);
+  const isRevoked = c.req.query("revoked") !== undefined;
+  const page = { texts: c.get("texts"), signedIn, list, now, isRevoked };
+  return c.html(<KeysPage {...page} />);
 });
 
 /** A key, and the credits that it has spent in the period of its limit, or in all. */
@@ -155,7 +157,7 @@ keys.post("/:id/revoke", async (c) => {
   if (!(await revokeKey(c.env.DB, { id: c.req.param("id"), userId }, Date.now()))) {
     throw new PageError(404, c.get("texts").keys.unknown);
   }
-  return c.redirect("/account/keys", 303);
+  return c.redirect("/account/keys?revoked=1", 303);
 });
 
 function isActive(key: ApiKey, now: number): boolean {
@@ -174,12 +176,19 @@ const KeysPage: FC<{
   now: number;
   name?: string | undefined;
   errors?: FormErrors;
-}> = ({ texts, signedIn, list, now, name, errors }) => (
+  /** Whether a key was just revoked. */
+  isRevoked?: boolean;
+}> = ({ texts, signedIn, list, now, name, errors, isRevoked = false }) => (
   <AccountPage title={texts.frame.keys} texts={texts} at="/account/keys" signedIn={signedIn}>
     <h1>{texts.frame.keys}</h1>
     <p class="lead">
       {texts.keys.lead(<a href={`${texts.paths.guide}#test-keys`}>{texts.keys.testKeys}</a>)}
     </p>
+    {isRevoked ? (
+      <div class="notice good" role="status">
+        <p>{texts.keys.wasRevoked}</p>
+      </div>
+    ) : null}
     <FormError errors={errors} />
     <NewKeyForm name={name} errors={errors} />
     {list.keys.length === 0 ? (

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
-import { type Counted, countAttempts } from "../../auth/throttle.ts";
+import { countAttempts } from "../../auth/throttle.ts";
 import { networkOf } from "../../network.ts";
-import { PageError, type PagesEnv } from "../env.ts";
+import type { PagesEnv } from "../env.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -23,55 +23,55 @@ const RESETS_PER_NETWORK_MAX = 20;
 /** Changes of one user, and mails about them to one address. */
 export const EMAIL_CHANGES_MAX = 3;
 
-/** Counts a sign-in. Returns how many there were for the address, from all networks, this one included. */
-export async function countSignIn(c: Context<PagesEnv>, email: string): Promise<number> {
-  const [, , fromAllNetworks] = await count(c, 10 * MINUTE_MS, [
+/** `count`: how many there were of what the function counts last, this attempt included. `minutes`: when to try again. */
+type Attempt = { kind: "counted"; count: number } | { kind: "limited"; minutes: number };
+
+/** Counts a sign-in: for the address from all networks. */
+export async function countSignIn(c: Context<PagesEnv>, email: string): Promise<Attempt> {
+  return await count(c, 10 * MINUTE_MS, [
     ["in_email", `${email} ${network(c)}`, SIGN_INS_PER_EMAIL_MAX],
     ["in", network(c), SIGN_INS_PER_NETWORK_MAX],
     ["in_all", email, null],
   ]);
-  return fromAllNetworks?.count ?? 0;
 }
 
 /** Counts a sign-in with a passkey that is begun. */
-export async function countPasskeyAsked(c: Context<PagesEnv>): Promise<void> {
-  await count(c, 10 * MINUTE_MS, [["in_asked", network(c), PASSKEYS_ASKED_MAX]]);
+export async function countPasskeyAsked(c: Context<PagesEnv>): Promise<Attempt> {
+  return await count(c, 10 * MINUTE_MS, [["in_asked", network(c), PASSKEYS_ASKED_MAX]]);
 }
 
 /** Counts a sign-in with a passkey, GitHub or Google. No address is known yet. */
-export async function countOtherSignIn(c: Context<PagesEnv>): Promise<void> {
-  await count(c, 10 * MINUTE_MS, [["in", network(c), SIGN_INS_PER_NETWORK_MAX]]);
+export async function countOtherSignIn(c: Context<PagesEnv>): Promise<Attempt> {
+  return await count(c, 10 * MINUTE_MS, [["in", network(c), SIGN_INS_PER_NETWORK_MAX]]);
 }
 
-export async function countSignUp(c: Context<PagesEnv>): Promise<void> {
-  await count(c, 60 * MINUTE_MS, [["up", network(c), SIGN_UPS_PER_NETWORK_MAX]]);
+export async function countSignUp(c: Context<PagesEnv>): Promise<Attempt> {
+  return await count(c, 60 * MINUTE_MS, [["up", network(c), SIGN_UPS_PER_NETWORK_MAX]]);
 }
 
-/** Counts a request for a reset link. Returns how many there were for the address, this one included. */
-export async function countResetRequest(c: Context<PagesEnv>, email: string): Promise<number> {
-  const [forEmail] = await count(c, 60 * MINUTE_MS, [
-    ["reset_email", email, null],
+/** Counts a request for a reset link: for the address. */
+export async function countResetRequest(c: Context<PagesEnv>, email: string): Promise<Attempt> {
+  return await count(c, 60 * MINUTE_MS, [
     ["reset", network(c), RESETS_PER_NETWORK_MAX],
+    ["reset_email", email, null],
   ]);
-  return forEmail?.count ?? 0;
 }
 
-/** Counts an attempt to set a new password with a link. */
-export async function countReset(c: Context<PagesEnv>): Promise<void> {
-  await count(c, 60 * MINUTE_MS, [["reset", network(c), RESETS_PER_NETWORK_MAX]]);
+/** Counts an attempt to set a new password, or to use another link of a mail. */
+export async function countReset(c: Context<PagesEnv>): Promise<Attempt> {
+  return await count(c, 60 * MINUTE_MS, [["reset", network(c), RESETS_PER_NETWORK_MAX]]);
 }
 
-/** Counts a change of the email address. Returns how many there were to the new one, this one included. */
+/** Counts a change of the email address: to the new one. */
 export async function countEmailChange(
   c: Context<PagesEnv>,
   userId: string,
   newEmail: string,
-): Promise<number> {
-  const [, toAddress] = await count(c, 60 * MINUTE_MS, [
+): Promise<Attempt> {
+  return await count(c, 60 * MINUTE_MS, [
     ["change", userId, EMAIL_CHANGES_MAX],
     ["change_to", newEmail, null],
   ]);
-  return toAddress?.count ?? 0;
 }
 
 /** The delay of a sign-in with an address that is tried often. @param count the sign-ins so far, this one included */
@@ -87,18 +87,17 @@ function network(c: Context<PagesEnv>): string {
 /**
  * Counts one attempt under each key.
  * @param tries the kind of attempt, who makes it, and the limit; null where attempts are counted but not limited
- * @throws {PageError} 429 when a limit is exceeded
  */
 async function count(
   c: Context<PagesEnv>,
   spanMs: number,
   tries: readonly (readonly [kind: string, who: string, limit: number | null])[],
-): Promise<Counted[]> {
+): Promise<Attempt> {
   const attempts = tries.map(([kind, who]) => ({ key: `${kind}:${who}`, spanMs }));
   const counts = await countAttempts(c.env.DB, attempts, Date.now());
   const exceeded = counts.filter(({ count }, at) => count > (tries[at]?.[2] ?? Number.POSITIVE_INFINITY));
-  if (exceeded.length === 0) return counts;
+  if (exceeded.length === 0) return { kind: "counted", count: counts.at(-1)?.count ?? 0 };
   const seconds = Math.max(...exceeded.map(({ waitSeconds }) => waitSeconds));
   c.header("Retry-After", String(seconds));
-  throw new PageError(429, c.get("texts").errors.againInMinutes(Math.ceil(seconds / 60)));
+  return { kind: "limited", minutes: Math.ceil(seconds / 60) };
 }

@@ -27,7 +27,10 @@ emailChange.get(EMAIL_CHANGE_PATH, (c) => {
 emailChange.post(EMAIL_CHANGE_PATH, async (c) => {
   const texts = c.get("texts");
   const token = (await readForm(c)).get("token") ?? "";
-  await countReset(c);
+  const attempt = await countReset(c);
+  if (attempt.kind === "limited") {
+    throw new PageError(429, texts.errors.againInMinutes(attempt.minutes));
+  }
   const email = await confirmEmailChange(c.env.DB, token, Date.now());
   if (email === null) throw new PageError(400, texts.auth.linkExpired);
   return c.html(

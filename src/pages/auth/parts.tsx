@@ -9,7 +9,7 @@ import {
   socialProviders,
 } from "../../auth/settings.ts";
 import { readConfig } from "../../config.ts";
-import { openRequestSessions, type PagesEnv } from "../env.ts";
+import { hasSession, openRequestSessions, type PagesEnv } from "../env.ts";
 import type { FormErrors } from "../forms.ts";
 import { PublicPage } from "../layout.tsx";
 import { Field } from "../parts.tsx";
@@ -18,9 +18,9 @@ import { useTexts } from "../texts/language.ts";
 
 const PROVIDER_NAMES: Record<SocialProvider, string> = { github: "GitHub", google: "Google" };
 
-/** Without a session cookie nobody is signed in, and the sign-in library is not loaded. */
+/** Without a session cookie the sign-in library is not loaded. */
 export async function isSignedIn(c: Context<PagesEnv>): Promise<boolean> {
-  if (!c.req.header("Cookie")?.includes("gih.session_token")) return false;
+  if (!hasSession(c)) return false;
   return (await (await openRequestSessions(c)).current()) !== null;
 }
 

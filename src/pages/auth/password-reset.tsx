@@ -26,12 +26,14 @@ passwordReset.post("/forgot-password", async (c) => {
   const { auth } = texts;
   const typed = (await readForm(c)).get("email") ?? "";
   const email = readEmail(typed);
-  if (email === null)
-    return c.html(<ForgotPage texts={texts} email={typed} errors={{ email: auth.notAnEmail }} />, 422);
-  const requests = await countResetRequest(c, email);
+  const again = (errors: FormErrors, status: 422 | 429 = 422) =>
+    c.html(<ForgotPage texts={texts} email={typed} errors={errors} />, status);
+  if (email === null) return again({ email: auth.notAnEmail });
+  const attempt = await countResetRequest(c, email);
+  if (attempt.kind === "limited") return again({ form: auth.tooMany(attempt.minutes) }, 429);
   const sessions = await openRequestSessions(c);
   // Beyond the limit no mail is sent: the links of the last hour still work.
-  if (requests <= RESETS_PER_EMAIL_MAX) await sessions.requestPasswordReset(email);
+  if (attempt.count <= RESETS_PER_EMAIL_MAX) await sessions.requestPasswordReset(email);
   return c.html(
     <MessagePage title={auth.checkEmail} texts={texts}>
       <p>{auth.resetSent(email)}</p>
@@ -49,11 +51,12 @@ passwordReset.post(RESET_PATH, async (c) => {
   const form = await readForm(c);
   const token = form.get("token") ?? "";
   const password = form.get("password") ?? "";
-  const again = (errors: FormErrors) =>
-    c.html(<ResetPage texts={texts} token={token} errors={errors} />, 422);
+  const again = (errors: FormErrors, status: 422 | 429 = 422) =>
+    c.html(<ResetPage texts={texts} token={token} errors={errors} />, status);
   const fault = passwordFault(password, texts);
   if (fault !== null) return again({ password: fault });
-  await countReset(c);
+  const attempt = await countReset(c);
+  if (attempt.kind === "limited") return again({ form: auth.tooMany(attempt.minutes) }, 429);
   const changed = await (await openRequestSessions(c)).resetPassword(token, password);
   if (!changed) return again({ form: auth.linkExpired });
   return c.html(
@@ -66,6 +69,7 @@ passwordReset.post(RESET_PATH, async (c) => {
 const ForgotPage: FC<FormState & { texts: Texts }> = ({ texts, email, errors }) => (
   <Card title={texts.auth.reset} texts={texts}>
     <p class="hint">{texts.auth.resetHint}</p>
+    <FormError errors={errors} />
     <form method="post" action="/forgot-password" novalidate>
       <EmailField email={email} errors={errors} />
       <button class="button wide" type="submit">

@@ -19,6 +19,7 @@ import {
   NewPasswordField,
   SocialSignIn,
 } from "./parts.tsx";
+import { SignInPage, signInProps } from "./sign-in-page.tsx";
 
 /** Sign-up, and the link that confirms an email address. */
 export const signUp = new Hono<PagesEnv>();
@@ -34,21 +35,25 @@ signUp.post("/sign-up", async (c) => {
   const typed = form.get("email") ?? "";
   const texts = c.get("texts");
   const { auth } = texts;
-  const again = (errors: FormErrors) => {
+  const again = (errors: FormErrors, status: 422 | 429 = 422) => {
     const page = { providers: configuredProviders(c), credits: signupCredits(c) };
-    return c.html(<SignUpPage texts={texts} {...page} email={typed} errors={errors} />, 422);
+    return c.html(<SignUpPage texts={texts} {...page} email={typed} errors={errors} />, status);
   };
   const email = readEmail(typed);
   if (email === null) return again({ email: auth.notAnEmail });
   const password = form.get("password") ?? "";
   const fault = passwordFault(password, texts);
   if (fault !== null) return again({ password: fault });
-  await countSignUp(c);
+  const attempt = await countSignUp(c);
+  if (attempt.kind === "limited") return again({ form: auth.tooMany(attempt.minutes) }, 429);
   const sessions = await openRequestSessions(c);
   const outcome = await sessions.signUp(email, password);
   switch (outcome.kind) {
-    case "taken":
-      return again({ email: auth.taken });
+    case "taken": {
+      // Only where no mail can verify an address, so that a sign-up has to tell. The way on is to sign in.
+      const page = { ...signInProps(c, "/account"), email, errors: { form: auth.taken } };
+      return c.html(<SignInPage {...page} />, 422);
+    }
     case "mailed":
       return c.html(
         <MessagePage title={auth.checkEmail} texts={texts}>

@@ -83,7 +83,7 @@ export const english: Documents = {
         id: "account",
         name: "Account",
         text: [
-          "We store your email address, your name if you sign in with GitHub or Google, and how you sign in: a hash of your password, or your id and encrypted tokens of that site. Of an API key we store a hash, its name and the day of its last use.",
+          "We store your email address, your language, your name if you sign in with GitHub or Google, and how you sign in: a hash of your password, or your id and encrypted tokens of that site. Of an API key we store a hash, its name and the day of its last use.",
           "A session stores your IP address and your browser's name until it expires. Attempts to sign in are counted by network and address for up to a day.",
           "If you got sign-up credits, a hash of your address is kept, so that they are granted once.",
         ],

@@ -83,7 +83,7 @@ export const turkish: Documents = {
         id: "account",
         name: "Hesap",
         text: [
-          "E-posta adresinizi, GitHub veya Google ile giriş yapıyorsanız adınızı ve giriş yönteminizi saklarız: parolanızın özetini ya da o sitedeki kimliğinizi ve şifrelenmiş belirteçlerinizi. API anahtarının yalnızca özetini, adını ve son kullanıldığı günü saklarız.",
+          "E-posta adresinizi, dilinizi, GitHub veya Google ile giriş yapıyorsanız adınızı ve giriş yönteminizi saklarız: parolanızın özetini ya da o sitedeki kimliğinizi ve şifrelenmiş belirteçlerinizi. API anahtarının yalnızca özetini, adını ve son kullanıldığı günü saklarız.",
           "Oturum, süresi dolana kadar IP adresinizi ve tarayıcınızın adını içerir. Giriş denemeleri ağa ve adrese göre en çok bir gün sayılır.",
           "Kayıt kredisi aldıysanız, kredinin bir kez verilmesi için adresinizin özeti saklanır.",
         ],

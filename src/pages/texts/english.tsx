@@ -102,6 +102,8 @@ export const english = {
     model: "Model",
     pricesHint:
       "Per image, in any aspect ratio. 1K is about 1 megapixel, 2K about 4, 4K 8 and more. Failed images are free.",
+    packsFrom: (money: string, count: number) =>
+      `Credits come in packs, from ${money} for ${credits(count)}.`,
     request: "One request is all you need",
     sample: "Example request",
     facts: [
@@ -155,7 +157,8 @@ export const english = {
     free: (count: number) => `Free. Includes ${credits(count)}, valid for 30 days.`,
     freeWithout: "Free. Images cost credits; contact support to get some.",
     haveAccount: "Already have an account?",
-    taken: "An account with this email already exists. Sign in instead.",
+    taken: "An account with this email already exists. Sign in to it here.",
+    tooMany: (minutes: number) => `Too many attempts. Try again in ${counted(minutes, "minute")}.`,
     checkEmail: "Check your email",
     confirmationSent: (email: string) => `We sent a confirmation link to ${email}. It expires in one hour.`,
     noMail: "This server cannot send email. Contact support to reset your password.",
@@ -287,6 +290,11 @@ export const english = {
     tooManyUploads: (seconds: number) => `Too many uploads. Try again in ${counted(seconds, "second")}.`,
     referencesFull: "You have uploaded too many references today. Each is deleted after 24 hours.",
     noAnswer: "Your account did not answer. Try again.",
+    /** The API's messages, which are in English, as they are. */
+    badOption: (_label: string, message: string) => message,
+    badReference: (message: string) => message,
+    badFile: (message: string) => message,
+    uploadFailed: (message: string) => message,
   },
 
   /** Of the scripts, which replace `{value}`. */
@@ -460,6 +468,7 @@ export const english = {
     revokeHeading: (name: string) => `Revoke “${name}”?`,
     revokeHint: (key: Child) => <>Apps that use {key} stop working immediately. This cannot be undone.</>,
     revokeKey: "Revoke key",
+    wasRevoked: "Key revoked. Apps that use it no longer work.",
     existsTitle: "Key already created",
     existsHeading: (name: string) => `The key “${name}” was already created`,
     existsHint: (key: Child) => (

@@ -95,6 +95,8 @@ export const turkish: Texts = {
     model: "Model",
     pricesHint:
       "Görsel başına, her en boy oranında. 1K yaklaşık 1 megapiksel, 2K yaklaşık 4, 4K ise 8 ve üzeridir. Oluşturulamayan görseller ücretsizdir.",
+    packsFrom: (money, count) =>
+      `Krediler paketlerle satılır. En küçük paket: ${money} karşılığında ${credits(count)}.`,
     request: "Tek bir istek yeter",
     sample: "Örnek istek",
     facts: [
@@ -148,7 +150,8 @@ export const turkish: Texts = {
     free: (count) => `Ücretsiz. 30 gün geçerli ${credits(count)} hediye.`,
     freeWithout: "Ücretsiz. Görseller krediyle oluşturulur; kredi almak için desteğe başvurun.",
     haveAccount: "Zaten hesabınız var mı?",
-    taken: "Bu e-posta adresiyle açılmış bir hesap var. Giriş yapın.",
+    taken: "Bu e-posta adresiyle açılmış bir hesap var. Buradan giriş yapın.",
+    tooMany: (minutes) => `Çok fazla deneme yapıldı. ${number(minutes)} dakika sonra yeniden deneyin.`,
     checkEmail: "E-postanıza bakın",
     confirmationSent: (email) =>
       `${email} adresine bir doğrulama bağlantısı gönderdik. Bağlantı bir saat geçerlidir.`,
@@ -281,6 +284,13 @@ export const turkish: Texts = {
     tooManyUploads: (seconds) => `Çok fazla yükleme. ${number(seconds)} saniye sonra yeniden deneyin.`,
     referencesFull: "Bugün çok fazla referans yüklediniz. Her biri 24 saat sonra silinir.",
     noAnswer: "Hesabınız yanıt vermedi. Yeniden deneyin.",
+    badOption: (label) =>
+      `“${label}” için seçtiğiniz değer bu modelde veya öbür seçeneklerle birlikte kullanılamıyor. Başka bir değer seçin.`,
+    badReference: () =>
+      "Referans görsellerden biri kullanılamıyor: silinmiş, 24 saatten eski veya bu model için fazla olabilir. Kaldırıp yeniden ekleyin.",
+    badFile: () =>
+      "Bu dosya kullanılamıyor: bozulmamış bir PNG, JPEG veya WebP görseli olmalı, en çok 50 MB.",
+    uploadFailed: () => "Yükleme tamamlanamadı. Yeniden deneyin.",
   },
 
   scripts: {
@@ -451,6 +461,7 @@ export const turkish: Texts = {
       <>{key} anahtarını kullanan uygulamalar hemen çalışmaz olur. Bu işlem geri alınamaz.</>
     ),
     revokeKey: "Anahtarı iptal et",
+    wasRevoked: "Anahtar iptal edildi. Bu anahtarı kullanan uygulamalar artık çalışmaz.",
     existsTitle: "Anahtar zaten oluşturuldu",
     existsHeading: (name) => `“${name}” anahtarı zaten oluşturuldu`,
     existsHint: (key) => (

@@ -58,6 +58,25 @@ describe("mail", () => {
     expect(mails).toHaveLength(RESETS_PER_EMAIL_MAX);
   });
 
+  it("keeps the address in the form when a network asks too often", async () => {
+    const visitor = visit(MAIL);
+    const [email, link] = [newEmail(), { token: "x", password: PASSWORD }];
+    expect((await visitor.post("/forgot-password", { email })).status).toBe(200);
+    await env.DB.prepare("UPDATE attempts SET count = 20 WHERE key LIKE 'reset:%'").run();
+    for (const refused of [
+      await visitor.post("/forgot-password", { email }),
+      await visitor.post("/reset-password", link),
+    ]) {
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+      const page = await refused.text();
+      expect(page).toContain("Too many attempts. Try again in 60 minutes.");
+      expect(page).toMatch(new RegExp(`value="(${email}|${link.token})"`));
+      expect(page).not.toContain(PASSWORD);
+    }
+    expect(mails).toEqual([]);
+  });
+
   const linkIn = (mail: { text: string } | undefined) =>
     (/https:\S+/.exec(mail?.text ?? "")?.[0] ?? "").replace(SITE, "");
 

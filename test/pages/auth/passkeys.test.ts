@@ -323,7 +323,9 @@ describe("sign-in with a passkey", () => {
     const refused = await signIn(visit(MAIL), device);
     expect(refused.status).toBe(422);
     expect(await refused.text()).toContain("Confirm your email address first.");
-    expect(mails).toMatchObject([{ to: [email], subject: "Confirm your email address" }]);
+    // The mail about the added passkey may come late.
+    const confirmations = mails.filter(({ subject }) => subject === "Confirm your email address");
+    expect(confirmations).toMatchObject([{ to: [email] }]);
     await env.DB.prepare("UPDATE users SET email_verified = 1 WHERE id = ?").bind(id).run();
     expect((await signIn(visit(MAIL), device)).status).toBe(303);
   });

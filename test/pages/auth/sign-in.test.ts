@@ -113,6 +113,11 @@ describe("sign-in", () => {
     const refused = await guesser.post("/sign-in", { email, password: PASSWORD });
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    const page = await refused.text();
+    expect(page).toMatch(/Too many attempts\. Try again in (10|9) minutes\./);
+    expect(page).toContain(`value="${email}"`);
+    expect(page).toContain('action="/sign-in"');
+    expect(page).not.toContain(PASSWORD);
     expect((await visit().post("/sign-in", { email, password: PASSWORD })).status).toBe(303);
   });
 

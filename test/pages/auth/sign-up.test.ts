@@ -1,8 +1,10 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { Account } from "../../../src/account/account.ts";
+import { runDueJobs } from "../../../src/jobs/jobs.ts";
 import { SIGN_UPS_PER_NETWORK_MAX } from "../../../src/pages/auth/attempts.ts";
 import { grantOwedCredits } from "../../../src/users/signup-credits.ts";
+import { spyOnLog } from "../../support/log.ts";
 import { findUser, newEmail, PASSWORD, titleOf, visit } from "../visitor.ts";
 
 describe("sign-up", () => {
@@ -46,6 +48,20 @@ describe("sign-up", () => {
     expect(again.status).toBe(422);
   });
 
+  it("offers to sign in to the account that an email has, where no mail can verify it", async () => {
+    const visitor = visit({ PUBLIC_BASE_URL: "http://localhost:8787" });
+    const email = await visitor.signUp();
+    await visitor.post("/sign-out");
+    const again = await visitor.post("/sign-up", { email, password: "not the password" });
+    expect(again.status).toBe(422);
+    const page = await again.text();
+    expect(page).toContain("An account with this email already exists.");
+    expect(page).toMatch(/action="\/sign-in"[\s\S]*name="next" value="\/account"/);
+    expect(page).toContain(`value="${email}"`);
+    expect(page).toContain('href="/forgot-password"');
+    expect(page).not.toContain("not the password");
+  });
+
   it("is limited for each network", async () => {
     const visitor = visit();
     const statuses = [];
@@ -55,6 +71,12 @@ describe("sign-up", () => {
       );
     }
     expect(statuses.slice(-2)).toEqual([422, 429]);
+    const refused = await visitor.post("/sign-up", { email: "demo@example.com", password: PASSWORD });
+    const page = await refused.text();
+    expect(page).toMatch(/Too many attempts\. Try again in (60|59) minutes\./);
+    expect(page).toContain('action="/sign-up"');
+    expect(page).toContain('value="demo@example.com"');
+    expect(page).not.toContain(PASSWORD);
   });
 });
 
@@ -114,6 +136,23 @@ describe("sign-up credits", () => {
     await grantOwedCredits(env, 40, Date.now());
     await grantOwedCredits(env, 40, Date.now());
     expect((await balance(email)).balance.credits).toBe(40);
+  });
+
+  it("that no mail can make due are a warning of the daily job, in which no address is", async () => {
+    const said = spyOnLog();
+    const daily = Date.parse("2026-03-01T03:20:00Z");
+    const runJobs = (settings: Record<string, string>) => runDueJobs({ ...env, ...settings }, daily);
+    const warnings = () => said.mock.calls.flat().filter((line) => line.includes("signup_credits_waiting"));
+    await env.DB.prepare("UPDATE users SET signup_grant_due = 0").run();
+    await runJobs({ SIGNUP_CREDITS: "40" });
+    expect(warnings()).toEqual([]);
+    await visit({ SIGNUP_CREDITS: "40" }).signUp();
+    await runJobs({ SIGNUP_CREDITS: "40", MAIL_API_KEY: "k", MAIL_FROM: "hub@hub.test" });
+    await runJobs({ SIGNUP_CREDITS: "0" });
+    expect(warnings()).toEqual([]);
+    await runJobs({ SIGNUP_CREDITS: "40" });
+    expect(warnings()).toEqual([JSON.stringify({ event: "signup_credits_waiting", users: 1 })]);
+    vi.restoreAllMocks();
   });
 
   it.each([

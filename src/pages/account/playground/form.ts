@@ -119,11 +119,22 @@ export function notCarriedOver(
   return notes;
 }
 
-/** Validates the form by the rules of the API, whose messages are in English. */
-export function readInput(
-  form: PlaygroundForm,
-  { playground }: Texts,
-): GenerationInput | { errors: FormErrors } {
+/** The words for a value that the API refuses, by its field: the API's own message is in English. */
+export function refusalWords(param: string, message: string, { playground }: Texts): string {
+  if (param === "references") return playground.badReference(message);
+  const field = fieldOf(param);
+  const label = Object.entries(playground.labels).find(([name]) => name === field)?.[1];
+  return label === undefined ? message : playground.badOption(label, message);
+}
+
+/** The field of the form that has a parameter of the API. */
+export function fieldOf(param: string): string {
+  return param === "size" ? "aspect_ratio" : param;
+}
+
+/** Validates the form by the rules of the API. */
+export function readInput(form: PlaygroundForm, texts: Texts): GenerationInput | { errors: FormErrors } {
+  const { playground } = texts;
   if (form.prompt.trim() === "") return { errors: { prompt: playground.enterPrompt } };
   if ([...form.prompt].length > PROMPT_CODE_POINTS_MAX) {
     return { errors: { prompt: playground.promptTooLong(PROMPT_CODE_POINTS_MAX) } };
@@ -131,9 +142,11 @@ export function readInput(
   const fields = { model: form.model, prompt: form.prompt, ...shapeFields(form), ...optionFields(form) };
   const result = GenerationInput.safeParse(fields);
   if (result.success) return result.data;
-  return {
-    errors: Object.fromEntries(result.error.issues.map(({ path, message }) => [path.join("."), message])),
-  };
+  const errors = result.error.issues.map(({ path, message }) => {
+    const param = path.join(".");
+    return [fieldOf(param), refusalWords(param, message, texts)];
+  });
+  return { errors: Object.fromEntries(errors) };
 }
 
 /** The API's fields for the shape: an aspect ratio and a resolution, or an exact size. */

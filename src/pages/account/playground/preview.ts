@@ -3,7 +3,7 @@ import { resolveShape } from "../../../catalogue/resolve.ts";
 import { formatSize } from "../../../catalogue/sizes.ts";
 import { curlSample, javascriptSample, openaiSample, pythonSample, type SampleBody } from "../../samples.ts";
 import type { Texts } from "../../texts/english.tsx";
-import { optionFields, type PlaygroundForm, shapeFields } from "./form.ts";
+import { optionFields, type PlaygroundForm, refusalWords, shapeFields } from "./form.ts";
 import { readReferences } from "./references.ts";
 
 /** The price of a form's options, and the same request as code. */
@@ -11,15 +11,12 @@ export type Preview = { price: string; credits: number } & Samples;
 
 type Samples = { curl: string; javascript: string; python: string; openai: string };
 
-export function previewOf(
-  form: PlaygroundForm,
-  origin: string,
-  { playground }: Texts,
-): Preview | { error: string } {
+export function previewOf(form: PlaygroundForm, origin: string, texts: Texts): Preview | { error: string } {
+  const { playground } = texts;
   const model = findModel(form.model);
   if (!model) return { error: playground.noModel };
   const shape = resolveShape(model, shapeFields(form));
-  if (shape.kind === "invalid") return { error: shape.message };
+  if (shape.kind === "invalid") return { error: refusalWords(shape.param, shape.message, texts) };
   const { output_format, ...options } = optionFields(form);
   const [usual] = model.supported_output_formats;
   const body: SampleBody = {

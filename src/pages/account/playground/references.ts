@@ -52,12 +52,16 @@ references.post("/", async (c) => {
   try {
     const place = newPlace(userId);
     const stored = await storeReference(c.env.REFERENCES, place.key, chunksOf(content, MULTIPART_LIMITS));
-    if (stored.kind === "refused") return c.json({ error: `The file ${stored.reason}.` }, 422);
+    if (stored.kind === "refused") {
+      return c.json({ error: texts.playground.badFile(`The file ${stored.reason}.`) }, 422);
+    }
     const kept = await keepReference(userId, place, stored.reference, true, c.env);
     if (kept.kind !== "kept") return c.json({ error: refusalWords(kept, texts) }, 409);
     return c.json({ id: kept.reference.id }, 201);
   } catch (error) {
-    if (error instanceof ApiError) return c.json({ error: error.message }, 400);
+    if (error instanceof ApiError) {
+      return c.json({ error: texts.playground.uploadFailed(error.message) }, 400);
+    }
     throw error;
   } finally {
     await endUpload(userId, uploadId, c.env);

@@ -12,11 +12,13 @@ import { type FormErrors, readForm } from "../../forms.ts";
 import { wantsJson } from "../guard.ts";
 import {
   choicesOf,
+  fieldOf,
   formOf,
   idempotencyKeyOf,
   notCarriedOver,
   readInput,
   readPlaygroundForm,
+  refusalWords,
 } from "./form.ts";
 import { PlaygroundPage } from "./page.tsx";
 import { previewOf } from "./preview.ts";
@@ -100,7 +102,7 @@ playground.post("/", async (c) => {
   switch (outcome.kind) {
     case "invalid":
       return await again(
-        { [outcome.param === "size" ? "aspect_ratio" : outcome.param]: outcome.message },
+        { [fieldOf(outcome.param)]: refusalWords(outcome.param, outcome.message, texts) },
         422,
       );
     case "insufficient": {

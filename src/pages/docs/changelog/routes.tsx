@@ -64,6 +64,7 @@ const ChangelogPage: FC = () => (
     title="Changelog · GPT Image Hub"
     description="What changed in each release of GPT Image Hub."
     feed={FEED_PATH}
+    scripts={["contents.js"]}
   >
     <div class="wrap guide">
       <nav class="contents" aria-label="On this page">

@@ -54,7 +54,7 @@ export const GuidePage: FC<Content> = (content) => {
       description={guide.description}
       origin={origin}
       localized="guide"
-      scripts={["copy.js", "tabs.js", "search.js"]}
+      scripts={["copy.js", "tabs.js", "search.js", "contents.js"]}
     >
       <div class="wrap guide">
         <nav class="contents" aria-label={guide.contents}>

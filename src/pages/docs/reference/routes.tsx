@@ -108,7 +108,7 @@ const IndexPage: FC<{ api: Api }> = ({ api: { operations, headers } }) => (
     texts={english}
     isOneLanguage
     description="Every endpoint of GPT Image Hub, with its parameters, bodies, responses and errors."
-    scripts={["search.js"]}
+    scripts={["search.js", "contents.js"]}
   >
     <div class="wrap guide">
       <Contents
@@ -174,7 +174,7 @@ const BasePage: FC<{ api: Api; base: Base }> = ({ api: { operations }, base }) =
       texts={english}
       isOneLanguage
       description={`Every endpoint and field of the ${base.name} of GPT Image Hub.`}
-      scripts={isForCustomers ? ["copy.js", "search.js", "try.js"] : ["search.js"]}
+      scripts={[...(isForCustomers ? ["copy.js", "try.js"] : []), "search.js", "contents.js"]}
     >
       <div class="wrap guide">
         <Contents
