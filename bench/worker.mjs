@@ -115,7 +115,7 @@ export async function startWorker(directory, { provider, queue = false, settings
 
 /**
  * Creates users with one key and one grant each, directly in storage.
- * @param {{ prepare: (sql: string) => any, batch: (statements: any[]) => Promise<unknown> }} database
+ * @param {Pick<import("@cloudflare/workers-types").D1Database, "prepare" | "batch">} database
  * @param {(userId: string, sql: string) => Promise<unknown>} execInAccount
  * @param {number} count
  * @returns {Promise<User[]>}

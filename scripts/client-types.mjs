@@ -1,4 +1,5 @@
 /** The types of the TypeScript client, from the OpenAPI document. */
+import * as z from "zod";
 
 /** The named types of answers: those that a method of the client returns. */
 const ANSWERS = [
@@ -19,36 +20,87 @@ const ANSWERS = [
 /** What the client sets or has an argument for. */
 const UNSENT = ["async", "response_format", "limit", "cursor"];
 
-/**
- * @typedef {{
- *   type?: string | string[], const?: string, enum?: string[], description?: string, items?: Schema, anyOf?: Schema[],
- *   properties?: Record<string, Schema>, additionalProperties?: Schema | boolean, required?: string[], $ref?: string,
- * }} Schema
- */
+const Schema = z.object({
+  type: z.union([z.string(), z.array(z.string())]).optional(),
+  const: z.unknown().optional(),
+  enum: z.array(z.unknown()).optional(),
+  description: z.string().optional(),
+  required: z.array(z.string()).optional(),
+  $ref: z.string().optional(),
+  get items() {
+    return Schema.optional();
+  },
+  get anyOf() {
+    return z.array(Schema).optional();
+  },
+  get properties() {
+    return z.record(z.string(), Schema).optional();
+  },
+  get additionalProperties() {
+    return z.union([z.boolean(), Schema]).optional();
+  },
+});
+
+const Parameter = z.object({
+  name: z.string(),
+  description: z.string().optional(),
+  schema: Schema,
+  in: z.string(),
+});
+
+const Operation = z.object({
+  parameters: z.array(Parameter).default([]),
+  requestBody: z
+    .object({ content: z.record(z.string(), z.object({ schema: Schema.optional() })) })
+    .optional(),
+});
+
+const Document = z.object({
+  components: z.object({ schemas: z.record(z.string(), Schema) }),
+  paths: z.record(z.string(), z.record(z.string(), Operation)),
+});
+
+/** @typedef {z.infer<typeof Schema>} Schema @typedef {z.infer<typeof Operation>} Operation */
 
 /**
  * Returns a TypeScript module.
- * @param {any} document the OpenAPI document
+ * @param {unknown} document the OpenAPI document
  * @returns {string}
  */
 export function renderTypes(document) {
-  const { schemas } = document.components;
-  const body = document.paths["/api/v1/images/generations"].post.requestBody;
-  const codes = schemas.NativeError.properties.error.properties.code;
+  const { paths, components } = Document.parse(document);
+  const { schemas } = components;
+  const operation = (/** @type {string} */ path, /** @type {string} */ method) =>
+    found(paths[path]?.[method], `${method} ${path}`);
+  const generate = operation("/api/v1/images/generations", "post");
+  const body = found(generate.requestBody?.content["application/json"], "JSON body of a generation");
+  const error = schemas["NativeError"]?.properties?.["error"];
+  const codes = found(error?.properties?.["code"], "codes of errors");
   return [
     "// Generated from public/openapi.json by `npm run openapi`. Do not edit.\n",
-    declare("GenerationRequest", withoutUnsent(body.content["application/json"].schema), true),
-    declare("GenerationFilter", queryOf(document.paths["/api/v1/generations"].get), true),
-    declare("UsageFilter", queryOf(document.paths["/api/v1/usage"].get), true),
-    ...ANSWERS.map((name) => declare(name, schemas[name], false)),
+    declare("GenerationRequest", withoutUnsent(body.schema ?? {}), true),
+    declare("GenerationFilter", queryOf(operation("/api/v1/generations", "get")), true),
+    declare("UsageFilter", queryOf(operation("/api/v1/usage", "get")), true),
+    ...ANSWERS.map((name) => declare(name, found(schemas[name], name), false)),
     'export type Image = Generation["images"][number];\n',
     declare("ErrorCode", codes, false),
   ].join("\n");
 }
 
 /**
+ * @template T
+ * @param {T | undefined} part
+ * @param {string} what
+ * @returns {T}
+ */
+function found(part, what) {
+  if (part === undefined) throw new Error(`The OpenAPI document has no ${what}.`);
+  return part;
+}
+
+/**
  * The parameters of an operation as one object.
- * @param {{ parameters: { name: string, description: string, schema: Schema, in: string }[] }} operation
+ * @param {Operation} operation
  */
 function queryOf({ parameters }) {
   const query = parameters.filter((parameter) => parameter.in === "query");

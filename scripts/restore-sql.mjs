@@ -7,6 +7,7 @@ const KEYS = new Map([
   ["api_keys", "id"],
   ["signup_mailboxes", "mailbox"],
   ["purchases", "id"],
+  ["passkeys", "id"],
 ]);
 
 /**

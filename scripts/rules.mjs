@@ -52,6 +52,7 @@ const LIBRARIES = new Map([
   ["hono", ["src/http/", "src/pages/", "src/mcp/", ENTRY]],
   ["@modelcontextprotocol/server", ["src/mcp/"]],
   ["better-auth", ["src/auth/"]],
+  ["@better-auth/passkey", ["src/auth/"]],
   ["stripe", ["src/billing/"]],
   [
     "drizzle-orm",

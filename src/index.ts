@@ -1,6 +1,6 @@
 import { consume } from "./generations/consume.ts";
 import { consumeDead } from "./generations/dead.ts";
-import { app, createApp, isApiPath } from "./http/app.ts";
+import { app, createApp } from "./http/app.ts";
 import { pathOf } from "./http/paths.ts";
 import { runDueJobs } from "./jobs/jobs.ts";
 import { log } from "./log.ts";
@@ -11,20 +11,34 @@ export { GenerationRunner } from "./generations/runner.ts";
 
 type App = typeof app;
 
-let site: Promise<App> | undefined;
+/** The parts of the service that load at their first request: the Worker starts with the native API alone. */
+const parts = {
+  admin: async (): Promise<App> => (await import("./http/admin/routes.ts")).admin,
+  openai: async (): Promise<App> => (await import("./http/openai/routes.ts")).openai,
+  stripe: async (): Promise<App> => (await import("./http/stripe.ts")).stripe,
+  mcp: async (): Promise<App> => (await import("./mcp/routes.ts")).mcp,
+  pages: async (): Promise<App> => createApp().route("/", (await import("./pages/routes.tsx")).pages),
+};
 
-/** Loads the pages and the sign-in library when the first page is requested: the API starts without them. */
-async function loadSite(): Promise<App> {
-  const { pages } = await import("./pages/routes.tsx");
-  return createApp().route("/", pages);
-}
+type Part = keyof typeof parts;
 
-let mcpServer: Promise<App> | undefined;
+/** Who answers at a path. The first prefix that fits decides; pages have all other paths. */
+const PREFIXES: readonly (readonly [RegExp, Part | "api"])[] = [
+  [/^\/api\/admin(\/|$)/, "admin"],
+  [/^\/api\/stripe(\/|$)/, "stripe"],
+  [/^\/(api|images|\.well-known)(\/|$)/, "api"],
+  [/^\/openai(\/|$)/, "openai"],
+  [/^\/mcp$/, "mcp"],
+];
 
-/** Loads the MCP server, and the library that it needs, at its first request. */
-async function loadMcpServer(): Promise<App> {
-  const { mcp } = await import("./mcp/routes.ts");
-  return createApp().route("/mcp", mcp);
+const loaded = new Map<Part, Promise<App>>();
+
+async function appOf(path: string): Promise<App> {
+  const part = PREFIXES.find(([prefix]) => prefix.test(path))?.[1] ?? "pages";
+  if (part === "api") return app;
+  const known = loaded.get(part) ?? parts[part]();
+  loaded.set(part, known);
+  return await known;
 }
 
 /** A batch of an unknown queue is retried after this time. After its last retry, it goes to the dead-letter queue. */
@@ -51,14 +65,7 @@ async function consumeBatch(batch: MessageBatch, env: Env): Promise<void> {
 
 export default {
   async fetch(request: Request, env: Env, context: ExecutionContext) {
-    const path = pathOf(request);
-    if (isApiPath(path)) return await app.fetch(request, env, context);
-    if (path === "/mcp") {
-      mcpServer ??= loadMcpServer();
-      return await (await mcpServer).fetch(request, env, context);
-    }
-    site ??= loadSite();
-    return await (await site).fetch(request, env, context);
+    return await (await appOf(pathOf(request))).fetch(request, env, context);
   },
   queue: consumeBatch,
   async scheduled({ scheduledTime }, env) {

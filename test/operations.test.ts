@@ -9,8 +9,8 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { consume } from "../src/generations/consume.ts";
-import { app } from "../src/http/app.ts";
 import { lowestGenerationId, newId } from "../src/id.ts";
+import worker from "../src/index.ts";
 import type { KeyMode } from "../src/keys/manage.ts";
 import { sketch } from "../src/providers/sketch/index.ts";
 import { png } from "./images/samples.ts";
@@ -48,7 +48,7 @@ async function counted(work: () => Promise<unknown>): Promise<Operations> {
 
 async function send(request: Request): Promise<Response> {
   const context = createExecutionContext();
-  const response = await app.fetch(request, env, context);
+  const response = await worker.fetch(request, env, context);
   await waitOnExecutionContext(context);
   return response;
 }
@@ -191,7 +191,7 @@ describe("what each request asks of the platform", () => {
       const init = { method: "POST", headers, body };
       const request = new Request("https://hub.example/openai/v1/images/generations", init);
       const context = createExecutionContext();
-      const text = await (await app.fetch(request, env, context)).text();
+      const text = await (await worker.fetch(request, env, context)).text();
       await waitOnExecutionContext(context);
       expect(text.split("event: image_generation.partial_image").length - 1).toBe(partial_images);
     };

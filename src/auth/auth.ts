@@ -2,13 +2,14 @@ import { drizzleAdapter } from "better-auth/adapters/drizzle";
 import { betterAuth } from "better-auth/minimal";
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts, sessions, users, verifications } from "../db/schema.ts";
+import { accounts, passkeys, sessions, users, verifications } from "../db/schema.ts";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
 import { chooseMailer, type Mail, sendMail, sendsRealMail } from "../mailer.ts";
 import { isLoopback } from "../origin.ts";
 import { grantDueCredits } from "../users/signup-credits.ts";
 import { cancelEmailChange } from "./email-change.ts";
+import { passkeyPlugin } from "./passkey-plugin.ts";
 import {
   type AuthSettings,
   CALLBACK_BASE_PATH,
@@ -23,6 +24,15 @@ const SECRET_LENGTH_MIN = 32;
 const DAY_SECONDS = 86_400;
 const SESSION_SECONDS = 30 * DAY_SECONDS;
 const LINK_SECONDS = 3_600;
+
+/** Where the library keeps what, by its own names. */
+const TABLES = {
+  user: users,
+  session: sessions,
+  account: accounts,
+  verification: verifications,
+  passkey: passkeys,
+};
 
 export type Auth = NonNullable<ReturnType<typeof createAuth>>;
 
@@ -43,7 +53,7 @@ export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettin
     trustedOrigins: [origin],
     database: drizzleAdapter(db, {
       provider: "sqlite",
-      schema: { user: users, session: sessions, account: accounts, verification: verifications },
+      schema: TABLES,
     }),
     emailAndPassword: {
       enabled: true,
@@ -64,6 +74,7 @@ export function createAuth({ env, config, origin, mails, waitUntil }: AuthSettin
       sendVerificationEmail: ({ user, token }) => send(user.email, mails.verify(link(VERIFY_PATH, token))),
     },
     socialProviders: socialProviders(config),
+    plugins: [passkeyPlugin(env.DB, origin, sendsRealMail(config))],
     account: { encryptOAuthTokens: true },
     onAPIError: { errorURL: `${origin}/sign-in` },
     user: {

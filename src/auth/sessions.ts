@@ -4,6 +4,8 @@ import { accounts, sessions } from "../db/schema.ts";
 import { sleep } from "../time.ts";
 import type { AccountType } from "../users/users.ts";
 import { type Auth, createAuth } from "./auth.ts";
+import { EMAIL_NOT_VERIFIED, ownerOf, TOO_MANY_PASSKEYS } from "./passkey-plugin.ts";
+import type { PasskeyMade, PasskeyUsed } from "./passkeys.ts";
 import type { AuthSettings, SocialProvider } from "./settings.ts";
 
 /** The user who is signed in. */
@@ -37,6 +39,9 @@ export const SESSIONS_LISTED = 50;
 export type SignInOutcome = { kind: "signed_in" } | { kind: "wrong" } | { kind: "unverified" };
 /** The minimum duration of a failed sign-in: several times that of hashing the password. */
 export const WRONG_MS = 500;
+
+/** `refused`: the response is no answer to the last options, or the device has a passkey of this account already. */
+export type PasskeyOutcome = { kind: "added" } | { kind: "too_many" } | { kind: "refused" };
 
 export type SignUpOutcome = { kind: "signed_in" } | { kind: "mailed" } | { kind: "taken" };
 
@@ -89,8 +94,65 @@ export class Sessions {
         await earliest;
         return { kind: "wrong" };
       }
-      if (code === "EMAIL_NOT_VERIFIED") return { kind: "unverified" };
+      if (code === EMAIL_NOT_VERIFIED) return { kind: "unverified" };
       throw error;
+    }
+  }
+
+  /** What a browser needs to make a passkey for the user who is signed in, as JSON. Valid once, for five minutes. */
+  async beginPasskey(): Promise<string> {
+    const options = this.#take(
+      await this.#auth.api.generatePasskeyRegistrationOptions({
+        headers: this.#headers,
+        returnHeaders: true,
+      }),
+    );
+    return JSON.stringify(options);
+  }
+
+  /** Keeps the passkey that a browser made with the options of {@link beginPasskey}. */
+  async addPasskey(response: PasskeyMade, name: string): Promise<PasskeyOutcome> {
+    try {
+      await this.#auth.api.verifyPasskeyRegistration({ body: { response, name }, headers: this.#headers });
+      return { kind: "added" };
+    } catch (error) {
+      const code = refusalCode(error);
+      if (code === null) throw error;
+      return { kind: code === TOO_MANY_PASSKEYS ? "too_many" : "refused" };
+    }
+  }
+
+  /** What a browser needs to sign in with any passkey of this site, as JSON. Valid once, for five minutes. */
+  async beginPasskeySignIn(): Promise<string> {
+    const options = this.#take(
+      await this.#auth.api.generatePasskeyAuthenticationOptions({
+        headers: this.#headers,
+        returnHeaders: true,
+      }),
+    );
+    // The library asks for "preferred", with which some devices verify nobody: our check would then refuse them.
+    return JSON.stringify({ ...options, userVerification: "required" });
+  }
+
+  /** Signs in with the answer of a browser to the options of {@link beginPasskeySignIn}. */
+  async signInWithPasskey(response: PasskeyUsed): Promise<SignInOutcome> {
+    try {
+      const body = { response };
+      this.#take(
+        await this.#auth.api.verifyPasskeyAuthentication({
+          body,
+          headers: this.#headers,
+          returnHeaders: true,
+        }),
+      );
+      return { kind: "signed_in" };
+    } catch (error) {
+      const code = refusalCode(error);
+      if (code === null) throw error;
+      if (code !== EMAIL_NOT_VERIFIED) return { kind: "wrong" };
+      const owner = await ownerOf(this.#env.DB, response.id);
+      if (owner) await this.#auth.api.sendVerificationEmail({ body: { email: owner.email } });
+      return { kind: "unverified" };
     }
   }
 

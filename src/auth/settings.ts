@@ -20,7 +20,10 @@ export const CALLBACK_BASE_PATH = "/sign-in/with";
 type MailText = Omit<Mail, "to">;
 
 /** The mails to a user, in the language of the request. */
-type Mails = Record<"reset" | "verify" | "known" | "newEmail", (link: string) => MailText> & {
+type Mails = Record<
+  "reset" | "verify" | "known" | "newEmail" | "passkeyAdded",
+  (link: string) => MailText
+> & {
   /** A notice to the current address. */
   emailChange: (newEmail: string, settingsLink: string) => MailText;
   /** To the owner of an address that somebody else tried to change to. */

@@ -62,7 +62,7 @@ export const sessions = sqliteTable(
   (t) => [index("sessions_user").on(t.userId)],
 );
 
-/** The sign-in methods of a user: a password, or an account at GitHub or Google. */
+/** The sign-in methods of a user but for passkeys: a password, or an account at GitHub or Google. */
 export const accounts = sqliteTable(
   "accounts",
   {
@@ -101,6 +101,32 @@ export const verifications = sqliteTable(
     updatedAt: integer("updated_at", { mode: "timestamp_ms" }).notNull(),
   },
   (t) => [index("verifications_identifier").on(t.identifier)],
+);
+
+/** Passkeys of users: public keys, with which their devices sign in. */
+export const passkeys = sqliteTable(
+  "passkeys",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    name: text(),
+    /** Base64url, chosen by the device. */
+    credentialID: text("credential_id").notNull(),
+    /** COSE, in Base64. */
+    publicKey: text("public_key").notNull(),
+    /** How often the device has signed, if it counts: else 0. */
+    counter: integer().notNull(),
+    deviceType: text("device_type").notNull(),
+    backedUp: integer("backed_up", { mode: "boolean" }).notNull(),
+    /** How a browser can reach the device, separated by commas. */
+    transports: text(),
+    /** The model of the device, if it says so. */
+    aaguid: text(),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }),
+  },
+  (t) => [index("passkeys_user").on(t.userId), uniqueIndex("passkeys_credential").on(t.credentialID)],
 );
 
 /** Counted attempts to sign in, sign up and reset a password, by network or address. They count until `endsAt`. */

@@ -5,16 +5,13 @@ import { routePath } from "hono/route";
 import { newId } from "../id.ts";
 import { log } from "../log.ts";
 import { measure } from "../metrics.ts";
-import { admin } from "./admin/routes.ts";
 import { cors } from "./cors.ts";
 import type { AppEnv } from "./env.ts";
 import { ApiError, notFound, renderError } from "./errors.ts";
 import { images } from "./images.ts";
 import { renderOpenAIError } from "./openai/errors.ts";
-import { openai } from "./openai/routes.ts";
-import { NATIVE_BASE, OPENAI_BASE, pathOf, rightBase, whatThereIs } from "./paths.ts";
+import { NATIVE_BASE, pathOf, rightBase, whatThereIs } from "./paths.ts";
 import { service } from "./service.ts";
-import { stripe } from "./stripe.ts";
 import { credits } from "./v1/credits.ts";
 import { estimate } from "./v1/estimate.ts";
 import { events } from "./v1/events.ts";
@@ -25,13 +22,6 @@ import { modelRoutes } from "./v1/models.ts";
 import { references } from "./v1/references.ts";
 import { usage } from "./v1/usage.ts";
 import { webhooks } from "./v1/webhooks.ts";
-
-/** Paths for programs. All others are pages. */
-const API_PATHS = /^\/(api|openai|images|\.well-known)(\/|$)/;
-
-export function isApiPath(path: string): boolean {
-  return API_PATHS.test(path);
-}
 
 /** An app without routes: gives each request its id, headers and log line, and renders errors. */
 export function createApp(): Hono<AppEnv> {
@@ -77,11 +67,10 @@ function refuseMethod(c: Context<AppEnv>, allowed: readonly string[]): Response 
   return rendererOf(c)(new ApiError("methodNotAllowed", `This address takes ${methods}.`, details), c);
 }
 
-/** The API. */
+/** The native API, with the addresses of its images. */
 export const app = createApp();
 
 app.use(`${NATIVE_BASE}/*`, cors);
-app.use(`${OPENAI_BASE}/*`, cors);
 
 app.route(NATIVE_BASE, modelRoutes);
 app.route(NATIVE_BASE, credits);
@@ -93,9 +82,6 @@ app.route(NATIVE_BASE, generations);
 app.route(NATIVE_BASE, references);
 app.route(NATIVE_BASE, webhooks);
 app.route(NATIVE_BASE, events);
-app.route("/api/admin", admin);
-app.route(OPENAI_BASE, openai);
-app.route("/api/stripe", stripe);
 app.route("/images", images);
 app.route("/", service);
 

@@ -1,4 +1,3 @@
-import { Hono } from "hono";
 import * as z from "zod";
 import { factOf } from "../billing/events.ts";
 import { stripeSettings } from "../billing/settings.ts";
@@ -6,8 +5,8 @@ import { applyFact } from "../billing/settle.ts";
 import { readConfig } from "../config.ts";
 import { noteIncident } from "../incidents.ts";
 import { readBodyText, type TextLimits } from "../text.ts";
+import { createApp } from "./app.ts";
 import { contract, json } from "./contract.ts";
-import type { AppEnv } from "./env.ts";
 import { ApiError, invalidRequest, notFound } from "./errors.ts";
 import { named } from "./fields.ts";
 
@@ -15,10 +14,11 @@ const LIMITS: TextLimits = { bytesMax: 256 * 1024, stallMsMax: 10_000, durationM
 
 const EventReceived = named("EventReceived", () => z.strictObject({ received: z.literal(true) }));
 
-export const stripe = new Hono<AppEnv>();
+/** What Stripe calls. */
+export const stripe = createApp();
 
 stripe.post(
-  "/webhook",
+  "/api/stripe/webhook",
   contract({
     id: "receiveStripeEvent",
     summary: "Receive an event of Stripe",

@@ -3,8 +3,9 @@ import {
   localhostAllowedOrigins,
   originValidationResponse,
 } from "@modelcontextprotocol/server";
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import { readConfig } from "../config.ts";
+import { createApp } from "../http/app.ts";
 import { authenticate } from "../http/authenticate.ts";
 import { readJsonText } from "../http/body.ts";
 import { cors } from "../http/cors.ts";
@@ -18,11 +19,11 @@ import { createServer } from "./server.ts";
  * The MCP server: Streamable HTTP without sessions, in the revision of 2026-07-28 and in those before it. A request has
  * an API key, like every other request of the API. Other methods than POST are a 405: there is no session to open or end.
  */
-export const mcp = new Hono<AppEnv>();
+export const mcp = createApp();
 
-mcp.use(cors);
+mcp.use("/mcp", cors);
 
-mcp.post("/", async (c) => {
+mcp.post("/mcp", async (c) => {
   const foreign = refuseOrigin(c);
   if (foreign) return foreign;
   // The account counts generations. All requests together are limited as reads are.

@@ -12,6 +12,9 @@ export const FORM_LIMITS: TextLimits = {
   durationMsMax: 60_000,
 };
 
+/** Fits the answer of a device, whose certificates some browsers send along. */
+export const PASSKEY_LIMITS: TextLimits = { ...FORM_LIMITS, bytesMax: 32 * 1024 };
+
 /** The errors of a form by field; `form` for an error of the form as a whole. */
 export type FormErrors = Readonly<Record<string, string>>;
 

@@ -17,6 +17,7 @@ const TABLES = [
   { name: "api_keys", key: "id", columns: "*" },
   { name: "signup_mailboxes", key: "mailbox", columns: "*" },
   { name: "purchases", key: "id", columns: "*" },
+  { name: "passkeys", key: "id", columns: "*" },
 ] as const;
 
 /** What one run may write. The next run goes on. */

@@ -5,6 +5,7 @@ import {
   accounts,
   accountTypes,
   apiKeys,
+  passkeys,
   sessions,
   users,
   verifications,
@@ -99,6 +100,7 @@ export async function deleteUser(d1: D1Database, id: string, now: number): Promi
       .where(eq(users.id, id)),
     db.delete(sessions).where(eq(sessions.userId, id)),
     db.delete(accounts).where(eq(accounts.userId, id)),
+    db.delete(passkeys).where(eq(passkeys.userId, id)),
     db.delete(verifications).where(eq(verifications.value, id)),
     db
       .update(apiKeys)

@@ -13,8 +13,8 @@ import type { Ask } from "../../src/dispatch/gate.ts";
 import type { ProviderGate } from "../../src/dispatch/provider-gate.ts";
 import { consume } from "../../src/generations/consume.ts";
 import { reconcile } from "../../src/generations/reconcile.ts";
-import { app } from "../../src/http/app.ts";
 import { PART_BYTES } from "../../src/images/upload.ts";
+import worker from "../../src/index.ts";
 import { ProviderError, type ProviderFailure } from "../../src/providers/provider.ts";
 import { sketch } from "../../src/providers/sketch/index.ts";
 import { SCENARIO } from "../../src/scenario.ts";
@@ -299,18 +299,18 @@ async function request(scenario: Scenario, key: string, variables: Env) {
   const body = references.length === 0 ? JSON.stringify(fields) : form;
   const sent = new Request(`${ORIGIN}/api/v1/images/generations`, { method: "POST", headers, body });
   if (scenario.isListed) return await requestListed(fields, key, variables);
-  const response = await app.fetch(sent, variables, createExecutionContext());
+  const response = await worker.fetch(sent, variables, createExecutionContext());
   const accepted = { status: response.status, body: await response.json() };
   const { id } = ResponseBody.parse(accepted.body);
   if (scenario.deletes && response.status === 200) {
     const path = `${ORIGIN}/api/v1/generations/${id}`;
     const init = { method: "DELETE", headers: { Authorization: `Bearer ${key}` } };
-    const deleted = await app.fetch(new Request(path, init), variables, createExecutionContext());
+    const deleted = await worker.fetch(new Request(path, init), variables, createExecutionContext());
     return deleted.status === 204 ? { status: 204, body: accepted.body } : accepted;
   }
   if (scenario.cancels === undefined || response.status !== 202) return accepted;
   const cancel = `${ORIGIN}/api/v1/generations/${id}/cancel`;
-  const canceled = await app.fetch(
+  const canceled = await worker.fetch(
     new Request(cancel, { method: "POST", headers: { Authorization: `Bearer ${key}` } }),
     variables,
     createExecutionContext(),
@@ -326,7 +326,7 @@ async function requestListed(fields: object, key: string, variables: Env) {
     const type = typeof body === "string" ? "application/json" : "image/png";
     const headers = { Authorization: `Bearer ${key}`, "Content-Type": type };
     const request = new Request(`${ORIGIN}/api/v1${path}`, { method, headers, ...(body && { body }) });
-    return app.fetch(request, development, createExecutionContext());
+    return worker.fetch(request, development, createExecutionContext());
   };
   const upload = await send("POST", "/references", A);
   const uploaded: unknown = await upload.json();
@@ -547,7 +547,7 @@ async function auditDeleted(scenario: Scenario, { userId, key, scene, response }
   expect((await reconcile(env, from, false, Date.now())).differences).toEqual([]);
   const headers = { Authorization: `Bearer ${key}` };
   const path = `${ORIGIN}/api/v1/generations/${id}`;
-  const read = await app.fetch(new Request(path, { headers }), env, createExecutionContext());
+  const read = await worker.fetch(new Request(path, { headers }), env, createExecutionContext());
   expect(read.status, "it does not exist").toBe(404);
   if (scene.struck === null) expect(response?.status).toBe(scenario.status);
 }
@@ -614,7 +614,7 @@ async function auditAnswer(
   }
   const { id, images, error } = ResponseBody.parse(response.body);
   const headers = { Authorization: `Bearer ${key}` };
-  const read = await app.fetch(
+  const read = await worker.fetch(
     new Request(`${ORIGIN}/api/v1/generations/${made?.id}`, { headers }),
     env,
     createExecutionContext(),

@@ -3,7 +3,7 @@ import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { apiKeys } from "../../src/db/schema.ts";
-import { app } from "../../src/http/app.ts";
+import worker from "../../src/index.ts";
 import { call, newKey, newUser, ORIGIN, operate, type Settings } from "../support/http.ts";
 import { refusal } from "../support/shapes.ts";
 
@@ -133,7 +133,7 @@ describe("the day of a key's last use", () => {
       const context = createExecutionContext();
       const headers = { Authorization: `Bearer ${key}` };
       const request = new Request(`${ORIGIN}/api/v1/credits`, { headers });
-      expect((await app.fetch(request, env, context)).status).toBe(200);
+      expect((await worker.fetch(request, env, context)).status).toBe(200);
       await waitOnExecutionContext(context);
       expect(await lastUse()).toBe(written);
     }

@@ -13,7 +13,7 @@ import { provide } from "../support/tiny-provider.ts";
 /** The drill of docs/operations.md: both databases are put back to an hour ago, while the accounts go on. */
 const ASKED = { model: "gpt-image-2", prompt: "a hill" };
 const TABLES: readonly [D1Database, readonly string[]][] = [
-  [env.DB, ["users", "sessions", "accounts", "api_keys", "signup_mailboxes", "purchases"]],
+  [env.DB, ["users", "sessions", "accounts", "api_keys", "signup_mailboxes", "purchases", "passkeys"]],
   [env.LOG, ["generations", "test_generations", "credit_entries"]],
 ];
 const Row = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
@@ -101,6 +101,12 @@ it("loses nothing and charges nothing twice when the databases go back to an hou
   const late = await newUser(30);
   const third = await generate(late, "third");
   const suspended = await newUser(30);
+  await env.DB.prepare(
+    `INSERT INTO passkeys (id, user_id, credential_id, public_key, counter, device_type, backed_up)
+       VALUES ('passkey', ?, 'credential', 'key', 0, 'singleDevice', 0)`,
+  )
+    .bind(late.id)
+    .run();
   await backUp(env, Date.now());
   await operate("PATCH", `/users/${suspended.id}`, { suspended: true });
 
@@ -111,6 +117,7 @@ it("loses nothing and charges nothing twice when the databases go back to an hou
   expect((await generate(old, "second")).id, "a repeat while D1 is old").toBe(second.id);
 
   await restoreUsers();
+  expect(await env.DB.prepare("SELECT user_id FROM passkeys").first("user_id")).toBe(late.id);
   expect((await call("GET", "/api/v1/credits", { key: stolen.key })).status, "revoked again").toBe(401);
   expect((await reconcile("GET")).length, "the log lacks what came after").toBeGreaterThan(0);
   await reconcile("POST");

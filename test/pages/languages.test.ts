@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { isValidElement } from "hono/jsx";
 import { describe, expect, it } from "vitest";
 import copy from "../../public/assets/copy.js?raw";
+import passkeys from "../../public/assets/passkeys.js?raw";
 import preview from "../../public/assets/playground/preview.js?raw";
 import references from "../../public/assets/playground/references.js?raw";
 import stage from "../../public/assets/playground/stage.js?raw";
@@ -45,7 +46,7 @@ function phrasesOf(texts: Texts): Set<string> {
   );
 }
 
-const scripts = [copy, playground, preview, progress, references, stage, times];
+const scripts = [copy, passkeys, playground, preview, progress, references, stage, times];
 
 describe("the texts", () => {
   it.each(LANGUAGES.map((texts) => [texts.name, texts] as const))("in %s are not empty", (_, texts) => {

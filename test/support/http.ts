@@ -2,7 +2,7 @@ import { createExecutionContext, env, runInDurableObject } from "cloudflare:test
 import { exports } from "cloudflare:workers";
 import { vi } from "vitest";
 import * as z from "zod";
-import { app } from "../../src/http/app.ts";
+import worker from "../../src/index.ts";
 import { expectDocumented } from "./contract.ts";
 
 export const ORIGIN = "https://hub.test";
@@ -40,7 +40,7 @@ export async function respond(method: string, path: string, options: CallOptions
   const init = { method, headers, ...(body === undefined ? {} : { body }) };
   const request = new Request(new URL(path, ORIGIN), init);
   if (settings === undefined) return exports.default.fetch(request);
-  return app.fetch(request, { ...env, ...settings }, createExecutionContext());
+  return worker.fetch(request, { ...env, ...settings }, createExecutionContext());
 }
 
 async function readAnswer(response: Response): Promise<Answer> {

@@ -1,5 +1,4 @@
-import { Hono } from "hono";
-import type { AppEnv } from "../env.ts";
+import { createApp } from "../app.ts";
 import { auditTrail } from "./audit.ts";
 import { credits } from "./credits.ts";
 import { generations } from "./generations.ts";
@@ -13,12 +12,14 @@ import { rewind } from "./rewind.ts";
 import { stats } from "./stats.ts";
 import { users } from "./users.ts";
 
-/** The operator's API. Its token is asked for at every path, so that nobody learns which ones exist. */
-export const admin = new Hono<AppEnv>();
+const BASE = "/api/admin";
 
-admin.use("*", operatorOnly);
+/** The operator's API. Its token is asked for at every path, so that nobody learns which ones exist. */
+export const admin = createApp();
+
+admin.use(`${BASE}/*`, operatorOnly);
 for (const resource of [
   ...[users, credits, purchases, keys, providers, generations, reconcile, rewind, margin],
   ...[stats, auditTrail],
 ])
-  admin.route("/", resource);
+  admin.route(BASE, resource);

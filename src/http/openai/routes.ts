@@ -1,4 +1,4 @@
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import { FAILURE_MESSAGES } from "../../account/render.ts";
 import type { GenerationRecord } from "../../account/views.ts";
 import type { Model } from "../../catalogue/model.ts";
@@ -20,12 +20,15 @@ import {
 } from "../../references/entries.ts";
 import type { StoredReference } from "../../references/store.ts";
 import type { TestScenario } from "../../scenario.ts";
+import { createApp } from "../app.ts";
 import { callerOf } from "../authenticate.ts";
 import { mediaType, parse, unsupportedMediaType } from "../body.ts";
 import { type Answer, contract, GENERATION_HEADERS, json } from "../contract.ts";
+import { cors } from "../cors.ts";
 import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import { MULTIPART_LIMITS } from "../multipart.ts";
+import { OPENAI_BASE } from "../paths.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import {
   declaredBytes,
@@ -61,12 +64,14 @@ import {
 } from "./schemas.ts";
 
 /** OpenAI's image API: the same work as the native one, in another dialect. */
-export const openai = new Hono<AppEnv>();
+export const openai = createApp();
+
+openai.use(`${OPENAI_BASE}/*`, cors);
 
 const modelExample = renderModel(models[0]);
 
 openai.get(
-  "/models",
+  `${OPENAI_BASE}/models`,
   contract({
     id: "openaiListModels",
     summary: "List models, in OpenAI's dialect",
@@ -79,7 +84,7 @@ openai.get(
 );
 
 openai.get(
-  "/models/:id",
+  `${OPENAI_BASE}/models/:id`,
   contract({
     id: "openaiGetModel",
     summary: "Retrieve a model, in OpenAI's dialect",
@@ -100,7 +105,7 @@ const imagesAnswer = (operation: Operation): Answer => ({
 });
 
 openai.post(
-  "/images/generations",
+  `${OPENAI_BASE}/images/generations`,
   contract({
     id: "openaiCreateImage",
     summary: "Generate images, in OpenAI's dialect",
@@ -124,7 +129,7 @@ openai.post(
 );
 
 openai.post(
-  "/images/edits",
+  `${OPENAI_BASE}/images/edits`,
   contract({
     id: "openaiEditImage",
     summary: "Edit images, in OpenAI's dialect",

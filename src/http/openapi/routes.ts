@@ -1,7 +1,13 @@
+import { admin } from "../admin/routes.ts";
 import { app } from "../app.ts";
 import { type Contract, contractOf, scopeOf } from "../contract.ts";
+import { openai } from "../openai/routes.ts";
+import { stripe } from "../stripe.ts";
 
-/** Every route of the API with a contract, in the order of the router: for the document, the pages and the tests. */
+/** Every route of the APIs with a contract, in the order of their routers: for the document, the pages and the tests. */
+
+/** What the routers of the APIs have: handlers with a contract, and middleware. */
+export const handled = [app, admin, openai, stripe].flatMap((api) => api.routes);
 
 export type Route = Contract & {
   /** In lower case. */
@@ -12,7 +18,7 @@ export type Route = Contract & {
   errors: readonly number[];
 };
 
-export const routes: readonly Route[] = app.routes.flatMap(({ method, path, handler }) => {
+export const routes: readonly Route[] = handled.flatMap(({ method, path, handler }) => {
   const contract = contractOf(handler);
   if (!contract) return [];
   return [

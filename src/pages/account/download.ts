@@ -1,4 +1,5 @@
 import { renderGeneration } from "../../account/render.ts";
+import { listPasskeys } from "../../auth/passkeys.ts";
 import { listPurchases } from "../../billing/purchases.ts";
 import { readConfig } from "../../config.ts";
 import { listDetails } from "../../generations/read.ts";
@@ -34,6 +35,13 @@ async function* objectsOf(env: Env, userId: string, now: number): AsyncGenerator
   if (user === null) return;
   const { id, email, name, accountType, createdAt } = user;
   yield { object: "user", id, email, name, account_type: accountType, created_at: createdAt.toISOString() };
+  for (const { id: passkeyId, name: passkeyName, createdAt: addedAt } of await listPasskeys(env.DB, userId))
+    yield {
+      object: "passkey",
+      id: passkeyId,
+      name: passkeyName,
+      created_at: new Date(addedAt).toISOString(),
+    };
   yield* keysOf(env, userId, now);
   for (const purchase of await listPurchases(env.DB, userId)) yield renderPurchase(purchase);
   yield* ledgerOf(env, userId);

@@ -7,11 +7,9 @@ import { authSettings, canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, readEmail } from "../forms.ts";
 import { Field } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
+import { doubtUser, RECENT_MINUTES } from "./guard.ts";
 
 /** The form that changes the email address: part of the settings page. */
-
-/** Without a password, a sign-in of the last minutes proves who asks. */
-const RECENT_MINUTES = 15;
 
 /**
  * Sends the link of a change, if the form has the user's password.
@@ -24,19 +22,14 @@ export async function changeEmail(
 ): Promise<FormErrors | null> {
   const { auth, emailChange } = c.get("texts");
   if (!canSendMail(c)) throw new PageError(503, emailChange.noMail);
-  const sessions = c.get("sessions");
   const user = c.get("signedIn");
   const now = Date.now();
   const email = readEmail(form.get("new_email") ?? "");
   if (email === null) return { new_email: auth.notAnEmail };
   if (email === user.email) return { new_email: emailChange.same };
-  if (await sessions.hasPassword(user.userId)) {
-    if (!(await sessions.isPassword(form.get("email_password") ?? ""))) {
-      return { email_password: emailChange.wrongPassword };
-    }
-  } else if (user.signedInAt < now - RECENT_MINUTES * 60_000) {
-    return { new_email: emailChange.notRecent(RECENT_MINUTES) };
-  }
+  const doubt = await doubtUser(c, form.get("email_password") ?? "", now);
+  if (doubt === "wrong_password") return { email_password: emailChange.wrongPassword };
+  if (doubt === "not_recent") return { new_email: emailChange.notRecent(RECENT_MINUTES) };
   const toAddress = await countEmailChange(c, user.userId, email);
   await requestEmailChange(authSettings(c), user, email, toAddress <= EMAIL_CHANGES_MAX, now);
   return null;

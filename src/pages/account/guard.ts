@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import { openRequestSessions, PageError, type PagesEnv, setCookies } from "../env.ts";
 
@@ -29,4 +30,24 @@ export const guard = createMiddleware<PagesEnv>(async (c, next) => {
 /** Whether the request comes from one of our scripts. */
 export function wantsJson(accept: string | undefined): boolean {
   return accept?.startsWith("application/json") ?? false;
+}
+
+/** Without a password, a sign-in of the last minutes proves who asks. */
+export const RECENT_MINUTES = 15;
+
+/**
+ * Asks who sits at the browser before the ways to sign in change: a session alone does not prove it.
+ * @returns what speaks against the user who is signed in, or null
+ */
+export async function doubtUser(
+  c: Context<PagesEnv>,
+  password: string,
+  now: number,
+): Promise<"wrong_password" | "not_recent" | null> {
+  const sessions = c.get("sessions");
+  const { userId, signedInAt } = c.get("signedIn");
+  if (await sessions.hasPassword(userId)) {
+    return (await sessions.isPassword(password)) ? null : "wrong_password";
+  }
+  return signedInAt < now - RECENT_MINUTES * 60_000 ? "not_recent" : null;
 }

@@ -76,7 +76,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** A guess from the user agent, good enough to tell one's own devices apart. */
-function deviceOf(
+export function deviceOf(
   userAgent: string | null,
   { device, unknownBrowser, unknownSystem }: Texts["settings"],
 ): string {

@@ -9,7 +9,7 @@ import { countAttempts } from "../../auth/throttle.ts";
 import { log } from "../../log.ts";
 import { deleteUser } from "../../users/users.ts";
 import { canSendMail, PageError, type PagesEnv } from "../env.ts";
-import { type FormErrors, passwordFault, readForm } from "../forms.ts";
+import { type FormErrors, PASSKEY_LIMITS, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
 import { Field, FormError, Section } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
@@ -18,7 +18,16 @@ import { dataOf } from "./download.ts";
 import { changeEmail, EmailForm } from "./email.tsx";
 import { Leaving } from "./leaving.tsx";
 import { Notices, readNotices, saveNotices } from "./notices.tsx";
-import { ActiveSessions, activeSessions } from "./sessions.tsx";
+import {
+  addPasskey,
+  beginPasskey,
+  NewPasskeyPage,
+  type PasskeyState,
+  Passkeys,
+  passkeyRemoval,
+  readPasskeys,
+} from "./passkeys.tsx";
+import { ActiveSessions, activeSessions, deviceOf } from "./sessions.tsx";
 import { readSecrets, WebhookSecret } from "./webhooks.tsx";
 
 export const settings = new Hono<PagesEnv>();
@@ -41,7 +50,7 @@ settings.get("/", async (c) => {
 });
 
 /** What the page says after a change, by `?done=`. */
-function doneText(done: string | undefined, { settings }: Texts): string | undefined {
+function doneText(done: string | undefined, { settings, passkeys }: Texts): string | undefined {
   switch (done) {
     case "password":
       return settings.passwordChanged;
@@ -49,6 +58,10 @@ function doneText(done: string | undefined, { settings }: Texts): string | undef
       return settings.linkSent;
     case "session":
       return settings.sessionEnded;
+    case "passkey":
+      return passkeys.isAdded;
+    case "passkey-removed":
+      return passkeys.isRemoved;
     default:
       return undefined;
   }
@@ -58,13 +71,18 @@ function doneText(done: string | undefined, { settings }: Texts): string | undef
 async function readSettings(c: Context<PagesEnv>) {
   const sessions = c.get("sessions");
   const signedIn = c.get("signedIn");
-  const [list, hasPassword, secrets, notices] = await Promise.all([
+  const texts = c.get("texts");
+  const [list, hasPassword, passkeys, secrets, notices] = await Promise.all([
     sessions.list(signedIn),
     sessions.hasPassword(signedIn.userId),
+    readPasskeys(c),
     readSecrets(c.env, signedIn.userId),
     canSendMail(c) ? readNotices(c.env, signedIn.userId) : null,
   ]);
-  return { texts: c.get("texts"), signedIn, list, hasPassword, secrets, notices, canSend: canSendMail(c) };
+  return {
+    ...{ texts, signedIn, list, hasPassword, passkeys, secrets, notices, canSend: canSendMail(c) },
+    passkeyName: deviceOf(c.req.header("User-Agent") ?? null, texts.settings),
+  };
 }
 
 settings.post("/password", async (c) => {
@@ -100,6 +118,32 @@ settings.post("/email", async (c) => {
 settings.get("/email", (c) => c.redirect("/account/settings", 303));
 
 settings.get("/password", (c) => c.redirect("/account/settings", 303));
+
+settings.post("/passkeys/new", async (c) => {
+  const form = await readForm(c);
+  await limitAttempts(c, `password:${c.get("signedIn").userId}`);
+  const begun = await beginPasskey(c, form);
+  switch (begun.kind) {
+    case "refused": {
+      const page = { ...(await readSettings(c)), passkeyName: form.get("passkey_name") ?? "" };
+      return c.html(<SettingsPage {...page} errors={begun.errors} />, 422);
+    }
+    case "begun": {
+      const page = { texts: c.get("texts"), signedIn: c.get("signedIn") };
+      return c.html(<NewPasskeyPage {...page} name={begun.name} options={begun.options} />);
+    }
+  }
+});
+
+settings.post("/passkeys", async (c) => {
+  const form = await readForm(c, PASSKEY_LIMITS);
+  const errors = await addPasskey(c, form);
+  if (errors === null) return c.redirect("/account/settings?done=passkey", 303);
+  const page = { ...(await readSettings(c)), passkeyName: form.get("passkey_name") ?? "" };
+  return c.html(<SettingsPage {...page} errors={errors} />, 422);
+});
+
+settings.route("/passkeys", passkeyRemoval);
 
 settings.post("/mails", async (c) => {
   const errors = await saveNotices(c.env, c.get("signedIn").userId, await readForm(c), c.get("texts"));
@@ -159,6 +203,9 @@ type SettingsProps = {
   signedIn: SignedIn;
   list: readonly SessionSummary[];
   hasPassword: boolean;
+  passkeys: PasskeyState;
+  /** The name in the form that adds one. */
+  passkeyName: string;
   secrets: WebhookSecrets | null;
   /** Null where the service sends no mail. */
   notices: NoticeSettings | null;
@@ -201,6 +248,12 @@ const SettingsPage: FC<SettingsProps> = ({ texts, ...props }) => (
           <NoPassword canReset={props.canSend} />
         )}
       </Section>
+      <Passkeys
+        state={props.passkeys}
+        hasPassword={props.hasPassword}
+        suggested={props.passkeyName}
+        errors={props.errors}
+      />
       {props.notices === null ? null : (
         <Notices notices={props.notices} email={props.signedIn.email} errors={props.errors} />
       )}

@@ -14,6 +14,8 @@ export const SIGN_INS_PER_NETWORK_MAX = 30;
 export const SIGN_INS_FAST_MAX = 10;
 const SLOWER_MS = 500;
 const SLOWER_MS_MAX = 10_000;
+/** In ten minutes, from one network: sign-ins with a passkey that were begun. Some are begun when the page opens. */
+export const PASSKEYS_ASKED_MAX = 60;
 /** In an hour. */
 export const SIGN_UPS_PER_NETWORK_MAX = 20;
 export const RESETS_PER_EMAIL_MAX = 3;
@@ -31,8 +33,13 @@ export async function countSignIn(c: Context<PagesEnv>, email: string): Promise<
   return fromAllNetworks?.count ?? 0;
 }
 
-/** Counts a sign-in with GitHub or Google. */
-export async function countSocialSignIn(c: Context<PagesEnv>): Promise<void> {
+/** Counts a sign-in with a passkey that is begun. */
+export async function countPasskeyAsked(c: Context<PagesEnv>): Promise<void> {
+  await count(c, 10 * MINUTE_MS, [["in_asked", network(c), PASSKEYS_ASKED_MAX]]);
+}
+
+/** Counts a sign-in with a passkey, GitHub or Google. No address is known yet. */
+export async function countOtherSignIn(c: Context<PagesEnv>): Promise<void> {
   await count(c, 10 * MINUTE_MS, [["in", network(c), SIGN_INS_PER_NETWORK_MAX]]);
 }
 

@@ -34,8 +34,10 @@ export function configuredProviders(c: Context<PagesEnv>): SocialProvider[] {
 /** What a form shows again after an error. */
 export type FormState = { email?: string | undefined; errors?: FormErrors | undefined };
 
-export const Card: FC<{ title: string; texts: Texts; children?: Child }> = ({ title, texts, children }) => (
-  <PublicPage title={`${title} · GPT Image Hub`} texts={texts} plain>
+type CardProps = { title: string; texts: Texts; scripts?: readonly string[]; children?: Child };
+
+export const Card: FC<CardProps> = ({ title, texts, scripts, children }) => (
+  <PublicPage title={`${title} · GPT Image Hub`} texts={texts} scripts={scripts} plain>
     <div class="wrap card-wrap">
       <div class="card">
         <h1>{title}</h1>
@@ -65,14 +67,18 @@ export const SocialSignIn: FC<{ providers: readonly SocialProvider[]; next: stri
   );
 };
 
-export const EmailField: FC<FormState> = ({ email, errors }) => (
+export const EmailField: FC<FormState & { autocomplete?: string }> = ({
+  email,
+  errors,
+  autocomplete = "username",
+}) => (
   <Field
     name="email"
     label={useTexts().auth.email}
     type="email"
     value={email}
     errors={errors}
-    autocomplete="username"
+    autocomplete={autocomplete}
     maxlength={EMAIL_LENGTH_MAX}
     required
   />

@@ -116,7 +116,7 @@ export const english: Documents = {
         name: "Logs and cookies",
         text: [
           "Our logs contain ids, codes and times: no prompts, images, keys or email addresses.",
-          "A cookie keeps you signed in. Your browser also remembers drafts and the language of code samples. There are no cookies for advertising or statistics.",
+          "A cookie keeps you signed in. Your browser also remembers drafts, the language of code samples, and that you use a passkey. There are no cookies for advertising or statistics.",
         ],
       },
       {

@@ -116,7 +116,7 @@ export const turkish: Documents = {
         name: "Günlükler ve çerezler",
         text: [
           "Günlüklerimizde kimlikler, kodlar ve zamanlar bulunur; istem, görsel, anahtar ve e-posta adresi bulunmaz.",
-          "Bir çerez oturumunuzu açık tutar. Tarayıcınız ayrıca taslakları ve kod örneklerinin dilini hatırlar. Reklam ya da istatistik çerezi yoktur.",
+          "Bir çerez oturumunuzu açık tutar. Tarayıcınız ayrıca taslakları, kod örneklerinin dilini ve geçiş anahtarı kullandığınızı hatırlar. Reklam ya da istatistik çerezi yoktur.",
         ],
       },
       {

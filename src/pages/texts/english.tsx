@@ -146,6 +146,8 @@ export const english = {
     enterPassword: "Enter your password.",
     wrong: "Wrong email or password.",
     unverified: "Confirm your email address first. We sent you a new link.",
+    passkeySignIn: "Sign in with a passkey",
+    passkeyRefused: "Sign-in with the passkey failed. Try again, or use your password.",
     forgot: "Forgot your password?",
     newHere: "New here?",
     signUp: "Create an account",
@@ -291,6 +293,10 @@ export const english = {
   scripts: {
     copied: "Copied",
     notCopied: "Not copied",
+    passkeyMissing: "This browser cannot use passkeys here.",
+    passkeyKnown: "Your account already has a passkey on this device.",
+    passkeyUnused: "No passkey was used. Try again.",
+    passkeyFailed: "Passkeys do not work at the moment. Try again later.",
     queued: "Queued",
     generating: "Generating",
     seconds: "{seconds} s",
@@ -633,6 +639,29 @@ export const english = {
     yourAccount: "Your account",
   },
 
+  passkeys: {
+    title: "Passkeys",
+    hint: "Sign in with your fingerprint, your face or the PIN of your device instead of your password.",
+    needsDomain: "Passkeys need a site with a domain name, and this one is open at an IP address.",
+    add: "Add a passkey",
+    name: "Name of the passkey",
+    nameHint: "To tell it apart, such as the device or app that keeps it.",
+    continue: "Continue",
+    asks: "Your browser asks where to keep the passkey, and for your fingerprint, your face or a PIN.",
+    ask: "Create passkey",
+    cancel: "Cancel",
+    needsScript: "Passkeys need JavaScript, which your browser does not run here.",
+    notRecent: (minutes: number) =>
+      `Sign out and sign in again, then add the passkey within ${minutes} minutes.`,
+    tooMany: (most: number) => `You have ${most} passkeys, which is the most. Remove one to add another.`,
+    refused: "The passkey could not be added. Start again, and confirm within five minutes.",
+    added: (when: Child) => <>added {when}</>,
+    remove: "Remove",
+    none: "There is no such passkey. It may have been removed already.",
+    isAdded: "Passkey added. You can sign in with it now.",
+    isRemoved: "Passkey removed. It no longer signs in here; you can delete it from your device too.",
+  },
+
   notices: {
     emails: "Emails",
     lowBalance: "Tell me when my balance falls below",
@@ -645,7 +674,7 @@ export const english = {
   leaving: {
     data: "Your data",
     dataHint:
-      "Your account, API keys without their secrets, purchases, ledger, and generations with prompts and links to the images, as one JSON object on each line.",
+      "Your account, passkeys without their keys, API keys without their secrets, purchases, ledger, and generations with prompts and links to the images, as one JSON object on each line.",
     download: "Download my data",
     delete: "Delete account",
     deleteHint:
@@ -680,6 +709,10 @@ export const english = {
     emailChange: (newEmail: string, settingsLink: string) => ({
       subject: "Your email address is about to change",
       text: `Someone, probably you, asked to change the email address of your GPT Image Hub account to ${newEmail}. The change takes effect when it is confirmed from there.\n\nIf this was not you, change or reset your password within the hour, which cancels it:\n\n${settingsLink}`,
+    }),
+    passkeyAdded: (link: string) => ({
+      subject: "A passkey was added to your account",
+      text: `Someone, probably you, added a passkey to your GPT Image Hub account. It signs in without the password, also after the password changes.\n\nIf this was not you, remove it, sign out everywhere and change your password:\n\n${link}`,
     }),
     emailTaken: () => ({
       subject: "You already have an account",

@@ -139,6 +139,8 @@ export const turkish: Texts = {
     enterPassword: "Parolanızı girin.",
     wrong: "E-posta veya parola yanlış.",
     unverified: "Önce e-posta adresinizi doğrulayın. Size yeni bir bağlantı gönderdik.",
+    passkeySignIn: "Geçiş anahtarıyla giriş yap",
+    passkeyRefused: "Geçiş anahtarıyla giriş yapılamadı. Yeniden deneyin veya parolanızı kullanın.",
     forgot: "Parolanızı mı unuttunuz?",
     newHere: "Hesabınız yok mu?",
     signUp: "Hesap açın",
@@ -284,6 +286,10 @@ export const turkish: Texts = {
   scripts: {
     copied: "Kopyalandı",
     notCopied: "Kopyalanamadı",
+    passkeyMissing: "Bu tarayıcı burada geçiş anahtarı kullanamıyor.",
+    passkeyKnown: "Hesabınızın bu cihazda bir geçiş anahtarı zaten var.",
+    passkeyUnused: "Geçiş anahtarı kullanılmadı. Yeniden deneyin.",
+    passkeyFailed: "Geçiş anahtarları şu anda çalışmıyor. Daha sonra yeniden deneyin.",
     queued: "Sırada",
     generating: "Oluşturuluyor",
     seconds: "{seconds} sn",
@@ -626,6 +632,29 @@ export const turkish: Texts = {
     yourAccount: "Hesabınız",
   },
 
+  passkeys: {
+    title: "Geçiş anahtarları",
+    hint: "Parolanız yerine parmak izinizle, yüzünüzle veya cihazınızın PIN'iyle giriş yapın.",
+    needsDomain: "Geçiş anahtarları alan adı olan bir site gerektirir; bu site bir IP adresiyle açılmış.",
+    add: "Geçiş anahtarı ekle",
+    name: "Geçiş anahtarının adı",
+    nameHint: "Ayırt etmek için; örneğin saklandığı cihazın veya uygulamanın adı.",
+    continue: "Devam et",
+    asks: "Tarayıcınız geçiş anahtarının nerede saklanacağını ve parmak izinizi, yüzünüzü veya PIN'inizi sorar.",
+    ask: "Geçiş anahtarı oluştur",
+    cancel: "Vazgeç",
+    needsScript: "Geçiş anahtarları JavaScript gerektirir; tarayıcınız bunu burada çalıştırmıyor.",
+    notRecent: (minutes) =>
+      `Çıkış yapıp yeniden giriş yapın, ardından ${minutes} dakika içinde geçiş anahtarını ekleyin.`,
+    tooMany: (most) => `En çok ${most} geçiş anahtarınız olabilir. Yenisini eklemek için birini kaldırın.`,
+    refused: "Geçiş anahtarı eklenemedi. Baştan başlayın ve beş dakika içinde onaylayın.",
+    added: (when) => <>eklenme {when}</>,
+    remove: "Kaldır",
+    none: "Böyle bir geçiş anahtarı yok. Kaldırılmış olabilir.",
+    isAdded: "Geçiş anahtarı eklendi. Artık onunla giriş yapabilirsiniz.",
+    isRemoved: "Geçiş anahtarı kaldırıldı. Burada artık giriş yapamaz; cihazınızdan da silebilirsiniz.",
+  },
+
   notices: {
     emails: "E-postalar",
     lowBalance: "Bakiyem şunun altına düşünce haber ver",
@@ -638,7 +667,7 @@ export const turkish: Texts = {
   leaving: {
     data: "Verileriniz",
     dataHint:
-      "Hesabınız, gizli kısımları olmadan API anahtarlarınız, satın almalarınız, hesap dökümünüz ve istemleri ile görsel bağlantılarıyla oluşturmalarınız; her satırda bir JSON nesnesi olarak.",
+      "Hesabınız, anahtarları olmadan geçiş anahtarlarınız, gizli kısımları olmadan API anahtarlarınız, satın almalarınız, hesap dökümünüz ve istemleri ile görsel bağlantılarıyla oluşturmalarınız; her satırda bir JSON nesnesi olarak.",
     download: "Verilerimi indir",
     delete: "Hesabı sil",
     deleteHint:
@@ -673,6 +702,10 @@ export const turkish: Texts = {
     emailChange: (newEmail, settingsLink) => ({
       subject: "E-posta adresiniz değiştirilmek üzere",
       text: `Birisi, muhtemelen siz, GPT Image Hub hesabınızın e-posta adresini ${newEmail} olarak değiştirmek istedi. Değişiklik o adresten onaylanınca geçerli olur.\n\nBunu siz istemediyseniz bir saat içinde parolanızı değiştirin veya sıfırlayın; bu, değişikliği iptal eder:\n\n${settingsLink}`,
+    }),
+    passkeyAdded: (link) => ({
+      subject: "Hesabınıza bir geçiş anahtarı eklendi",
+      text: `Birisi, muhtemelen siz, GPT Image Hub hesabınıza bir geçiş anahtarı ekledi. Bu anahtarla parola olmadan giriş yapılır; parola değişse de.\n\nBunu siz yapmadıysanız anahtarı kaldırın, tüm cihazlarda çıkış yapın ve parolanızı değiştirin:\n\n${link}`,
     }),
     emailTaken: () => ({
       subject: "Zaten bir hesabınız var",
