@@ -22,11 +22,11 @@ const alone = [
   "db/log",
   "faults/{crashes,overload}",
   "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,estimate,events,hostile,idempotency}",
-  "http/{ledger,outcome,reference-images,test-keys}",
+  "http/{generate-form,ledger,outcome,reference-images,test-keys}",
   "journeys/{first-picture,restore,rush}",
   "pages/operator",
   "users/backup",
-  "watch/{sample,sweep}",
+  "watch/{notify,sample,sweep}",
 ].map((name) => `test/${name}.test.ts`);
 /**
  * Libraries of many modules, which vitest bundles once: otherwise it loads each module into each Worker. Hono is not one of
