@@ -12,15 +12,37 @@ const stripe = "test/support/stripe-double/setup.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
-/** Tests that store nothing that others see, replace no module and send nothing to the queue. */
-const units = [
-  "*.test.ts",
-  "{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
-].map((files) => `test/${files}`);
+/**
+ * Tests with a Worker, storage and limits of their own: they replace a module, count or change what belongs to all users,
+ * or use up a limit. All others share a Worker, whose start takes longer than most files.
+ */
+const alone = [
+  "auth/cleanup",
+  "clients/typescript",
+  "db/log",
+  "faults/{crashes,overload}",
+  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,estimate,events,hostile,idempotency}",
+  "http/{generate-form,ledger,outcome,reference-images,test-keys}",
+  "journeys/{first-picture,restore,rush}",
+  "pages/operator",
+  "users/backup",
+  "watch/{notify,sample,sweep}",
+].map((name) => `test/${name}.test.ts`);
+/**
+ * Libraries of many modules, which vitest bundles once: otherwise it loads each module into each Worker. Hono is not one of
+ * them, because its JSX runtime would be loaded twice.
+ */
+const libraries = [
+  "@modelcontextprotocol/server",
+  ...["better-auth/adapters/drizzle", "better-auth/minimal"],
+  ...["drizzle-orm", "drizzle-orm/d1", "drizzle-orm/sqlite-core"],
+  "stripe",
+  "zod",
+];
 
 /**
- * Six projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects; the same
- * with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
+ * Six projects: tests in workerd, with real D1, R2, Queues and objects, which share a Worker; those with a Worker each;
+ * those with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
  * leaves out, as they take minutes: tests of the running service, as `npm start` starts it, and of its pages in a browser.
  */
 export default defineConfig(async () => {
@@ -43,6 +65,15 @@ export default defineConfig(async () => {
     // Enough for the largest tables on a loaded machine.
     testTimeout: 30_000,
     setupFiles: ["test/support/setup.ts"],
+    deps: {
+      optimizer: {
+        ssr: {
+          enabled: true,
+          include: libraries,
+          rolldownOptions: { external: [/^node:/, /^cloudflare:/] },
+        },
+      },
+    },
   };
   const withSketch = () =>
     cloudflareTest({
@@ -62,21 +93,16 @@ export default defineConfig(async () => {
           plugins: [withSketch()],
           test: {
             ...inWorkerd,
-            name: "units",
-            include: units,
-            // To start a Worker for each file takes longer than most of these files.
+            name: "workerd",
+            include: ["test/**/*.test.ts"],
+            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...alone],
             isolate: false,
           },
         },
         {
           root,
           plugins: [withSketch()],
-          test: {
-            ...inWorkerd,
-            name: "workerd",
-            include: ["test/**/*.test.ts"],
-            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units],
-          },
+          test: { ...inWorkerd, name: "alone", include: alone },
         },
         {
           root,
