@@ -323,9 +323,9 @@ describe("sign-in with a passkey", () => {
     const refused = await signIn(visit(MAIL), device);
     expect(refused.status).toBe(422);
     expect(await refused.text()).toContain("Confirm your email address first.");
-    // The mail about the added passkey may come late.
-    const confirmations = mails.filter(({ subject }) => subject === "Confirm your email address");
-    expect(confirmations).toMatchObject([{ to: [email] }]);
+    // Another test's late mail may be among them.
+    const confirmation = { to: [email], subject: "Confirm your email address" };
+    expect(mails).toContainEqual(expect.objectContaining(confirmation));
     await env.DB.prepare("UPDATE users SET email_verified = 1 WHERE id = ?").bind(id).run();
     expect((await signIn(visit(MAIL), device)).status).toBe(303);
   });
