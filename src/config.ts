@@ -18,23 +18,41 @@ const httpUrl = () => z.url({ protocol: /^https?$/ }).transform((url) => url.rep
 const RUN_SECONDS_MAX = 840;
 const SIGNUP_CREDITS_MAX = 1_000_000;
 
+/** Of the providers of images. */
+const providerFields = () => ({
+  IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
+  OPENAI_BASE_URL: httpUrl().default("https://api.openai.com/v1"),
+  OPENAI_API_KEY: z.string().optional(),
+  /** A second server with OpenAI's wire format, called when the first cannot serve. */
+  OPENAI_FALLBACK_BASE_URL: httpUrl().optional(),
+  OPENAI_FALLBACK_API_KEY: z.string().optional(),
+  GEMINI_BASE_URL: httpUrl().default("https://generativelanguage.googleapis.com/v1beta"),
+  GEMINI_API_KEY: z.string().optional(),
+  BFL_BASE_URL: httpUrl().default("https://api.bfl.ai"),
+  BFL_API_KEY: z.string().optional(),
+  FAL_BASE_URL: httpUrl().default("https://queue.fal.run"),
+  FAL_KEY: z.string().optional(),
+  /** The binding of Workers AI. It needs no secret. */
+  AI: z.custom<Ai>((value) => typeof value === "object" && value !== null && "run" in value).optional(),
+  /** The limits of each provider; 0 learns them from its responses. */
+  OPENAI_MAX_PER_MINUTE: limit(),
+  OPENAI_MAX_CONCURRENT: limit(),
+  OPENAI_FALLBACK_MAX_PER_MINUTE: limit(),
+  OPENAI_FALLBACK_MAX_CONCURRENT: limit(),
+  GEMINI_MAX_PER_MINUTE: limit(),
+  GEMINI_MAX_CONCURRENT: limit(),
+  BFL_MAX_PER_MINUTE: limit(),
+  BFL_MAX_CONCURRENT: limit(),
+  FAL_MAX_PER_MINUTE: limit(),
+  FAL_MAX_CONCURRENT: limit(),
+  WORKERS_AI_MAX_PER_MINUTE: limit(),
+  WORKERS_AI_MAX_CONCURRENT: limit(),
+});
+
 /** Built when the settings are first read, not when the Worker starts. */
 const configSchema = () =>
   z.object({
-    IMAGE_PROVIDER: z.enum(["sketch", "openai"]).default("openai"),
-    OPENAI_BASE_URL: httpUrl().default("https://api.openai.com/v1"),
-    OPENAI_API_KEY: z.string().optional(),
-    /** A second server with OpenAI's wire format, called when the first cannot serve. */
-    OPENAI_FALLBACK_BASE_URL: httpUrl().optional(),
-    OPENAI_FALLBACK_API_KEY: z.string().optional(),
-    GEMINI_BASE_URL: httpUrl().default("https://generativelanguage.googleapis.com/v1beta"),
-    GEMINI_API_KEY: z.string().optional(),
-    BFL_BASE_URL: httpUrl().default("https://api.bfl.ai"),
-    BFL_API_KEY: z.string().optional(),
-    FAL_BASE_URL: httpUrl().default("https://queue.fal.run"),
-    FAL_KEY: z.string().optional(),
-    /** The binding of Workers AI. It needs no secret. */
-    AI: z.custom<Ai>((value) => typeof value === "object" && value !== null && "run" in value).optional(),
+    ...providerFields(),
     /** Who operates this service. With SUPPORT_EMAIL, the pages have terms and a privacy notice. */
     OPERATOR_NAME: z.string().max(100).optional(),
     SUPPORT_EMAIL: z.email().optional(),
@@ -49,19 +67,6 @@ const configSchema = () =>
     QUEUE_REDELIVERY_SECONDS: seconds(600, 86_400),
     /** A sync request that could not begin within this time is refused. */
     SYNC_START_SECONDS: seconds(60, 3600),
-    /** The limits of each provider; 0 learns them from its responses. */
-    OPENAI_MAX_PER_MINUTE: limit(),
-    OPENAI_MAX_CONCURRENT: limit(),
-    OPENAI_FALLBACK_MAX_PER_MINUTE: limit(),
-    OPENAI_FALLBACK_MAX_CONCURRENT: limit(),
-    GEMINI_MAX_PER_MINUTE: limit(),
-    GEMINI_MAX_CONCURRENT: limit(),
-    BFL_MAX_PER_MINUTE: limit(),
-    BFL_MAX_CONCURRENT: limit(),
-    FAL_MAX_PER_MINUTE: limit(),
-    FAL_MAX_CONCURRENT: limit(),
-    WORKERS_AI_MAX_PER_MINUTE: limit(),
-    WORKERS_AI_MAX_CONCURRENT: limit(),
     /** Per user; 0 is off. */
     RATE_LIMIT_PER_MINUTE: limit(),
     MAX_CONCURRENT_GENERATIONS: limit(),

@@ -12,18 +12,22 @@ const stripe = "test/support/stripe-double/setup.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
+/** Tests that store nothing that others see, replace no module and send nothing to the queue. */
+const units = [
+  "*.test.ts",
+  "{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
+].map((files) => `test/${files}`);
 /**
  * Tests with a Worker, storage and limits of their own: they replace a module, count or change what belongs to all users,
- * or use up a limit. All others share a Worker, whose start takes longer than most files.
+ * or use up a limit.
  */
 const alone = [
   "auth/cleanup",
   "clients/typescript",
   "db/log",
   "faults/{crashes,overload}",
-  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,estimate,events,hostile,idempotency}",
-  "http/{generate-form,ledger,outcome,reference-images,test-keys}",
-  "journeys/{first-picture,restore,rush}",
+  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,ledger,test-keys}",
+  "journeys/{restore,rush}",
   "pages/operator",
   "users/backup",
   "watch/{notify,sample,sweep}",
@@ -41,8 +45,8 @@ const libraries = [
 ];
 
 /**
- * Six projects: tests in workerd, with real D1, R2, Queues and objects, which share a Worker; those with a Worker each;
- * those with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
+ * Seven projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects, which share
+ * another, because to start one takes longer than most files; those with a Worker each; those with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
  * leaves out, as they take minutes: tests of the running service, as `npm start` starts it, and of its pages in a browser.
  */
 export default defineConfig(async () => {
@@ -85,9 +89,14 @@ export default defineConfig(async () => {
     test: {
       // Caches transformed modules on disk: a Worker would transform them again.
       fsModuleCache: true,
-      // By default, vitest leaves one core free.
-      maxWorkers: availableParallelism(),
+      // Many tests wait. By default, vitest leaves one core free.
+      maxWorkers: availableParallelism() + 1,
       projects: [
+        {
+          root,
+          plugins: [withSketch()],
+          test: { ...inWorkerd, name: "units", include: units, isolate: false },
+        },
         {
           root,
           plugins: [withSketch()],
@@ -95,7 +104,7 @@ export default defineConfig(async () => {
             ...inWorkerd,
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...alone],
+            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units, ...alone],
             isolate: false,
           },
         },
