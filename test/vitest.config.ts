@@ -26,6 +26,7 @@ const alone = [
   "clients/typescript",
   "db/log",
   "faults/{crashes,overload}",
+  "generations/submit",
   "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,ledger,test-keys}",
   "journeys/{restore,rush}",
   "pages/operator",

@@ -126,7 +126,9 @@ describe.each([["version 1", schema1]])("an account of %s", (_, fixture) => {
     const account = await accountOf(fixture);
     vi.setSystemTime(NOW + LEASE_MS);
     await runInDurableObject<Account, void>(account, (instance) => instance.alarm());
-    const { results } = await env.LOG.prepare("SELECT id FROM generations WHERE id = ?").bind(id(8)).all();
+    const { results } = await env.LOG.prepare("SELECT id FROM generations WHERE id = ? AND user_id = ?")
+      .bind(id(8), account.name)
+      .all();
     expect(results).toEqual([{ id: id(8) }]);
   });
 });

@@ -228,7 +228,7 @@ describe("in Turkish", () => {
   it.each([
     ["/sign-in", { email: "x" }],
     ["/sign-in", { email: "ada@example.com" }],
-    ["/sign-in", { email: "ada@example.com", password: PASSWORD }],
+    ["/sign-in", { email: "unknown@example.com", password: PASSWORD }],
     ["/sign-up", { email: "x" }],
     ["/sign-up", { email: "ada@example.com", password: "short" }],
     ["/sign-up", { email: "ada@example.com", password: "x".repeat(129) }],
