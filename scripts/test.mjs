@@ -9,7 +9,10 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { install, main, projectNode, root, run, vitest } from "./lib.mjs";
 
-const PROJECTS = ["units", "workerd", "alone", "openai", "outside"].flatMap((name) => ["--project", name]);
+const PROJECTS = ["units", "objects", "workerd", "alone", "openai", "outside"].flatMap((name) => [
+  "--project",
+  name,
+]);
 
 /** More failed files than this are no accident: they are not run again. */
 const FILES_AGAIN_MAX = 3;

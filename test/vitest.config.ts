@@ -17,6 +17,8 @@ const units = [
   "*.test.ts",
   "{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
 ].map((files) => `test/${files}`);
+/** Tests of objects, jobs and runs. They move the clock, so work that others left to the queue would never end. */
+const objects = ["test/{account,auth,billing,db,faults,generations,jobs,users,watch}/**/*.test.ts"];
 /**
  * Tests with a Worker, storage and limits of their own: they replace a module, count or change what belongs to all users,
  * or use up a limit.
@@ -27,7 +29,7 @@ const alone = [
   "db/log",
   "faults/{crashes,overload}",
   "generations/submit",
-  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,ledger,test-keys}",
+  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,hostile,ledger,test-keys}",
   "journeys/{restore,rush}",
   "pages/operator",
   "users/backup",
@@ -46,9 +48,10 @@ const libraries = [
 ];
 
 /**
- * Seven projects: tests of units, which share a Worker; tests in workerd, with real D1, R2, Queues and objects, which share
- * another, because to start one takes longer than most files; those with a Worker each; those with the provider's double behind it; tests of scripts and documents in Node, outside workerd; and two that `npm test`
- * leaves out, as they take minutes: tests of the running service, as `npm start` starts it, and of its pages in a browser.
+ * Eight projects. In workerd, with real D1, R2, Queues and objects: tests of units, of objects, and all others. The files of
+ * each share a Worker, because to start one takes longer than most files. Then tests with a Worker each, and those with the
+ * provider's double behind it. In Node: tests of scripts and documents, and two that `npm test` leaves out, as they take
+ * minutes: of the running service, as `npm start` starts it, and of its pages in a browser.
  */
 export default defineConfig(async () => {
   const bindings = {
@@ -101,11 +104,16 @@ export default defineConfig(async () => {
         {
           root,
           plugins: [withSketch()],
+          test: { ...inWorkerd, name: "objects", include: objects, exclude: alone, isolate: false },
+        },
+        {
+          root,
+          plugins: [withSketch()],
           test: {
             ...inWorkerd,
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units, ...alone],
+            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units, ...objects, ...alone],
             isolate: false,
           },
         },
@@ -152,6 +160,9 @@ export default defineConfig(async () => {
           test: {
             name: "service",
             include: ["test/service/**/*.test.ts"],
+            // Each file starts the service, in limited time.
+            maxWorkers: availableParallelism(),
+            sequence: { groupOrder: 1 },
             testTimeout: 120_000,
             hookTimeout: 120_000,
           },
@@ -164,7 +175,7 @@ export default defineConfig(async () => {
             globalSetup: ["test/browser/setup.ts"],
             fileParallelism: false,
             // Runs last: page timings must not depend on other tests.
-            sequence: { groupOrder: 1 },
+            sequence: { groupOrder: 2 },
             testTimeout: 60_000,
             hookTimeout: 60_000,
           },

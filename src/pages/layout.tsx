@@ -123,10 +123,14 @@ type PublicProps = PageProps & {
 
 /** The frame of public pages. */
 export const PublicPage: FC<PublicProps> = ({ children, plain, isOneLanguage, ...document }) => {
-  // Of the scripts of public pages, only copy.js has texts.
-  const { copied, notCopied } = document.texts.scripts;
+  // Those of copy.js and passkeys.js: no other script of a public page has texts.
+  const { copied, notCopied, passkeyMissing, passkeyKnown, passkeyUnused, passkeyFailed } =
+    document.texts.scripts;
+  const scriptTexts = document.scripts?.includes("passkeys.js")
+    ? { passkeyMissing, passkeyKnown, passkeyUnused, passkeyFailed }
+    : { copied, notCopied };
   return (
-    <Document styles="public.css" scriptTexts={{ copied, notCopied }} {...document}>
+    <Document styles="public.css" scriptTexts={scriptTexts} {...document}>
       <PublicHeader plain={plain} isOneLanguage={isOneLanguage} />
       <main id="main" tabindex={-1}>
         {children}
