@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { install, main, projectNode, root, run, vitest } from "./lib.mjs";
 
-const PROJECTS = ["units", "objects", "workerd", "alone", "openai", "outside"].flatMap((name) => [
+const PROJECTS = ["http", "objects", "units", "workerd", "alone", "openai", "outside"].flatMap((name) => [
   "--project",
   name,
 ]);

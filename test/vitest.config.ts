@@ -12,13 +12,20 @@ const stripe = "test/support/stripe-double/setup.ts";
 const receiver = "test/support/webhook-receiver.ts";
 /** Tests with another provider than the sketch: objects and consumer read the Worker's own variables. */
 const withOpenAI = ["test/journeys/provider-faults.test.ts"];
-/** Tests that store nothing that others see, replace no module and send nothing to the queue. */
-const units = [
-  "*.test.ts",
-  "{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
-].map((files) => `test/${files}`);
-/** Tests of objects, jobs and runs. They move the clock, so work that others left to the queue would never end. */
-const objects = ["test/{account,auth,billing,db,faults,generations,jobs,users,watch}/**/*.test.ts"];
+/**
+ * Tests of which all files of a group share a Worker, because to start one takes longer than most files. vitest runs the
+ * files of such a group one after the other, so the largest comes first.
+ */
+const shared = {
+  http: ["test/http/**/*.test.ts"],
+  /** They move the clock, so work that others left to the queue would never end. */
+  objects: ["test/{account,auth,billing,db,faults,generations,jobs,users,watch}/**/*.test.ts"],
+  /** They store nothing that others see, replace no module and send nothing to the queue. */
+  units: [
+    "test/*.test.ts",
+    "test/{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
+  ],
+};
 /**
  * Tests with a Worker, storage and limits of their own: they replace a module, count or change what belongs to all users,
  * or use up a limit.
@@ -29,7 +36,8 @@ const alone = [
   "db/log",
   "faults/{crashes,overload}",
   "generations/submit",
-  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,hostile,ledger,test-keys}",
+  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,generation,hostile,ledger}",
+  "http/test-keys",
   "journeys/{restore,rush}",
   "pages/operator",
   "users/backup",
@@ -48,10 +56,10 @@ const libraries = [
 ];
 
 /**
- * Eight projects. In workerd, with real D1, R2, Queues and objects: tests of units, of objects, and all others. The files of
- * each share a Worker, because to start one takes longer than most files. Then tests with a Worker each, and those with the
- * provider's double behind it. In Node: tests of scripts and documents, and two that `npm test` leaves out, as they take
- * minutes: of the running service, as `npm start` starts it, and of its pages in a browser.
+ * The projects in workerd, with real D1, R2, Queues and objects: three groups, and `workerd` for all others, whose files
+ * share a Worker; tests with a Worker each; those with the provider's double behind it. In Node: tests of scripts and
+ * documents, and two that `npm test` leaves out, as they take minutes: of the running service, as `npm start` starts it,
+ * and of its pages in a browser.
  */
 export default defineConfig(async () => {
   const bindings = {
@@ -96,16 +104,11 @@ export default defineConfig(async () => {
       // Many tests wait. By default, vitest leaves one core free.
       maxWorkers: availableParallelism() + 1,
       projects: [
-        {
+        ...Object.entries(shared).map(([name, include]) => ({
           root,
           plugins: [withSketch()],
-          test: { ...inWorkerd, name: "units", include: units, isolate: false },
-        },
-        {
-          root,
-          plugins: [withSketch()],
-          test: { ...inWorkerd, name: "objects", include: objects, exclude: alone, isolate: false },
-        },
+          test: { ...inWorkerd, name, include, exclude: alone, isolate: false },
+        })),
         {
           root,
           plugins: [withSketch()],
@@ -113,7 +116,12 @@ export default defineConfig(async () => {
             ...inWorkerd,
             name: "workerd",
             include: ["test/**/*.test.ts"],
-            exclude: ["test/{outside,service,browser}/**", ...withOpenAI, ...units, ...objects, ...alone],
+            exclude: [
+              "test/{outside,service,browser}/**",
+              ...withOpenAI,
+              ...alone,
+              ...Object.values(shared).flat(),
+            ],
             isolate: false,
           },
         },
