@@ -102,12 +102,12 @@ ${renderPeer(peer)}
 ## Weight
 
 The minified bundle, as deployed. The pages and the sign-in library are part of it, and run when the first page is
-requested. The second row is the API alone (\`bench/api\`).
+requested. The second row is the native API alone (\`bench/api\`).
 
 | | KiB | compressed | processor time to start |
 |---|--:|--:|--:|
 ${weightLine("the whole Worker", weight.whole)}
-${weightLine("without pages and sign-in", weight.api)}
+${weightLine("the native API alone", weight.api)}
 
 Parts of the whole Worker, in KiB before compression:
 

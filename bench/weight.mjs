@@ -8,7 +8,7 @@ import { build } from "./worker.mjs";
 
 /** Starts of each bundle, in turn. */
 const STARTS = 5;
-/** The deployed Worker, and the API alone: the difference is the weight of pages and sign-in. */
+/** The deployed Worker, and the native API alone: the difference is what loads at its first request. */
 const ENTRIES = { whole: "src/index.ts", api: "bench/api/index.ts" };
 
 /**
