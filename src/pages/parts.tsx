@@ -47,6 +47,11 @@ export const Field: FC<{
   );
 };
 
+/** The field of the user's present password. */
+export const CurrentPassword: FC<{ name: string; label: string; errors?: FormErrors | undefined }> = (
+  props,
+) => <Field {...props} type="password" autocomplete="current-password" required />;
+
 export const FieldError: FC<{ name: string; errors?: FormErrors | undefined }> = ({ name, errors = {} }) =>
   errors[name] ? (
     <p class="error" id={`${name}-error`}>

@@ -5,7 +5,7 @@ import { EMAIL_LENGTH_MAX } from "../../auth/settings.ts";
 import { countEmailChange, EMAIL_CHANGES_MAX } from "../auth/attempts.ts";
 import { authSettings, canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, readEmail } from "../forms.ts";
-import { Field } from "../parts.tsx";
+import { CurrentPassword, Field } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
 import { doubtUser, RECENT_MINUTES } from "./guard.ts";
 
@@ -60,14 +60,7 @@ export const EmailForm: FC<{
           required
         />
         {hasPassword ? (
-          <Field
-            name="email_password"
-            label={emailChange.yourPassword}
-            type="password"
-            errors={errors}
-            autocomplete="current-password"
-            required
-          />
+          <CurrentPassword name="email_password" label={emailChange.yourPassword} errors={errors} />
         ) : null}
         <button class="button" type="submit">
           {auth.sendLink}

@@ -1,6 +1,6 @@
 import type { FC } from "hono/jsx";
 import type { FormErrors } from "../forms.ts";
-import { Field, Section } from "../parts.tsx";
+import { CurrentPassword, Field, Section } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
 
 /** What a user may take along, and how they leave: part of the settings page. */
@@ -24,14 +24,7 @@ export const Leaving: FC<{ email: string; hasPassword: boolean; errors?: FormErr
         <p>{leaving.deleteHint}</p>
         <form method="post" action="/account/settings/delete" class="panel" novalidate>
           {hasPassword ? (
-            <Field
-              name="delete_confirmation"
-              label={leaving.yourPassword}
-              type="password"
-              errors={errors}
-              autocomplete="current-password"
-              required
-            />
+            <CurrentPassword name="delete_confirmation" label={leaving.yourPassword} errors={errors} />
           ) : (
             <Field
               name="delete_confirmation"

@@ -18,7 +18,7 @@ import { isLoopback } from "../../origin.ts";
 import { authSettings, PageError, type PagesEnv, siteOrigin } from "../env.ts";
 import { type FormErrors, parseForm } from "../forms.ts";
 import { AccountPage } from "../layout.tsx";
-import { Field, Section, Time } from "../parts.tsx";
+import { CurrentPassword, Field, Section, Time } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
 import { useTexts } from "../texts/language.ts";
 import { doubtUser, RECENT_MINUTES } from "./guard.ts";
@@ -193,14 +193,7 @@ const NameForm: FC<Omit<PasskeysProps, "state">> = ({ hasPassword, suggested, er
           required
         />
         {hasPassword ? (
-          <Field
-            name="passkey_password"
-            label={emailChange.yourPassword}
-            type="password"
-            errors={errors}
-            autocomplete="current-password"
-            required
-          />
+          <CurrentPassword name="passkey_password" label={emailChange.yourPassword} errors={errors} />
         ) : null}
         <button class="button" type="submit">
           {passkeys.continue}

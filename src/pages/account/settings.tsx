@@ -11,7 +11,7 @@ import { deleteUser } from "../../users/users.ts";
 import { canSendMail, PageError, type PagesEnv } from "../env.ts";
 import { type FormErrors, PASSKEY_LIMITS, passwordFault, readForm } from "../forms.ts";
 import { AccountPage, MessagePage } from "../layout.tsx";
-import { Field, FormError, Section } from "../parts.tsx";
+import { CurrentPassword, Field, FormError, Section } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
 import { useTexts } from "../texts/language.ts";
 import { dataOf } from "./download.ts";
@@ -269,14 +269,7 @@ const PasswordForm: FC<{ email: string; errors?: FormErrors | undefined }> = ({ 
   return (
     <form method="post" action="/account/settings/password" class="panel" novalidate>
       <input type="hidden" name="username" value={email} autocomplete="username" />
-      <Field
-        name="current"
-        label={settings.currentPassword}
-        type="password"
-        errors={errors}
-        autocomplete="current-password"
-        required
-      />
+      <CurrentPassword name="current" label={settings.currentPassword} errors={errors} />
       <Field
         name="password"
         label={settings.newPassword}

@@ -3,7 +3,7 @@ import type { FC } from "hono/jsx";
 import { passkeyDomain } from "../../auth/passkeys.ts";
 import type { SocialProvider } from "../../auth/settings.ts";
 import { canSendMail, type PagesEnv, siteOrigin } from "../env.ts";
-import { Field, FormError } from "../parts.tsx";
+import { CurrentPassword, FormError } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
 import { useTexts } from "../texts/language.ts";
 import { Card, configuredProviders, EmailField, type FormState, SocialSignIn } from "./parts.tsx";
@@ -65,14 +65,7 @@ export const SignInPage: FC<
         errors={errors}
         autocomplete={withPasskeys ? "username webauthn" : "username"}
       />
-      <Field
-        name="password"
-        label={texts.auth.password}
-        type="password"
-        errors={errors}
-        autocomplete="current-password"
-        required
-      />
+      <CurrentPassword name="password" label={texts.auth.password} errors={errors} />
       <button class="button wide" type="submit">
         {texts.auth.signIn}
       </button>
