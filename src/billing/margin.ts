@@ -4,7 +4,7 @@ import { type LogEnv, shardOf } from "../db/log.ts";
 /** Rows of the log that one page of the report reads. */
 export const MARGIN_ROWS = 5_000;
 
-const Place = z.object({ userId: z.string(), generationId: z.string() });
+const Cursor = z.object({ userId: z.string(), generationId: z.string() });
 
 const SoldRow = z.object({
   model: z.string(),
@@ -21,7 +21,7 @@ export type Sold = z.output<typeof SoldRow>;
 export type MarginPage = {
   sold: Sold[];
   /** Where the next page begins. Null: the log ends here. */
-  next: z.output<typeof Place> | null;
+  next: z.output<typeof Cursor> | null;
 };
 
 /**
@@ -66,7 +66,7 @@ export async function readMargin(
   to: number,
 ): Promise<MarginPage> {
   const rows = "SELECT * FROM generations WHERE (user_id, id) > (?1, ?2) ORDER BY user_id, id";
-  const place = [after?.userId ?? "", after?.generationId ?? ""];
+  const cursor = [after?.userId ?? "", after?.generationId ?? ""];
   const { d1, next: nextUserId } = shardOf(env, after?.userId ?? "");
   const [sums, last] = await d1.batch([
     d1
@@ -78,15 +78,15 @@ export async function readMargin(
         WHERE created_at >= ?3 AND created_at < ?4 AND status = 'succeeded'
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
       )
-      .bind(...place, from, to),
+      .bind(...cursor, from, to),
     d1
       .prepare(
         `SELECT user_id AS userId, id AS generationId FROM (${rows} LIMIT 1 OFFSET ${MARGIN_ROWS - 1})`,
       )
-      .bind(...place),
+      .bind(...cursor),
   ]);
   const [next = nextUserId === null ? null : { userId: nextUserId, generationId: "" }] = z
-    .array(Place)
+    .array(Cursor)
     .parse(last?.results);
   return { sold: z.array(SoldRow).parse(sums?.results), next };
 }

@@ -77,12 +77,12 @@ export function brokenRule({ width, height }: Size, { edgeMax, pixelsMax } = LIM
  */
 export function nearestValidSize(asked: Size, limits = LIMITS): Size {
   let nearest: Size = { width: 1024, height: 1024 };
-  let least: Difference = { change: Number.POSITIVE_INFINITY, distortion: Number.POSITIVE_INFINITY };
+  let least: Deviation = { change: Number.POSITIVE_INFINITY, distortion: Number.POSITIVE_INFINITY };
   for (let width = EDGE_MULTIPLE; width <= limits.edgeMax; width += EDGE_MULTIPLE) {
     if (Math.abs(Math.log(width / asked.width)) > least.change) continue;
     for (let height = EDGE_MULTIPLE; height <= limits.edgeMax; height += EDGE_MULTIPLE) {
       if (brokenRule({ width, height }, limits) !== undefined) continue;
-      const difference = differenceOf({ width, height }, asked);
+      const difference = deviationOf({ width, height }, asked);
       if (compare(difference, least) >= 0) continue;
       least = difference;
       nearest = { width, height };
@@ -93,18 +93,18 @@ export function nearestValidSize(asked: Size, limits = LIMITS): Size {
 
 /** The listed size that is closest to the requested one, by the same measure; undefined for an empty list. */
 export function nearestListedSize(asked: Size, sizes: readonly Size[]): Size | undefined {
-  return sizes.toSorted((a, b) => compare(differenceOf(a, asked), differenceOf(b, asked)))[0];
+  return sizes.toSorted((a, b) => compare(deviationOf(a, asked), deviationOf(b, asked)))[0];
 }
 
-type Difference = { change: number; distortion: number };
+type Deviation = { change: number; distortion: number };
 
-function differenceOf({ width, height }: Size, asked: Size): Difference {
+function deviationOf({ width, height }: Size, asked: Size): Deviation {
   const across = Math.log(width / asked.width);
   const down = Math.log(height / asked.height);
   return { change: Math.max(Math.abs(across), Math.abs(down)), distortion: Math.abs(across - down) };
 }
 
-function compare(a: Difference, b: Difference): number {
+function compare(a: Deviation, b: Deviation): number {
   return a.change === b.change ? a.distortion - b.distortion : a.change - b.change;
 }
 

@@ -15,9 +15,9 @@ const DAY_MS = 86_400_000;
 export type Bounds = { pages: number; rowsAPage: number; deletionsAPage: number };
 const BOUNDS: Bounds = { pages: 10, rowsAPage: 5_000, deletionsAPage: 250 };
 
-const Place = z.object({ userId: z.string(), generationId: z.string() });
-type Place = z.output<typeof Place>;
-const START: Place = { userId: "", generationId: "" };
+const Cursor = z.object({ userId: z.string(), generationId: z.string() });
+type Cursor = z.output<typeof Cursor>;
+const START: Cursor = { userId: "", generationId: "" };
 
 /**
  * Deletes generations that are older than the settings allow, and then their rows in the log. The log has no index on
@@ -45,30 +45,30 @@ async function walk(
   rowsBefore: string | null,
   bounds: Bounds,
 ): Promise<void> {
-  const state: State<typeof Place> = { name: livemode ? "retention" : "retention_test", schema: Place };
-  let place = (await readState(env.DB, state)) ?? START;
+  const state: State<typeof Cursor> = { name: livemode ? "retention" : "retention_test", schema: Cursor };
+  let cursor = (await readState(env.DB, state)) ?? START;
   const removed = { generations: 0, rows: 0 };
   for (let page = 0; page < bounds.pages; page++) {
-    const { d1, next } = shardOf(env, place.userId);
-    const { due, last } = await readPage(d1, livemode, place, contentBefore, bounds);
+    const { d1, next } = shardOf(env, cursor.userId);
+    const { due, last } = await readPage(d1, livemode, cursor, contentBefore, bounds);
     await deleteAll(env, livemode, due);
     removed.generations += due.length;
-    if (rowsBefore !== null) removed.rows += await deleteRows(d1, livemode, place, last, rowsBefore);
-    place = last ?? { ...START, userId: next ?? "" };
-    await writeState(env.DB, state, place);
+    if (rowsBefore !== null) removed.rows += await deleteRows(d1, livemode, cursor, last, rowsBefore);
+    cursor = last ?? { ...START, userId: next ?? "" };
+    await writeState(env.DB, state, cursor);
     if (last === null && next === null) break;
   }
-  log("retention", { livemode, ...removed, is_at_end: place.userId === "" });
+  log("retention", { livemode, ...removed, is_at_end: cursor.userId === "" });
 }
 
 /** The next rows of a database: those whose content is due for deletion, and the last one; null at its end. */
 async function readPage(
   d1: D1Database,
   livemode: boolean,
-  { userId, generationId }: Place,
+  { userId, generationId }: Cursor,
   contentBefore: string,
   { rowsAPage, deletionsAPage }: Bounds,
-): Promise<{ due: Place[]; last: Place | null }> {
+): Promise<{ due: Cursor[]; last: Cursor | null }> {
   const table = livemode ? "generations" : "test_generations";
   const rows = `SELECT user_id AS userId, id AS generationId, deleted_at FROM ${table}
     WHERE (user_id, id) > (?1, ?2) ORDER BY user_id, id LIMIT ${rowsAPage}`;
@@ -83,14 +83,14 @@ async function readPage(
       .prepare(`SELECT userId, generationId FROM (${rows}) LIMIT 1 OFFSET ${rowsAPage - 1}`)
       .bind(userId, generationId),
   ]);
-  const due = z.array(Place).parse(found?.results);
-  const [last = null] = z.array(Place).parse(end?.results);
+  const due = z.array(Cursor).parse(found?.results);
+  const [last = null] = z.array(Cursor).parse(end?.results);
   // A full page of deletions ends where the last of them is.
   return { due, last: due.length === deletionsAPage ? (due.at(-1) ?? null) : last };
 }
 
 /** An account that does not respond keeps its generations until the next walk. */
-async function deleteAll(env: Env, livemode: boolean, due: readonly Place[]): Promise<void> {
+async function deleteAll(env: Env, livemode: boolean, due: readonly Cursor[]): Promise<void> {
   const byUser = Map.groupBy(due, ({ userId }) => userId);
   for (const [userId, places] of byUser) {
     const ids = places.map(({ generationId }) => generationId);
@@ -107,8 +107,8 @@ async function deleteAll(env: Env, livemode: boolean, due: readonly Place[]): Pr
 async function deleteRows(
   d1: D1Database,
   livemode: boolean,
-  from: Place,
-  last: Place | null,
+  from: Cursor,
+  last: Cursor | null,
   before: string,
 ): Promise<number> {
   const table = generationsOf(livemode);

@@ -113,24 +113,24 @@ async function decide(
   if (areOutside(submission.references)) {
     const repeated = await findRepeated(env, submission, { id, ...repetition });
     if (repeated) return understand(repeated, context);
-    const { command, retryAfterSeconds } = await placeInQueue(env, routes, userId, mode, config);
+    const { command, retryAfterSeconds } = await scheduleOf(env, routes, userId, mode, config);
     if (command.isTooBusy) return { kind: "busy", retryAfterSeconds };
   }
   const gathered = await gatherReferences({ ...submission, credits }, upload, env, config);
   if (gathered.kind !== "gathered") return gathered;
-  const place = await placeInQueue(env, routes, userId, mode, config);
+  const schedule = await scheduleOf(env, routes, userId, mode, config);
   const request = { ...asked, references: gathered.references };
   const price = isLive(request) ? credits : 0;
   const command = {
     ...{ id, mode, request, credits: price, uploadId: upload.id },
     ...{ keyId: key?.keyId ?? null, keyLimit: key?.creditLimit ?? null },
-    ...{ ...place.command, ...repetition },
+    ...{ ...schedule.command, ...repetition },
   };
   const outcome = await submitToAccount(env, userId, command);
-  if (outcome.kind === "busy") return { kind: "busy", retryAfterSeconds: place.retryAfterSeconds };
+  if (outcome.kind === "busy") return { kind: "busy", retryAfterSeconds: schedule.retryAfterSeconds };
   const decided = understand(outcome, context);
-  if (decided.kind === "accepted" && place.command.isParked && decided.generation.status === "queued")
-    await parkOrQueue(env, place.route, userId, decided.generation, request.n, config);
+  if (decided.kind === "accepted" && schedule.command.isParked && decided.generation.status === "queued")
+    await parkOrQueue(env, schedule.route, userId, decided.generation, request.n, config);
   return decided;
 }
 
@@ -204,7 +204,7 @@ const PARK_AFTER_MS = 1_000;
 const DOWN_RETRY_SECONDS = 15;
 const RETRY_SECONDS_MIN = 5;
 
-type Place = {
+type Schedule = {
   command: Pick<SubmitCommand, "isTooBusy" | "isParked" | "slotAt">;
   /** The route whose gate was asked last. */
   route: Route | null;
@@ -213,13 +213,13 @@ type Place = {
 };
 
 /** Decides from the gate's estimate whether a new generation is refused, parked or sent at once. */
-async function placeInQueue(
+async function scheduleOf(
   env: Env,
   routes: readonly Route[],
   userId: string,
   mode: Submission["mode"],
   config: Config,
-): Promise<Place> {
+): Promise<Schedule> {
   const { isBusy, isDown, until, route } = await gateStatus(env, routes, flowOf(userId, mode));
   if (!isBusy) return { command: {}, route, retryAfterSeconds: RETRY_SECONDS_MIN };
   const waitMs = until === null ? null : Math.max(0, until - Date.now());

@@ -64,7 +64,7 @@ function refuseMethod(c: Context<AppEnv>, allowed: readonly string[]): Response 
   if (c.res.headers.get("Content-Type")?.startsWith("text/html")) return c.res;
   const methods = allowed.toSorted().join(", ");
   const details = { headers: { Allow: methods } };
-  return rendererOf(c)(new ApiError("methodNotAllowed", `This address takes ${methods}.`, details), c);
+  return rendererOf(c)(new ApiError("methodNotAllowed", `This URL supports ${methods}.`, details), c);
 }
 
 /** The native API, with the addresses of its images. */

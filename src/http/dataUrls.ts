@@ -44,7 +44,7 @@ export async function readJsonWithDataUrls(
   if (request.body === null) return refusal(400, "invalid_request", "The body is empty.");
   const reader = request.body.getReader();
   try {
-    const text = await new Lifting(reader, limits, onFile, names).read();
+    const text = await new DataUrlExtractor(reader, limits, onFile, names).read();
     const json = parseJson(text);
     switch (json.kind) {
       case "json":
@@ -55,7 +55,7 @@ export async function readJsonWithDataUrls(
         return twice(json.name.slice(0, FIELD_NAME_SHOWN_MAX));
     }
   } catch (error) {
-    if (error instanceof Refused) return error.refusal;
+    if (error instanceof UploadRejected) return error.refusal;
     throw error;
   } finally {
     await reader.cancel().catch(() => null);
@@ -67,7 +67,7 @@ function twice(name: string): MultipartRefusal {
 }
 
 /** Travels inside this file only. */
-class Refused extends Error {
+class UploadRejected extends Error {
   readonly refusal: MultipartRefusal;
 
   constructor(...[status, code, message, param]: Parameters<typeof refusal>) {
@@ -85,12 +85,12 @@ function refusal(
   return { kind: "refused", status, code, message, param };
 }
 
-function invalid(message: string, param: string | null = null): Refused {
-  return new Refused(400, "invalid_request", message, param);
+function invalid(message: string, param: string | null = null): UploadRejected {
+  return new UploadRejected(400, "invalid_request", message, param);
 }
 
 /** Copies the text, strings that are data URLs aside. It need not know JSON's grammar beyond where strings end. */
-class Lifting {
+class DataUrlExtractor {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #limits: MultipartLimits;
   readonly #onFile: FileHandler;
@@ -238,7 +238,7 @@ class Lifting {
     }
   }
 
-  #notBase64(index: number): Refused {
+  #notBase64(index: number): UploadRejected {
     return invalid(`${this.#names.label(index)} is not valid base64.`, this.#names.param(index));
   }
 
@@ -267,7 +267,7 @@ class Lifting {
     if (this.#textBytes > JSON_BYTES_MAX) {
       const aside = this.#files === 0 ? "" : ", its images aside,";
       const message = `The body${aside} is larger than ${JSON_BYTES_MAX} bytes.`;
-      throw new Refused(413, "payloadTooLarge", message);
+      throw new UploadRejected(413, "payloadTooLarge", message);
     }
     this.#text += this.#decode(bytes);
   }
@@ -342,7 +342,7 @@ function unescaped(text: string): string {
   return plain.replaceAll(" ", "");
 }
 
-function tooSlow(): Refused {
+function tooSlow(): UploadRejected {
   return invalid("The body took too long to arrive.");
 }
 

@@ -84,7 +84,7 @@ export function forbidden(message: string, param: string | null = null): ApiErro
 }
 
 export function notFound(): ApiError {
-  return new ApiError("notFound", "There is nothing at this address.");
+  return new ApiError("notFound", "Nothing exists at this URL.");
 }
 
 /** Nothing was charged. `Retry-After` is short, so that clients that cap it still honour it. */

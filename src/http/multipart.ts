@@ -71,7 +71,7 @@ export async function readMultipart(
   try {
     const boundary = readBoundary(request.headers.get("content-type"));
     if (isEncoded(request)) {
-      throw new Refused({
+      throw new UploadRejected({
         status: 415,
         code: "unsupportedMediaType",
         param: ENCODED_PARAM,
@@ -80,17 +80,17 @@ export async function readMultipart(
     }
     refuseDeclaredLength(request, limits);
     if (request.body === null) throw invalid("The body is empty.");
-    const form = new FormReading(boundary, limits, onFile, files);
+    const form = new MultipartReader(boundary, limits, onFile, files);
     await form.read(request.body);
     return { kind: "form", fields: form.fields };
   } catch (error) {
-    if (error instanceof Refused) return error.refusal;
+    if (error instanceof UploadRejected) return error.refusal;
     throw error;
   }
 }
 
 /** Travels inside this file only. */
-class Refused extends Error {
+class UploadRejected extends Error {
   readonly refusal: MultipartRefusal;
 
   constructor(refusal: Omit<MultipartRefusal, "kind">) {
@@ -99,15 +99,15 @@ class Refused extends Error {
   }
 }
 
-function invalid(message: string, param: string | null = null): Refused {
-  return new Refused({ status: 400, code: "invalid_request", param, message });
+function invalid(message: string, param: string | null = null): UploadRejected {
+  return new UploadRejected({ status: 400, code: "invalid_request", param, message });
 }
 
-function tooLarge(message: string): Refused {
-  return new Refused({ status: 413, code: "payloadTooLarge", param: null, message });
+function tooLarge(message: string): UploadRejected {
+  return new UploadRejected({ status: 413, code: "payloadTooLarge", param: null, message });
 }
 
-function malformed(): Refused {
+function malformed(): UploadRejected {
   return invalid("The form is malformed or ends early.");
 }
 
@@ -118,7 +118,7 @@ function readBoundary(contentType: string | null): string {
   const type = parseContentType(contentType);
   if (type?.essence !== "multipart/form-data") {
     const message = "The body must be multipart/form-data.";
-    throw new Refused({ status: 415, code: "unsupportedMediaType", param: null, message });
+    throw new UploadRejected({ status: 415, code: "unsupportedMediaType", param: null, message });
   }
   const charset = type.params.get("charset");
   if (charset !== null && !/^utf-?8$/i.test(charset)) throw invalid("The form must be in UTF-8.");
@@ -151,7 +151,7 @@ function refuseDeclaredLength(request: Request, limits: MultipartLimits): void {
 const PIECE_BYTES = 64 * 1024;
 const FIELD_NAME_LENGTH_MAX = 100;
 
-class FormReading {
+class MultipartReader {
   readonly fields = new Map<string, string>();
   readonly #limits: MultipartLimits;
   readonly #onFile: FileHandler;

@@ -43,7 +43,7 @@ export function readTestScenario(c: Context<AppEnv>): TestScenario | null {
 }
 
 /** The headers, and the line in the log, of a request that has a generation. */
-export function tellAccepted(
+export function setGenerationHeaders(
   c: Context<AppEnv>,
   generation: GenerationRecord,
   replayed: boolean,
@@ -53,11 +53,11 @@ export function tellAccepted(
   // A stream that has begun takes no more headers.
   if (c.finalized) return;
   if (replayed) c.header("Idempotent-Replayed", "true");
-  if (quota) tellQuota(c, quota);
+  if (quota) setRateLimitHeaders(c, quota);
 }
 
 /** What is left of the limits that are on, as the IETF's draft-ietf-httpapi-ratelimit-headers has it. */
-function tellQuota(c: Context<AppEnv>, { rate, concurrency }: Quota): void {
+function setRateLimitHeaders(c: Context<AppEnv>, { rate, concurrency }: Quota): void {
   if (c.finalized) return;
   const policies: string[] = [];
   const left: string[] = [];
@@ -93,14 +93,14 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
       return new ApiError("conflict", message, { param: "Idempotency-Key" });
     }
     case "limited": {
-      tellQuota(c, refusal.quota);
+      setRateLimitHeaders(c, refusal.quota);
       const message = limitMessage(refusal);
       return new ApiError("rateLimited", message, {
         headers: { "Retry-After": String(Math.min(refusal.retryAfterSeconds, RETRY_AFTER_SECONDS_MAX)) },
       });
     }
     case "key_limited": {
-      tellQuota(c, refusal.quota);
+      setRateLimitHeaders(c, refusal.quota);
       const { required, available, resetsAt } = refusal;
       const resets_at = isoTimeOrNull(resetsAt);
       const until = resets_at === null ? "" : `, until ${resets_at}`;
@@ -108,7 +108,7 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
       return new ApiError("keyLimitExceeded", message, { extra: { required, available, resets_at } });
     }
     case "insufficient": {
-      tellQuota(c, refusal.quota);
+      setRateLimitHeaders(c, refusal.quota);
       const { required, available } = refusal;
       const message = `This takes ${required} credits and the account has ${available}.`;
       return new ApiError("insufficientCredits", message, { extra: { required, available } });

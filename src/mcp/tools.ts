@@ -22,7 +22,7 @@ import {
   readTestScenario,
   refuseOutcome,
   refusePricing,
-  tellAccepted,
+  setGenerationHeaders,
 } from "../http/submission.ts";
 import { CreditBalance, renderBalance } from "../http/v1/credits.ts";
 import { Estimate, renderEstimate } from "../http/v1/estimate.ts";
@@ -160,7 +160,7 @@ const generateImage = tool({
     };
     const outcome = await submit(submission, c.env, config);
     if (outcome.kind !== "ended" && outcome.kind !== "pending") throw refuseOutcome(c, outcome, id);
-    tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);
+    setGenerationHeaders(c, outcome.generation, outcome.replayed, outcome.quota);
     const record = async
       ? outcome.generation
       : await awaitEnd(c, outcome.generation, WAIT_SECONDS_MAX, progress);

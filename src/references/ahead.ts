@@ -41,10 +41,10 @@ export async function admitReference(
   }
 }
 
-/** A place for a new reference, before its content has come. */
-export type Place = { id: string; key: string };
+/** The id of a new reference, and the key of its object in R2. */
+export type NewUpload = { id: string; key: string };
 
-export function newPlace(userId: string): Place {
+export function newUpload(userId: string): NewUpload {
   const id = newId("ref");
   return { id, key: uploadedReferenceKey(userId, id) };
 }
@@ -57,7 +57,7 @@ export type KeepOutcome =
 /** Has the account note a stored reference. Unless it does, the object is removed again. */
 export async function keepReference(
   userId: string,
-  { id }: Place,
+  { id }: NewUpload,
   stored: StoredReference,
   livemode: boolean,
   env: Env,

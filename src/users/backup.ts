@@ -24,8 +24,8 @@ const TABLES = [
 export type Bounds = { parts: number; rowsAPart: number };
 const BOUNDS: Bounds = { parts: 50, rowsAPart: 2_000 };
 
-const Place = z.object({ table: z.coerce.number().int(), after: z.string() });
-type Place = z.output<typeof Place>;
+const Cursor = z.object({ table: z.coerce.number().int(), after: z.string() });
+type Cursor = z.output<typeof Cursor>;
 const Row = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
 
 /**
@@ -42,22 +42,22 @@ export async function backUp(
   const complete = `${day}/complete.json`;
   if ((await env.BACKUPS.head(complete)) !== null) return;
   const keys = await partsOf(env.BACKUPS, day);
-  let place = await placeOf(env.BACKUPS, keys.at(-1));
+  let cursor = await cursorOf(env.BACKUPS, keys.at(-1));
   for (let count = 0; count < parts; count++) {
-    const table = TABLES[place.table];
+    const table = TABLES[cursor.table];
     if (table === undefined) {
       await env.BACKUPS.put(complete, JSON.stringify({ parts: keys }));
       log("backup", { day, parts: keys.length });
       return;
     }
-    const rows = await readRows(env.DB, table, place.after, rowsAPart);
+    const rows = await readRows(env.DB, table, cursor.after, rowsAPart);
     const last = rows.at(-1)?.[table.key];
     const isOver = rows.length < rowsAPart || typeof last !== "string";
-    place = isOver ? { table: place.table + 1, after: "" } : { table: place.table, after: last };
+    cursor = isOver ? { table: cursor.table + 1, after: "" } : { table: cursor.table, after: last };
     const key = `${day}/part-${String(keys.length + 1).padStart(6, "0")}.jsonl.gz`;
     const lines = rows.map((row) => `${JSON.stringify({ table: table.name, row })}\n`);
     await env.BACKUPS.put(key, await compress(lines.join("")), {
-      customMetadata: { table: String(place.table), after: place.after },
+      customMetadata: { table: String(cursor.table), after: cursor.after },
     });
     keys.push(key);
   }
@@ -75,9 +75,9 @@ async function partsOf(bucket: R2Bucket, day: string): Promise<string[]> {
 }
 
 /** Where the part after this one begins. */
-async function placeOf(bucket: R2Bucket, key: string | undefined): Promise<Place> {
+async function cursorOf(bucket: R2Bucket, key: string | undefined): Promise<Cursor> {
   const part = key === undefined ? null : await bucket.head(key);
-  return part === null ? { table: 0, after: "" } : Place.parse(part.customMetadata);
+  return part === null ? { table: 0, after: "" } : Cursor.parse(part.customMetadata);
 }
 
 async function readRows(

@@ -50,7 +50,7 @@ describe("a slightly wrong base URL", () => {
     "gets no hint when no route is meant: %s",
     async (path) => {
       expect((await call("POST", path, { key: user.key })).body).toMatchObject({
-        error: { message: "There is nothing at this address." },
+        error: { message: "Nothing exists at this URL." },
       });
     },
   );

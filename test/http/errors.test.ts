@@ -165,7 +165,7 @@ describe("a method that a path does not support", () => {
   ])("%s %s", async (method, path, allow) => {
     const answer = await call(method, path);
     expect([answer.status, answer.headers.get("Allow")]).toEqual([405, allow]);
-    if (method !== "HEAD") expect(refusal(answer).message).toBe(`This address takes ${allow}.`);
+    if (method !== "HEAD") expect(refusal(answer).message).toBe(`This URL supports ${allow}.`);
   });
 
   it.each([

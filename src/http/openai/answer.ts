@@ -61,7 +61,7 @@ export async function sendStream(
   partials: PartialInbox,
 ): Promise<Response> {
   const begun = partials.next().then(() => null);
-  const soon = await within(STATUS_WITHIN_MS, Promise.race([work, begun]));
+  const soon = await settledWithin(STATUS_WITHIN_MS, Promise.race([work, begun]));
   const known = soon?.id ?? id;
   if (known !== null) c.header("X-Generation-Id", known);
   c.header("Content-Type", "text/event-stream; charset=utf-8");
@@ -102,7 +102,7 @@ class EventStream {
   async *events(): AsyncGenerator<Uint8Array, void> {
     try {
       for (;;) {
-        const next = await within(KEEP_ALIVE_MS, Promise.race([this.#partials.next(), this.#work]));
+        const next = await settledWithin(KEEP_ALIVE_MS, Promise.race([this.#partials.next(), this.#work]));
         if (next !== null && "bytes" in next) {
           yield* partialEvent(this.#operation, next, this.#fields);
           this.#partials.written();
@@ -125,7 +125,7 @@ class EventStream {
 }
 
 /** What the promise resolves to, or null when that takes longer. */
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | null> {
+async function settledWithin<T>(milliseconds: number, promise: Promise<T>): Promise<T | null> {
   return await withTimeout(milliseconds, promise).catch((error: unknown) => {
     if (error instanceof TimeoutError) return null;
     throw error;

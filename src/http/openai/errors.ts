@@ -23,7 +23,7 @@ export type OpenAIError = { message: string; type: string; param: string | null;
  * Each of our codes in OpenAI's words: those that its clients look at. `retry` is whether the same request may succeed
  * later; what may not says so, since the SDKs would otherwise decide by the status alone.
  */
-const DIALECT = {
+const OPENAI_ERRORS = {
   invalid_request: { type: "invalid_request_error", code: null, retry: false },
   contentPolicyViolation: { type: "image_generation_user_error", code: "moderation_blocked", retry: false },
   unreadableReference: { type: "image_generation_user_error", code: "invalid_image_file", retry: false },
@@ -53,13 +53,14 @@ export function renderOpenAIError(thrown: Error, c: Context<AppEnv>): Response {
   for (const [name, value] of Object.entries(error.details.headers ?? {})) c.header(name, value);
   const generationId = error.details.extra?.["generation_id"];
   if (typeof generationId === "string") c.header("X-Generation-Id", generationId);
-  if (!DIALECT[error.code].retry || error.details.permanent === true) c.header("X-Should-Retry", "false");
+  if (!OPENAI_ERRORS[error.code].retry || error.details.permanent === true)
+    c.header("X-Should-Retry", "false");
   const status: ContentfulStatusCode = STATUS[error.code];
   return c.json({ error: toOpenAIError(error) }, status);
 }
 
 export function toOpenAIError({ code, message, details }: ApiError): OpenAIError {
-  const { type, code: known } = DIALECT[code];
+  const { type, code: known } = OPENAI_ERRORS[code];
   const param = details.param ?? null;
   if (code === "notFound" && param === "model") return { message, type, param, code: "model_not_found" };
   return { message, type, param, code: known ?? (param === null ? null : "invalid_value") };

@@ -36,7 +36,7 @@ import {
   readTestScenario,
   refuse,
   refuseOutcome,
-  tellAccepted,
+  setGenerationHeaders,
 } from "../submission.ts";
 import { sendStream, sendWhole } from "./answer.ts";
 import { PartialInbox } from "./partials.ts";
@@ -286,7 +286,7 @@ function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): Generation
   switch (outcome.kind) {
     case "ended": {
       const { generation, replayed, quota } = outcome;
-      tellAccepted(c, generation, replayed, quota);
+      setGenerationHeaders(c, generation, replayed, quota);
       const extra = { generation_id: generation.id };
       if (generation.status === "canceled") throw new ApiError("conflict", CANCELED, { extra });
       if (generation.error === null) return generation;
@@ -294,7 +294,7 @@ function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): Generation
       throw new ApiError(error, FAILURE_MESSAGES[error], { extra, permanent });
     }
     case "pending": {
-      tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);
+      setGenerationHeaders(c, outcome.generation, outcome.replayed, outcome.quota);
       const extra = { generation_id: outcome.generation.id };
       throw new ApiError("internalError", STILL_RUNNING, { extra });
     }

@@ -111,10 +111,7 @@ const ERRORS: ReadonlyMap<number, { description: string; code: ErrorCode; messag
         message: "This API key lacks the scope generate.",
       },
     ],
-    [
-      404,
-      { description: "Nothing was found.", code: "notFound", message: "There is nothing at this address." },
-    ],
+    [404, { description: "Nothing was found.", code: "notFound", message: "Nothing exists at this URL." }],
     [
       409,
       {

@@ -32,7 +32,7 @@ import {
   readTestScenario,
   refuse,
   refuseOutcome,
-  tellAccepted,
+  setGenerationHeaders,
 } from "../submission.ts";
 import { BALANCE_EXAMPLE, balanceFields, renderBalance } from "./credits.ts";
 import { Generation, pollAfterSeconds, QUEUED_EXAMPLE, SUCCEEDED_EXAMPLE } from "./generations.ts";
@@ -235,7 +235,7 @@ function answer(
   switch (outcome.kind) {
     case "ended": {
       const { generation, balance, replayed, quota } = outcome;
-      tellAccepted(c, generation, replayed, quota);
+      setGenerationHeaders(c, generation, replayed, quota);
       tellApplied(c, preferences);
       // Who asked not to wait asks what became of it: a failure is the state of what they get, as when they poll.
       if (generation.error !== null && !isAsync) {
@@ -248,7 +248,7 @@ function answer(
       });
     }
     case "pending":
-      tellAccepted(c, outcome.generation, outcome.replayed, outcome.quota);
+      setGenerationHeaders(c, outcome.generation, outcome.replayed, outcome.quota);
       tellApplied(c, preferences);
       c.header("Location", pollUrl(outcome.generation));
       c.header("Retry-After", pollAfterSeconds(outcome.generation, Date.now()));

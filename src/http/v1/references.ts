@@ -11,7 +11,7 @@ import {
   admitReference,
   deleteReference,
   keepReference,
-  newPlace,
+  newUpload,
 } from "../../references/ahead.ts";
 import {
   discardReferences,
@@ -83,9 +83,9 @@ references.post(
     );
     if (admission.kind !== "admitted") throw refuseAhead(admission);
     try {
-      const place = newPlace(userId);
-      const stored = await receive(c, place.key);
-      const kept = await keepReference(userId, place, stored, livemode, c.env);
+      const upload = newUpload(userId);
+      const stored = await receive(c, upload.key);
+      const kept = await keepReference(userId, upload, stored, livemode, c.env);
       if (kept.kind !== "kept") throw refuseAhead(kept);
       return c.json(renderReference(kept.reference), 201);
     } finally {

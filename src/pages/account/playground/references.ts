@@ -7,7 +7,7 @@ import { ApiError } from "../../../http/errors.ts";
 import { MULTIPART_LIMITS } from "../../../http/multipart.ts";
 import { chunksOf } from "../../../http/stream.ts";
 import { isReferenceId, newId } from "../../../id.ts";
-import { type AheadRefusal, admitReference, keepReference, newPlace } from "../../../references/ahead.ts";
+import { type AheadRefusal, admitReference, keepReference, newUpload } from "../../../references/ahead.ts";
 import type { ReferenceEntry, ReferenceNames } from "../../../references/entries.ts";
 import { storeReference } from "../../../references/store.ts";
 import type { PagesEnv } from "../../env.ts";
@@ -50,12 +50,12 @@ references.post("/", async (c) => {
     return c.json({ error: refusalWords(admission, texts) }, 409);
   }
   try {
-    const place = newPlace(userId);
-    const stored = await storeReference(c.env.REFERENCES, place.key, chunksOf(content, MULTIPART_LIMITS));
+    const upload = newUpload(userId);
+    const stored = await storeReference(c.env.REFERENCES, upload.key, chunksOf(content, MULTIPART_LIMITS));
     if (stored.kind === "refused") {
       return c.json({ error: texts.playground.badFile(`The file ${stored.reason}.`) }, 422);
     }
-    const kept = await keepReference(userId, place, stored.reference, true, c.env);
+    const kept = await keepReference(userId, upload, stored.reference, true, c.env);
     if (kept.kind !== "kept") return c.json({ error: refusalWords(kept, texts) }, 409);
     return c.json({ id: kept.reference.id }, 201);
   } catch (error) {
