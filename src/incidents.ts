@@ -10,7 +10,7 @@ const SLOT_MS = 300_000;
  * Counts an incident. It never throws: a lost count is only logged.
  * @param now milliseconds since 1970
  */
-export async function noteIncident({ DB }: Pick<Env, "DB">, kind: IncidentKind, now: number): Promise<void> {
+export async function countIncident({ DB }: Pick<Env, "DB">, kind: IncidentKind, now: number): Promise<void> {
   const startsAt = Math.floor(now / SLOT_MS) * SLOT_MS;
   try {
     await DB.prepare(

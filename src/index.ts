@@ -22,7 +22,7 @@ const parts = {
 
 type Part = keyof typeof parts;
 
-/** Who answers at a path. The first prefix that fits decides; pages have all other paths. */
+/** The part that serves a path. The first matching prefix decides; pages serve all other paths. */
 const PREFIXES: readonly (readonly [RegExp, Part | "api"])[] = [
   [/^\/api\/admin(\/|$)/, "admin"],
   [/^\/api\/stripe(\/|$)/, "stripe"],
@@ -46,8 +46,8 @@ const UNKNOWN_AGAIN_SECONDS = 60;
 
 /**
  * Passes a batch to the consumer of its queue. The name of a queue differs by environment, but ends with its purpose,
- * and a number if several queues share it: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`. `dead` is the
- * queue of messages that another queue gave up on. A batch of an unknown queue is retried and never acknowledged,
+ * and a number if several queues share it: `gpt-image-hub-dev-generations`, `gpt-image-hub-generations-2`. `dead` is
+ * the queue of messages that another queue gave up on. A batch of an unknown queue is retried and never acknowledged,
  * because the next release may know it.
  */
 async function consumeBatch(batch: MessageBatch, env: Env): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Mail } from "./mailer.ts";
 
-/** What the mails say that jobs send without a request, in each language of the pages. */
+/** The texts of mails that are sent without a request, in each language of the pages. */
 
 type MailText = Omit<Mail, "to">;
 

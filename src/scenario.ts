@@ -1,5 +1,6 @@
 /**
- * What the header `X-Test-Scenario` asks of a generation by a test key: its outcome, and a delay before it. Plain data.
+ * The scenario of a test key's generation, from the header `X-Test-Scenario`: its outcome, and a delay before it. Plain
+ * data.
  */
 
 /** The name of the header. */
@@ -19,7 +20,7 @@ export type TestScenario = {
   delaySeconds: number;
 };
 
-/** What a test key gets without the header. */
+/** The scenario of a test key without the header. */
 export const AS_USUAL: TestScenario = { outcome: null, delaySeconds: 0 };
 
 /**

@@ -98,8 +98,8 @@ const GRANTS_LISTED_MAX = 200;
 const UNFINISHED_LISTED_MAX = 100;
 
 /**
- * What the alarm has to do outside: generations to queue, ended ones to clean up, references and deleted generations to
- * remove.
+ * The alarm's work outside the object: generations to queue, ended ones to clean up, references and deleted generations
+ * to remove.
  */
 type Due = {
   queue: string[];
@@ -211,7 +211,7 @@ export class Account extends DurableObject<Env> {
     const payer = { livemode, key: upload?.key ?? null };
     const refusal = refuseUpload(credits, uploads, this.#limitSettings(), stores, payer, now);
     if (refusal === null) return { kind: "admitted" };
-    if (call) this.#repeats.noteRefused(call.orderId, call.sdkCall, now);
+    if (call) this.#repeats.recordRefused(call.orderId, call.sdkCall, now);
     return refusal;
   }
 
@@ -249,7 +249,7 @@ export class Account extends DurableObject<Env> {
     });
   }
 
-  /** The references of that mode that a generation may take now, by these ids; null where there is none. */
+  /** The references with these ids that a generation of that mode may use now; null where there is none. */
   references(ids: readonly string[], livemode: boolean): (UploadedReference | null)[] {
     const now = Date.now();
     return ids.map((id) => this.#references.find(id, livemode, now));
@@ -324,7 +324,7 @@ export class Account extends DurableObject<Env> {
     if (repeated) return repeated;
     const outcome = this.#charge(command, now);
     this.#repeats.forgetRefused(refusedBefore);
-    if (outcome.kind !== "accepted" && sdkCall) this.#repeats.noteRefused(id, sdkCall, now);
+    if (outcome.kind !== "accepted" && sdkCall) this.#repeats.recordRefused(id, sdkCall, now);
     return outcome.kind === "accepted" ? this.#accepted(outcome.generation, now) : outcome;
   }
 
@@ -409,7 +409,7 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
-   * Extends a lease, and asks for the right to one more provider call (`calls` 1).
+   * Extends a lease, and allows one more provider call if asked (`calls` 1).
    * @param task a call to poll on if this worker dies
    */
   renew(id: string, fence: number, calls: 0 | 1, task?: SavedTask): LeaseOutcome {
@@ -472,8 +472,9 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
-   * Deletes an ended generation: its prompt, labels and webhook here at once, then its content in the log and its images.
-   * Waits a short while for both. Its charge stays, and so does its idempotency key, for which no other generation is made.
+   * Deletes an ended generation: its prompt, labels and webhook here at once, then its content in the log and its
+   * images. Waits a short while for both. Its charge stays, and so does its idempotency key, for which no other
+   * generation is made.
    * @param livemode its mode; null for either
    */
   async deleteGeneration(id: string, livemode: boolean | null): Promise<DeleteOutcome> {
@@ -545,7 +546,7 @@ export class Account extends DurableObject<Env> {
     return generation && detailOf(generation);
   }
 
-  /** What the account knows of a generation of the last day, deleted or not; null when it has none. */
+  /** The details of a generation of the last day, deleted or not; null when the account has none. */
   facts(id: string): GenerationFacts | null {
     const generation = this.#generations.get(id);
     if (generation === null) return null;
@@ -580,7 +581,7 @@ export class Account extends DurableObject<Env> {
     return this.#webhooks.rotate(livemode);
   }
 
-  /** What the user is mailed about. */
+  /** The user's settings for mails. */
   notices(): NoticeSettings {
     return this.#notices.settings();
   }
@@ -615,7 +616,7 @@ export class Account extends DurableObject<Env> {
     return outcome;
   }
 
-  /** What was spent, in at most `limit` rows. Equals the ledger at every moment, unfinished generations included. */
+  /** The usage, in at most `limit` rows. Equals the ledger at every moment, unfinished generations included. */
   usage(query: UsageQuery, limit: number): UsageRow[] {
     return this.#usage.report(query, limit);
   }
@@ -660,7 +661,7 @@ export class Account extends DurableObject<Env> {
   /**
    * The balance, at most 200 grants (those with something left first), and the entries before `beforeSeq`, newest
    * first.
-   * @param withSubjects whether to tell the generations of the entries, as far as they are kept here
+   * @param withSubjects whether to include the generations of the entries, as far as they are stored here
    */
   statement(
     beforeSeq: number,
@@ -751,8 +752,8 @@ export class Account extends DurableObject<Env> {
   }
 
   /**
-   * Makes the account go back to a moment of the last 30 days when it next restarts. All of it goes back: ledger,
-   * generations, idempotency keys, and what the log has.
+   * Restores the account to a moment of the last 30 days when it next restarts. Everything is restored: ledger,
+   * generations, idempotency keys, and the export cursor.
    * @param to ms since 1970, or the bookmark of an earlier rewind
    */
   async prepareRewind(to: number | string): Promise<RewindOutcome> {
@@ -766,14 +767,14 @@ export class Account extends DurableObject<Env> {
     }
   }
 
-  /** Ends the object. Its next call starts it again. @throws always: the call has no answer */
+  /** Aborts the object. Its next call starts it again. @throws always: the call returns no result */
   restart(): void {
     this.ctx.abort("restarted by an operator");
   }
 
   /**
-   * Sets the alarm again if it was lost, and counts what waits and what fails. For callers that look after accounts that
-   * nobody calls.
+   * Sets the alarm again if it was lost, and counts waiting and failing work. For the sweep of accounts that
+   * receive no calls.
    */
   checkUp(): CheckUp {
     return this.#commit((now) => {

@@ -19,7 +19,7 @@ export type SubmitRefusal =
   /** The limit of the API key: the account may have more credits. */
   | { kind: "key_limited"; available: number; resetsAt: number | null; quota: Quota }
   | { kind: "insufficient"; available: number; quota: Quota }
-  /** The command says that the provider is too busy. */
+  /** The caller found the provider too busy. */
   | { kind: "busy" };
 
 /**
@@ -78,7 +78,7 @@ export function refuseUpload(
   const left = allowance(key, usage, now);
   if (left !== null && left.available < credits)
     return { kind: "key_limited", ...left, quota: verdict.quota };
-  // The credits that the uploads under way will need are not available. Charges meanwhile may have taken them, too.
+  // Credits that current uploads will need are not available. Charges in the meantime may have used them, too.
   const available = Math.max(0, ledger.balance() - credits * opened.length);
   return available >= credits ? null : { kind: "insufficient", available, quota: verdict.quota };
 }

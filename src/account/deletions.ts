@@ -74,7 +74,7 @@ export class Deletions {
         const ids = some.map(({ id }) => id);
         const isRemoved = await this.#access.remove(ids, livemode, milliseconds);
         this.#access.commit((now) => {
-          for (const deletion of some) this.#note(deletion, isRemoved, now);
+          for (const deletion of some) this.#record(deletion, isRemoved, now);
         });
         return isRemoved;
       }),
@@ -82,7 +82,7 @@ export class Deletions {
     return outcomes.every((isRemoved) => isRemoved);
   }
 
-  #note({ id, lastAt, tries }: Deletion, isRemoved: boolean, now: number): void {
+  #record({ id, lastAt, tries }: Deletion, isRemoved: boolean, now: number): void {
     if (isRemoved && now >= lastAt) {
       this.#access.sql.exec("DELETE FROM deletions WHERE generation_id = ?", id);
       return;

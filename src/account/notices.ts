@@ -11,11 +11,12 @@ import { NEVER } from "./store/ledger.ts";
 const DAY_MS = 86_400_000;
 /** How long before their expiry credits are announced. */
 const EXPIRING_MS = 7 * DAY_MS;
-/** A mail that fails is tried again after this time, which doubles, and so often in all. */
+/** A failed mail is retried after this time, which doubles. */
 const RETRY_MS = 600_000;
+/** The most attempts for one mail. */
 const TRIES_MAX = 5;
 
-/** What a user is mailed about. */
+/** A user's settings for mails. */
 export type NoticeSettings = {
   /** A mail is sent when the balance falls below; null: none. */
   lowBalance: number | null;
@@ -34,7 +35,7 @@ type Row = {
   retry_at: number;
 };
 
-/** The row of a user who changed nothing. */
+/** The settings of a user who never changed them. */
 const DEFAULTS: Row = { low_balance: null, expiring: 1, low: 0, expiring_until: 0, tries: 0, retry_at: 0 };
 
 /** Credits that expire soon: how many, when the first and when the last. */

@@ -45,7 +45,7 @@ export type AdmitOutcome =
   /** The idempotency key was used for a request whose references were much smaller. */
   | { kind: "conflict" };
 
-/** Why a reference may not be uploaded ahead. `references_full`: the user has as many, or as many bytes, as may be. */
+/** Why a reference may not be uploaded ahead. `references_full`: the user has reached the number or size limit. */
 export type ReferenceRefusal =
   | { kind: "insufficient"; available: number }
   | { kind: "uploads_limited"; retryAfterSeconds: number }
@@ -67,12 +67,12 @@ export type RepeatOutcome =
   | { kind: "deleted" };
 
 /**
- * `pending`: it is deleted, but the log or the storage did not respond, so the alarm removes the rest. `unfinished`: it has
- * not ended. `unknown`: the account does not have it, or has deleted it before.
+ * `pending`: it is deleted, but the log or the storage did not respond, so the alarm removes the rest. `unfinished`: it
+ * has not ended. `unknown`: the account does not have it, or has deleted it before.
  */
 export type DeleteOutcome = "deleted" | "pending" | "unfinished" | "unknown";
 
-/** What the account knows of a generation beyond its record, for an operator. Times in milliseconds since 1970. */
+/** Details of a generation beyond its record, for an operator. Times in milliseconds since 1970. */
 export type GenerationFacts = {
   mode: "sync" | "async";
   keyId: string | null;
@@ -90,8 +90,8 @@ export type GenerationFacts = {
 };
 
 /**
- * `armed`: the account goes back when it restarts; `undo` is the bookmark that undoes it. `unsupported`: the runtime has no
- * point-in-time recovery.
+ * `armed`: the account goes back when it restarts; `undo` is the bookmark that undoes it. `unsupported`: the runtime
+ * has no point-in-time recovery.
  */
 export type RewindOutcome = { kind: "armed"; undo: string } | { kind: "unsupported" };
 

@@ -11,7 +11,7 @@ export const UPLOADED_BYTES_MAX = 4 * 1024 ** 3;
 const REMOVE_AGAIN_MS = 60_000;
 
 /**
- * The references that one user uploaded ahead. A generation may take one until it expires or is deleted; its object is
+ * The references that one user uploaded ahead. A generation may use one until it expires or is deleted; its object is
  * removed once no unfinished generation uses it. Reads and writes inside the object's transaction.
  */
 export class UploadedReferences {
@@ -21,7 +21,7 @@ export class UploadedReferences {
     this.#store = store;
   }
 
-  /** Whether there is no room for so many bytes more. Each mode has its own room. */
+  /** Whether this many more bytes would exceed a limit. Each mode has its own limits. */
   isFull(bytes: number, livemode: boolean): boolean {
     const held = this.#store.totals(livemode);
     return held.count >= UPLOADED_REFERENCES_MAX || held.bytes + bytes > UPLOADED_BYTES_MAX;
@@ -35,13 +35,13 @@ export class UploadedReferences {
     return "kept";
   }
 
-  /** The reference, if a generation of that mode may take it now. */
+  /** The reference, if a generation of that mode may use it now. */
   find(id: string, livemode: boolean, now: number): UploadedReference | null {
     const reference = this.#store.get(id);
     return reference && reference.livemode === livemode && reference.expiresAt > now ? reference : null;
   }
 
-  /** The first reference of a request that may not be taken any more, or null. */
+  /** The first reference of a request that may no longer be used, or null. */
   missing({ references }: GenerationRequest, now: number): string | null {
     const ids = references.map(({ id }) => id).filter((id) => id !== undefined);
     return ids.find((id) => (this.#store.get(id)?.expiresAt ?? 0) <= now) ?? null;
@@ -54,7 +54,7 @@ export class UploadedReferences {
     return true;
   }
 
-  /** Those whose objects can be removed now. Until {@link removed} they come again. */
+  /** The references whose objects can be removed now. They are returned again until {@link removed} is called. */
   takeDue(now: number): UploadedReference[] {
     const next = this.#store.nextRemoval();
     if (next === null || next > now) return [];

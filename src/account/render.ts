@@ -12,7 +12,7 @@ export const FAILURE_MESSAGES = {
   unreadableReference: "The provider could not read a reference image. The credits were returned.",
 } as const;
 
-/** A generation as the API shows it, with where to look again while it has not ended. */
+/** A generation as the API shows it, with the URL to poll while it has not ended. */
 export function renderGeneration(record: GenerationRecord, config: Config) {
   const ended = isEnded(record);
   return {
@@ -56,7 +56,7 @@ export function pollUrl(record: GenerationRecord): string {
   return `${record.origin}/api/v1/generations/${record.id}`;
 }
 
-/** Where an image of the generation is read: it needs no key. */
+/** The URL of an image of the generation. It can be read without a key. */
 export function imageUrl(record: GenerationRecord, key: string, config: Config): string {
   return `${config.IMAGES_BASE_URL ?? `${record.origin}/images`}/${key}`;
 }

@@ -69,8 +69,8 @@ export class Repeats {
   }
 
   /** Records that the call of an SDK was refused. */
-  noteRefused(orderId: string, sdkCall: SdkCall, now: number): void {
-    this.#refused.note(orderId, sdkCall, retryableSince(now), REFUSED_CALLS_MAX);
+  recordRefused(orderId: string, sdkCall: SdkCall, now: number): void {
+    this.#refused.record(orderId, sdkCall, retryableSince(now), REFUSED_CALLS_MAX);
   }
 
   forgetRefused(orderId: string | null): void {

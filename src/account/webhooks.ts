@@ -43,8 +43,8 @@ type Access = {
 
 /**
  * The webhooks of an account's generations. A webhook is written in the transaction that ends its generation, and due a
- * moment later, so the alarm sends it if the first attempt is lost. Attempts run beside everything else that the account
- * does: nothing waits for a receiver.
+ * moment later, so the alarm sends it if the first attempt is lost. Attempts run beside everything else that the
+ * account does: nothing waits for a receiver.
  */
 export class Webhooks {
   readonly #access: Access;
@@ -57,7 +57,9 @@ export class Webhooks {
     this.#store = new WebhookStore(access.sql);
   }
 
-  /** Inside the transaction that ends a generation: writes its webhook, if it has one, and sends it after the commit. */
+  /**
+   * Inside the transaction that ends a generation: writes its webhook, if it has one, and sends it after the commit.
+   */
   add(generation: Generation, now: number): void {
     const { id, status, request } = generation;
     if (request.webhookUrl === undefined) return;
@@ -85,7 +87,9 @@ export class Webhooks {
     this.#store.delete(generationId);
   }
 
-  /** Sends what is due, as far as attempts are free, and deletes what ended a day ago. It never throws. */
+  /**
+   * Sends due webhooks, within the limit of parallel attempts, and deletes those that ended a day ago. It never throws.
+   */
   handleDue(): void {
     try {
       const next = this.nextDue(Date.now());
@@ -105,7 +109,7 @@ export class Webhooks {
   nextDue(now: number): number | null {
     const toSend = this.#store.nextDue(false);
     const toDelete = this.#store.nextDue(true);
-    // While no attempt is free, the end of one sends the next. The alarm only covers a crash.
+    // At the limit of parallel attempts, the end of one sends the next. The alarm only covers a crash.
     const isFull = this.#sending.size >= ATTEMPTS_AT_ONCE;
     const times = [
       ...(toSend === null ? [] : [isFull ? Math.max(toSend, now + INTERRUPTED_AFTER_MS) : toSend]),
@@ -167,7 +171,10 @@ export class Webhooks {
     });
   }
 
-  /** Inside a transaction: makes an attempt after the commit, or leaves the webhook due when none is free. */
+  /**
+   * Inside a transaction: makes an attempt after the commit, or leaves the webhook due at the limit of parallel
+   * attempts.
+   */
   #send(webhook: Webhook, now: number): void {
     const isSending = this.#sending.has(webhook.generationId);
     const isFree = this.#sending.size < ATTEMPTS_AT_ONCE;
@@ -189,7 +196,7 @@ export class Webhooks {
       const sentAt = Date.now();
       const headers = await signedHeaders(secrets, webhookIdOf(generationId), sentAt, webhook.body);
       const answer = await deliver(webhook.url, headers, webhook.body);
-      const point = this.#access.commit((now) => this.#note(webhook, answer, sentAt, now));
+      const point = this.#access.commit((now) => this.#record(webhook, answer, sentAt, now));
       if (point !== null) this.#access.measure(point);
     } catch (error) {
       // The alarm sends it again.
@@ -198,12 +205,14 @@ export class Webhooks {
     } finally {
       this.#sending.delete(generationId);
     }
-    // Sends what has become due while no attempt was free.
+    // Sends the webhooks that became due while the limit was reached.
     this.handleDue();
   }
 
-  /** Inside a transaction: writes down an attempt. @returns the data point of the webhook, if this was its last attempt */
-  #note(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): Point | null {
+  /**
+   * Inside a transaction: writes down an attempt. @returns the data point of the webhook, if this was its last attempt
+   */
+  #record(webhook: Webhook, answer: WebhookAnswer, sentAt: number, now: number): Point | null {
     if (this.#store.get(webhook.generationId) === null) return null;
     const attempt = webhook.attempts + 1;
     const { status, error } = answer;

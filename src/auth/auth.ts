@@ -63,7 +63,7 @@ export function createAuth({ env, config, origin, mails, language, waitUntil }: 
       revokeSessionsOnPasswordReset: true,
       resetPasswordTokenExpiresIn: LINK_SECONDS,
       sendResetPassword: ({ user, token }) => send(user.email, mails.reset(link(RESET_PATH, token))),
-      onPasswordReset: ({ user }) => noteReset(env.DB, user.id),
+      onPasswordReset: ({ user }) => afterPasswordReset(env.DB, user.id),
       onExistingUserSignUp: ({ user }) => send(user.email, mails.known(`${origin}/sign-in`)),
     },
     emailVerification: {
@@ -111,7 +111,7 @@ export function createAuth({ env, config, origin, mails, language, waitUntil }: 
 }
 
 /** A password was reset by a link, which proves that the user reads the mailbox. */
-async function noteReset(d1: D1Database, userId: string): Promise<void> {
+async function afterPasswordReset(d1: D1Database, userId: string): Promise<void> {
   await drizzle(d1).update(users).set({ emailVerified: true }).where(eq(users.id, userId));
   await cancelEmailChange(d1, userId);
 }

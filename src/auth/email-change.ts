@@ -21,8 +21,8 @@ const pendingOf = (userId: string) =>
   and(eq(verifications.value, userId), like(verifications.identifier, `${KIND}%`));
 
 /**
- * Sends a link to the new address, valid for an hour, and a notice to the current one. It replaces an earlier link. Of an
- * address that another user has, the result and its duration are the same; its owner gets a mail without a link.
+ * Sends a link to the new address, valid for an hour, and a notice to the current one. It replaces an earlier link. For
+ * an address that another user has, the result and the duration are the same; its owner gets a mail without a link.
  * @param isMailed whether the new address gets a mail: false after too many
  */
 export async function requestEmailChange(
@@ -61,8 +61,8 @@ export async function cancelEmailChange(d1: D1Database, userId: string): Promise
 }
 
 /**
- * Makes the change of a link. Sessions stay. The user's other links, such as one that resets the password and was sent to the
- * old address, stop working.
+ * Makes the change of a link. Sessions stay. The user's other links, such as one that resets the password and was sent
+ * to the old address, stop working.
  * @returns the new address; null when the link is used, replaced or expired, or the address is taken meanwhile
  */
 export async function confirmEmailChange(d1: D1Database, token: string, now: number): Promise<string | null> {

@@ -94,7 +94,7 @@ export async function hasAllPasskeys(d1: D1Database, userId: string): Promise<bo
 }
 
 /** Tells the user by mail, where there is a mailer: a passkey outlives the password with which it was added. */
-export function tellOfPasskey({ config, origin, mails, waitUntil }: AuthSettings, email: string): void {
+export function mailPasskeyAdded({ config, origin, mails, waitUntil }: AuthSettings, email: string): void {
   const mailer = chooseMailer(config, origin);
   if (mailer === null) return;
   const mail = mails.passkeyAdded(`${origin}/account/settings#passkeys`);

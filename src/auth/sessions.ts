@@ -46,8 +46,8 @@ export type PasskeyOutcome = { kind: "added" } | { kind: "too_many" } | { kind: 
 export type SignUpOutcome = { kind: "signed_in" } | { kind: "mailed" } | { kind: "taken" };
 
 /**
- * Sign-in and sessions for one request. `cookies` collects the cookies that the response must set. Failures other than the
- * documented ones throw.
+ * Sign-in and sessions for one request. `cookies` collects the cookies that the response must set. Failures other than
+ * the documented ones throw.
  */
 export class Sessions {
   readonly #auth: Auth;
@@ -99,7 +99,9 @@ export class Sessions {
     }
   }
 
-  /** What a browser needs to make a passkey for the user who is signed in, as JSON. Valid once, for five minutes. */
+  /**
+   * The options with which a browser creates a passkey for the signed-in user, as JSON. Valid once, for five minutes.
+   */
   async beginPasskey(): Promise<string> {
     const options = this.#take(
       await this.#auth.api.generatePasskeyRegistrationOptions({
@@ -110,7 +112,7 @@ export class Sessions {
     return JSON.stringify(options);
   }
 
-  /** Keeps the passkey that a browser made with the options of {@link beginPasskey}. */
+  /** Stores the passkey that a browser created with the options of {@link beginPasskey}. */
   async addPasskey(response: PasskeyMade, name: string): Promise<PasskeyOutcome> {
     try {
       await this.#auth.api.verifyPasskeyRegistration({ body: { response, name }, headers: this.#headers });
@@ -122,7 +124,7 @@ export class Sessions {
     }
   }
 
-  /** What a browser needs to sign in with any passkey of this site, as JSON. Valid once, for five minutes. */
+  /** The options with which a browser signs in with any passkey of this site, as JSON. Valid once, for five minutes. */
   async beginPasskeySignIn(): Promise<string> {
     const options = this.#take(
       await this.#auth.api.generatePasskeyAuthenticationOptions({

@@ -3,9 +3,9 @@ import { openPurchase, setSession } from "./purchases.ts";
 import type { StripeSettings } from "./settings.ts";
 
 /**
- * Begins a purchase. Its row stands before anybody can pay. If a later step fails, nobody learns the payment page, so
+ * Begins a purchase. Its row is written before anyone can pay. If a later step fails, the payment page is not shown, so
  * the row stays open and nothing is paid.
- * @param creditsPage where the buyer comes back to; the purchase's id is added as `purchase`
+ * @param creditsPage the page to which the buyer returns; the purchase's id is added as `purchase`
  * @param now milliseconds since 1970
  * @returns the payment page
  * @throws when D1 or Stripe fails

@@ -1,12 +1,13 @@
 import * as z from "zod";
 
 /**
- * What an event of Stripe tells of a purchase. A purchase collects facts, and its state follows from them: a fact that
- * comes twice, late or in another order leads to the same state. Shapes and types: https://docs.stripe.com/api/events/types.
+ * The facts that Stripe's events state about a purchase. A purchase collects them, and its state follows: a fact that
+ * arrives twice, late or out of order leads to the same state. Shapes and types:
+ * https://docs.stripe.com/api/events/types.
  */
 export type Fact =
   | { kind: "pending" | "paid" | "failed"; session: Session }
-  /** `amount`: what was paid back or disputed in all, in the smallest unit of the currency. */
+  /** `amount`: the total that was refunded or disputed, in the smallest unit of the currency. */
   | { kind: "refunded" | "disputed"; paymentIntent: string; amount: number; currency: string };
 
 type Session = {
@@ -59,11 +60,11 @@ const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal(DISPUTE_TYPES), data: z.object({ object: Dispute }) }),
 ]);
 
-/** The types of events that tell something of a purchase. */
+/** The types of events that state a fact of a purchase. */
 const TYPES: ReadonlySet<string> = new Set([...SESSION_TYPES, ...CHARGE_TYPES, ...DISPUTE_TYPES]);
 
 /**
- * The fact that an event tells; null when it tells none of a purchase.
+ * The fact that an event states; null when it states none of a purchase.
  * @throws {z.ZodError} when an event of a type that does has another shape
  */
 export function factOf(event: { type: string }): Fact | null {
@@ -99,7 +100,7 @@ function sessionOf(session: z.infer<typeof CheckoutSession>): Session {
   };
 }
 
-/** A payment without an intent is of no purchase: Checkout makes one for each. */
+/** A payment without an intent belongs to no purchase: Checkout creates one for each. */
 function backOf(
   kind: "refunded" | "disputed",
   { payment_intent, currency }: { payment_intent: string | null; currency: string },
@@ -115,12 +116,12 @@ export function statusOf(facts: Facts): PurchaseStatus {
   return facts.pendingAt === null ? "open" : "pending";
 }
 
-/** What went back to the buyer, in the smallest unit of the currency: never more than was paid. */
+/** The amount that was returned to the buyer, in the smallest unit of the currency: never more than was paid. */
 export function moneyBack({ amount, refunded, disputed }: Facts): number {
   return Math.min(amount, refunded + disputed);
 }
 
-/** The credits to take back: the share of the price that went back, rounded down. */
+/** The credits to take back: the refunded share of the price, rounded down. */
 export function creditsBack(facts: Facts): number {
   return Math.floor((facts.credits * moneyBack(facts)) / facts.amount);
 }

@@ -9,7 +9,7 @@ export type Purchase = typeof purchases.$inferSelect;
 
 const LISTED_MAX = 100;
 
-/** Writes a purchase, before its buyer is sent to pay. */
+/** Writes a purchase, before the buyer is redirected to the payment page. */
 export async function openPurchase(
   d1: D1Database,
   userId: string,
@@ -73,7 +73,7 @@ export async function listPurchases(d1: D1Database, userId: string): Promise<Pur
  * Adds a fact to a purchase. The same fact again changes nothing. The first payment of a user makes the account `PRO`.
  * @returns the purchase with all its facts
  */
-export async function noteFact(
+export async function recordFact(
   d1: D1Database,
   purchase: Purchase,
   fact: Fact,
@@ -128,8 +128,8 @@ function only(rows: readonly Purchase[]): Purchase {
   return row;
 }
 
-/** Notes what the account took back. An older answer that comes late changes nothing. */
-export async function noteReversal(
+/** Records how many credits the account took back. An older result that arrives late changes nothing. */
+export async function recordReversal(
   d1: D1Database,
   id: string,
   { taken, shortfall }: { taken: number; shortfall: number },

@@ -1,16 +1,16 @@
-import { noteIncident } from "../incidents.ts";
+import { countIncident } from "../incidents.ts";
 import { log } from "../log.ts";
 import { measure, type Point } from "../metrics.ts";
 import { creditsBack, type Fact } from "./events.ts";
-import { findByPayment, findBySession, noteFact, noteReversal, type Purchase } from "./purchases.ts";
+import { findByPayment, findBySession, type Purchase, recordFact, recordReversal } from "./purchases.ts";
 import type { StripeGateway } from "./stripe.ts";
 
 const DAY_MS = 86_400_000;
 
 /**
- * Applies what an event tells: notes the fact, then brings the account in line with all facts of the purchase. Each
+ * Applies an event: stores its fact, then updates the account to match all facts of the purchase. Each
  * step may be repeated. A crash between them is repaired by the next event, which Stripe sends again until it is
- * answered.
+ * acknowledged.
  * @param now milliseconds since 1970
  * @throws when D1, the account or Stripe fails
  */
@@ -20,16 +20,16 @@ export async function applyFact(env: Env, stripe: StripeGateway, fact: Fact, now
   const ids = { purchase_id: purchase.id, user_id: purchase.userId, fact: fact.kind };
   if (!isOfPack(fact, purchase)) {
     log("purchase_mismatch", ids);
-    return await noteIncident(env, "purchase_mismatch", now);
+    return await countIncident(env, "purchase_mismatch", now);
   }
-  const noted = await noteFact(env.DB, purchase, wholeOf(fact, purchase), now);
+  const noted = await recordFact(env.DB, purchase, wholeOf(fact, purchase), now);
   log("purchase_noted", ids);
   const point = pointOf(fact.kind, purchase, noted);
   if (point !== null) measure(env, point);
   await settle(env, noted);
 }
 
-/** The purchase that a fact is of. An early refund is found by its session, which Stripe knows. */
+/** The purchase of a fact. An early refund is found by its session, which Stripe knows. */
 async function findOf(env: Env, stripe: StripeGateway, fact: Fact): Promise<Purchase | null> {
   switch (fact.kind) {
     case "pending":
@@ -46,7 +46,7 @@ async function findOf(env: Env, stripe: StripeGateway, fact: Fact): Promise<Purc
   }
 }
 
-/** Whether the money is that of the purchase's pack. What the event claims to have been sold does not count. */
+/** Whether the amount and currency are those of the purchase's pack. The event's own line items are ignored. */
 function isOfPack(fact: Fact, { amount, currency }: Purchase): boolean {
   switch (fact.kind) {
     case "paid":
@@ -60,12 +60,12 @@ function isOfPack(fact: Fact, { amount, currency }: Purchase): boolean {
   }
 }
 
-/** A dispute in another currency is one of the whole amount: a bank converts it at its own rate. */
+/** A dispute in another currency counts for the whole amount: the bank converts it at its own rate. */
 function wholeOf(fact: Fact, { amount, currency }: Purchase): Fact {
   return fact.kind === "disputed" && fact.currency !== currency ? { ...fact, amount, currency } : fact;
 }
 
-/** The data point of a fact, if it is new. Stripe tells each fact several times. */
+/** The data point of a fact, if it is new. Stripe reports each fact several times. */
 function pointOf(fact: Fact["kind"], before: Purchase, after: Purchase): Point | null {
   const amount = amountOf(fact, before, after);
   if (amount === 0) return null;
@@ -73,7 +73,7 @@ function pointOf(fact: Fact["kind"], before: Purchase, after: Purchase): Point |
   return { kind: "purchase", labels: { fact, pack: packId, currency }, values: { amount, credits } };
 }
 
-/** The money that a fact is news about, in the smallest unit of the currency. 0: it was known, or decides nothing. */
+/** The newly reported amount of a fact, in the smallest unit of the currency. 0: it was known, or changes nothing. */
 function amountOf(fact: Fact["kind"], before: Purchase, after: Purchase): number {
   switch (fact) {
     case "pending":
@@ -89,7 +89,7 @@ function amountOf(fact: Fact["kind"], before: Purchase, after: Purchase): number
   }
 }
 
-/** Brings the account in line with the purchase: grants what was paid, and takes back what was paid back. */
+/** Updates the account to match the purchase: grants paid credits, and takes back refunded ones. */
 async function settle(env: Env, purchase: Purchase): Promise<void> {
   const { id, userId, sessionId, paidAt, expiresAfterDays, credits, packName } = purchase;
   if (paidAt === null || sessionId === null) return;
@@ -107,6 +107,6 @@ async function settle(env: Env, purchase: Purchase): Promise<void> {
     throw new Error(`The reversal of purchase ${id} is ${reversed.kind}.`);
   }
   const { taken, shortfall } = reversed;
-  await noteReversal(env.DB, id, { taken, shortfall });
+  await recordReversal(env.DB, id, { taken, shortfall });
   if (shortfall > 0) log("purchase_shortfall", { purchase_id: id, user_id: userId, taken, shortfall });
 }

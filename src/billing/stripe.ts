@@ -33,7 +33,7 @@ export class StripeGateway {
 
   /**
    * Opens the payment page of a purchase. The purchase's id is the idempotency key, so a repeated call opens one page.
-   * @param returnUrl where the buyer comes back to, paid or not
+   * @param returnUrl the page to which the buyer returns, paid or not
    * @throws {StripeCallError}
    */
   async openCheckout(
@@ -79,7 +79,7 @@ export class StripeGateway {
     return data[0]?.id ?? null;
   }
 
-  /** The page of Stripe's with the receipt of a payment, or null when it has none. @throws {StripeCallError} */
+  /** Stripe's page with the receipt of a payment, or null when it has none. @throws {StripeCallError} */
   async receiptUrl(paymentIntent: string): Promise<string | null> {
     const { latest_charge: charge } = await this.#call(() =>
       this.#stripe.paymentIntents.retrieve(paymentIntent, { expand: ["latest_charge"] }),
@@ -88,8 +88,8 @@ export class StripeGateway {
   }
 
   /**
-   * The event that a webhook's body has; null when the signature is not Stripe's, or not of now.
-   * @param body exactly as it came
+   * The event in a webhook's body; null when the signature is not Stripe's, or its time is not recent.
+   * @param body exactly as it was received
    * @param signature the header `Stripe-Signature`
    * @param now milliseconds since 1970
    */

@@ -88,7 +88,7 @@ export const creditEntries = sqliteTable(
 /** The JSON of an action: ids, amounts and settings. */
 export type ActionFields = Readonly<Record<string, string | number | boolean | null>>;
 
-/** What operators did, oldest first: ids begin with their time. Never changed and never deleted. */
+/** Actions of operators, oldest first: ids begin with their time. Never changed and never deleted. */
 export const operatorActions = sqliteTable("operator_actions", {
   id: text().primaryKey(),
   action: text().notNull(),
@@ -99,8 +99,8 @@ export const operatorActions = sqliteTable("operator_actions", {
 });
 
 /**
- * Ended live generations, added up by five minutes. A trigger counts each row of `generations` once, when it is inserted:
- * a repeated or corrected row counts nothing. Figures for operators; no money is decided by them.
+ * Ended live generations, added up by five minutes. A trigger counts each row of `generations` once, when it is
+ * inserted: a repeated or corrected row counts nothing. Figures for operators; no money is decided by them.
  */
 export const generationTotals = sqliteTable(
   "generation_totals",

@@ -118,13 +118,13 @@ export const passkeys = sqliteTable(
     credentialID: text("credential_id").notNull(),
     /** COSE, in Base64. */
     publicKey: text("public_key").notNull(),
-    /** How often the device has signed, if it counts: else 0. */
+    /** The device's count of signatures; 0 if it does not count. */
     counter: integer().notNull(),
     deviceType: text("device_type").notNull(),
     backedUp: integer("backed_up", { mode: "boolean" }).notNull(),
     /** How a browser can reach the device, separated by commas. */
     transports: text(),
-    /** The model of the device, if it says so. */
+    /** The model of the device, if the device states it. */
     aaguid: text(),
     createdAt: integer("created_at", { mode: "timestamp_ms" }),
   },
@@ -145,7 +145,7 @@ export const signupMailboxes = sqliteTable("signup_mailboxes", {
 });
 
 /**
- * Purchases of credit packs. A row is written before its buyer is sent to pay, with a copy of the pack. Events of the
+ * Purchases of credit packs. A row is written before the buyer can pay, with a copy of the pack. Events of the
  * payment provider only add facts to it: see billing/events.ts. Money is in the smallest unit of the currency.
  */
 export const purchases = sqliteTable(
@@ -168,7 +168,7 @@ export const purchases = sqliteTable(
     /** The payment failed, or the session expired. */
     failedAt: integer("failed_at"),
     paidAt: integer("paid_at"),
-    /** The highest total that an event told. */
+    /** The highest total that an event reported. */
     refunded: integer().notNull().default(0),
     disputed: integer().notNull().default(0),
     /** The credits that were taken back, and those that were spent before. */
@@ -182,7 +182,7 @@ export const purchases = sqliteTable(
 );
 
 /**
- * What scheduled jobs remember between runs, such as how far a walk has come, by the name of what it is. Only the code
+ * State of scheduled jobs between runs, such as the cursor of a walk, by name. Only the code
  * that writes a value reads it: see jobs/state.ts.
  */
 export const jobState = sqliteTable("job_state", {

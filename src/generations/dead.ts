@@ -1,4 +1,4 @@
-import { noteIncident } from "../incidents.ts";
+import { countIncident } from "../incidents.ts";
 import { describe, log } from "../log.ts";
 import { GenerationMessage } from "./consume.ts";
 
@@ -19,7 +19,7 @@ async function consumeMessage(message: Message, queue: string, env: Env): Promis
   const ids = { message_id: message.id, user_id: userId, generation_id: generationId };
   if (message.attempts === 1) {
     log("dead_letter", { queue, ...ids });
-    await noteIncident(env, "dead_letter", Date.now());
+    await countIncident(env, "dead_letter", Date.now());
   }
   if (userId === undefined) return message.ack();
   try {

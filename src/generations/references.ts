@@ -14,7 +14,7 @@ import { admitUpload, type UploadRefusal } from "./uploads.ts";
 
 type References = GenerationRequest["references"];
 
-/** What a request has stored so far, and the upload that its account admitted for that, or null. */
+/** The references that a request has stored so far, and the upload that its account admitted, or null. */
 export type RequestUpload = { id: string | null; stored: StoredReference[] };
 
 export type Gathered = { kind: "gathered"; references: References } | InvalidField | UploadRefusal;
@@ -41,8 +41,8 @@ export function areOutside(entries: readonly ReferenceEntry[]): boolean {
 }
 
 /**
- * Finds the references that were uploaded ahead, and fetches those that are URLs, before anything is charged.
- * @param upload gets what is stored, also when a reference turns out to be unusable: the caller gives it up then
+ * Looks up references that were uploaded ahead, and fetches those that are URLs, before anything is charged.
+ * @param upload collects the stored references, also when one turns out to be unusable: the caller then gives it up
  * @throws {StorageError} when R2 fails
  */
 export async function gatherReferences(
@@ -78,14 +78,17 @@ function asInvalid(outcome: EntryFault | { kind: "unavailable" }, names: Referen
   return outcome.kind === "fault" ? invalidReference(outcome, names) : outcome;
 }
 
-/** The words for a reference that cannot be used. */
+/** The message for a reference that cannot be used. */
 export function invalidReference({ index, reason }: EntryFault, names: ReferenceNames): InvalidField {
   return { kind: "invalid", param: names.param(index), message: `${names.label(index)} ${reason}.` };
 }
 
 type Found = { kind: "found"; references: Map<number, References[number]> };
 
-/** Why a reference that was uploaded ahead cannot be taken: one of another user or mode looks as one that never was. */
+/**
+ * Why a reference that was uploaded ahead cannot be used. One of another user or mode gets the answer of an unknown
+ * one.
+ */
 export const GONE = "names no uploaded reference: it never existed, was deleted, or is older than 24 hours";
 
 /** The references that were uploaded ahead, by their places among the entries. */

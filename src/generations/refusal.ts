@@ -15,5 +15,5 @@ export type Refusal =
   | { kind: "busy"; retryAfterSeconds: number }
   /** The idempotency key, or the earlier attempt that this one repeats, has a generation that was deleted. */
   | { kind: "deleted" }
-  /** It may work later. */
+  /** A retry may succeed. */
   | { kind: "unavailable" };

@@ -29,15 +29,15 @@ export type RequestContext = {
   /** Null for the pages. */
   key: PayingKey | null;
   references: readonly ReferenceEntry[];
-  /** How error messages name them. */
+  /** How error messages name the references. */
   names: ReferenceNames;
   /** Scheme and host for URLs in responses. */
   origin: string;
-  /** What a test key asks for; null for a live key, and for the pages. */
+  /** The scenario of a test key; null for a live key, and for the pages. */
   test: TestScenario | null;
 };
 
-/** What is asked for, without the references, which may have yet to be fetched. */
+/** The requested image, without the references, which may not be fetched yet. */
 export type AskedRequest = Omit<GenerationRequest, "references">;
 
 export type PricedRequest = {

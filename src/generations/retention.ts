@@ -11,7 +11,7 @@ import { describe, log } from "../log.ts";
 
 const DAY_MS = 86_400_000;
 
-/** What one run may do for each mode. The next run goes on. */
+/** The limits of one run for each mode. The next run continues. */
 export type Bounds = { pages: number; rowsAPage: number; deletionsAPage: number };
 const BOUNDS: Bounds = { pages: 10, rowsAPage: 5_000, deletionsAPage: 250 };
 
@@ -21,8 +21,8 @@ const START: Cursor = { userId: "", generationId: "" };
 
 /**
  * Deletes generations that are older than the settings allow, and then their rows in the log. The log has no index on
- * time, so the job walks all of it in the order of its key, a few pages in each run. A run that is cut off repeats a page:
- * deleting twice has the effect of once. The ledgers are not touched.
+ * time, so the job walks all of it in the order of its key, a few pages in each run. A run that is cut off repeats a
+ * page: deleting twice has the effect of once. The ledgers are not touched.
  */
 export async function enforceRetention(
   env: Env,

@@ -90,7 +90,7 @@ export async function submit(submission: Submission, env: Env, config: Config): 
   }
 }
 
-/** What the account decided, or what kept it from deciding. Its references belong to an accepted generation. */
+/** The account's decision, or the error that prevented one. Its references belong to an accepted generation. */
 type Decided =
   | Extract<SubmitOutcome, { kind: "accepted" | "repeated" }>
   | Unpriced
@@ -134,7 +134,7 @@ async function decide(
   return decided;
 }
 
-/** The outcome in the words of the request. */
+/** The outcome, with the fields of the request. */
 function understand(
   outcome: Exclude<SubmitOutcome, { kind: "busy" }> | { kind: "unavailable" } | { kind: "unknown" },
   { submission, credits }: { submission: Submission; credits: number },
@@ -166,8 +166,8 @@ function understand(
 }
 
 /**
- * What the account knows of the request that this one repeats, so that nothing is fetched for a repeat. Null also when the
- * account does not answer: it is asked again with the order.
+ * The outcome of the request that this one repeats, so that nothing is fetched for a repeat. Null also when the
+ * account does not respond: the submission asks again.
  */
 async function findRepeated(
   env: Env,
@@ -282,7 +282,7 @@ function isOverloaded(error: unknown): boolean {
 }
 
 /** Records that the response was sent to its end, so that no SDK retry may join the generation. */
-export async function noteDelivered(userId: string, generationId: string, env: Env): Promise<void> {
+export async function reportDelivered(userId: string, generationId: string, env: Env): Promise<void> {
   try {
     await env.ACCOUNT.getByName(userId).delivered(generationId);
   } catch (error) {

@@ -26,7 +26,7 @@ import { webhooks } from "./v1/webhooks.ts";
 /** An app without routes: gives each request its id, headers and log line, and renders errors. */
 export function createApp(): Hono<AppEnv> {
   const app = new Hono<AppEnv>({ getPath: pathOf });
-  // Without a header's name no caller chooses an id. It is set on the answer below, which may be another by then.
+  // Without a header name, callers cannot choose an id. It is set below, because an error replaces the response.
   app.use(requestId({ headerName: "", generator: () => newId("req") }));
   app.use(async (c, next) => {
     const started = Date.now();
@@ -34,7 +34,7 @@ export function createApp(): Hono<AppEnv> {
     const { headers } = c.res;
     headers.set("X-Request-Id", c.get("requestId"));
     if (/^\/(api|openai|mcp)(\/|$)/.test(c.req.path)) {
-      // For one caller, one time, and of the declared type.
+      // Responses are for one caller and one request, and have the declared type.
       headers.set("Cache-Control", "no-store");
       headers.set("X-Content-Type-Options", "nosniff");
     }
@@ -59,7 +59,7 @@ export function createApp(): Hono<AppEnv> {
   return app;
 }
 
-/** A 405, except where a page for people says that there is nothing. */
+/** A 405, except where a page for people shows a 404. */
 function refuseMethod(c: Context<AppEnv>, allowed: readonly string[]): Response {
   if (c.res.headers.get("Content-Type")?.startsWith("text/html")) return c.res;
   const methods = allowed.toSorted().join(", ");
@@ -67,7 +67,7 @@ function refuseMethod(c: Context<AppEnv>, allowed: readonly string[]): Response 
   return rendererOf(c)(new ApiError("methodNotAllowed", `This URL supports ${methods}.`, details), c);
 }
 
-/** The native API, with the addresses of its images. */
+/** The native API, and the URLs of its images. */
 export const app = createApp();
 
 app.use(`${NATIVE_BASE}/*`, cors);
@@ -85,12 +85,12 @@ app.route(NATIVE_BASE, events);
 app.route("/images", images);
 app.route("/", service);
 
-/** Errors are rendered in the dialect of their address. */
+/** Errors have the format of the API at their path. */
 function rendererOf(c: Context<AppEnv>) {
   return c.req.path.startsWith("/openai/") ? renderOpenAIError : renderError;
 }
 
-/** A 404 that says what there is, when the address looks like a call of the API or of OpenAI's. */
+/** A 404 with a hint, when the path looks like one of this API or of OpenAI's. */
 function nothingAt(url: string): ApiError {
   const hint = whatThereIs(url) ?? rightBase(url);
   const error = notFound();

@@ -77,7 +77,7 @@ function admit(c: Context<AppEnv>, verdict: KeyLookup): Caller {
   }
 }
 
-/** Beside the request, which does not wait for it: it is only shown to the key's owner. */
+/** The request does not wait for it: the time of the last use is only shown to the key's owner. */
 async function note(c: Context<AppEnv>, keyId: string): Promise<void> {
   try {
     await recordKeyUse(c.env.DB, keyId, Date.now());

@@ -90,7 +90,7 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 function refusalOf(issues: readonly z.core.$ZodIssue[]): ApiError {
-  // A mistyped field is often also a missing one: the name that the caller wrote is what helps.
+  // A mistyped field is often also a missing one. The message names the field as the caller wrote it.
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   if (!issue) return invalidRequest("The body is not valid.");
   const { param, message } = explain(issue);
@@ -113,7 +113,7 @@ export function unsupportedMediaType(accepted: string): ApiError {
 
 export const FIELD_NAME_SHOWN_MAX = 100;
 
-/** Words for people, from the issue that zod found. */
+/** A message for callers, from zod's issue. */
 function explain(issue: z.core.$ZodIssue): { param: string | null; message: string } {
   const param = issue.path.length === 0 ? null : issue.path.join(".").slice(0, FIELD_NAME_SHOWN_MAX);
   const name = param ?? "The body";
@@ -134,7 +134,7 @@ function explain(issue: z.core.$ZodIssue): { param: string | null; message: stri
     case "custom":
       return { param, message: issue.message };
     case "invalid_format":
-      // A pattern of our own comes with words of our own.
+      // Our own patterns have their own messages.
       if (issue.format === "regex") return { param, message: issue.message };
       return { param, message: `${name} must be ${FORMATS.get(issue.format) ?? "in its documented form"}.` };
     case "not_multiple_of":

@@ -88,7 +88,9 @@ export type Contract = {
   query?: z.ZodType;
   headers?: readonly ("Idempotency-Key" | "Prefer" | "X-Stainless-Retry-Count" | "X-Test-Scenario")[];
   body?: Body;
-  /** Whether the account does not count such requests, though they have a body. The platform then limits them as reads. */
+  /**
+   * Whether the account does not count such requests, though they have a body. The platform then limits them as reads.
+   */
   isUncounted?: true;
   /** Whether the body is one image, as it is or in a form. The handler reads it as a stream. */
   image?: true;
@@ -119,8 +121,8 @@ export function json<Schema extends z.ZodType>(
 }
 
 /**
- * Holds requests to a contract. In this order: the query, the API key, the idempotency key, the test scenario, the JSON
- * body.
+ * Enforces a contract on requests. In this order: the query, the API key, the idempotency key, the test scenario, the
+ * JSON body.
  * @throws {ApiError} from the middleware: 400, 401, 413, 415, 429 or 503
  */
 export function contract<Query extends z.ZodType = z.ZodType, Json extends z.ZodType = z.ZodType>(
@@ -130,7 +132,7 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
   const checkQuery = query && validator("query", query);
   const checkJson = body && body.dataUrls !== true && validator("json", body.schema);
   const authenticates = given.security === "apiKey";
-  // The account counts the requests that bring something: generations and references.
+  // The account counts the requests that create something: generations and references.
   const isCounted = (body !== undefined || given.image === true) && given.isUncounted !== true;
   const enforce = createMiddleware<AppEnv>(async (c, next) => {
     if (checkQuery) {
@@ -143,12 +145,12 @@ export function contract<Query extends z.ZodType = z.ZodType, Json extends z.Zod
       const scope = scopeOf(given.scope, c.req.method);
       if (scope !== null) requireScope(caller, scope);
     }
-    // A server that is not configured says so before it looks at a body.
+    // A server that is not configured answers 503 before it reads a body.
     if (body) readConfig(c.env);
     if (headers.includes("Idempotency-Key")) readIdempotencyKey(c);
     if (headers.includes(SCENARIO)) readTestScenario(c);
     if (checkJson && (!body.files || isJson(c))) {
-      // As Hono's own body-limit hands on what it has read.
+      // Hono's own body limit passes its body on in the same way.
       c.req.raw = new Request(c.req.raw, { body: await readJsonText(c) });
       await checkJson(c, nothing);
     }

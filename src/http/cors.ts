@@ -1,7 +1,10 @@
 import { createMiddleware } from "hono/factory";
 import type { AppEnv } from "./env.ts";
 
-/** What a script of another site may read, beside what every script may (Fetch, "CORS-safelisted response-header name"). */
+/**
+ * The headers that scripts of other sites may read, beside those that all may (Fetch, "CORS-safelisted response-header
+ * name").
+ */
 const EXPOSED = [
   "X-Request-Id",
   "Retry-After",
@@ -18,9 +21,9 @@ const METHODS = "GET, HEAD, POST, DELETE";
 const PREFLIGHT_SECONDS = 7200;
 
 /**
- * Lets scripts of every site call the API (CORS). No credentials are allowed: a caller needs an API key, and a cookie is
- * worth nothing here. A preflight is answered at once, since browsers send it without a key. The request's headers are
- * allowed as they are asked for: SDKs send many of their own, and none is trusted.
+ * Lets scripts of every site call the API (CORS). No credentials are allowed: a caller needs an API key, and cookies
+ * are ignored. A preflight is answered at once, because browsers send it without a key. The request's headers are
+ * allowed as requested: SDKs send many of their own, and none is trusted.
  */
 export const cors = createMiddleware<AppEnv>(async (c, next) => {
   const preflight = c.req.method === "OPTIONS" && c.req.header("Access-Control-Request-Method") !== undefined;

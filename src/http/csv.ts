@@ -1,11 +1,11 @@
 export type CsvCell = string | number | null;
 
-/** What a spreadsheet could take for the beginning of a formula (OWASP, "CSV Injection"). */
+/** Text that a spreadsheet could read as the start of a formula (OWASP, "CSV Injection"). */
 const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 
 /**
- * A table as CSV (RFC 4180): CRLF after each row, quotes where a cell needs them. A text that a spreadsheet could take
- * for a formula begins with an apostrophe.
+ * A table as CSV (RFC 4180): CRLF after each row, quotes where a cell needs them. A text that a spreadsheet could read
+ * as a formula begins with an apostrophe.
  */
 export function csvOf(columns: readonly string[], rows: readonly (readonly CsvCell[])[]): string {
   return [columns, ...rows].map((row) => `${row.map(cellOf).join(",")}\r\n`).join("");

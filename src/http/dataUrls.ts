@@ -8,19 +8,19 @@ import type { FileHandler, MultipartLimits, MultipartRefusal } from "./multipart
 /** The body's value, in which each data URL has become a placeholder: see {@link placeholderOf}. */
 export type JsonWithDataUrls = { kind: "json"; value: unknown };
 
-/** Whose value may be an image: the member itself, or the elements of a list of that name. */
+/** The member whose value may be an image: the member itself, or the elements of a list of that name. */
 const IMAGE_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["images", ["image_url", "images", "url"]],
   ["reference_images", ["reference_images"]],
 ]);
-/** RFC 2397, as far as it is used for images: a media type, perhaps with parameters, in base64. */
+/** A data URL of an image (RFC 2397): a media type, perhaps with parameters, in base64. */
 const DATA_URL_START = /^data:[\w.+-]{1,40}\/[\w.+-]{1,40}(;[\w.+=-]{1,40})?;base64,$/i;
 const START_LENGTH_MAX = 128;
 /** Either alphabet of RFC 4648, with or without padding. */
 const BASE64 = /^[\w+/-]*={0,2}$/;
-/** How far the next quote or backslash is looked for at a time, in bytes. */
+/** The bytes that are searched for the next quote or backslash at a time. */
 const SCANNED_BYTES = 4096;
-/** How much of an image is decoded at a time, in bytes of its base64. */
+/** The bytes of base64 that are decoded at a time. */
 const DECODED_BYTES = 64 * 1024;
 const QUOTE = 0x22;
 const COLON = 0x3a;
@@ -30,8 +30,8 @@ const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x
 
 /**
  * Reads JSON whose images are data URLs, and hands each image, decoded, to `onFile` as it arrives, so that no image is
- * held whole. The rest of the text, and the time until the first image, have the limits of every JSON body. A file's
- * position is its place in the list of references, from 1. A refusal stops the reading.
+ * held in memory. The rest of the text, and the time until the first image, have the limits of every JSON body. A
+ * file's position is its index in the list of references, from 1. A refusal stops the reading.
  * @throws whatever `onFile` throws; nothing else.
  */
 export async function readJsonWithDataUrls(
@@ -66,7 +66,7 @@ function twice(name: string): MultipartRefusal {
   return refusal(400, "invalid_request", `${name} is given twice.`, name);
 }
 
-/** Travels inside this file only. */
+/** Thrown and caught inside this file only. */
 class UploadRejected extends Error {
   readonly refusal: MultipartRefusal;
 
@@ -89,7 +89,7 @@ function invalid(message: string, param: string | null = null): UploadRejected {
   return new UploadRejected(400, "invalid_request", message, param);
 }
 
-/** Copies the text, strings that are data URLs aside. It need not know JSON's grammar beyond where strings end. */
+/** Copies the text without strings that are data URLs. It only needs to know where JSON's strings end. */
 class DataUrlExtractor {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #limits: MultipartLimits;
@@ -97,7 +97,7 @@ class DataUrlExtractor {
   readonly #names: ReferenceNames;
   readonly #imageMembers: readonly string[];
   readonly #startedAt = Date.now();
-  /** Those of every JSON body until the first image. */
+  /** The limits of every JSON body, until the first image. */
   #until: number;
   #stallMsMax: number;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -110,7 +110,7 @@ class DataUrlExtractor {
   #member = "";
   #files = 0;
   #depth = 0;
-  /** The depth of the list of references while the text is in it, and the place in it. */
+  /** The depth of the list of references while the text is in it, and the index in it. */
   #listDepth: number | null = null;
   #index = 0;
 
@@ -142,7 +142,7 @@ class DataUrlExtractor {
     return this.#text + this.#decode(undefined);
   }
 
-  /** Follows, over text outside of strings, where in the list of references the next value stands. */
+  /** Updates the index in the list of references, from text outside of strings. */
   #trackList(text: Uint8Array): void {
     for (const byte of text) {
       if (byte === COMMA && this.#depth === this.#listDepth) this.#index += 1;
@@ -203,7 +203,7 @@ class DataUrlExtractor {
     this.#files += 1;
     this.#until = this.#startedAt + durationMsMax;
     this.#stallMsMax = stallMsMax;
-    // Outside of the list it is refused once the whole body is known.
+    // Outside of the list it is refused once the whole body has been read.
     const index = this.#listDepth === null ? this.#files - 1 : this.#index;
     const refused = await this.#onFile({ position: index + 1, content: this.#decoded(index) });
     if (refused !== null) throw invalid(`${label(index)} ${refused}`, param(index));
@@ -225,7 +225,7 @@ class DataUrlExtractor {
       ended = quote !== -1;
       this.#at += ended ? quote + 1 : piece.length;
       const text = cut + asText(ended ? piece.subarray(0, quote) : piece);
-      // An escape that this piece has only the start of.
+      // An escape of which this piece has only the start.
       cut = ended ? "" : (/\\(u[\da-f]{0,3})?$/i.exec(text)?.[0] ?? "");
       held += unescaped(text.slice(0, text.length - cut.length));
       const length = ended ? held.length : held.length - (held.length % 4);
@@ -242,7 +242,7 @@ class DataUrlExtractor {
     return invalid(`${this.#names.label(index)} is not valid base64.`, this.#names.param(index));
   }
 
-  /** What stands behind a backslash, and the character that it means. */
+  /** The character after a backslash, and the character that it stands for. */
   async #escape(): Promise<{ bytes: Uint8Array; character: string }> {
     const kind = await this.#bytes(1);
     const short = SHORT_ESCAPES.get(asText(kind));
@@ -253,7 +253,7 @@ class DataUrlExtractor {
     return { bytes: Uint8Array.of(...kind, ...hex), character };
   }
 
-  /** Where the next quote or backslash of the chunk is, or the end of what is looked at. */
+  /** The position of the next quote or backslash of the chunk, or the end of the searched part. */
   #endOfPlain(bytesMax: number): number {
     const bytes = this.#chunk.subarray(this.#at, this.#at + bytesMax);
     const quote = bytes.indexOf(QUOTE);
@@ -329,7 +329,7 @@ const SHORT_ESCAPES: ReadonlyMap<string, string> = new Map([
   ["t", "\t"],
 ]);
 
-/** Base64 without JSON's escapes and white space. A bare line break stays: in JSON's strings there is none. */
+/** Base64 without JSON's escapes and white space. A bare line break stays: JSON's strings cannot have one. */
 function unescaped(text: string): string {
   const plain = text.replace(
     /\\(?:u([\da-f]{4})|(["\\/bfnrt]))/gi,
@@ -346,7 +346,7 @@ function tooSlow(): UploadRejected {
   return invalid("The body took too long to arrive.");
 }
 
-/** One character a byte: enough for what is compared with ASCII. */
+/** One character per byte: enough to compare with ASCII. */
 function asText(bytes: Uint8Array | readonly number[]): string {
   return Buffer.from(bytes).toString("latin1");
 }

@@ -1,6 +1,6 @@
 import type { Caller } from "../keys/lookup.ts";
 
-/** What a request carries from room to room of this one: Hono's type parameter. */
+/** Hono's type parameter: the bindings, and the variables that middleware and handlers share. */
 export type AppEnv = {
   Bindings: Env;
   Variables: {

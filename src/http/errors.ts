@@ -8,7 +8,7 @@ import { isSchemaTooNew } from "../schema-steps.ts";
 import type { AppEnv } from "./env.ts";
 import { idOf, named, time } from "./fields.ts";
 
-/** Each code a caller can get, and its status. */
+/** Each error code of the API, and its status. */
 export const STATUS = {
   invalid_request: 400,
   contentPolicyViolation: 400,
@@ -53,16 +53,16 @@ export const NativeError = named("NativeError", () =>
 );
 
 type ErrorDetails = {
-  /** The field to blame. */
+  /** The invalid field. */
   param?: string | null;
-  /** Further members of the answer's `error`. */
+  /** Further members of `error` in the response. */
   extra?: Record<string, string | number | null>;
   headers?: Record<string, string>;
   /** Whether the same request will fail again, though its status suggests a retry. */
   permanent?: boolean;
 };
 
-/** A refusal that the caller is to see: `message` is public text, written by us. Thrown in this room only. */
+/** An error that the caller gets. `message` is public text, written by us. Thrown in src/http and src/mcp only. */
 export class ApiError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
@@ -78,7 +78,7 @@ export function invalidRequest(message: string, param: string | null = null): Ap
   return new ApiError("invalid_request", message, { param });
 }
 
-/** The key may not do this: another one may. */
+/** The key is not allowed to do this. */
 export function forbidden(message: string, param: string | null = null): ApiError {
   return new ApiError("forbidden", message, { param });
 }
@@ -87,18 +87,21 @@ export function notFound(): ApiError {
   return new ApiError("notFound", "Nothing exists at this URL.");
 }
 
-/** Nothing was charged. `Retry-After` is short, so that clients that cap it still honour it. */
+/** Nothing was charged. `Retry-After` is short, because some clients cap it. */
 export function unavailable(): ApiError {
   const message = "The service cannot take this request now. Nothing was charged; please try again.";
   return new ApiError("serviceUnavailable", message, { headers: { "Retry-After": "5" } });
 }
 
-/** Renders whatever a handler threw, in the native API's form. */
+/** Renders an error that a handler threw, in the native API's format. */
 export function renderError(error: Error, c: Context<AppEnv>): Response {
   return render(toApiError(error, c), c);
 }
 
-/** What the caller is to hear. What is not an {@link ApiError} is ours: it is logged, and says nothing outside. */
+/**
+ * The error for the caller. Anything but an {@link ApiError} is a fault of ours: it is logged, and its text stays
+ * inside.
+ */
 export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof ApiError) return error;
   log("request_failed", { request_id: c.get("requestId"), error: describe(error) });

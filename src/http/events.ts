@@ -2,15 +2,15 @@ import type { GenerationRecord } from "../account/views.ts";
 import { readConfig } from "../config.ts";
 import { awaitInAccount } from "../generations/wait.ts";
 
-/** Proxies cut connections on which nothing comes for a minute, some sooner. */
+/** Proxies close connections that are silent for a minute, some sooner. */
 const COMMENT_EVERY_MS = 15_000;
 const COMMENT = ": keep-alive\n\n";
-/** How often a queued generation is read, to see that it has begun. The end of a generation is known at once. */
+/** How often a queued generation is read, to notice its start. Its end is reported at once. */
 const QUEUED_READ_EVERY_MS = 2_000;
 /** Added to the longest life of a generation, after which a stream ends in any case. */
 const GRACE_MS = 60_000;
 
-/** The headers of a stream of events. Proxies that gather responses before they pass them on are asked not to. */
+/** The headers of a stream of events. The last one asks proxies not to buffer it. */
 export const EVENT_STREAM_HEADERS = {
   "Content-Type": "text/event-stream; charset=utf-8",
   "X-Accel-Buffering": "no",

@@ -1,13 +1,16 @@
 import * as z from "zod";
 
-/** Fields that the schemas of several resources share. Those of answers are strict: the tests hold every answer to them. */
+/**
+ * Fields that the schemas of several resources share. Those of answers are strict: the tests check every answer with
+ * them.
+ */
 
-/** Schemas that the OpenAPI document has once, each under its name. */
+/** Schemas that the OpenAPI document lists once, each under its name. */
 export const namedSchemas = z.registry<{ id: string }>();
 
 /**
- * The schema of an answer, with its name in the OpenAPI document. It is built on first use: handlers do not need it, and
- * the Worker would start more slowly.
+ * The schema of an answer, with its name in the OpenAPI document. It is built on first use: handlers do not need it,
+ * and the Worker would start more slowly.
  */
 export function named<Schema extends z.ZodType>(id: string, make: () => Schema): z.ZodLazy<Schema> {
   const schema = z.lazy(make);
@@ -30,7 +33,7 @@ export const count = z.int().min(0);
 
 export const livemodeField = z.boolean().meta({ description: "False for what a test key made." });
 
-/** What a page of a list has beside its data. */
+/** The members of a list's page beside its data. */
 export const page = {
   has_more: z.boolean(),
   next_cursor: z
@@ -53,7 +56,7 @@ export function isoTimeOrNull(milliseconds: number | null): string | null {
 }
 
 /**
- * How the document shows a `limit`, which is text in a query and a whole number to callers.
+ * The schema of `limit` in the document: text in a query, but an integer for callers.
  * @param most the largest value, and `fallback` the value of a query without it
  */
 export function limitMeta(most: number, fallback: number) {

@@ -5,7 +5,7 @@ import { ApiError, type ErrorCode } from "./errors.ts";
 import { RETRY_AFTER_SECONDS_MAX } from "./limits.ts";
 
 /**
- * Limits of the platform's own: they cost no storage, are counted for each of its locations, and are only about right.
+ * The platform's rate limits: they cost no storage, count for each location, and are approximate.
  * In development they are not bound, and there is no limit.
  */
 
@@ -15,7 +15,7 @@ const REMEMBERED_MAX = 10_000;
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["missingApiKey", "invalidApiKey", "expiredApiKey"]);
 
-/** Remembers up to `most` texts, each for `milliseconds`. Beyond that the oldest one is forgotten. */
+/** Remembers up to `most` texts, each for `milliseconds`. Beyond that, the oldest one is dropped. */
 export class RecentSet {
   readonly #until = new Map<string, number>();
   readonly #milliseconds: number;
@@ -39,7 +39,7 @@ export class RecentSet {
   }
 }
 
-/** The part of a request's context that is looked at. The pages have one of their own. */
+/** The part of a request's context that guards read. The pages have another type. */
 type Asking = {
   readonly env: Pick<Env, "FAILED_KEYS_GUARD">;
   readonly req: { header(name: string): string | undefined };
@@ -47,7 +47,7 @@ type Asking = {
 
 type Memory = { over: RecentSet; accepted: RecentSet };
 
-/** By guard: the networks over its limit, and the keys that were accepted. Each isolate learns them by itself. */
+/** By guard: the networks over its limit, and the keys that were accepted. Each isolate has its own. */
 const memories = new WeakMap<RateLimit, Memory>();
 
 function memoryOf(guard: RateLimit): Memory {
@@ -62,9 +62,9 @@ function memoryOf(guard: RateLimit): Memory {
 }
 
 /**
- * Slows down whoever tries credentials. Only failures count. Once a network is over the limit, its credentials are
+ * Limits attempts to guess credentials. Only failures count. Once a network is over the limit, its credentials are
  * refused before `check` looks them up, except those that were accepted here within the last ten minutes.
- * @param credential a hash of it, or null where there is nothing to look up
+ * @param credential its hash, or null when it cannot be valid
  * @throws {ApiError} 429 beyond the limit, else what `check` throws
  */
 export async function limitFailures<T>(

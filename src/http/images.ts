@@ -34,7 +34,7 @@ images.get(
   },
 );
 
-/** Makes the rendition that the key names, or sends the browser to the whole image. Null: there is no such image. */
+/** Creates the rendition of the key, or redirects to the whole image. Null: there is no such image. */
 async function serveNewRendition(key: string, env: Env, request: Request): Promise<Response | null> {
   switch (await makeRendition(env.IMAGES, env.TRANSFORM, key)) {
     case "made":

@@ -1,4 +1,4 @@
-/** What a text is as JSON. `twice`: an object in it has two members of this name. */
+/** The result of parsing a text as JSON. `twice`: an object in it has two members of this name. */
 export type ParsedJson =
   | { kind: "json"; value: unknown }
   | { kind: "invalid" }
@@ -27,7 +27,7 @@ const CLOSE = 0x7d;
 
 /** The first name that an object of this valid JSON text has twice, or null. */
 function findDuplicate(text: string): string | null {
-  /** Of the objects that are open at this place. */
+  /** The names of each object that is open at this position. */
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);

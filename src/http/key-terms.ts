@@ -54,7 +54,7 @@ export const TERMS_EXAMPLE = {
   credit_limit: { credits: 500, period: "month" },
 } satisfies z.input<z.ZodObject<ReturnType<typeof termsFields>>>;
 
-/** The given terms of a body, in the words of the keys. */
+/** The terms that a body gives, with the names of src/keys. */
 export function readTermsInput({
   scopes,
   models: ids,

@@ -10,9 +10,9 @@ export type MultipartLimits = {
   /** Of all text fields together. */
   textBytesMax: number;
   partsMax: number;
-  /** How long the body may give no byte. */
+  /** The longest pause between two bytes of the body. */
   stallMsMax: number;
-  /** How long the whole may take, storing included. */
+  /** The longest time for the whole body, including storage. */
   durationMsMax: number;
 };
 
@@ -28,7 +28,7 @@ export type MultipartRefusal = {
   kind: "refused";
   status: 400 | 413 | 415;
   code: "invalid_request" | "payloadTooLarge" | "unsupportedMediaType";
-  /** The field, when one is to blame. */
+  /** The invalid field, if there is one. */
   param: string | null;
   message: string;
 };
@@ -40,7 +40,7 @@ const FILE_FIELD = "reference_image";
 
 /**
  * Which field carries files: `name`, `name[]`, `name[0]` and so on are the same field; with `isAnyField` any does.
- * `refused`: the answers to files in other fields, by name, where there are better words than the usual ones.
+ * `refused`: messages for files in other fields, by name, where a special one helps more.
  */
 export type FileFields = { name: string; isAnyField?: true; refused: ReadonlyMap<string, string> };
 
@@ -57,8 +57,8 @@ export const MULTIPART_LIMITS = {
 
 /**
  * Reads `multipart/form-data` (RFC 7578) as it arrives: text fields are collected, files are handed to `onFile` one
- * after the other, each chunk awaited, so that no file is ever held whole. `onFile` returns null when it has taken the
- * file, or why it refuses it. A refusal stops the reading and cancels the body; by the time this returns, every call
+ * after the other, each chunk awaited, so that no file is held in memory. `onFile` returns null when it accepts the
+ * file, or the reason for a refusal. A refusal stops the reading and cancels the body; when this returns, every call
  * of `onFile` has ended (its `content` throws when the reading stops inside a file).
  * @throws whatever `onFile` throws; nothing else.
  */
@@ -158,12 +158,12 @@ class MultipartReader {
   readonly #fileFields: FileFields;
   readonly #parser: busboy.Busboy;
   readonly #delimiters: DelimiterCount;
-  /** Aborted, with the reason, by whatever first makes further reading pointless. */
+  /** Aborted by the first event that makes further reading pointless, with its reason. */
   readonly #stop = new AbortController();
   /** The files so far, one after the other. Never rejects: a failure goes to `#stop`. */
   #files: Promise<void> = Promise.resolve();
   #fileCount = 0;
-  /** Of the file that was handed on last. */
+  /** The file that was passed on last. */
   #position = 0;
   #fileBytes = 0;
   #bodyBytes = 0;
@@ -183,7 +183,7 @@ class MultipartReader {
     });
     this.#parser.on("field", (name, value) => this.#guard(() => this.#takeField(name, value)));
     this.#parser.on("file", (name, stream, { filename }: { filename: string | undefined }) => {
-      // Whoever reads the file learns of an error by reading; an error event that nobody hears would be uncaught.
+      // The reader of the file gets the error from its read; an error event without a listener would be uncaught.
       stream.on("error", () => undefined);
       this.#guard(() => this.#takeFile(name, stream, filename));
     });
@@ -209,7 +209,7 @@ class MultipartReader {
       clearTimeout(timer);
       this.#parser.destroy();
       await this.#files;
-      // On a body that has ended or broken this does nothing; on any other it tells the sender to stop.
+      // This stops the sender; it does nothing if the body has ended or broken.
       await reader.cancel().catch(() => null);
     }
   }
@@ -241,7 +241,7 @@ class MultipartReader {
   async #end(): Promise<void> {
     await this.#unlessStopped(new Promise<void>((resolve) => this.#parser.end(() => resolve())));
     await this.#unlessStopped(this.#files);
-    // Busboy passes over a part whose Content-Disposition it cannot read. A setting lost that way would be charged for.
+    // Busboy skips a part whose Content-Disposition it cannot read. The request would be charged without that field.
     if (this.#delimiters.count !== this.#partCount + 1) {
       throw invalid("The form has a part without a readable Content-Disposition header.");
     }
@@ -265,7 +265,8 @@ class MultipartReader {
       throw invalid(`${this.#fileFields.name} must be a file.`, this.#fileFields.name);
     }
     if (this.fields.has(field)) throw invalid(`${field} is given twice.`, field);
-    // Busboy puts U+FFFD where bytes are no text, so the character itself cannot be told from a broken one.
+    // Busboy writes U+FFFD for bytes that are not text, so the character itself cannot be distinguished from invalid
+    // bytes.
     if (value === undefined || value.includes("\uFFFD"))
       throw invalid(`${field} is not valid UTF-8 text.`, field);
     this.#textBytes += Buffer.byteLength(value);
@@ -342,7 +343,7 @@ class MultipartReader {
     return name;
   }
 
-  /** Runs an event handler of the parser, which goes on emitting for a while after the reading has stopped. */
+  /** Runs an event handler of the parser, which emits further events after the reading has stopped. */
   #guard(handle: () => void): void {
     if (this.#stop.signal.aborted) return;
     try {
@@ -356,7 +357,9 @@ class MultipartReader {
     this.#stop.abort(reason);
   }
 
-  /** With a promise of its own each time: one that lasted as long as the reading would keep all that it ever raced. */
+  /**
+   * With a new promise each time: one that lasts as long as the reading would retain every promise it was raced with.
+   */
   async #unlessStopped<T>(promise: Promise<T>): Promise<T | undefined> {
     const { signal } = this.#stop;
     const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
@@ -378,7 +381,7 @@ function withoutIndex(field: string): string {
   return field.replace(/\[\d{0,3}\]$/, "");
 }
 
-/** What was begun to be read, from its first chunk on. */
+/** A stream of which the first chunk was read already, from that chunk on. */
 async function* resumed(
   first: IteratorResult<Uint8Array, void>,
   rest: AsyncGenerator<Uint8Array, void>,
@@ -388,11 +391,11 @@ async function* resumed(
   yield* rest;
 }
 
-/** Counts the delimiters in a body that comes in pieces: one opens each part, and the last one closes the form. */
+/** Counts the delimiters in a body that arrives in chunks: one before each part, and one at the end of the form. */
 class DelimiterCount {
   count = 0;
   readonly #delimiter: Buffer;
-  /** The end of what came before, shorter than a delimiter. The first delimiter needs no line break before it. */
+  /** The end of the previous chunk, shorter than a delimiter. The first delimiter needs no line break before it. */
   #tail: Buffer = Buffer.from("\r\n");
 
   constructor(boundary: string) {

@@ -4,8 +4,8 @@ export const NATIVE_BASE = "/api/v1";
 export const OPENAI_BASE = "/openai/v1";
 
 /**
- * The request's path as the routes have it. A base URL that is one slash or one `/v1` off leads to the same place: clients
- * put paths together in their own ways, and a redirect would lose a POST's body. Other addresses stay as they are.
+ * The request's path as the routes have it. A base URL that is one slash or one `/v1` off leads to the same place:
+ * clients build paths in different ways, and a redirect would lose the body of a POST. Other paths are not changed.
  */
 export function pathOf(request: Request): string {
   const path = getPath(request);
@@ -18,18 +18,20 @@ export function pathOf(request: Request): string {
 const NATIVE_PATH = /\/(images\/generations|generations(\/[^/]+)?|models(\/[^/]+)?|credits)\/?$/;
 const OPENAI_PATH = /\/(images\/(generations|edits)|models(\/[^/]+)?)\/?$/;
 
-/** Parts of OpenAI's API that are not made here: clients that offer more than images ask for them. */
+/** Parts of OpenAI's API that do not exist here. Clients that offer more than images request them. */
 const NOT_HERE =
   /^\/openai\/v1\/(chat|completions|responses|embeddings|files|audio|moderations|assistants|threads|batches|uploads|videos|images\/variations)(\/|$)/;
 
-/** What there is instead of a part of OpenAI's API that is not made here; null for other addresses. */
+/**
+ * A message that lists the supported routes, for a part of OpenAI's API that does not exist here; null for other URLs.
+ */
 export function whatThereIs(url: string): string | null {
   const [, part] = NOT_HERE.exec(new URL(url).pathname) ?? [];
   if (part === undefined) return null;
   return `This service makes images only, and has no ${part}. There are POST ${OPENAI_BASE}/images/generations, POST ${OPENAI_BASE}/images/edits and GET ${OPENAI_BASE}/models.`;
 }
 
-/** Where a call was probably meant to go that led nowhere, in words; null when it looks like none of ours. */
+/** A message with the base URL that the caller probably meant; null when the path looks like none of ours. */
 export function rightBase(url: string): string | null {
   const { origin, pathname } = new URL(url);
   const bases = [

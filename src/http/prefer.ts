@@ -27,8 +27,8 @@ export function readPreferences(c: Context<AppEnv>, waitMax: number): Preference
   };
 }
 
-/** Says in `Preference-Applied` which preferences the answer honours. */
-export function tellApplied(c: Context<AppEnv>, { respondAsync, waitSeconds }: Preferences): void {
+/** Sets `Preference-Applied` to the preferences that the response honours. */
+export function setPreferenceApplied(c: Context<AppEnv>, { respondAsync, waitSeconds }: Preferences): void {
   const applied = [
     ...(respondAsync ? ["respond-async"] : []),
     ...(waitSeconds === null ? [] : [`wait=${waitSeconds}`]),

@@ -12,11 +12,11 @@ import { contract, json } from "./contract.ts";
 import type { AppEnv } from "./env.ts";
 import { named } from "./fields.ts";
 
-/** What is told of the service itself, to machines. */
+/** Routes about the service itself, for machines: health and the OpenAPI document. */
 export const service = new Hono<AppEnv>();
 
 const CHECK_MS_MAX = 3_000;
-/** Whoever asks more often gets what was found before: the checks cost something, and everybody may ask. */
+/** More frequent requests get the cached result: the checks cost something, and the route is public. */
 const FRESH_MS = 5_000;
 
 type Health = { status: "ok" | "degraded" | "failing"; checks: Record<string, "ok" | "failing"> };
@@ -99,7 +99,7 @@ service.get(
 
 type Checks = Readonly<Record<string, () => Promise<unknown>>>;
 
-/** Asks everything that the service leans on for something harmless. The answer names parts, and never says why. */
+/** Makes a harmless call to each dependency of the service. The response names the parts, and never a reason. */
 async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
   const [needed, others] = await Promise.all([
     verdictsOf({
@@ -107,7 +107,7 @@ async function checkAll(env: Context<AppEnv>["env"]): Promise<Health> {
       log: () => askLog(env),
       images: () => env.IMAGES.head("health"),
       references: () => env.REFERENCES.head("health"),
-      // Account objects are not asked: each has tables from its first call on, and stays. Runners store nothing.
+      // Account objects are not checked: the first call to one creates its tables for good. Runners store nothing.
       objects: async () => await env.GENERATION_RUNNER.getByName("health").stay(),
       queue: async () => mustBe(typeof env.GENERATIONS.send === "function"),
       provider: async () => mustBe(hasRoutes(readConfig(env))),

@@ -2,7 +2,7 @@ import { TimeoutError, withTimeout } from "../time.ts";
 import { invalidRequest } from "./errors.ts";
 
 /**
- * The chunks of a request's body, within limits of time in milliseconds. Reading no further cancels the body.
+ * The chunks of a request's body, within time limits in milliseconds. Ending the iteration cancels the body.
  * @throws {ApiError} 400 when the body stalls, takes too long or breaks off
  */
 export async function* chunksOf(

@@ -3,7 +3,7 @@ import { factOf } from "../billing/events.ts";
 import { stripeSettings } from "../billing/settings.ts";
 import { applyFact } from "../billing/settle.ts";
 import { readConfig } from "../config.ts";
-import { noteIncident } from "../incidents.ts";
+import { countIncident } from "../incidents.ts";
 import { readBodyText, type TextLimits } from "../text.ts";
 import { createApp } from "./app.ts";
 import { contract, json } from "./contract.ts";
@@ -14,7 +14,7 @@ const LIMITS: TextLimits = { bytesMax: 256 * 1024, stallMsMax: 10_000, durationM
 
 const EventReceived = named("EventReceived", () => z.strictObject({ received: z.literal(true) }));
 
-/** What Stripe calls. */
+/** The webhook that Stripe calls. */
 export const stripe = createApp();
 
 stripe.post(
@@ -38,13 +38,13 @@ stripe.post(
     const body = await readBodyText(c.req.raw, LIMITS);
     if (body.kind === "too_large") throw new ApiError("payloadTooLarge", "An event has at most 256 KiB.");
     if (body.kind !== "text") throw invalidRequest("The event could not be read.");
-    // Large, and needed by nothing else of the API.
+    // Loaded on first use: it is large, and no other route needs it.
     const { StripeGateway } = await import("../billing/stripe.ts");
     const gateway = new StripeGateway(settings);
     const signature = c.req.header("Stripe-Signature") ?? "";
     const event = await gateway.readEvent(body.text, signature, Date.now());
     if (event === null) {
-      await noteRefused(c.env);
+      await recordRefused(c.env);
       throw invalidRequest("Stripe-Signature is invalid or older than five minutes.", "Stripe-Signature");
     }
     const fact = readFact(event);
@@ -53,15 +53,15 @@ stripe.post(
   },
 );
 
-/** Anybody may call this address, so an isolate counts at most one refusal in this time. */
+/** The route is public, so an isolate counts at most one refusal in this time. */
 const NOTED_EVERY_MS = 10_000;
 let notedAt = 0;
 
-async function noteRefused(env: Env): Promise<void> {
+async function recordRefused(env: Env): Promise<void> {
   const now = Date.now();
   if (now - notedAt < NOTED_EVERY_MS) return;
   notedAt = now;
-  await noteIncident(env, "stripe_refused", now);
+  await countIncident(env, "stripe_refused", now);
 }
 
 /** @throws {ApiError} 400 when the event has not the shape of its type */

@@ -29,8 +29,8 @@ export function readIdempotencyKey(c: HasHeaders): string | null {
 }
 
 /**
- * What a test key asks for; null for a live key.
- * @throws {ApiError} 400 for a scenario that there is not, and for any with a live key
+ * The scenario of a test key; null for a live key.
+ * @throws {ApiError} 400 for an unknown scenario, and for any with a live key
  */
 export function readTestScenario(c: Context<AppEnv>): TestScenario | null {
   const header = c.req.header(SCENARIO);
@@ -42,7 +42,7 @@ export function readTestScenario(c: Context<AppEnv>): TestScenario | null {
   return scenario;
 }
 
-/** The headers, and the line in the log, of a request that has a generation. */
+/** Sets the headers, and the fields of the log line, of a request that has a generation. */
 export function setGenerationHeaders(
   c: Context<AppEnv>,
   generation: GenerationRecord,
@@ -56,7 +56,7 @@ export function setGenerationHeaders(
   if (quota) setRateLimitHeaders(c, quota);
 }
 
-/** What is left of the limits that are on, as the IETF's draft-ietf-httpapi-ratelimit-headers has it. */
+/** The rate-limit headers of the IETF's draft-ietf-httpapi-ratelimit-headers, for the active limits. */
 function setRateLimitHeaders(c: Context<AppEnv>, { rate, concurrency }: Quota): void {
   if (c.finalized) return;
   const policies: string[] = [];
@@ -74,7 +74,7 @@ function setRateLimitHeaders(c: Context<AppEnv>, { rate, concurrency }: Quota): 
   c.header("RateLimit", left.join(", "));
 }
 
-/** The answer to a refusal by the account, or before it: nothing was charged. */
+/** The error for a refusal by the account, or before it: nothing was charged. */
 export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
   switch (refusal.kind) {
     case "uploads_limited": {
@@ -124,7 +124,7 @@ export function refuse(c: Context<AppEnv>, refusal: UploadRefusal): ApiError {
   }
 }
 
-/** The answer to a request that cannot be priced. */
+/** The error for a request that cannot be priced. */
 export function refusePricing(outcome: Unpriced): ApiError {
   switch (outcome.kind) {
     case "invalid":
@@ -136,7 +136,7 @@ export function refusePricing(outcome: Unpriced): ApiError {
   }
 }
 
-/** The answer where no generation can be shown. */
+/** The error for an outcome without a generation to show. */
 export function refuseOutcome(
   c: Context<AppEnv>,
   outcome: Exclude<Submitted, { kind: "ended" } | { kind: "pending" }>,
@@ -173,7 +173,7 @@ function limitMessage({ by, quota }: Extract<Refusal, { kind: "limited" }>): str
   }
 }
 
-/** The length that the request gives for its body, or null where it gives none. */
+/** The declared length of the request's body, or null. */
 export function declaredBytes(c: Context<AppEnv>): number | null {
   const header = c.req.header("Content-Length");
   return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : null;

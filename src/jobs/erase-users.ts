@@ -1,21 +1,21 @@
 import { DELETED_AT_ONCE_MAX } from "../account/lifecycle.ts";
 import { listGenerations } from "../generations/read.ts";
 import { describe, log } from "../log.ts";
-import { noteErased, usersToErase } from "../users/users.ts";
+import { markErased, usersToErase } from "../users/users.ts";
 
-/** What one run may do. The next run goes on. */
+/** The limits of one run. The next run continues. */
 export type Bounds = { users: number; slices: number };
 const BOUNDS: Bounds = { users: 20, slices: 100 };
 
 /**
- * A request that was admitted before the user was deleted can still be accepted within this time, so the job looks again
- * until then.
+ * A request that was admitted before the user was deleted can still be accepted within this time, so the job looks
+ * again until then.
  */
 export const LATE_REQUESTS_MS = 3_600_000;
 
 /**
- * Deletes the generations of deleted users, in slices. What has not ended is deleted by a later run. A run that is cut off
- * repeats a slice: deleting twice has the effect of once.
+ * Deletes the generations of deleted users, in slices. What has not ended is deleted by a later run. A run that is cut
+ * off repeats a slice: deleting twice has the effect of once.
  */
 export async function eraseUsers(env: Env, now: number, bounds = BOUNDS): Promise<void> {
   let slices = bounds.slices;
@@ -24,7 +24,7 @@ export async function eraseUsers(env: Env, now: number, bounds = BOUNDS): Promis
       const outcome = await eraseUser(env, id, slices);
       slices -= outcome.slices;
       const isLast = now >= (deletedAt ?? now) + LATE_REQUESTS_MS;
-      if (outcome.isDone && isLast) await noteErased(env.DB, id, now);
+      if (outcome.isDone && isLast) await markErased(env.DB, id, now);
       log("user_erased", { user_id: id, slices: outcome.slices, is_done: outcome.isDone && isLast });
     } catch (error) {
       log("user_erase_failed", { user_id: id, error: describe(error) });

@@ -33,7 +33,7 @@ const JOBS: readonly Job[] = [
     run: async (env, now) => (await import("../watch/sample.ts")).reconcileSample(env, now),
   },
   {
-    // After the two above, whose findings it tells.
+    // After the two above, whose results it reports.
     ...{ name: "alerts", everyMinutes: TICK_MINUTES, atMinute: 0 },
     run: async (env, now) => (await import("../watch/notify.ts")).runAlerts(env, now),
   },
@@ -67,8 +67,8 @@ const JOBS: readonly Job[] = [
 ];
 
 /**
- * Runs the jobs that are due, one after another. A job that fails does not stop the others: it is logged, and runs again
- * at its next time.
+ * Runs the jobs that are due, one after another. A job that fails does not stop the others: it is logged, and runs
+ * again at its next time.
  * @param scheduledTime of the cron trigger, ms since 1970
  */
 export async function runDueJobs(

@@ -53,7 +53,7 @@ function summaryOf({ id, status, images, creditsCharged, creditsRefunded }: Gene
   }
 }
 
-/** A stored picture in base64. Null if it cannot be read: its link still stands. */
+/** A stored picture in base64. Null if it cannot be read: its link remains valid. */
 async function readBase64(bucket: R2Bucket, key: string): Promise<string | null> {
   try {
     const object = await bucket.get(key);

@@ -17,7 +17,8 @@ import { createServer } from "./server.ts";
 
 /**
  * The MCP server: Streamable HTTP without sessions, in the revision of 2026-07-28 and in those before it. A request has
- * an API key, like every other request of the API. Other methods than POST are a 405: there is no session to open or end.
+ * an API key, like every other request of the API. Other methods than POST are a 405: there is no session to open or
+ * end.
  */
 export const mcp = createApp();
 
@@ -32,7 +33,7 @@ mcp.post("/mcp", async (c) => {
   readTestScenario(c);
   const parsedBody: unknown = JSON.parse(await readJsonText(c));
   const handler = createMcpHandler(() => createServer(c), {
-    // The tools never change, so nobody has to keep a stream open to hear of it.
+    // The tools never change, so no client needs a stream to learn of changes.
     maxSubscriptions: 0,
     // A message may quote the request.
     onerror: ({ name }) => log("mcp_refused", { request_id: c.get("requestId"), error: name }),
@@ -41,8 +42,8 @@ mcp.post("/mcp", async (c) => {
 });
 
 /**
- * A page of another site must not use the server (MCP, "Streamable HTTP", security warning). Pages of this service and of
- * a loopback host, where developer tools run, may. Programs send no `Origin`.
+ * A page of another site must not use the server (MCP, "Streamable HTTP", security warning). Pages of this service and
+ * of a loopback host, where developer tools run, may. Programs send no `Origin`.
  */
 function refuseOrigin(c: Context<AppEnv>): Response | undefined {
   if (c.req.header("Origin") === undefined) return undefined;

@@ -41,7 +41,7 @@ export function createServer(c: Context<AppEnv>): Server {
   return server;
 }
 
-/** Tells the client how a call gets on, if it asked for that. */
+/** Sends the client the progress of a call, if it asked for it. */
 function progressOf({ mcpReq }: ServerContext): Progress {
   const progressToken = mcpReq._meta?.progressToken;
   return {

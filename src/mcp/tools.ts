@@ -43,11 +43,14 @@ import { publicOrigin } from "../origin.ts";
 import { JSON_NAMES } from "../references/entries.ts";
 import { generationResult, jsonResult } from "./results.ts";
 
-/** The tools of the MCP server. They call what the routes of `/api/v1` call, with the same fields and answers. */
+/**
+ * The tools of the MCP server. They call the same functions as the routes of `/api/v1`, with the same fields and
+ * answers.
+ */
 
-/** How a call tells its client that it is still at work. */
+/** How a call reports to its client that it is still running. */
 export type Progress = {
-  /** Aborted when the client has left. */
+  /** Aborted when the client has disconnected. */
   signal: AbortSignal;
   /** @param progress must rise from call to call */
   tell(progress: number, message: string): Promise<void>;
@@ -55,7 +58,7 @@ export type Progress = {
 
 type Tool = {
   name: string;
-  /** What `tools/list` shows. */
+  /** A tool in the answer to `tools/list`. */
   listed(): ListedTool;
   /** @throws {ApiError} for every refusal */
   call(c: Context<AppEnv>, args: unknown, progress: Progress): Promise<CallToolResult>;
@@ -73,7 +76,7 @@ type Definition<Args> = Pick<ListedTool, "name" | "title" | "description"> & {
   /** What the key must be allowed to do. */
   scope: KeyScope;
   input: z.ZodType<Args>;
-  /** The answer of the API that is the structured content of the result. */
+  /** The schema of the result's structured content: an answer of the API. */
   output: { unwrap(): z.ZodType };
   run(c: Context<AppEnv>, args: Args, progress: Progress): Promise<CallToolResult>;
 };
@@ -308,7 +311,7 @@ export function findTool(name: string): Tool | undefined {
   return tools.find((known) => known.name === name);
 }
 
-/** Waits for the end of a generation, and tells the client of it. Returns its state when the time is up. */
+/** Waits for the end of a generation, and sends progress to the client. Returns its state when the time is up. */
 async function awaitEnd(
   c: Context<AppEnv>,
   known: GenerationRecord,

@@ -6,7 +6,7 @@ import { cachePublicly, type PagesEnv, siteOrigin } from "./env.ts";
 import { hasLegalPages } from "./site.ts";
 import { LANGUAGES } from "./texts/language.ts";
 
-/** What search engines and browsers ask every site for. */
+/** Files that search engines and browsers request from every site. */
 export const discovery = new Hono<PagesEnv>();
 
 /** RFC 9309. Pages of an account need a session; the API is for programs. */

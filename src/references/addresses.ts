@@ -1,6 +1,7 @@
 /**
- * Which URLs of a caller the service may call: webhooks, references by URL, and each redirect of either. Pure: no look-up
- * of names. A public name that resolves to an inner address is left to the network: Workers reach public addresses only.
+ * Which URLs of a caller the service may call: webhooks, references by URL, and each redirect of either. Pure: no
+ * look-up of names. A public name that resolves to an inner address is left to the network: Workers reach public
+ * addresses only.
  */
 import { isLoopback } from "../origin.ts";
 
@@ -10,14 +11,14 @@ export const URL_LENGTH_MAX = 2_048;
 export type UrlCheck = { kind: "allowed"; url: URL } | { kind: "refused"; reason: string };
 
 /**
- * Checks a URL as a caller sent it. What is called is the parsed `url`, so that no second parser reads the text anew.
+ * Checks a URL as a caller sent it. The parsed `url` is the one to call, so that no second parser reads the text.
  * The parser normalizes every spelling of an IPv4 address (decimal, octal, hex, short, percent-encoded, full-width) and
  * of an IPv6 one, in workerd as in Node.
  * @param allowInsecure development only: also http, and loopback hosts at any port
  */
 export function checkUrl(text: string, allowInsecure: boolean): UrlCheck {
   if (text.length > URL_LENGTH_MAX) return refused(`must be at most ${URL_LENGTH_MAX} characters long`);
-  // The parser drops or replaces these without a word.
+  // The parser silently drops or replaces these.
   if (/[\p{Cc} \\]/u.test(text)) return refused("must not contain spaces, control characters or backslashes");
   const [, scheme = "", authority = ""] = /^(https?):\/\/([^/?#]+)/i.exec(text) ?? [];
   const isHttps = scheme.toLowerCase() === "https";
@@ -52,8 +53,8 @@ function hostFault(host: string): string | null {
 }
 
 /**
- * Last labels that no public name has: RFC 6761 and 6762, ICANN's resolution on `.internal`, RFC 8375, and names that are
- * common in private networks.
+ * Last labels that no public name has: RFC 6761 and 6762, ICANN's resolution on `.internal`, RFC 8375, and names that
+ * are common in private networks.
  */
 const PRIVATE_SUFFIXES = new Set([
   ...["localhost", "local", "internal", "localdomain", "home", "lan", "corp", "intranet", "private"],

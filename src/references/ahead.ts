@@ -6,14 +6,14 @@ import { describe, log } from "../log.ts";
 import { sleep } from "../time.ts";
 import { discardReferences, type StoredReference } from "./store.ts";
 
-/** References that are uploaded before any generation uses them: the account has the list, the bucket the objects. */
+/** References that are uploaded before any generation uses them. The account has the list, the bucket the objects. */
 
 /** Why a reference may not be uploaded. */
 export type AheadRefusal =
   | { kind: "insufficient"; required: number; available: number }
   | { kind: "uploads_limited"; retryAfterSeconds: number }
   | { kind: "references_full" }
-  /** It may work later. */
+  /** A retry may succeed. */
   | { kind: "unavailable" };
 
 /** How often the account is asked to note a stored reference, with the same id. */
@@ -54,7 +54,7 @@ export type KeepOutcome =
   | { kind: "references_full" }
   | { kind: "unavailable" };
 
-/** Has the account note a stored reference. Unless it does, the object is removed again. */
+/** Records a stored reference in the account. If that fails, the object is removed again. */
 export async function keepReference(
   userId: string,
   { id }: NewUpload,

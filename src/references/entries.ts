@@ -2,7 +2,7 @@ import { isReferenceId } from "../id.ts";
 import { checkUrl } from "./addresses.ts";
 import type { StoredReference } from "./store.ts";
 
-/** A reference as a caller names it: content that came with the request, one uploaded ahead, or a URL. */
+/** A reference as a caller sends it: content in the request, the id of one uploaded ahead, or a URL. */
 export type ReferenceEntry =
   | { kind: "stored"; reference: StoredReference }
   | { kind: "uploaded"; id: string }
@@ -49,7 +49,7 @@ export type EntryFault = { kind: "fault"; index: number; reason: string };
 
 export type ReadEntries = { kind: "entries"; entries: ReferenceEntry[] } | EntryFault;
 
-/** What stands in the list for the data URL at that position among the data URLs of the body, from 1. */
+/** The placeholder in the list for the data URL at that position among the data URLs of the body, from 1. */
 export function placeholderOf(position: number): string {
   return `data:,${position}`;
 }
@@ -80,7 +80,7 @@ export function readEntries(
   return { kind: "fault", index: list.length, reason: "is a data URL outside of the list" };
 }
 
-/** The entry, or why it is none. */
+/** The entry, or why it is not valid. */
 function readEntry(item: unknown, allowInsecure: boolean): ReferenceEntry | string {
   if (typeof item === "string" && /^https?:/i.test(item)) {
     const check = checkUrl(item, allowInsecure);
@@ -91,8 +91,8 @@ function readEntry(item: unknown, allowInsecure: boolean): ReferenceEntry | stri
 }
 
 /**
- * What tells whether a repeated request names the same reference: the content where it came with the request, otherwise
- * the entry as it was sent, so that a repeat fetches nothing again.
+ * Identifies a reference in a repeated request: by its content where that came with the request, otherwise by
+ * the entry as it was sent, so that a repeated request fetches nothing again.
  */
 export function sourceOf(entry: ReferenceEntry): string {
   switch (entry.kind) {

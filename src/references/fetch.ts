@@ -5,7 +5,7 @@ import { REFERENCE_BYTES_MAX, type ReferenceOutcome, refused, storeReference, to
 export type FetchLimits = {
   bytesMax: number;
   redirectsMax: number;
-  /** For everything: all redirects, and the body to its end. */
+  /** The limit for everything: all redirects, and the body to its end. */
   durationMsMax: number;
 };
 
@@ -18,7 +18,7 @@ export const FETCH_LIMITS: FetchLimits = {
 /** RFC 9110, section 15.4: those that name another place for the same thing. */
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** Why a URL gives no reference. Travels inside this file only. */
+/** Why a URL gives no reference. Thrown and caught inside this file only. */
 class FetchFailure extends Error {}
 
 /**
@@ -54,7 +54,7 @@ export async function fetchReference(
     if (error instanceof FetchFailure) return refused(error.message);
     throw error;
   } finally {
-    // Whatever is still coming is not read.
+    // The rest of the body is not read.
     stop.abort();
   }
 }
@@ -86,7 +86,7 @@ async function follow(
   throw new FetchFailure(`could not be fetched: it redirects more than ${redirectsMax} times`);
 }
 
-/** Nothing of the caller's, and nothing secret. Some servers refuse requests without a User-Agent. */
+/** The request has no data of the caller and no secret. Some servers refuse requests without a User-Agent. */
 const HEADERS = { Accept: "image/png, image/jpeg, image/webp", "User-Agent": "gpt-image-hub" };
 
 /** A `Location` may be relative (RFC 9110, section 10.2.2). One that is no URL is left as it is, and refused. */

@@ -4,7 +4,7 @@ import { removeReferences } from "../images/references.ts";
 import { storeImage } from "../images/upload.ts";
 import { describe, log } from "../log.ts";
 
-/** What one reference may have: 50 MB, as the API means it. */
+/** The most bytes of one reference: 50 MB, in the API's terms. */
 export const REFERENCE_BYTES_MAX = 50 * 1024 * 1024;
 
 /** A reference image in the private bucket. */
@@ -49,7 +49,7 @@ export async function storeReference(
   }
 }
 
-/** Never throws: the outcome that led here is the one to tell, and the bucket's lifecycle rule removes the rest. */
+/** Never throws: the caller reports the outcome that led here, and the bucket's lifecycle rule removes the rest. */
 export async function discardReferences(
   bucket: R2Bucket,
   references: readonly { key: string }[],

@@ -1,7 +1,10 @@
 import * as z from "zod";
 import { log } from "../log.ts";
 
-/** What a backup has of `DB`: enough to let users and keys in again. Sessions and the tokens of other sites are left out. */
+/**
+ * The tables of `DB` in a backup: enough to restore users and keys. Sessions and the tokens of other sites are left
+ * out.
+ */
 const TABLES = [
   {
     name: "users",
@@ -20,7 +23,7 @@ const TABLES = [
   { name: "passkeys", key: "id", columns: "*" },
 ] as const;
 
-/** What one run may write. The next run goes on. */
+/** The most that one run writes. The next run continues. */
 export type Bounds = { parts: number; rowsAPart: number };
 const BOUNDS: Bounds = { parts: 50, rowsAPart: 2_000 };
 
@@ -30,8 +33,8 @@ const Row = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
 
 /**
  * Writes a backup of the day (UTC) to the private bucket: parts of JSON lines, compressed, and when all are there
- * `complete.json`, which lists them. A run that is cut off is continued by the next, after the last part that was written. A
- * backup is no moment in time: a row that changes meanwhile is in it as it was when its part was read.
+ * `complete.json`, which lists them. A run that is cut off is continued by the next, after the last part that was
+ * written. A backup is no moment in time: a row that changes meanwhile is in it as it was when its part was read.
  */
 export async function backUp(
   env: Pick<Env, "DB" | "BACKUPS">,
@@ -74,7 +77,7 @@ async function partsOf(bucket: R2Bucket, day: string): Promise<string[]> {
   }
 }
 
-/** Where the part after this one begins. */
+/** The position at which the next part begins. */
 async function cursorOf(bucket: R2Bucket, key: string | undefined): Promise<Cursor> {
   const part = key === undefined ? null : await bucket.head(key);
   return part === null ? { table: 0, after: "" } : Cursor.parse(part.customMetadata);

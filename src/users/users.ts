@@ -131,6 +131,6 @@ export async function usersToErase(
 }
 
 /** Notes that nothing of a deleted user is left to delete. */
-export async function noteErased(d1: D1Database, id: string, now: number): Promise<void> {
+export async function markErased(d1: D1Database, id: string, now: number): Promise<void> {
   await drizzle(d1).update(users).set({ erasedAt: now }).where(eq(users.id, id));
 }

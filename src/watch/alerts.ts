@@ -2,9 +2,9 @@ import type { GateName } from "../dispatch/routes.ts";
 
 /** Which alerts fire, and when each is sent: no clock and no storage. */
 
-/** What is known of the service. Null: it could not be found out, so the alerts of it stay as they are. */
+/** The measured state of the service. Null: it could not be measured, so its alerts stay as they are. */
 export type Facts = {
-  /** Users whose book differs from their log. */
+  /** Users whose ledger differs from the log. */
   booksDiffering: number | null;
   /** Providers whose circuit breaker is open. Those that an operator opened are left out. */
   openCircuits: readonly GateName[] | null;

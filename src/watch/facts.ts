@@ -14,13 +14,13 @@ import { SAMPLE } from "./sample.ts";
 import { SWEEP, type Swept } from "./sweep.ts";
 
 const HOUR_MS = 3_600_000;
-/** What a sweep found is too old to tell anything after this time. */
+/** The result of a sweep is ignored after this time. */
 const SWEPT_MS_MAX = HOUR_MS / 2;
 /** Longer than the longest report. */
 const COUNTS_KEPT_MS = 62 * 24 * HOUR_MS;
 
 /**
- * What is known of the service. A part that cannot be read is null, and logged.
+ * Measures the state of the service. A part that cannot be read is null, and logged.
  * @param now milliseconds since 1970
  */
 export async function collectFacts(env: Env, now: number): Promise<Facts> {
@@ -71,7 +71,7 @@ async function largestDatabase(env: Env): Promise<Facts["database"]> {
   return sizes.reduce((largest, size) => (size.bytes >= largest.bytes ? size : largest));
 }
 
-/** The size of a database in bytes, which every answer of D1 states. */
+/** The size of a database in bytes, which every result of D1 includes. */
 async function sizeOf(d1: D1Database): Promise<number> {
   return (await d1.prepare("SELECT 1").run()).meta.size_after;
 }

@@ -6,7 +6,7 @@ import { log } from "../log.ts";
 /** The most users that are compared again in each run because they differed before. */
 const DIFFERING_MAX = 20;
 
-/** The users whose book differed in the last run, and where the next run goes on. */
+/** The users whose ledger differed in the last run, and where the next run continues. */
 export const SAMPLE = {
   name: "reconcile",
   schema: z.object({
@@ -38,12 +38,14 @@ export async function reconcileSample(env: Env, now: number): Promise<void> {
   log("reconciled", { ...page.checked, differing: differing.length, images_missing: imagesMissing });
 }
 
-/** A lost image is no error of a book: nothing can repair it. */
+/** A lost image is no error of the ledger: nothing can repair it. */
 function isOfBook({ kind }: Discrepancy): boolean {
   return kind !== "image_missing";
 }
 
-/** Whether the last comparison found every book equal to the log, or none was made. @throws when `DB` does not respond */
+/**
+ * Whether the last comparison found every ledger equal to the log, or none was made. @throws when `DB` does not respond
+ */
 export async function booksBalance(d1: D1Database): Promise<boolean> {
   return ((await readState(d1, SAMPLE))?.differing.length ?? 0) === 0;
 }

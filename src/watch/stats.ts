@@ -44,7 +44,7 @@ export type Stats = {
 };
 
 /**
- * What our own databases know of the window that ends now.
+ * The figures of our own databases for the window that ends now.
  * @param now milliseconds since 1970
  * @throws when a database does not respond
  */

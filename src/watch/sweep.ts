@@ -9,10 +9,10 @@ import { userIdsAfter } from "../users/users.ts";
 const ACCOUNTS_MAX = 500;
 const ACCOUNTS_AT_ONCE = 10;
 const ANSWER_MS_MAX = 10_000;
-/** No account is asked after this time. The next run goes on with it. */
+/** No account is called after this time. The next run continues with it. */
 const RUN_MS_MAX = 60_000;
 
-/** What the last run found, over the accounts that it asked. */
+/** The result of the last run, over the accounts that it called. */
 const Swept = z.object({
   at: z.number(),
   accounts: z.number(),
@@ -33,7 +33,7 @@ export const SWEEP = {
 } satisfies State<z.ZodType>;
 
 /**
- * Asks the next accounts, in the order of their users' ids, to set an alarm that was lost, and adds up what they tell.
+ * Calls the next accounts, in the order of their users' ids, to set an alarm that was lost, and adds up their counts.
  * After the last user it begins again with the first.
  * @param now milliseconds since 1970
  * @param accountsMax the most accounts of this run

@@ -4,7 +4,7 @@ import type { WebhookAnswer } from "./schedule.ts";
 export const ATTEMPT_MS_MAX = 15_000;
 
 /**
- * Sends a webhook once. Redirects are not followed: the address was checked, and where it leads was not. The body of the
+ * Sends a webhook once. Redirects are not followed: only the webhook's own address was checked. The body of the
  * answer is not read. It never throws.
  * @param milliseconds how long the receiver may take to answer
  */

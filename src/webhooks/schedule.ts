@@ -16,7 +16,7 @@ const RETRY_AFTER_MS_MAX = 24 * HOUR;
 /** The receiver wants no more calls. */
 const GONE = 410;
 
-/** What a receiver answered, or why there was no answer. */
+/** The status of a receiver's response, or why there was none. */
 export type WebhookAnswer =
   | { status: number; error: null; retryAfter: string | null }
   | { status: null; error: "timeout" | "connection_failed"; retryAfter: null };
@@ -32,7 +32,7 @@ export function nextAttemptAt(failures: number, answer: WebhookAnswer, now: numb
   return now + (readRetryAfter(answer.retryAfter, now) ?? delay);
 }
 
-/** What an answer means: only after a failure is the webhook sent again. */
+/** The meaning of a response: a webhook is sent again only after a failure. */
 export function outcomeOf({ status }: WebhookAnswer): "delivered" | "gone" | "failed" {
   if (status === GONE) return "gone";
   return status !== null && status >= 200 && status < 300 ? "delivered" : "failed";

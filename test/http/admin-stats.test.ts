@@ -2,7 +2,7 @@ import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { writeState } from "../../src/db/job-state.ts";
-import { noteIncident } from "../../src/incidents.ts";
+import { countIncident } from "../../src/incidents.ts";
 import { ALERTS } from "../../src/watch/notify.ts";
 import { SWEEP } from "../../src/watch/sweep.ts";
 import { call, newTestKey, newUser, operate } from "../support/http.ts";
@@ -101,8 +101,8 @@ describe("GET /api/admin/stats", () => {
   it("has incidents, what the last sweep found, and the alerts that fire", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.parse("2032-01-01T00:00:00Z") });
     const now = Date.now();
-    await noteIncident(env, "dead_letter", now);
-    await noteIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
     const swept = {
       ...{ at: now, accounts: 3, unreachable: 1, alarmsLost: 0, unfinished: 2 },
       ...{ oldestQueuedAt: null, interrupted: 0, webhooksFailing: 4 },

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest"
 import * as z from "zod";
 import { readState, writeState } from "../../src/db/job-state.ts";
 import { ProviderGate } from "../../src/dispatch/provider-gate.ts";
-import { noteIncident } from "../../src/incidents.ts";
+import { countIncident } from "../../src/incidents.ts";
 import { ALERTS, runAlerts } from "../../src/watch/notify.ts";
 import { SWEEP } from "../../src/watch/sweep.ts";
 import { spyOnLog } from "../support/log.ts";
@@ -45,7 +45,7 @@ const events = (event: string) =>
 describe("an alert", () => {
   it("is posted when it begins, after an hour, and when it ends", async () => {
     const since = new Date(now).toISOString();
-    await noteIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
     const summary = "Messages that the queue gave up on in the last hour: 1.";
     const firing = {
       text: `[firing] dead_letters: ${summary} See docs/operations.md#dead_letters.`,
@@ -56,7 +56,7 @@ describe("an alert", () => {
     await runAlerts(settings(), now + HOUR / 2);
     expect(await posted()).toEqual([firing]);
 
-    await noteIncident(env, "dead_letter", now + HOUR - 1);
+    await countIncident(env, "dead_letter", now + HOUR - 1);
     await runAlerts(settings(), now + HOUR);
     expect(await posted()).toEqual([firing, firing]);
 
@@ -73,7 +73,7 @@ describe("an alert", () => {
   });
 
   it("that could not be posted is posted at the next run", async () => {
-    await noteIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
     await runAlerts(settings("?status=500"), now);
     expect(events("alert_failed")).toEqual([
       { event: "alert_failed", alert: "dead_letters", status: 500, error: null },
@@ -84,7 +84,7 @@ describe("an alert", () => {
   });
 
   it("is only logged without a receiver, and as often", async () => {
-    await noteIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
     await runAlerts(env, now);
     await runAlerts(env, now + HOUR / 2);
     expect(events("alert")).toHaveLength(1);
@@ -92,7 +92,7 @@ describe("an alert", () => {
   });
 
   it("is not posted over http in production", async () => {
-    await noteIncident(env, "dead_letter", now);
+    await countIncident(env, "dead_letter", now);
     const production = { ...settings(), PUBLIC_BASE_URL: "https://hub.example.com" };
     await runAlerts(production, now);
     expect(await posted()).toEqual([]);
@@ -126,7 +126,7 @@ describe("an alert", () => {
 });
 
 it("counts of incidents are deleted after 62 days", async () => {
-  await noteIncident(env, "dead_letter", now);
+  await countIncident(env, "dead_letter", now);
   const left = async () =>
     await env.DB.prepare("SELECT count(*) AS n FROM incidents WHERE starts_at = ?").bind(now).first("n");
   await runAlerts(env, now + 62 * 24 * HOUR);

@@ -9,7 +9,7 @@ export type UploadedReference = {
   /** Of the content, hex. */
   sha256: string;
   livemode: boolean;
-  /** From then on no generation may take it. Milliseconds since 1970. */
+  /** No generation may use it from then on. Milliseconds since 1970. */
   expiresAt: number;
 };
 
@@ -66,8 +66,8 @@ export class ReferenceStore {
   }
 
   /**
-   * Takes those that are due for removal and that no unfinished generation uses. What is due comes again at `againAt`,
-   * unless its row is deleted by then.
+   * Returns references that are due for removal and that no unfinished generation uses. They are returned again at
+   * `againAt`, unless their rows are deleted by then.
    */
   takeDue(now: number, againAt: number): UploadedReference[] {
     const due = this.#sql

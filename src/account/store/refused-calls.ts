@@ -21,7 +21,7 @@ export class RefusedCallStore {
   }
 
   /** Records a refused call, once for each id. Keeps the newest `most` since `sinceId`. */
-  note(orderId: string, { fingerprint, count }: SdkCall, sinceId: string, most: number): void {
+  record(orderId: string, { fingerprint, count }: SdkCall, sinceId: string, most: number): void {
     this.#sql.exec(
       "INSERT OR REPLACE INTO refused_calls (order_id, fingerprint, sdk_count) VALUES (?, ?, ?)",
       ...[orderId, fingerprint, count],

@@ -6,7 +6,7 @@ export type UsageQuery = {
   by: { day: boolean; key: boolean; model: boolean };
 };
 
-/** A row of a report. What it is not grouped by is null. */
+/** A row of a report. Columns that it is not grouped by are null. */
 export type UsageRow = {
   /** The UTC day of the charge, in days since 1970. */
   day: number | null;
@@ -15,7 +15,7 @@ export type UsageRow = {
   /** Empty for charges of releases that did not count usage. */
   model: string | null;
   generations: number;
-  /** Delivered ones. */
+  /** Delivered images. */
   images: number;
   /** Charged, less refunded. */
   credits: number;
@@ -23,8 +23,8 @@ export type UsageRow = {
 
 /**
  * Reads what was spent, by key, day of the charge, and model. The table has the generations that have ended, and grows
- * with days, not with generations: see the trigger in schema.ts. Those that have not ended are added from their own rows,
- * so a report always equals the ledger.
+ * with days, not with generations: see the trigger in schema.ts. Those that have not ended are added from their own
+ * rows, so a report always equals the ledger.
  */
 export class UsageStore {
   readonly #sql: SqlStorage;

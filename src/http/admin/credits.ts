@@ -22,7 +22,7 @@ import { audit, withUser } from "./operator.ts";
 const CREDITS_MAX = 1_000_000_000;
 const REASON_LENGTH_MAX = 200;
 
-/** Ids that the ledger gives itself, so that no grant of an operator's can stand in their place. */
+/** Ids that the ledger creates itself, so an operator's grant must not use them. */
 const OWN_GRANT_IDS = /^(signup$|refund_|stripe_cs_)/;
 
 const grantId = z

@@ -218,7 +218,7 @@ keys.delete(
   },
 );
 
-/** A key as it may be shown at any time: without the key. */
+/** A key without its secret, as every answer but the first shows it. */
 export function renderKey(key: ApiKey): z.input<typeof ApiKeyAnswer> {
   return {
     object: "api_key",

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { CURSOR_DESCRIPTION } from "../fields.ts";
 
-/** A place in a walk over all users: a user, and the generation of theirs that the page before ended with, or "". */
+/** A position in a walk over all users: a user, and the user's last generation of the page before, or "". */
 export type LogPlace = { userId: string; generationId: string };
 
 /** `cursor` is the `next_cursor` of the page before. Without one, the walk begins: null. */

@@ -12,7 +12,7 @@ import { limitFailures } from "../guards.ts";
 const TOKEN_LENGTH_MIN = 32;
 const warned = new WeakSet<object>();
 
-/** The tokens that open the operator's routes, the current one first. None: those routes do not exist. */
+/** The tokens of the operator's routes, the current one first. None: those routes do not exist. */
 export function operatorTokens(env: Env): readonly string[] {
   const { ADMIN_TOKEN, ADMIN_TOKEN_PREVIOUS } = readConfig(env);
   if (ADMIN_TOKEN === undefined) return [];
@@ -25,7 +25,7 @@ export function operatorTokens(env: Env): readonly string[] {
 }
 
 /**
- * Checks a token that somebody presents as the operator's.
+ * Checks a token that is presented as the operator's.
  * @param presented undefined: none
  * @throws {ApiError} 401 for another token; 429 after too many failures
  */
@@ -44,11 +44,11 @@ export async function checkOperator(
 }
 
 /**
- * Lets in requests with the operator's token, or with its predecessor. Without a token of at least 32 characters these
+ * Accepts requests with the operator's token, or with its predecessor. Without a token of at least 32 characters these
  * routes do not exist.
  *
  * Not `hono/bearer-auth`, which answers a malformed header with 400, refuses tokens with other characters than RFC 6750
- * names, and does not ask about a missing or malformed header, which counts as a failure here.
+ * names, and does not report a missing or malformed header, which counts as a failure here.
  */
 export const operatorOnly = createMiddleware<AppEnv>(async (c, next) => {
   const tokens = operatorTokens(c.env);
@@ -68,7 +68,7 @@ export const withUser = createMiddleware<AppEnv & { Variables: { user: User } }>
 });
 
 /**
- * Records a change that an operator made, in the log and in the audit trail: ids and amounts, never a name, an address or
+ * Records an operator's change in the log and in the audit trail: ids and amounts, never a name, an address or
  * a secret. It never throws, because the change is made: if the trail cannot be written, the log has the action.
  */
 export async function audit(
@@ -90,7 +90,7 @@ async function isOneOf(presented: string, tokens: readonly string[]): Promise<bo
   return checks.includes(true);
 }
 
-/** Compares digests, in constant time: nothing of the secret shows in how long a wrong one takes. */
+/** Compares digests in constant time, so that the duration reveals nothing about the secret. */
 async function sameSecret(presented: string, secret: string): Promise<boolean> {
   const [a, b] = await Promise.all(
     [presented, secret].map((text) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))),

@@ -116,7 +116,7 @@ providers.post(
   },
 );
 
-/** The gate of a provider: its circuit breaker, its limits, and what waits for it. */
+/** The gate of a provider: its circuit breaker, its limits, and the waiting work. */
 function renderProvider(gate: NamedGate): z.input<typeof Provider> {
   return {
     object: "provider",

@@ -14,7 +14,7 @@ import { users } from "./users.ts";
 
 const BASE = "/api/admin";
 
-/** The operator's API. Its token is asked for at every path, so that nobody learns which ones exist. */
+/** The operator's API. Every path requires the token, so that the existing paths are not revealed. */
 export const admin = createApp();
 
 admin.use(`${BASE}/*`, operatorOnly);

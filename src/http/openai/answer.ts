@@ -18,16 +18,16 @@ import {
 } from "./render.ts";
 import type { ImageFields } from "./schemas.ts";
 
-/** For so long a stream's status waits: a refusal, and a quick failure, come with a status of their own. */
+/** How long the status of a stream is held back, so that a refusal or a quick failure has its own status. */
 const STATUS_WITHIN_MS = 3_000;
-/** Proxies cut connections on which nothing comes for a minute, some sooner. */
+/** Proxies close connections that are silent for a minute, some sooner. */
 const KEEP_ALIVE_MS = 10_000;
 const KEEP_ALIVE = new TextEncoder().encode(": keep-alive\n\n");
 
-/** Called once an answer with the generation has been written to its end. Must not reject. */
+/** Called when a response with the generation has been written completely. Must not reject. */
 type Delivered = (generation: GenerationRecord) => Promise<void>;
 
-/** Answers with all images in one JSON object, of known length, out of storage. */
+/** Responds with all images in one JSON object, of known length, from storage. */
 export async function sendWhole(
   c: Context<AppEnv>,
   generation: GenerationRecord,
@@ -47,8 +47,8 @@ export async function sendWhole(
 }
 
 /**
- * Answers with server-sent events: the images once they are there; partial pictures and comments until then.
- * @param id the generation's, where it is known before it ends
+ * Responds with server-sent events: partial pictures and comments, then the images.
+ * @param id the generation's id, if it is known before its end
  * @throws what `work` throws, if it does so soon and before any partial picture; later it becomes an event
  */
 export async function sendStream(
@@ -65,7 +65,7 @@ export async function sendStream(
   const known = soon?.id ?? id;
   if (known !== null) c.header("X-Generation-Id", known);
   c.header("Content-Type", "text/event-stream; charset=utf-8");
-  // Proxies that gather answers before they pass them on are asked not to.
+  // Asks proxies not to buffer the response.
   c.header("X-Accel-Buffering", "no");
   const { readable, writable } = new IdentityTransformStream();
   const stream = new EventStream(c, work, operation, fields, partials);
@@ -77,7 +77,7 @@ export async function sendStream(
 }
 
 class EventStream {
-  /** The generation, once all its images have been handed over: an error is told in place of the rest. */
+  /** Returns the generation after all its images were sent. An error is sent in place of the rest. */
   shown: GenerationRecord | null = null;
   readonly #c: Context<AppEnv>;
   readonly #work: Promise<GenerationRecord>;
@@ -118,13 +118,13 @@ class EventStream {
       log("stream_failed", { request_id: this.#c.get("requestId"), code: told.code });
       yield new TextEncoder().encode(errorEvent(toOpenAIError(told)));
     } finally {
-      // Also when the client has left: the run then makes no further ones.
+      // Also when the client has disconnected: the run then makes no further ones.
       this.#partials.close();
     }
   }
 }
 
-/** What the promise resolves to, or null when that takes longer. */
+/** The value of the promise, or null when it takes longer. */
 async function settledWithin<T>(milliseconds: number, promise: Promise<T>): Promise<T | null> {
   return await withTimeout(milliseconds, promise).catch((error: unknown) => {
     if (error instanceof TimeoutError) return null;
@@ -132,7 +132,7 @@ async function settledWithin<T>(milliseconds: number, promise: Promise<T>): Prom
   });
 }
 
-/** Whether the answer was written to its end. Never rejects: what goes wrong breaks the answer off. */
+/** Whether the response was written completely. Never rejects: an error aborts the response. */
 async function pump(
   c: Context<AppEnv>,
   bytes: AsyncIterable<Uint8Array>,

@@ -16,12 +16,12 @@ export const OpenAIErrorBody = named("OpenAIErrorBody", () =>
   }),
 );
 
-/** An error in OpenAI's shape: all four members are always there. */
+/** An error in OpenAI's format, which always has all four members. */
 export type OpenAIError = { message: string; type: string; param: string | null; code: string | null };
 
 /**
- * Each of our codes in OpenAI's words: those that its clients look at. `retry` is whether the same request may succeed
- * later; what may not says so, since the SDKs would otherwise decide by the status alone.
+ * The type and code of OpenAI's API for each of our codes. `retry`: whether the same request may succeed
+ * later. If not, a header says so, because the SDKs would otherwise decide by the status alone.
  */
 const OPENAI_ERRORS = {
   invalid_request: { type: "invalid_request_error", code: null, retry: false },
@@ -46,7 +46,7 @@ const OPENAI_ERRORS = {
   serviceUnavailable: { type: "server_error", code: "service_unavailable", retry: true },
 } as const satisfies Record<ErrorCode, { type: string; code: string | null; retry: boolean }>;
 
-/** Renders whatever a handler threw, in OpenAI's form. */
+/** Renders an error that a handler threw, in OpenAI's format. */
 export function renderOpenAIError(thrown: Error, c: Context<AppEnv>): Response {
   const error = toApiError(thrown, c);
   c.set("errorCode", error.code);

@@ -1,13 +1,13 @@
 import type { PartialPicture } from "../../generations/partials.ts";
 
-/** Takes partial pictures from a run, one at a time, for the response that is being written. */
+/** Receives partial pictures from a run, one at a time, for the response that is being written. */
 export class PartialInbox {
   #picture: PartialPicture | null = null;
   #arrived = Promise.withResolvers<void>();
   #written = Promise.withResolvers<void>();
   #isClosed = false;
 
-  /** Resolves once the picture is written. @throws when there is no room for it, or the response has ended */
+  /** Resolves when the picture is written. @throws when another one is being written, or the response has ended */
   async show(picture: PartialPicture): Promise<void> {
     if (this.#isClosed || this.#picture !== null) throw new Error("The partial picture is not wanted.");
     this.#picture = picture;
@@ -15,13 +15,13 @@ export class PartialInbox {
     await this.#written.promise;
   }
 
-  /** The picture to write next, once there is one. */
+  /** Resolves with the next picture to write. */
   async next(): Promise<PartialPicture | null> {
     await this.#arrived.promise;
     return this.#picture;
   }
 
-  /** Frees the place of the picture that was written. */
+  /** Removes the picture that was written. */
   written(): void {
     this.#picture = null;
     this.#written.resolve();
@@ -29,7 +29,7 @@ export class PartialInbox {
     this.#written = Promise.withResolvers();
   }
 
-  /** Takes no further pictures. One that was not written whole is lost. */
+  /** Refuses further pictures. One that was not written completely is lost. */
   close(): void {
     this.#isClosed = true;
     if (this.#picture === null) return;

@@ -51,7 +51,7 @@ export const OpenAIImages = named("OpenAIImages", () =>
   }),
 );
 
-/** A picture of an image that is not finished. */
+/** A partial picture of an image. */
 const OpenAIPartialEvent = named("OpenAIPartialEvent", () =>
   z.strictObject({
     type: z.enum(["image_generation.partial_image", "image_edit.partial_image"]),
@@ -114,7 +114,7 @@ export function eventExample(operation: Operation): z.input<typeof OpenAIImageEv
 
 export type Operation = "image_generation" | "image_edit";
 
-/** What an answer is made of: text, and images whose base64 stands in their place. */
+/** The parts of a response: text, and images, which are sent as base64. */
 export type Part = string | StoredImage;
 
 export function renderModel({ id, created, owned_by }: Model): z.input<typeof OpenAIModel> {
@@ -133,7 +133,7 @@ export function imagesResponse(generation: GenerationRecord, fields: ImageFields
   const { quality, ...shown } = shownOf(first, fields);
   const details = {
     ...shown,
-    // Of a whole answer OpenAI's own types have no `auto`.
+    // OpenAI's types of a response without streaming have no `auto`.
     ...(quality === "auto" ? {} : { quality }),
     usage: usageOf(chargeOf(generation)),
   };
@@ -162,7 +162,7 @@ export function completedEvents(
   });
 }
 
-/** OpenAI's event of a picture that is not finished, in pieces. */
+/** OpenAI's event of a partial picture, in pieces. */
 export function* partialEvent(
   operation: Operation,
   { index, header, bytes }: PartialPicture,
@@ -204,7 +204,7 @@ export function lengthOf(parts: readonly Part[]): number {
 }
 
 /**
- * The bytes of an answer, each image read from storage when its turn comes.
+ * The bytes of a response. Each image is read from storage when its turn comes.
  * @throws when an image is gone, or R2 fails
  */
 export async function* encodeParts(
@@ -230,7 +230,7 @@ function shownOf(
     size: image ? `${image.width}x${image.height}` : "auto",
     quality: fields.quality ?? "auto",
     background: "opaque",
-    // What the bytes are, whatever was asked for.
+    // The actual format, whatever was requested.
     output_format: image?.contentType.replace("image/", "") ?? "png",
   };
 }
@@ -239,7 +239,7 @@ function chargeOf({ creditsCharged, creditsRefunded }: GenerationRecord): number
   return creditsCharged - creditsRefunded;
 }
 
-/** This service counts credits, not tokens; clients that read OpenAI's members find them, at 0. */
+/** This service counts credits, not tokens. Clients of OpenAI's API find the members, at 0. */
 function usageOf(credits: number) {
   return {
     input_tokens: 0,

@@ -7,7 +7,7 @@ import { type Config, readConfig } from "../../config.ts";
 import type { SdkHeaders } from "../../generations/fingerprint.ts";
 import { findOffered, offeredModels } from "../../generations/models.ts";
 import type { PartialPicture, PartialsAsked } from "../../generations/partials.ts";
-import { noteDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
+import { reportDelivered, type Submission, type Submitted, submit } from "../../generations/submit.ts";
 import { admitUpload, giveUpUpload } from "../../generations/uploads.ts";
 import { newId } from "../../id.ts";
 import type { Caller } from "../../keys/lookup.ts";
@@ -63,7 +63,7 @@ import {
   toInput,
 } from "./schemas.ts";
 
-/** OpenAI's image API: the same work as the native one, in another dialect. */
+/** OpenAI's image API: the same operations as the native API, in OpenAI's format. */
 export const openai = createApp();
 
 openai.use(`${OPENAI_BASE}/*`, cors);
@@ -154,7 +154,7 @@ openai.post(
   async (c) => {
     const call = openCall(c);
     const { caller, config, idempotencyKey, sdk } = call;
-    // Before hundreds of megabytes are uploaded that there are no credits for.
+    // Checks credits before hundreds of megabytes are uploaded.
     const uploadId = newId("upload");
     const { livemode } = caller;
     const upload = { id: uploadId, bodyBytes: declaredBytes(c), idempotencyKey, sdk, livemode, key: caller };
@@ -164,14 +164,14 @@ openai.post(
   },
 );
 
-/** What is known of a request before its body is read. */
+/** The facts of a request that are known before its body is read. */
 type Call = {
   caller: Caller;
   config: Config;
   idempotencyKey: string | null;
   /** Null where no SDK makes the call. */
   sdk: SdkHeaders | null;
-  /** What a test key asks for; null for a live key. */
+  /** The scenario of a test key; null for a live key. */
   test: TestScenario | null;
 };
 
@@ -240,7 +240,7 @@ async function answer(
   received: Received,
 ): Promise<Response> {
   const { fields } = received;
-  // Made once the body is here: ids sort by age, and a body may be held open for minutes.
+  // Created after the body has arrived: ids sort by age, and a body may take minutes.
   const id = newId("gen");
   const inbox = new PartialInbox();
   const count = fields.stream ? (fields.partial_images ?? 0) : 0;
@@ -248,10 +248,10 @@ async function answer(
   const partials = count > 0 ? { count, show } : undefined;
   const work = make(c, call, id, received, partials).then((outcome) => endedOf(c, outcome, id));
   const delivered = async (generation: GenerationRecord) => {
-    if (call.sdk !== null) await noteDelivered(call.caller.userId, generation.id, c.env);
+    if (call.sdk !== null) await reportDelivered(call.caller.userId, generation.id, c.env);
   };
   if (!fields.stream) return await sendWhole(c, await work, fields, delivered);
-  // A stream that its reader has left hears no more of the work, which goes on.
+  // The work continues when the reader has left.
   work.catch(() => null);
   const mayJoin = (call.sdk?.count ?? 0) > 0 || call.idempotencyKey !== null;
   return await sendStream(c, work, operation, fields, mayJoin ? null : id, delivered, inbox);
@@ -281,7 +281,7 @@ async function make(
   return await submit(submission, c.env, config);
 }
 
-/** The generation that has images to show. @throws {ApiError} for every other outcome */
+/** The generation with its images. @throws {ApiError} for every other outcome */
 function endedOf(c: Context<AppEnv>, outcome: Submitted, id: string): GenerationRecord {
   switch (outcome.kind) {
     case "ended": {

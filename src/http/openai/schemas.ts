@@ -28,7 +28,7 @@ const asked = {
   quality: z
     .enum(["auto", "low", "medium", "high", "standard", "hd"])
     .nullish()
-    // DALL·E's names, which older clients still send.
+    // The names of DALL·E, which older clients still send.
     .transform((quality) => (quality === "standard" ? "auto" : quality === "hd" ? "high" : quality))
     .meta({
       description:
@@ -71,7 +71,7 @@ const asked = {
     .nullish()
     .meta({ description: "Whether each image is sent as base64 or as a URL.", default: "b64_json" }),
   style: z.string().nullish().meta({ description: "Accepted from clients that send it, and ignored." }),
-  // Other values than null have been refused in words of their own: see refuseUnsupported.
+  // Other values than null were refused with a special message: see refuseUnsupported.
   mask: z.null().optional().meta({ description: "Not supported: null, or left out." }),
   input_fidelity: z.null().optional().meta({ description: "Not supported: null, or left out." }),
 };
@@ -86,10 +86,10 @@ export const CreateImageBody = z.preprocess((value, context) => {
   return value;
 }, ImageFields);
 
-/** As OpenAI's image API has it, or its chat API. */
+/** In the form of OpenAI's image API, or of its chat API. */
 const imageUrl = z.union([z.string(), z.strictObject({ url: z.string() })]);
 
-/** The body of …/images/edits as it is once its data URLs have been taken out. */
+/** The body of …/images/edits after its data URLs were replaced by placeholders. */
 export const EditImageBody = z.strictObject({
   ...asked,
   images: z
@@ -102,7 +102,7 @@ export type ImageFields = z.infer<typeof ImageFields>;
 
 const MASK = "mask is not supported: say in the prompt what is to change, and where.";
 
-/** What is wrong with a field that OpenAI's API has and this service cannot honour, in words, or null. */
+/** Why a field of OpenAI's API is not supported here, as a message, or null. */
 function unsupported(field: string, value: unknown): string | null {
   switch (field) {
     case "mask":
@@ -121,7 +121,7 @@ function unsupported(field: string, value: unknown): string | null {
   }
 }
 
-/** The first field of a body that OpenAI's API has and this service cannot honour. */
+/** The first field of a body that OpenAI's API has and this service does not support. */
 function findUnsupported(value: unknown): { field: string; message: string } | null {
   if (typeof value !== "object" || value === null) return null;
   for (const [field, given] of Object.entries(value)) {
@@ -131,13 +131,13 @@ function findUnsupported(value: unknown): { field: string; message: string } | n
   return null;
 }
 
-/** @throws {ApiError} 400 for what OpenAI's API takes and this one does not */
+/** @throws {ApiError} 400 for a field that OpenAI's API has and this service does not support */
 export function refuseUnsupported(value: unknown): void {
   const refused = findUnsupported(value);
   if (refused) throw invalidRequest(refused.message, refused.field);
 }
 
-/** The images of a JSON body, each as its URL or what stands in its place. */
+/** The images of a JSON body, each as its URL or its placeholder. */
 export function imagesOf(value: unknown): unknown[] {
   if (typeof value !== "object" || value === null || !("images" in value)) return [];
   return Array.isArray(value.images) ? value.images.map(urlOf) : [];
@@ -149,10 +149,10 @@ function urlOf(image: unknown): unknown {
   return typeof named === "object" && named !== null && "url" in named ? named.url : named;
 }
 
-/** The answers to files in other fields than `image`, by field. */
+/** The messages for files in other fields than `image`, by field. */
 export const REFUSED_FILES: ReadonlyMap<string, string> = new Map([["mask", MASK]]);
 
-/** The same request in the native API's fields. */
+/** The same request with the native API's fields. */
 export function toInput(fields: ImageFields): GenerationInput {
   return {
     model: fields.model ?? models[0].id,
@@ -168,7 +168,7 @@ export function toInput(fields: ImageFields): GenerationInput {
   };
 }
 
-/** The fields of a form, all text, as the JSON values they stand for; what stands for none is left to the schema. */
+/** The text fields of a form, converted to JSON values. The schema refuses a text that cannot be converted. */
 export function fromForm(fields: ReadonlyMap<string, string>): Record<string, unknown> {
   return Object.fromEntries([...fields].map(([name, text]) => [name, fromText(name, text)]));
 }

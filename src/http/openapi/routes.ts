@@ -4,9 +4,11 @@ import { type Contract, contractOf, scopeOf } from "../contract.ts";
 import { openai } from "../openai/routes.ts";
 import { stripe } from "../stripe.ts";
 
-/** Every route of the APIs with a contract, in the order of their routers: for the document, the pages and the tests. */
+/**
+ * Every route of the APIs with a contract, in the order of their routers: for the document, the pages and the tests.
+ */
 
-/** What the routers of the APIs have: handlers with a contract, and middleware. */
+/** The handlers of the APIs' routers: those with a contract, and middleware. */
 export const handled = [app, admin, openai, stripe].flatMap((api) => api.routes);
 
 export type Route = Contract & {

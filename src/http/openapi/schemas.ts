@@ -11,7 +11,7 @@ export type ObjectSchema = z.output<typeof ObjectSchema>;
 
 const Documented = z.looseObject({ documentedAs: z.record(z.string(), z.unknown()) });
 
-/** What a request may contain. A schema's `documentedAs` stands in the place of what zod would say of it. */
+/** The JSON Schema of a request. A schema's `documentedAs` replaces the one that zod generates. */
 export function requestSchema(schema: z.ZodType): ObjectSchema {
   const { $schema: _, ...object } = z.toJSONSchema(schema, {
     io: "input",
@@ -28,7 +28,7 @@ export function requestSchema(schema: z.ZodType): ObjectSchema {
   return ObjectSchema.parse(object);
 }
 
-/** A format says enough: zod adds a pattern that repeats it at length. */
+/** The format is enough: zod adds a long pattern that repeats it. */
 export function withoutPattern(schema: { format?: string; pattern?: string }): void {
   if (schema.format !== undefined) delete schema.pattern;
 }

@@ -245,7 +245,7 @@ credits.get(
   },
 );
 
-/** A balance as answers have it, on its own or inside of others. */
+/** A balance, as its own response and inside others. */
 export function renderBalance(balance: Balance, accountType: AccountType) {
   return {
     credits: balance.credits,

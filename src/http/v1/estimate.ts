@@ -88,7 +88,7 @@ export async function renderEstimate(c: Context<AppEnv>, { request, credits }: P
   };
 }
 
-/** Reads the request as a real one is read. @throws {ApiError} what the real one would be refused with */
+/** Reads the request like a real one. @throws {ApiError} the error that the real one would get */
 async function price(c: Context<AppEnv>): Promise<PricedRequest> {
   const caller = callerOf(c);
   const config = readConfig(c.env);

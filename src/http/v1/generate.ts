@@ -24,7 +24,7 @@ import type { AppEnv } from "../env.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import { named } from "../fields.ts";
 import { parseJson } from "../json.ts";
-import { type Preferences, readPreferences, tellApplied } from "../prefer.ts";
+import { type Preferences, readPreferences, setPreferenceApplied } from "../prefer.ts";
 import { accepted, asEntry, listedReferences, receiveDataUrls, receiveReferences } from "../references.ts";
 import {
   declaredBytes,
@@ -52,7 +52,7 @@ export const GenerationBody = GenerationInput.extend({
     .string()
     .optional()
     .meta({ description: "Accepted from clients that send it, and ignored: every image has a `url`." }),
-  /** In a form it is a file, which is taken out before the fields are parsed. */
+  /** In a form it is a file, which is removed before the fields are parsed. */
   reference_image: z
     .custom<never>(() => false, {
       message: "reference_image is a file: send the request as multipart/form-data.",
@@ -66,7 +66,7 @@ export const GenerationBody = GenerationInput.extend({
   }),
 }).superRefine(checkCompression);
 
-/** A rule for fields that are valid by themselves: PNG has no compression level. */
+/** A rule across fields: PNG has no compression level. */
 export function checkCompression(body: GenerationInput, context: z.RefinementCtx): void {
   const model = findModel(body.model);
   const format = body.output_format ?? model?.supported_output_formats[0];
@@ -125,7 +125,7 @@ generate.post(
     const preferences = readPreferences(c, Math.min(WAIT_SECONDS_MAX, config.SYNC_WAIT_SECONDS));
     const { respondAsync, waitSeconds } = preferences;
     const isAsync = async || respondAsync;
-    // Made once the body is here: ids sort by age, and a body may be held open for minutes.
+    // Created after the body has arrived: ids sort by age, and a body may take minutes.
     const id = newId("gen");
     const submission: Submission = {
       ...{ id, input, idempotencyKey, sdk: null },
@@ -149,7 +149,7 @@ type Received = {
 
 const FILES_ONLY = "reference_images is for JSON bodies: a form sends files, as reference_image.";
 
-/** The body, in either form it may have. References that came with it are stored by then, under the upload's id. */
+/** The body, as JSON or as a form. References in it have been stored by then, under the upload's id. */
 async function readSubmission(
   c: Context<AppEnv>,
   caller: Caller,
@@ -159,7 +159,7 @@ async function readSubmission(
   const { userId, livemode } = caller;
   const id = newId("upload");
   let uploadId: string | null = null;
-  // Before 800 MB are uploaded that there are no credits for.
+  // Checks credits before 800 MB are uploaded.
   const admit = async () => {
     const upload = { id, bodyBytes: declaredBytes(c), idempotencyKey, sdk: null, livemode, key: caller };
     const admission = await admitUpload(userId, upload, c.env, config);
@@ -201,7 +201,7 @@ async function readSubmission(
   }
 }
 
-/** The fields of a form, all text, as the JSON values they stand for; what stands for none is left to the schema. */
+/** The text fields of a form, converted to JSON values. The schema refuses a text that cannot be converted. */
 function fromForm(fields: ReadonlyMap<string, string>): Record<string, unknown> {
   return Object.fromEntries([...fields].map(([name, text]) => [name, fromText(name, text)]));
 }
@@ -236,8 +236,8 @@ function answer(
     case "ended": {
       const { generation, balance, replayed, quota } = outcome;
       setGenerationHeaders(c, generation, replayed, quota);
-      tellApplied(c, preferences);
-      // Who asked not to wait asks what became of it: a failure is the state of what they get, as when they poll.
+      setPreferenceApplied(c, preferences);
+      // An async request that waited gets the state of the generation, as when it polls: a failure is no error.
       if (generation.error !== null && !isAsync) {
         const extra = { generation_id: generation.id };
         throw new ApiError(generation.error, FAILURE_MESSAGES[generation.error], { extra });
@@ -249,7 +249,7 @@ function answer(
     }
     case "pending":
       setGenerationHeaders(c, outcome.generation, outcome.replayed, outcome.quota);
-      tellApplied(c, preferences);
+      setPreferenceApplied(c, preferences);
       c.header("Location", pollUrl(outcome.generation));
       c.header("Retry-After", pollAfterSeconds(outcome.generation, Date.now()));
       return c.json(renderGeneration(outcome.generation, config), 202);

@@ -28,7 +28,7 @@ import {
   time,
   timestamp,
 } from "../fields.ts";
-import { readPreferences, tellApplied } from "../prefer.ts";
+import { readPreferences, setPreferenceApplied } from "../prefer.ts";
 
 export const STATUSES = ["queued", "processing", "succeeded", "failed", "canceled"] as const;
 const tiers = models.flatMap((model) => model.supported_qualities);
@@ -269,7 +269,7 @@ generations.get(
     c.set("generationId", found.id);
     const isOver = found.endedAt !== null;
     const record = isOver ? found : (await awaitInAccount(c.env, userId, found, until)).generation;
-    tellApplied(c, { respondAsync: false, waitSeconds });
+    setPreferenceApplied(c, { respondAsync: false, waitSeconds });
     if (record.endedAt === null) c.header("Retry-After", pollAfterSeconds(record, Date.now()));
     return c.json(renderGeneration(record, readConfig(c.env)));
   },
@@ -355,7 +355,7 @@ function refusedCancelMessage(status: GenerationStatus): string {
 
 /** While a generation waits for its turn. */
 const POLL_SECONDS_QUEUED = { min: 2, max: 60 };
-/** While it is made. Most images take about a minute, which is nine polls: docs/cost.md counts them. */
+/** While it runs. Most images take about a minute, which is nine polls: docs/cost.md counts them. */
 const POLL_SECONDS_WORKING = { min: 5, max: 10 };
 
 /**

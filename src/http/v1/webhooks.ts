@@ -151,7 +151,7 @@ webhooks.post(
   },
 );
 
-/** The caller's account and mode, and the generation's id. @throws {ApiError} 404 for what is no id */
+/** The caller's account and mode, and the generation's id. @throws {ApiError} 404 for a malformed id */
 function addressed(c: Context<AppEnv, "/generations/:id/deliveries">) {
   const id = c.req.param("id");
   if (!isGenerationId(id)) throw notFound();

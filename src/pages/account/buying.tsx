@@ -115,7 +115,7 @@ export function isAwaited(purchase: Purchase, isCanceled: boolean, now: number):
   return isUnpaid && now < purchase.createdAt + WATCHED_MS;
 }
 
-/** What came of the purchase that a buyer comes back from. */
+/** The state of the purchase from which a buyer returns. */
 export const Returned: FC<{ purchase: Purchase; isCanceled: boolean }> = ({ purchase, isCanceled }) => {
   const { kind, text } = outcomeOf(purchase, isCanceled, useTexts());
   return (

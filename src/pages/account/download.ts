@@ -12,7 +12,7 @@ import { findUser } from "../../users/users.ts";
 const ROWS_A_PAGE = 100;
 
 /**
- * Everything that the service has of a user, as objects of the API: one JSON line each, read page by page while the
+ * All data of a user, as objects of the API: one JSON line each, read page by page while the
  * download runs, so that no more than a page is in memory.
  */
 export function dataOf(env: Env, userId: string, now: number): ReadableStream<Uint8Array> {

@@ -19,9 +19,9 @@ const PROMPT_SHOWN = 60;
 type Subjects = ReadonlyMap<string, Subject | null>;
 
 /**
- * The generations of the entries. Those that the account no longer keeps are read from the log at once; without the log,
- * their rows only say what kind they are of.
- * @param kept what the account told; undefined from an older release
+ * The generations of the entries. Those that the account no longer keeps are read from the log at once; without the
+ * log, their rows only say what kind they are of.
+ * @param kept the generations that the account returned; undefined from an older release
  */
 export async function completeSubjects(
   c: Context<PagesEnv>,
@@ -107,7 +107,7 @@ export const Entries: FC<{
   );
 };
 
-/** What a generation was charged or refunded for. One that is deleted, or not known, has no page to link. */
+/** The generation of a charge or refund. One that is deleted, or not known, has no page to link. */
 const ForGeneration: FC<{
   id: string;
   kind: Entry["kind"];

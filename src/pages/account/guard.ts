@@ -36,8 +36,8 @@ export function wantsJson(accept: string | undefined): boolean {
 export const RECENT_MINUTES = 15;
 
 /**
- * Asks who sits at the browser before the ways to sign in change: a session alone does not prove it.
- * @returns what speaks against the user who is signed in, or null
+ * Verifies the user before the ways to sign in change: a session alone is not enough.
+ * @returns why the user is not verified, or null
  */
 export async function doubtUser(
   c: Context<PagesEnv>,

@@ -31,7 +31,7 @@ const MODES = ["live", "test"] as const;
 
 const FIELDS = ["q", "status", "model", "key", "from", "to", "mode"] as const;
 
-/** The fields of the form as text. Those that are empty or have no meaning do not count. */
+/** The fields of the form as text. Empty and invalid ones are ignored. */
 type Search = Readonly<Record<(typeof FIELDS)[number], string>>;
 
 function readSearch(query: (name: string) => string | undefined): Search {
@@ -227,7 +227,9 @@ const Day: FC<{ name: string; label: string; value: string }> = ({ name, label, 
   </div>
 );
 
-/** The images of the generations in `id`, as one file. They are streamed one after the other, and not compressed again. */
+/**
+ * The images of the generations in `id`, as one file. They are streamed one after the other, and not compressed again.
+ */
 history.get("/images.zip", async (c) => {
   const { userId } = c.get("signedIn");
   const { history } = c.get("texts");

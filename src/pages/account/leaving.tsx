@@ -3,7 +3,7 @@ import type { FormErrors } from "../forms.ts";
 import { CurrentPassword, Field, Section } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
 
-/** What a user may take along, and how they leave: part of the settings page. */
+/** The download of a user's data, and the deletion of the account: part of the settings page. */
 export const Leaving: FC<{ email: string; hasPassword: boolean; errors?: FormErrors | undefined }> = ({
   email,
   hasPassword,

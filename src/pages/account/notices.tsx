@@ -7,7 +7,7 @@ import { Field, Section } from "../parts.tsx";
 import type { Texts } from "../texts/english.tsx";
 import { useTexts } from "../texts/language.ts";
 
-/** What a user is mailed about: part of the settings page. */
+/** The settings for mails: part of the settings page. */
 
 const THRESHOLD_MAX = 1_000_000_000;
 

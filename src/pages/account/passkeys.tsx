@@ -4,13 +4,13 @@ import * as z from "zod";
 import {
   hasAllPasskeys,
   listPasskeys,
+  mailPasskeyAdded,
   PASSKEY_NAME_LENGTH_MAX,
   PASSKEYS_MAX,
   type Passkey,
   passkeyDomain,
   readPasskeyMade,
   removePasskey,
-  tellOfPasskey,
 } from "../../auth/passkeys.ts";
 import type { SignedIn } from "../../auth/sessions.ts";
 import { log } from "../../log.ts";
@@ -103,7 +103,7 @@ export async function addPasskey(
   switch (outcome.kind) {
     case "added":
       log("passkey_added", { user_id: userId });
-      tellOfPasskey(authSettings(c), email);
+      mailPasskeyAdded(authSettings(c), email);
       return null;
     case "too_many":
       return { passkey_name: passkeys.tooMany(PASSKEYS_MAX) };

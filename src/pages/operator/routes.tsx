@@ -12,7 +12,7 @@ import { PageError, type PagesEnv, siteOrigin } from "../env.ts";
 import { readForm } from "../forms.ts";
 import { StatsPage, TokenPage } from "./page.tsx";
 
-/** What the operator's API reports, as a page. It only reads. */
+/** The reports of the operator's API, as a page. It only reads. */
 export const operator = new Hono<PagesEnv>();
 
 const SESSION_SECONDS = 3_600;

@@ -68,7 +68,7 @@ const stateShape = z.object({
   tasks: z.array(taskShape),
 });
 
-/** What became of a task. After an end without an image, it is never polled again. */
+/** The outcome of a task. After an end without an image, it is never polled again. */
 export type TaskEnd = { kind: "image"; url: string } | { kind: "none"; failure: ProviderError };
 
 /** What differs between the providers. */
@@ -133,7 +133,7 @@ export async function* generatePolled(
     if (error instanceof AnswerError) call.facts = error.facts;
     throw error instanceof ProviderError ? withFacts(api, error, call) : error;
   } finally {
-    // Nobody waits for these tasks any more. If another run does after all, it buys them again: none was begun, since
+    // No run waits for these tasks any more. If another run does after all, it buys them again: none was begun, because
     // the provider begins them in order.
     const isAbandoned = call.isQueued && (signal.aborted || !call.saved);
     if (isAbandoned) await Promise.all(call.rest.map((task) => cancel(api, task)));
@@ -305,7 +305,7 @@ export async function poll<T>(
   }
 }
 
-/** What the status alone tells of a poll; null when it has to be repeated. */
+/** The meaning of a poll's status; null when the poll has to be repeated. */
 function endByStatus(answer: Answer, call: PolledCall): TaskEnd | null {
   const { status } = answer;
   if (answer.ok || status >= 500 || [408, 425, 429].includes(status)) return null;

@@ -108,7 +108,7 @@ export function formOf({ model, aspectRatio, tier, request }: GenerationDetail):
   };
 }
 
-/** Notes on what an earlier generation had and the form does not repeat. */
+/** Notes on the fields of an earlier generation that the form does not repeat. */
 export function notCarriedOver(
   { request: { references, prompt } }: GenerationDetail,
   { playground }: Texts,
@@ -165,7 +165,7 @@ export function optionFields({ output_format, output_compression, background, mo
   };
 }
 
-/** The fields that older forms do not have, and what that means. */
+/** The fields that older forms lack, and their defaults. */
 const LATER_FIELDS: ReadonlyMap<string, string> = new Map([
   ["output_format", ""],
   ["output_compression", "auto"],

@@ -14,7 +14,7 @@ import { type Preview, previewOf } from "./preview.ts";
 type PlaygroundProps = {
   signedIn: SignedIn;
   texts: Texts;
-  /** Those of this deployment. */
+  /** The models of this deployment. */
   models: readonly Model[];
   form: PlaygroundForm;
   credits: number;
@@ -194,8 +194,8 @@ type OptionsProps = {
 };
 
 /**
- * The model, and its own options; those with one value are hidden. The script replaces the options when another model is
- * chosen.
+ * The model, and its own options; those with one value are hidden. The script replaces the options when another model
+ * is chosen.
  */
 const Options: FC<OptionsProps> = ({ models, config, form, errors }) => {
   const { labels, exactSize } = useTexts().playground;

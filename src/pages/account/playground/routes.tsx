@@ -49,7 +49,9 @@ playground.get("/", async (c) => {
 const RECENT_SHOWN = 8;
 const ALL = { status: null, model: null, createdAfter: null, createdBefore: null };
 
-/** What the page shows of the account and the deployment. `running` is the newest live generation that has not ended. */
+/**
+ * The data of the account and the deployment on the page. `running` is the newest live generation that has not ended.
+ */
 async function accountState(env: Env, userId: string) {
   const account = env.ACCOUNT.getByName(userId);
   const config = readConfig(env);
@@ -136,8 +138,8 @@ playground.post("/", async (c) => {
 });
 
 /**
- * The price of the form's options beside the balance, what its model offers, and the code samples with a placeholder where
- * the script inserts the prompt. A prompt must not be in a URL, which proxies and logs store.
+ * The price of the form's options beside the balance, what its model offers, and the code samples with a placeholder
+ * where the script inserts the prompt. A prompt must not be in a URL, which proxies and logs store.
  */
 playground.get("/preview", async (c) => {
   const form = { ...readPlaygroundForm(new Map(Object.entries(c.req.query()))), prompt: PROMPT_PLACEHOLDER };
