@@ -1,4 +1,4 @@
-import type { ProviderName } from "../catalogue/model.ts";
+import type { Model, ProviderName } from "../catalogue/model.ts";
 import { findModel, models } from "../catalogue/models.ts";
 import type { ImageOptions } from "../catalogue/options.ts";
 import type { Config } from "../config.ts";
@@ -81,6 +81,9 @@ export function isGate(name: string): name is GateName {
   return Object.hasOwn(PROVIDERS, name);
 }
 
+/** The routes of each model, by configuration: an adapter is created once, not for each request. */
+const known = new WeakMap<Config, Map<string, readonly Route[]>>();
+
 /**
  * The routes of a model that this deployment is configured for, in the order in which they are tried.
  * @param test the scenario of a test key: the built-in provider plays it, whatever is configured
@@ -89,6 +92,14 @@ export function routesFor(modelId: string, config: Config, test?: TestScenario):
   const model = findModel(modelId);
   if (!model) return [];
   if (test) return [{ name: "sketch", provider: scripted(test), providerModel: model.id, gate: null }];
+  const routes = known.get(config) ?? new Map<string, readonly Route[]>();
+  known.set(config, routes);
+  const found = routes.get(model.id) ?? createRoutes(model, config);
+  routes.set(model.id, found);
+  return found;
+}
+
+function createRoutes(model: Model, config: Config): readonly Route[] {
   if (config.IMAGE_PROVIDER === "sketch")
     return [{ name: "sketch", provider: sketch, providerModel: model.id, gate: null }];
   return model.routes.flatMap(({ provider: name, model: providerModel }): Route[] => {

@@ -9,10 +9,14 @@ export const OPENAI_BASE = "/openai/v1";
  */
 export function pathOf(request: Request): string {
   const path = getPath(request);
+  if (!UNUSUAL.test(path)) return path;
   const single = path.replace(/\/{2,}/g, "/").replace(/\/$/, "");
   const [, base, rest = ""] = /^(\/api\/v1|\/openai\/v1)(?:\/v1)*(\/.*)?$/.exec(single) ?? [];
   return base === undefined ? path : base + rest;
 }
+
+/** What a path has that may have to be changed. */
+const UNUSUAL = /\/\/|\/$|\/v1\/v1/;
 
 /** Paths that only the native API has, and those that OpenAI's has. Some are of both. */
 const NATIVE_PATH = /\/(images\/generations|generations(\/[^/]+)?|models(\/[^/]+)?|credits)\/?$/;
