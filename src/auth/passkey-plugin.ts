@@ -3,11 +3,9 @@ import { APIError } from "better-auth/api";
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { passkeys, users } from "../db/schema.ts";
-import { hasAllPasskeys } from "./passkeys.ts";
 
 /** The codes of our own refusals. */
 const USER_NOT_VERIFIED = "USER_NOT_VERIFIED";
-export const TOO_MANY_PASSKEYS = "TOO_MANY_PASSKEYS";
 export const EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED";
 
 /**
@@ -23,9 +21,8 @@ export function passkeyPlugin(d1: D1Database, origin: string, requiresVerifiedEm
     authenticatorSelection: { residentKey: "required", userVerification: "required" },
     advanced: { webAuthnChallengeCookie: "passkey" },
     registration: {
-      async afterVerification({ verification: { registrationInfo }, user }) {
+      async afterVerification({ verification: { registrationInfo } }) {
         if (!registrationInfo?.userVerified) throw refusal(USER_NOT_VERIFIED);
-        if (await hasAllPasskeys(d1, user.id)) throw refusal(TOO_MANY_PASSKEYS);
       },
     },
     authentication: {

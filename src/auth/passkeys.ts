@@ -1,4 +1,4 @@
-import { and, asc, count, eq } from "drizzle-orm";
+import { and, asc, count, eq, gt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import * as z from "zod";
 import { passkeys } from "../db/schema.ts";
@@ -91,6 +91,18 @@ export async function hasAllPasskeys(d1: D1Database, userId: string): Promise<bo
     .from(passkeys)
     .where(eq(passkeys.userId, userId));
   return (found?.count ?? 0) >= PASSKEYS_MAX;
+}
+
+/**
+ * Removes a passkey that was just added if its user now has too many. One statement, so that passkeys that are added at the
+ * same time cannot exceed the limit together. @returns whether it was removed
+ */
+export async function removeExcessPasskey(d1: D1Database, id: string): Promise<boolean> {
+  const owned = sql<number>`(SELECT count(*) FROM ${passkeys} AS own WHERE own.user_id = ${passkeys.userId})`;
+  const removed = await drizzle(d1)
+    .delete(passkeys)
+    .where(and(eq(passkeys.id, id), gt(owned, PASSKEYS_MAX)));
+  return removed.meta.changes > 0;
 }
 
 /** Tells the user by mail, where there is a mailer: a passkey outlives the password with which it was added. */

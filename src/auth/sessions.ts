@@ -4,8 +4,8 @@ import { accounts, sessions } from "../db/schema.ts";
 import { sleep } from "../time.ts";
 import type { AccountType } from "../users/users.ts";
 import { type Auth, createAuth } from "./auth.ts";
-import { EMAIL_NOT_VERIFIED, ownerOf, TOO_MANY_PASSKEYS } from "./passkey-plugin.ts";
-import type { PasskeyMade, PasskeyUsed } from "./passkeys.ts";
+import { EMAIL_NOT_VERIFIED, ownerOf } from "./passkey-plugin.ts";
+import { type PasskeyMade, type PasskeyUsed, removeExcessPasskey } from "./passkeys.ts";
 import type { AuthSettings, SocialProvider } from "./settings.ts";
 
 /** The user who is signed in. */
@@ -115,12 +115,14 @@ export class Sessions {
   /** Stores the passkey that a browser created with the options of {@link beginPasskey}. */
   async addPasskey(response: PasskeyMade, name: string): Promise<PasskeyOutcome> {
     try {
-      await this.#auth.api.verifyPasskeyRegistration({ body: { response, name }, headers: this.#headers });
-      return { kind: "added" };
+      const { id } = await this.#auth.api.verifyPasskeyRegistration({
+        body: { response, name },
+        headers: this.#headers,
+      });
+      return { kind: (await removeExcessPasskey(this.#env.DB, id)) ? "too_many" : "added" };
     } catch (error) {
-      const code = refusalCode(error);
-      if (code === null) throw error;
-      return { kind: code === TOO_MANY_PASSKEYS ? "too_many" : "refused" };
+      if (refusalCode(error) === null) throw error;
+      return { kind: "refused" };
     }
   }
 

@@ -189,6 +189,21 @@ describe("a passkey", () => {
     expect(removals(await settingsOf(visitor))).toHaveLength(PASSKEYS_MAX);
   });
 
+  it("cannot be the eleventh when two are added at the same time", async () => {
+    const { email, visitor, id } = await member();
+    await fill(id, PASSKEYS_MAX - 1);
+    const second = visit();
+    await second.post("/sign-in", { email, password: PASSWORD });
+    const begun = [visitor, second].map(async (browser) => {
+      const { options } = await begin(browser);
+      return { browser, credential: await new PasskeyDevice(SITE).make(options) };
+    });
+    const ready = await Promise.all(begun);
+    const answers = await Promise.all(ready.map(({ browser, credential }) => finish(browser, credential)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([303, 422]);
+    expect(removals(await settingsOf(visitor))).toHaveLength(PASSKEYS_MAX);
+  });
+
   it.each([
     ["of a device that verified nobody", { isVerified: false }],
     ["of another site", { origin: "https://evil.test" }],
