@@ -60,7 +60,7 @@ export async function startHub(directory, state, provider) {
   const origin = await runtime.ready;
   const pid = runtimes().find((candidate) => !before.has(candidate));
   if (pid === undefined) throw new Error("The runtime's process is not to be found.");
-  await applyMigrations(runtime);
+  await applyMigrations((binding) => runtime.getD1Database(binding));
   const key = await openAccount(origin);
   const inspector = await openInspector(await runtime.getInspectorURL());
   return {

@@ -88,7 +88,7 @@ export async function startWorker(directory, { provider, queue = false, settings
   await runtime.ready;
   const started = children().filter((pid) => !before.has(pid));
   const url = await runtime.unsafeGetDirectURL("worker");
-  await applyMigrations(runtime);
+  await applyMigrations((binding) => runtime.getD1Database(binding));
   const database = await runtime.getD1Database("DB");
   const logDatabase = await runtime.getD1Database("LOG");
   /** @param {string} userId @param {string} sql */

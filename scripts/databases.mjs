@@ -35,16 +35,30 @@ export function readMigrations(directory) {
   return new Map(names.sort().map((name) => [name, readFileSync(join(root, directory, name), "utf8")]));
 }
 
+/** The table in which wrangler, too, keeps the names of the migrations that a database has. */
+const APPLIED = `CREATE TABLE IF NOT EXISTS d1_migrations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT UNIQUE,
+  applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
+)`;
+
 /**
- * Applies all migrations to the new databases of a runtime.
- * @param {{ getD1Database: (binding: string) => Promise<D1Database> }} runtime of Miniflare
+ * Applies the pending migrations to the databases of a local runtime, each one in a transaction.
+ * @param {(binding: string) => Promise<D1Database>} open
  */
-export async function applyMigrations(runtime) {
+export async function applyMigrations(open) {
   for (const { binding, directory } of databases) {
-    const database = await runtime.getD1Database(binding);
-    for (const sql of readMigrations(directory).values()) {
+    const database = await open(binding);
+    await database.prepare(APPLIED).run();
+    const { results } = await database.prepare("SELECT name FROM d1_migrations").run();
+    const applied = new Set(results.map(({ name }) => name));
+    for (const [name, sql] of readMigrations(directory)) {
+      if (applied.has(name)) continue;
       const statements = sql.split("--> statement-breakpoint");
-      await database.batch(statements.map((statement) => database.prepare(statement)));
+      await database.batch([
+        ...statements.map((statement) => database.prepare(statement)),
+        database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name),
+      ]);
     }
   }
 }

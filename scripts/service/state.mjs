@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { databases, readMigrations } from "../databases.mjs";
-import { Failure, projectNode, root, run, wrangler, wranglerEnvironment } from "../lib.mjs";
+import { Failure, projectNode, root, run, wranglerEnvironment } from "../lib.mjs";
 
 /**
  * Locks the state directory, because two runtimes would write the same database files.
@@ -56,16 +56,17 @@ export async function migrate(stateDirectory, { stop, say }) {
   const marker = join(stateDirectory, "migrated");
   if (readIfExists(marker) === databaseFingerprint(stateDirectory)) return;
   say("Preparing the databases…");
-  for (const { binding } of databases) {
-    const args = ["d1", "migrations", "apply", binding, "--local", "--persist-to", stateDirectory];
-    const { code, output } = await run(projectNode, [wrangler, ...args], {
+  const { code, output } = await run(
+    projectNode,
+    [join(root, "scripts/service/migrate.mjs"), stateDirectory],
+    {
       stop,
       environment: runtimeEnvironment(stateDirectory),
-    });
-    if (code !== 0) {
-      console.error(output);
-      throw new Failure(`The migrations of the databases in ${stateDirectory} failed; see above.`);
-    }
+    },
+  );
+  if (code !== 0) {
+    console.error(output);
+    throw new Failure(`The migrations of the databases in ${stateDirectory} failed; see above.`);
   }
   writePrivate(marker, databaseFingerprint(stateDirectory));
 }
