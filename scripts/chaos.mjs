@@ -5,9 +5,8 @@
  * Exit code 1 on any difference.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -18,7 +17,7 @@ import { startProduct, startProvider } from "./chaos/processes.mjs";
 import { randomFrom } from "./chaos/random.mjs";
 import { startReceiver } from "./chaos/receiver.mjs";
 import { tableOf } from "./chaos/table.mjs";
-import { Failure, install, main } from "./lib.mjs";
+import { Failure, install, main, temporaryDirectory } from "./lib.mjs";
 import { pick } from "./service/api.mjs";
 
 const USAGE = "Usage: npm run chaos -- [--kills 200] [--seed 7] [--users 8]";
@@ -49,7 +48,7 @@ await main(async (stop) => {
   const { kills, seed, users } = readArguments();
   await install({ stop, say: console.log });
   const began = Date.now();
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-chaos-"));
+  const directory = temporaryDirectory("chaos");
   const logFile = join(directory, "output.log");
   const stateDirectory = join(directory, "state");
   mkdirSync(stateDirectory);

@@ -4,16 +4,15 @@
  * the books must balance. Exit code 1 otherwise. The same seed makes the same first requests; later ones use the ids of
  * responses, whose order differs.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startProvider } from "./chaos/processes.mjs";
 import { randomFrom } from "./chaos/random.mjs";
 import { makeRequest, operationsOf } from "./fuzz/requests.mjs";
-import { Failure, main } from "./lib.mjs";
+import { Failure, main, temporaryDirectory } from "./lib.mjs";
 import { accepted, callApi, numberOf, pick, textOf } from "./service/api.mjs";
 import { startService } from "./service.mjs";
 
@@ -49,7 +48,7 @@ const INTERNAL =
 
 await main(async (stop) => {
   const { seconds, seed } = readArguments();
-  const stateDirectory = mkdtempSync(join(tmpdir(), "gpt-image-hub-fuzz-"));
+  const stateDirectory = temporaryDirectory("fuzz");
   mkdirSync(stateDirectory, { recursive: true });
   // Draws nothing, so that many requests fit in the time. Test keys still use the built-in provider.
   const provider = await startProvider(join(stateDirectory, "provider.log"));

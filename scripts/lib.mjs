@@ -5,7 +5,16 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -157,6 +166,32 @@ function installedHash() {
 export function environmentOutsideProject() {
   const path = (process.env["PATH"] ?? "").split(delimiter);
   return { ...process.env, PATH: path.filter((entry) => !entry.includes("node_modules")).join(delimiter) };
+}
+
+/**
+ * Creates a directory for the state of tests. It is in memory where there is room, because tests mostly write to SQLite
+ * databases: on a disk, the tests of the HTTP API take half as long again. The caller removes it.
+ * @param {string} name
+ */
+export function temporaryDirectory(name) {
+  return mkdtempSync(
+    join(process.env["TMPDIR"] || !hasRoom(MEMORY) ? tmpdir() : MEMORY, `gpt-image-hub-${name}-`),
+  );
+}
+
+/** Where Linux has a file system in memory. Containers often make it too small. */
+const MEMORY = "/dev/shm";
+const ROOM_BYTES = 1024 ** 3;
+
+/** @param {string} directory */
+function hasRoom(directory) {
+  try {
+    accessSync(directory, constants.W_OK);
+    const { bavail, bsize } = statfsSync(directory);
+    return bavail * bsize >= ROOM_BYTES;
+  } catch {
+    return false;
+  }
 }
 
 /** The environment for wrangler: offline, quiet, and without the accounts and environments of the shell. */

@@ -3,11 +3,10 @@
  * last line is the count. A few failed files are run a second time, because files share Workers: what one left behind can
  * disturb the next. A test that passes then is reported as unstable, not as failed.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { install, main, projectNode, root, run, vitest } from "./lib.mjs";
+import { install, main, projectNode, root, run, temporaryDirectory, vitest } from "./lib.mjs";
 
 const PROJECTS = ["http", "objects", "units", "workerd", "alone", "openai", "outside"].flatMap((name) => [
   "--project",
@@ -24,7 +23,7 @@ const LOG_LINE = /^[▲✘] \[(?:WARNING|ERROR)\] \{"event":/;
 
 await main(async (stop) => {
   await install({ stop, say: console.log });
-  const directory = mkdtempSync(join(tmpdir(), "gpt-image-hub-test-"));
+  const directory = temporaryDirectory("test");
   try {
     const named = process.argv.slice(2);
     const isFlag = named.map((name, index) => name.startsWith("-") || named[index - 1] === "--project");
@@ -32,7 +31,8 @@ await main(async (stop) => {
     const projects = named.includes("--project") ? [] : PROJECTS;
     // A failed test shows the log lines of its Worker; a passed one shows none.
     const quiet = named.some((name) => name.startsWith("--silent")) ? [] : ["--silent=passed-only"];
-    const environment = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: "1" } : process.env;
+    const color = process.stdout.isTTY ? { FORCE_COLOR: "1" } : {};
+    const environment = { ...process.env, ...color, TMPDIR: directory };
     /** @param {string} reportName @param {string[]} names */
     const runVitest = async (reportName, names) => {
       const report = join(directory, reportName);

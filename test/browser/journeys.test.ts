@@ -100,7 +100,9 @@ it.each([
   ["Google", "https://accounts.google.com/o/oauth2/v2/auth"],
 ])("redirects to %s, which the policy allows", async (name, address) => {
   // Answers the requests to other sites, so that none leaves the machine.
-  await page.route(/^https:/, (route) => route.fulfill({ body: "the other site" }));
+  await page.route(/^https:/, (route) =>
+    route.fulfill({ contentType: "text/plain", body: "the other site" }),
+  );
   await page.goto(`${site}/sign-in?next=/account/keys`);
   await page.getByRole("button", { name: `Continue with ${name}` }).click();
   await page.getByText("the other site").waitFor();

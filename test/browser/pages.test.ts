@@ -31,7 +31,7 @@ async function openLight(page: Page, path: string): Promise<Response | null> {
   return response;
 }
 
-describe.each([
+it.concurrent.each([
   "/",
   "/tr",
   "/docs",
@@ -54,17 +54,15 @@ describe.each([
   "/change-email?token=x",
   "/operator",
   "/nothing",
-])("the public page %s", (path) => {
-  it("is accessible, fits the window, obeys its policy and is small", async () => {
-    const context = await browser.newContext({ viewport: DESK });
-    const { page, complaints } = await openPage(context);
-    const response = await openLight(page, path);
-    const missing = response?.status() === 404;
-    expect(missing).toBe(path === "/nothing");
-    await expectPresentable(page);
-    expect(complaints.filter((text) => !(missing && text.includes("404")))).toEqual([]);
-    await context.close();
-  });
+])("the public page %s is accessible, fits the window, obeys its policy and is small", async (path) => {
+  const context = await browser.newContext({ viewport: DESK });
+  const { page, complaints } = await openPage(context);
+  const response = await openLight(page, path);
+  const missing = response?.status() === 404;
+  expect(missing).toBe(path === "/nothing");
+  await expectPresentable(page);
+  expect(complaints.filter((text) => !(missing && text.includes("404")))).toEqual([]);
+  await context.close();
 });
 
 it("the operator's page is accessible, fits the window, obeys its policy and is small", async () => {
