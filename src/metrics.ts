@@ -11,7 +11,9 @@ export type Point = {
 /** The most points that an isolate keeps in memory. */
 const RECENT_MAX = 200;
 
+/** A ring: the oldest point is at `next` once it is full. */
 const recent: (Point & { at: number })[] = [];
+let next = 0;
 
 /**
  * Writes a data point to Analytics Engine, if it is bound, and keeps it in memory. It never waits and never throws. At
@@ -19,8 +21,8 @@ const recent: (Point & { at: number })[] = [];
  * a purchase.
  */
 export function measure({ METRICS }: Partial<Pick<Env, "METRICS">>, point: Point): void {
-  recent.push({ at: Date.now(), ...point });
-  if (recent.length > RECENT_MAX) recent.shift();
+  recent[next] = { at: Date.now(), ...point };
+  next = (next + 1) % RECENT_MAX;
   const { kind, labels, values } = point;
   try {
     METRICS?.writeDataPoint({
@@ -35,5 +37,5 @@ export function measure({ METRICS }: Partial<Pick<Env, "METRICS">>, point: Point
 
 /** The latest points of this isolate, newest first. Times in milliseconds since 1970. */
 export function recentPoints(limit: number): (Point & { at: number })[] {
-  return recent.slice(-limit).reverse();
+  return [...recent.slice(next), ...recent.slice(0, next)].slice(-limit).reverse();
 }

@@ -39,14 +39,22 @@ export function createApp(): Hono<AppEnv> {
       headers.set("X-Content-Type-Options", "nosniff");
     }
     // The route that answered. Others may match.
-    const [route, { status }, code, ms] = [routePath(c), c.res, c.get("errorCode"), Date.now() - started];
+    const route = routePath(c);
+    const { status } = c.res;
+    const code = c.get("errorCode");
+    const ms = Date.now() - started;
     measure(c.env, {
       kind: "request",
       labels: { method: c.req.method, route, status: String(status), code: code ?? "" },
       values: { ms },
     });
     log("request", {
-      ...{ request_id: c.get("requestId"), method: c.req.method, route, status, code, ms },
+      request_id: c.get("requestId"),
+      method: c.req.method,
+      route,
+      status,
+      code,
+      ms,
       user_id: c.get("userId"),
       generation_id: c.get("generationId"),
       version: c.env.VERSION?.id,

@@ -37,6 +37,8 @@ export const cors = createMiddleware<AppEnv>(async (c, next) => {
     });
   }
   await next();
+  // A browser sends `Origin` with every request whose response a script of another site wants to read.
+  if (c.req.header("Origin") === undefined) return undefined;
   c.res.headers.set("Access-Control-Allow-Origin", "*");
   c.res.headers.set("Access-Control-Expose-Headers", EXPOSED);
   return undefined;
