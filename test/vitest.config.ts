@@ -182,10 +182,7 @@ export default defineConfig(async () => {
             name: "browser",
             include: ["test/browser/**/*.test.ts"],
             globalSetup: ["test/browser/setup.ts"],
-            // Two files at a time: many tests wait.
-            maxWorkers: 2,
-            // Of the tests that are marked as concurrent: each has a page of the same browser.
-            maxConcurrency: 3,
+            fileParallelism: false,
             // Runs last: page timings must not depend on other tests.
             sequence: { groupOrder: 2 },
             testTimeout: 60_000,

@@ -31,7 +31,7 @@ async function openLight(page: Page, path: string): Promise<Response | null> {
   return response;
 }
 
-it.concurrent.each([
+it.each([
   "/",
   "/tr",
   "/docs",
