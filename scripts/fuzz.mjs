@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { startProvider } from "./chaos/processes.mjs";
 import { randomFrom } from "./chaos/random.mjs";
 import { makeRequest, operationsOf } from "./fuzz/requests.mjs";
-import { Failure, main, temporaryDirectory } from "./lib.mjs";
+import { Failure, install, main, temporaryDirectory } from "./lib.mjs";
 import { accepted, callApi, numberOf, pick, textOf } from "./service/api.mjs";
 import { startService } from "./service.mjs";
 
@@ -48,6 +48,7 @@ const INTERNAL =
 
 await main(async (stop) => {
   const { seconds, seed } = readArguments();
+  await install({ stop, say: console.log });
   const stateDirectory = temporaryDirectory("fuzz");
   mkdirSync(stateDirectory, { recursive: true });
   // Draws nothing, so that many requests fit in the time. Test keys still use the built-in provider.

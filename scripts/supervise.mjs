@@ -13,7 +13,10 @@ const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
 const endGroup = () => process.kill(-process.pid, "SIGKILL");
 
 child.on("exit", endGroup);
-child.on("error", endGroup);
+child.on("error", (error) => {
+  console.error(error.message);
+  endGroup();
+});
 process.stdin.on("close", () => {
   child.kill("SIGTERM");
   setTimeout(endGroup, KILL_AFTER_MS);

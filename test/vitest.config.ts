@@ -187,6 +187,7 @@ export default defineConfig(async () => {
             sequence: { groupOrder: 2 },
             testTimeout: 60_000,
             hookTimeout: 60_000,
+            expect: { poll: { timeout: 20_000 } },
           },
         },
       ],
