@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const root = join(import.meta.dirname, "..");
@@ -45,16 +46,33 @@ const alone = [
   "watch/{notify,sample,sweep}",
 ].map((name) => `test/${name}.test.ts`);
 /**
- * Libraries of many modules, which vitest bundles once: otherwise it loads each module into each Worker. Hono is not one of
- * them, because its JSX runtime would be loaded twice.
+ * Libraries of many modules, which vitest bundles once: otherwise it loads each module into each Worker. Hono's JSX is not one
+ * of them, because its runtime would be loaded twice.
  */
 const libraries = [
+  "@better-auth/passkey",
+  "@hono/zod-validator",
+  "hono",
+  ...["accepts", "context-storage", "cookie", "factory", "language", "method-not-allowed", "request-id"].map(
+    (name) => `hono/${name}`,
+  ),
+  ...["route", "secure-headers", "utils/cookie", "utils/url"].map((name) => `hono/${name}`),
   "@modelcontextprotocol/server",
-  ...["better-auth/adapters/drizzle", "better-auth/minimal"],
+  ...["better-auth/adapters/drizzle", "better-auth/api", "better-auth/minimal"],
   ...["drizzle-orm", "drizzle-orm/d1", "drizzle-orm/sqlite-core"],
   "stripe",
   "zod",
 ];
+
+/** Sends libraries without their source maps to the Workers: the maps are larger than the code. */
+const withoutMaps: Plugin = {
+  name: "without-maps-of-libraries",
+  enforce: "post",
+  transform: {
+    filter: { id: /\/node_modules\// },
+    handler: (code) => ({ code, map: { mappings: "" } }),
+  },
+};
 
 /**
  * The projects in workerd, with real D1, R2, Queues and objects: three groups, and `workerd` for all others, whose files
@@ -107,12 +125,12 @@ export default defineConfig(async () => {
       projects: [
         ...Object.entries(shared).map(([name, include]) => ({
           root,
-          plugins: [withSketch()],
+          plugins: [withoutMaps, withSketch()],
           test: { ...inWorkerd, name, include, exclude: alone, isolate: false },
         })),
         {
           root,
-          plugins: [withSketch()],
+          plugins: [withoutMaps, withSketch()],
           test: {
             ...inWorkerd,
             name: "workerd",
@@ -128,12 +146,13 @@ export default defineConfig(async () => {
         },
         {
           root,
-          plugins: [withSketch()],
+          plugins: [withoutMaps, withSketch()],
           test: { ...inWorkerd, name: "alone", include: alone },
         },
         {
           root,
           plugins: [
+            withoutMaps,
             cloudflareTest(({ inject }) => ({
               wrangler: { configPath: join(root, "wrangler.toml") },
               miniflare: {
