@@ -19,7 +19,7 @@ const withOpenAI = ["test/journeys/provider-faults.test.ts"];
  */
 const shared = {
   http: ["test/http/**/*.test.ts"],
-  /** They move the clock, so work that others left to the queue would never end. */
+  /** They move the clock. */
   objects: ["test/{account,auth,billing,db,faults,generations,jobs,users,watch}/**/*.test.ts"],
   /** They store nothing that others see, replace no module and send nothing to the queue. */
   units: [
@@ -27,24 +27,10 @@ const shared = {
     "test/{catalogue,dispatch,images,keys,providers,references,webhooks}/**/*.test.ts",
   ],
 };
-/**
- * Tests with a Worker, storage and limits of their own: they replace a module, count or change what belongs to all users,
- * or use up a limit.
- */
-const alone = [
-  "auth/cleanup",
-  "clients/typescript",
-  "db/log",
-  "faults/{crashes,overload}",
-  "generations/{run,submit}",
-  "http/{admin-audit,admin-providers,admin-reconcile,admin-users-end,another-model,events,generation,hostile}",
-  "http/{ledger,outcome,test-keys}",
-  "journeys/{restore,rush}",
-  "mcp/mcp",
-  "pages/operator",
-  "users/backup",
-  "watch/{notify,sample,sweep}",
-].map((name) => `test/${name}.test.ts`);
+/** Tests with a Worker of their own: they replace what modules hold, or count timers and calls. */
+const alone = ["clients/typescript", "generations/run", "http/another-model", "mcp/mcp", "users/backup"].map(
+  (name) => `test/${name}.test.ts`,
+);
 /**
  * Libraries of many modules, which vitest bundles once: otherwise it loads each module into each Worker. Hono's JSX is not one
  * of them, because its runtime would be loaded twice.
