@@ -76,7 +76,7 @@ function isOfTests() {
   let isReport = false;
   return (line) => {
     if (LOG_LINE.test(stripVTControlCharacters(line))) return false;
-    const begins = /^(uncaught exception; |\[mf:|workerd\/|stack: )/.test(line);
+    const begins = /^(uncaught exception; |exception = |\[mf:|workerd\/|stack: )/.test(line);
     if (/^Sourcemap for ".*" points to missing source files$/.test(line)) return false;
     isReport = begins || (isReport && /^\s+at /.test(line));
     return !isReport;
