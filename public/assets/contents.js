@@ -1,5 +1,7 @@
 /** Marks the section that is being read in the list of contents: the one at a line near the top of the window. */
-const LINE = "-20% 0px -80% 0px";
+
+/** From the top, as a share of the window. */
+const LINE = 0.2;
 
 /** @type {Map<Element, HTMLAnchorElement>} */
 const links = new Map();
@@ -9,30 +11,19 @@ for (const link of document.querySelectorAll(".contents a")) {
   if (section) links.set(section, link);
 }
 
-/** @type {Element | undefined} */
-let reading;
-let isAtEnd = false;
-
-const observer = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) if (isIntersecting) reading = target;
-    mark();
-  },
-  { rootMargin: LINE },
-);
-for (const section of links.keys()) observer.observe(section);
-
 const footer = document.querySelector("footer");
-if (footer) new IntersectionObserver(([entry]) => mark(entry?.isIntersecting)).observe(footer);
-// At the end of the page, a link may not scroll.
-addEventListener("hashchange", () => mark());
+
+for (const event of ["scroll", "resize", "hashchange"]) addEventListener(event, mark, { passive: true });
+mark();
 
 /** At the end of the page, sections do not reach the line: the one that was opened counts, or the last. */
-function mark(atEnd = isAtEnd) {
-  isAtEnd = atEnd;
+function mark() {
   const sections = [...links.keys()];
-  const opened = sections.find((one) => links.get(one)?.hash === location.hash);
-  const isOpen = opened && opened.getBoundingClientRect().top >= 0;
+  const topOf = (/** @type {Element} */ element) => element.getBoundingClientRect().top;
+  const isAtEnd = footer !== null && topOf(footer) < innerHeight;
+  const opened = sections.find((section) => links.get(section)?.hash === location.hash);
+  const isOpen = opened && topOf(opened) >= 0;
+  const reading = sections.findLast((section) => topOf(section) <= innerHeight * LINE);
   const current = isAtEnd ? (isOpen ? opened : sections.at(-1)) : reading;
   for (const [section, link] of links) link.ariaCurrent = section === current ? "location" : null;
 }
