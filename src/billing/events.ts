@@ -29,7 +29,7 @@ export type Facts = {
 };
 
 export const purchaseStatuses = ["open", "pending", "failed", "paid", "refunded"] as const;
-type PurchaseStatus = (typeof purchaseStatuses)[number];
+export type PurchaseStatus = (typeof purchaseStatuses)[number];
 
 const id = z.string().min(1).max(255);
 const amount = z.int().min(0);

@@ -34,6 +34,9 @@ export async function openPurchase(
   return purchase;
 }
 
+/** The id of the grant of a purchase, which makes it one grant even if its event arrives again. */
+export const grantIdOf = (sessionId: string) => `stripe_${sessionId}`;
+
 /** Notes the session in which a purchase is paid. */
 export async function setSession(d1: D1Database, id: string, sessionId: string): Promise<void> {
   await drizzle(d1).update(purchases).set({ sessionId }).where(eq(purchases.id, id));

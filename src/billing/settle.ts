@@ -2,7 +2,14 @@ import { countIncident } from "../incidents.ts";
 import { log } from "../log.ts";
 import { measure, type Point } from "../metrics.ts";
 import { creditsBack, type Fact } from "./events.ts";
-import { findByPayment, findBySession, type Purchase, recordFact, recordReversal } from "./purchases.ts";
+import {
+  findByPayment,
+  findBySession,
+  grantIdOf,
+  type Purchase,
+  recordFact,
+  recordReversal,
+} from "./purchases.ts";
 import type { StripeGateway } from "./stripe.ts";
 
 const DAY_MS = 86_400_000;
@@ -94,7 +101,7 @@ async function settle(env: Env, purchase: Purchase): Promise<void> {
   const { id, userId, sessionId, paidAt, expiresAfterDays, credits, packName } = purchase;
   if (paidAt === null || sessionId === null) return;
   const account = env.ACCOUNT.getByName(userId);
-  const grantId = `stripe_${sessionId}`;
+  const grantId = grantIdOf(sessionId);
   const expiresAt = expiresAfterDays === null ? null : paidAt + expiresAfterDays * DAY_MS;
   const granted = await account.grant(grantId, credits, expiresAt, `${packName} pack`);
   if (granted.kind === "conflict" || granted.kind === "expired") {

@@ -71,6 +71,22 @@ describe("buying", () => {
     expect(receipt.headers.get("Location")).toContain(`${STRIPE.STRIPE_BASE_URL}/receipts/ch_`);
   });
 
+  it("waits for the credits of a payment that is recorded before they are granted", async () => {
+    const { visitor, userId, page, latest } = await aBuyer();
+    await visitor.post("/account/credits/buy", { pack: "starter" });
+    const purchase = await latest();
+    await env.DB.prepare("UPDATE purchases SET paid_at = ? WHERE id = ?")
+      .bind(Date.now(), purchase?.id)
+      .run();
+    const back = `/account/credits?purchase=${purchase?.id}`;
+    const waiting = await page(back);
+    expect(waiting).toContain("Waiting for the payment.");
+    expect(waiting).toContain("reload.js");
+    const grantId = `stripe_${purchase?.sessionId}`;
+    await env.ACCOUNT.getByName(userId).grant(grantId, 5_000, null, "Starter pack");
+    expect(await page(back)).toContain("Thank you. 5,000 credits were added.");
+  });
+
   it("stops reloading after ten minutes, and says when a payment failed", async () => {
     const { visitor, page, latest } = await aBuyer();
     await visitor.post("/account/credits/buy", { pack: "starter" });

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
 import type { FC } from "hono/jsx";
+import type { Grant } from "../../account/ledger.ts";
 import { countAttempts } from "../../auth/throttle.ts";
 import { startCheckout } from "../../billing/checkout.ts";
-import { moneyBack, statusOf } from "../../billing/events.ts";
+import { moneyBack, type PurchaseStatus, statusOf } from "../../billing/events.ts";
 import { findPack, type Pack } from "../../billing/packs.ts";
-import { findPurchase, type Purchase } from "../../billing/purchases.ts";
+import { findPurchase, grantIdOf, type Purchase } from "../../billing/purchases.ts";
 import { packsOnSale, stripeSettings } from "../../billing/settings.ts";
 import { type Config, readConfig } from "../../config.ts";
 import { describe, log } from "../../log.ts";
@@ -19,7 +20,7 @@ export const buying = new Hono<PagesEnv>();
 
 const CHECKOUTS_MAX = 20;
 const CHECKOUTS_SPAN_MS = 10 * 60_000;
-/** How long the page of a new purchase reloads itself while the payment is awaited. */
+/** How long after its start a purchase is awaited, and its page reloads itself. */
 const WATCHED_MS = 10 * 60_000;
 
 buying.post("/buy", async (c) => {
@@ -108,16 +109,28 @@ const PackCard: FC<{ pack: Pack }> = ({
   );
 };
 
-/** Whether the payment of a purchase may still arrive while the buyer looks at the page. */
-export function isAwaited(purchase: Purchase, isCanceled: boolean, now: number): boolean {
-  const status = statusOf(purchase);
-  const isUnpaid = status === "pending" || (status === "open" && !isCanceled);
-  return isUnpaid && now < purchase.createdAt + WATCHED_MS;
+/**
+ * The purchase from which a buyer returns, and for ten minutes whether its payment is awaited: a payment is recorded
+ * before its credits are granted, and the page must not show them before the balance does.
+ * @param grants the newest ones of the account
+ */
+export function returnedFrom(
+  purchase: Purchase,
+  grants: readonly Grant[],
+  isCanceled: boolean,
+  now: number,
+): { purchase: Purchase; status: PurchaseStatus | "left"; isAwaited: boolean } {
+  const isRecent = now < purchase.createdAt + WATCHED_MS;
+  const grantId = purchase.sessionId === null ? null : grantIdOf(purchase.sessionId);
+  const known = statusOf(purchase);
+  const isMissing = known === "paid" && !grants.some(({ id }) => id === grantId);
+  const status = isMissing ? "pending" : known === "open" && isCanceled ? "left" : known;
+  return { purchase, status, isAwaited: isRecent && (status === "pending" || status === "open") };
 }
 
 /** The state of the purchase from which a buyer returns. */
-export const Returned: FC<{ purchase: Purchase; isCanceled: boolean }> = ({ purchase, isCanceled }) => {
-  const { kind, text } = outcomeOf(purchase, isCanceled, useTexts());
+export const Returned: FC<ReturnType<typeof returnedFrom>> = ({ purchase, status }) => {
+  const { kind, text } = outcomeOf(purchase, status, useTexts());
   return (
     <div class={`notice ${kind}`} role="status">
       <p>{text}</p>
@@ -126,21 +139,22 @@ export const Returned: FC<{ purchase: Purchase; isCanceled: boolean }> = ({ purc
 };
 
 function outcomeOf(
-  purchase: Purchase,
-  isCanceled: boolean,
+  { credits }: Purchase,
+  status: PurchaseStatus | "left",
   { buying }: Texts,
 ): { kind: "good" | "bad" | ""; text: string } {
-  switch (statusOf(purchase)) {
+  switch (status) {
     case "paid":
-      return { kind: "good", text: buying.added(purchase.credits) };
+      return { kind: "good", text: buying.added(credits) };
     case "refunded":
       return { kind: "", text: buying.wasRefunded };
     case "failed":
       return { kind: "bad", text: buying.paymentFailed };
     case "pending":
-      return { kind: "", text: buying.awaited };
     case "open":
-      return isCanceled ? { kind: "", text: buying.left } : { kind: "", text: buying.awaited };
+      return { kind: "", text: buying.awaited };
+    case "left":
+      return { kind: "", text: buying.left };
   }
 }
 

@@ -8,7 +8,7 @@ import type { PagesEnv } from "../env.ts";
 import { AccountPage } from "../layout.tsx";
 import { Day, Empty, scrolls } from "../parts.tsx";
 import { useTexts } from "../texts/language.ts";
-import { buying, isAwaited, Packs, Purchases, Returned } from "./buying.tsx";
+import { buying, Packs, Purchases, Returned, returnedFrom } from "./buying.tsx";
 import { completeSubjects, Entries } from "./entries.tsx";
 import { readUsage, UsagePanel, usageFile } from "./usage.tsx";
 
@@ -34,9 +34,10 @@ credits.get("/", async (c) => {
   const { balance, grants, entries, hasMore } = statement;
   const subjects = await completeSubjects(c, entries, statement.subjects);
   const config = readConfig(c.env);
-  const returned = purchases.find(({ id }) => id === c.req.query("purchase"));
+  const bought = purchases.find(({ id }) => id === c.req.query("purchase"));
   const isCanceled = c.req.query("canceled") !== undefined;
-  const reloads = returned !== undefined && isAwaited(returned, isCanceled, Date.now());
+  const returned = bought && returnedFrom(bought, grants, isCanceled, Date.now());
+  const reloads = returned?.isAwaited === true;
   return c.html(
     <AccountPage
       title={frame.credits}
@@ -52,7 +53,7 @@ credits.get("/", async (c) => {
           {parts.balanceLeft(format.number(balance.credits))}
         </p>
       </div>
-      {returned ? <Returned purchase={returned} isCanceled={isCanceled} /> : null}
+      {returned ? <Returned {...returned} /> : null}
       <Packs config={config} email={signedIn.email} />
       <Purchases purchases={purchases} />
       <UsagePanel usage={usage} />
