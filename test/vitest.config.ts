@@ -187,8 +187,8 @@ export default defineConfig(async () => {
             name: "browser",
             include: ["test/browser/**/*.test.ts"],
             globalSetup: ["test/browser/setup.ts"],
-            fileParallelism: false,
-            // Runs last: page timings must not depend on other tests.
+            // One waits while the other computes. Page timings must not depend on other tests, so these run last.
+            maxWorkers: 2,
             sequence: { groupOrder: 2 },
             testTimeout: 60_000,
             hookTimeout: 60_000,
