@@ -187,7 +187,7 @@ export default defineConfig(async () => {
             name: "browser",
             include: ["test/browser/**/*.test.ts"],
             globalSetup: ["test/browser/setup.ts"],
-            // One waits while the other computes. Page timings must not depend on other tests, so these run last.
+            // While one waits, the other computes. They run last, so that other projects do not slow their pages down.
             maxWorkers: 2,
             sequence: { groupOrder: 2 },
             testTimeout: 60_000,
